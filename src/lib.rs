@@ -1,0 +1,1 @@
+//! tmux-janitor removes dead tmux sockets and never touches a live one.
