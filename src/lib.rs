@@ -1,1 +1,85 @@
 //! tmux-janitor removes dead tmux sockets and never touches a live one.
+//!
+//! # The life of a socket, and how this crate follows it
+//!
+//! No tmux server removes its socket when it ends, however it ends. Somebody else has to, and whoever
+//! does it carelessly makes a live server unreachable. So:
+//!
+//! 1. [`discover`] says which directories tmux would use and does use. [`socket::directory`] opens
+//!    each once and checks it as tmux would; all further steps go through that handle.
+//! 2. [`sweep`] looks at every name and asks the witnesses: the kernel's table of unix sockets
+//!    ([`socket::kernel_table`], whose own trustworthiness [`socket::sight`] judges), and for what
+//!    the table does not show, connect(2) through a pinned handle ([`socket::connect`]).
+//! 3. [`socket::verdict`] is the judgement: plain facts in, a state and a reason out. It is the only
+//!    place that calls a socket dead. Unknown is alive.
+//! 4. [`reap`] is the removal, the only one: tmux's own start lock ([`tmux::start_lock`]), every witness
+//!    once more under it, a rename to a [`quarantine`] name, a look, unlink, and the lock's careful end.
+//! 5. [`report`] is what was found and done, for people and for programs; [`journal`] writes it to
+//!    the log; [`words`] holds the sentences; [`exit`] the exit codes.
+//!
+//! Around it: [`cli`] and [`commands`], [`config`], [`logging`], [`probe`] for one socket, [`manual`].
+
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod discover;
+pub mod error;
+pub mod escape;
+pub mod exit;
+pub mod journal;
+pub mod logging;
+pub mod manual;
+pub mod outcome;
+pub mod output;
+pub mod probe;
+pub mod process;
+pub mod quarantine;
+pub mod reap;
+pub mod report;
+pub mod socket;
+pub mod sweep;
+pub mod tmux;
+pub mod words;
+
+use clap::Parser;
+use error::Error;
+use exit::Exit;
+use std::ffi::OsString;
+use std::io::Write;
+use std::os::fd::AsFd;
+
+/// Runs the program: from its arguments, the first being its name, to its exit code.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    std::panic::set_hook(Box::new(|panic| {
+        let _ = writeln!(
+            std::io::stderr(),
+            "tmux-janitor: a bug of ours, nothing more was done: {panic}; please report it"
+        );
+        std::process::exit(Exit::Bug as i32);
+    }));
+    let cli = match cli::Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help goes to stdout, mistakes to stderr; a closed pipe is no error of ours.
+            let _ = error.print();
+            return if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Done
+            };
+        }
+    };
+    let in_journal = logging::init(cli.global.log_target, cli.global.verbose, cli.global.quiet);
+    let muted = in_journal && logging::is_journal(std::io::stdout().as_fd());
+    match commands::run(&cli, &mut output::Output::new(muted)) {
+        Ok(exit) => exit,
+        Err(error) => {
+            match &error {
+                Error::Configuration(error) => logging::configuration_rejected(&error.to_string()),
+                Error::ReaderGone => {}
+                other => tracing::error!("{other}"),
+            }
+            error.exit()
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The commands: from arguments to a result and an exit code.
+
+use crate::cli::{Cli, Color, Command, Global, Probe};
+use crate::config::{self, Settings};
+use crate::discover::{self, Surroundings};
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::journal;
+use crate::manual;
+use crate::output::Output;
+use crate::probe;
+use crate::report::people::{self, Palette};
+use crate::report::{Report, json};
+use crate::socket::directory::Rule;
+use crate::socket::sight::Witness;
+use crate::sweep::{Act, Pass, Target};
+use std::io::IsTerminal;
+use std::path::Path;
+
+/// Carries out a command line.
+pub fn run(cli: &Cli, output: &mut Output) -> Result<Exit, Error> {
+    match &cli.command {
+        None => overview(&cli.global, output),
+        Some(Command::Sweep { dry_run, json }) => sweep(&cli.global, *dry_run, *json, output),
+        Some(Command::List { json }) => list(&cli.global, *json, output),
+        Some(Command::Status { json }) => status(&cli.global, *json, output),
+        Some(Command::Probe(arguments)) => probe_one(&cli.global, arguments, output),
+        Some(Command::CheckConfig { file }) => check_config(&cli.global, file.as_deref(), output),
+        Some(Command::Completions { shell }) => manual::completions(*shell, output),
+        Some(Command::Man { dir }) => manual::man(dir, output),
+    }
+}
+
+/// Makes one pass over what the options name, or over what is discovered.
+fn pass(global: &Global, act: Act) -> Result<Report, Error> {
+    let settings = load_settings(global)?;
+    let user = rustix::process::getuid().as_raw();
+    let mut witness = Witness::new(user);
+    let dirs = if global.dir.is_empty() {
+        witness.refresh();
+        discover::socket_dirs(
+            &settings,
+            &Surroundings::of_this_process(),
+            witness.table(),
+            user,
+        )
+    } else {
+        global.dir.clone()
+    };
+    let targets: Vec<Target> = dirs.into_iter().map(Target::whole).collect();
+    let pass = Pass {
+        settings: &settings,
+        user,
+        act,
+    };
+    Ok(pass.run(&mut witness, &targets))
+}
+
+fn load_settings(global: &Global) -> Result<Settings, Error> {
+    Ok(config::load(global.config.as_deref())?)
+}
+
+fn exit_of(report: &Report) -> Exit {
+    if report.has_failures() {
+        Exit::Found
+    } else {
+        Exit::Done
+    }
+}
+
+fn sweep(
+    global: &Global,
+    dry_run: bool,
+    as_json: bool,
+    output: &mut Output,
+) -> Result<Exit, Error> {
+    let report = pass(global, if dry_run { Act::DryRun } else { Act::Remove })?;
+    journal::pass(&report, dry_run);
+    if as_json {
+        output.line(&json::run(
+            &report,
+            "sweep",
+            dry_run,
+            json::Listing::Eventful,
+        )?)?;
+    } else if !global.quiet {
+        output.text(&people::sweep(&report, dry_run))?;
+    }
+    Ok(exit_of(&report))
+}
+
+fn list(global: &Global, as_json: bool, output: &mut Output) -> Result<Exit, Error> {
+    let report = pass(global, Act::Look)?;
+    journal::directories(&report);
+    if as_json {
+        output.line(&json::run(&report, "list", false, json::Listing::All)?)?;
+    } else {
+        output.text(&people::list(&report, palette(global.color)))?;
+    }
+    Ok(exit_of(&report))
+}
+
+fn status(global: &Global, as_json: bool, output: &mut Output) -> Result<Exit, Error> {
+    let report = pass(global, Act::Look)?;
+    journal::directories(&report);
+    let counts = report.counts();
+    let healthy = counts.dead == 0 && counts.ghost == 0;
+    if as_json {
+        output.line(&json::status(&report, healthy)?)?;
+    } else {
+        output.text(&people::status(&report))?;
+    }
+    Ok(if healthy { Exit::Done } else { Exit::Found })
+}
+
+fn overview(global: &Global, output: &mut Output) -> Result<Exit, Error> {
+    let report = pass(global, Act::Look)?;
+    journal::directories(&report);
+    output.text(&people::overview(&report))?;
+    Ok(exit_of(&report))
+}
+
+fn probe_one(global: &Global, arguments: &Probe, output: &mut Output) -> Result<Exit, Error> {
+    let settings = load_settings(global)?;
+    let user = rustix::process::getuid().as_raw();
+    let path = match (&arguments.label, &arguments.path) {
+        (Some(label), _) => match global.dir.first() {
+            Some(dir) => dir.join(label),
+            None => Surroundings::of_this_process().socket_path(user, label),
+        },
+        (None, Some(path)) => path.clone(),
+        (None, None) => return Err(Error::Usage("name a socket with -L or -S".to_owned())),
+    };
+    let found = probe::look(&settings, user, &path, rule_of(arguments))?;
+    let reason = found.reason();
+    if arguments.json {
+        output.line(&json::probe(
+            &path,
+            found.verdict.as_ref(),
+            &reason,
+            found.server_pid,
+        )?)?;
+    } else {
+        output.text(&found.sentence(&path))?;
+    }
+    Ok(found.exit())
+}
+
+/// `probe -L` looks where tmux would, under tmux's rule; `probe -S` anywhere.
+fn rule_of(arguments: &Probe) -> Rule {
+    if arguments.label.is_some() {
+        Rule::Swept
+    } else {
+        Rule::LookedAt
+    }
+}
+
+fn check_config(global: &Global, file: Option<&Path>, output: &mut Output) -> Result<Exit, Error> {
+    match file.or(global.config.as_deref()) {
+        Some(path) => config::read_file(path)?,
+        None => config::load(None)?,
+    };
+    if !global.quiet {
+        output.line("configuration: ok")?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Colours as <https://no-color.org> and `CLICOLOR_FORCE` ask for.
+fn palette(color: Color) -> Palette {
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let colored = match color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto if is_set("NO_COLOR") => false,
+        Color::Auto
+            if std::env::var_os("CLICOLOR_FORCE")
+                .is_some_and(|value| !value.is_empty() && value != "0") =>
+        {
+            true
+        }
+        Color::Auto => std::io::stdout().is_terminal(),
+    };
+    Palette { colored }
+}

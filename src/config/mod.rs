@@ -1,0 +1,94 @@
+//! Configuration, in three steps: the file as it is written ([`file`]), found and read ([`load`]),
+//! and [`Settings`], validated; nothing else leaves this module.
+
+mod file;
+mod load;
+mod position;
+mod span;
+
+pub use load::{load, read_file};
+pub use span::parse as parse_span;
+
+use globset::GlobSet;
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A configuration that cannot be used: one sentence with file, line, column and key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(pub(crate) String);
+
+/// What the program goes by. [`Settings::default`] needs no file.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Folders that hold sockets, besides those that tmux would use.
+    pub extra_socket_dirs: Vec<PathBuf>,
+    /// Labels that are never removed.
+    pub keep: Keep,
+    /// A dead socket younger than this is kept.
+    pub min_age: Duration,
+    /// `[watch]`
+    pub watch: WatchSettings,
+    /// `[spawn]`
+    pub spawn: SpawnSettings,
+}
+
+/// Settings of the daemon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatchSettings {
+    /// The safety net behind the events; `None`: never.
+    pub rescan: Option<Duration>,
+    /// Give ghosts their socket back.
+    pub rescue: bool,
+    /// Shield live sockets from systemd-tmpfiles' ageing.
+    pub protect: bool,
+    /// An OpenMetrics text file to keep up to date.
+    pub metrics_file: Option<PathBuf>,
+}
+
+/// Settings of `spawn`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpawnSettings {
+    /// The multiplexer's program.
+    pub tmux: PathBuf,
+    /// How often `has-session` is asked after `new-session`.
+    pub verify_attempts: u32,
+    /// How long between two of them.
+    pub verify_delay: Duration,
+    /// Clear a registration that has no server before creating.
+    pub clear_registration: bool,
+}
+
+/// The labels of `keep`.
+#[derive(Debug, Clone, Default)]
+pub struct Keep(GlobSet);
+
+impl Keep {
+    /// Whether a label is never to be removed.
+    pub fn contains(&self, label: &OsStr) -> bool {
+        self.0.is_match(label)
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            extra_socket_dirs: Vec::new(),
+            keep: Keep::default(),
+            min_age: Duration::ZERO,
+            watch: WatchSettings {
+                rescan: Some(Duration::from_secs(600)),
+                rescue: false,
+                protect: true,
+                metrics_file: None,
+            },
+            spawn: SpawnSettings {
+                tmux: PathBuf::from("tmux"),
+                verify_attempts: 6,
+                verify_delay: Duration::from_millis(400),
+                clear_registration: false,
+            },
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Where a user's sockets are: the directories that tmux would use, and those it does use.
+
+use crate::config::Settings;
+use crate::socket::kernel_table::KernelTable;
+use crate::tmux::paths;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+/// The environment that decides where tmux looks.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// `TMUX_TMPDIR`, unless empty.
+    pub tmux_tmpdir: Option<PathBuf>,
+    /// `XDG_RUNTIME_DIR`, unless empty.
+    pub runtime_dir: Option<PathBuf>,
+}
+
+impl Surroundings {
+    /// Those of this process.
+    pub fn of_this_process() -> Self {
+        let path = |name| {
+            std::env::var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
+        Self {
+            tmux_tmpdir: path("TMUX_TMPDIR"),
+            runtime_dir: path("XDG_RUNTIME_DIR"),
+        }
+    }
+
+    /// The parents in which tmux makes or may have made its `tmux-UID`.
+    fn parents(&self) -> impl Iterator<Item = &Path> {
+        [
+            self.tmux_tmpdir.as_deref(),
+            Some(Path::new(paths::DEFAULT_PARENT)),
+            self.runtime_dir.as_deref(),
+        ]
+        .into_iter()
+        .flatten()
+    }
+
+    /// The path that `tmux -L label` uses here: the first parent that can be resolved (tmux.c:
+    /// `make_label` skips an unusable `TMUX_TMPDIR` since 3.2).
+    pub fn socket_path(&self, user: u32, label: &OsStr) -> PathBuf {
+        let default = Path::new(paths::DEFAULT_PARENT);
+        let parent = self
+            .tmux_tmpdir
+            .as_deref()
+            .into_iter()
+            .chain([default])
+            .find_map(|parent| parent.canonicalize().ok());
+        paths::socket_path(parent.as_deref().unwrap_or(default), user, label)
+    }
+}
+
+/// The socket directories of `user`, without looking whether they are there. One directory may
+/// appear under several names.
+pub fn socket_dirs(
+    settings: &Settings,
+    around: &Surroundings,
+    table: &KernelTable,
+    user: u32,
+) -> Vec<PathBuf> {
+    let own_name = paths::directory_name(user);
+    let mut dirs: Vec<PathBuf> = around
+        .parents()
+        .map(|parent| parent.join(&own_name))
+        .collect();
+    let bound = table
+        .iter()
+        .filter_map(|socket| socket.name.parent())
+        .filter(|dir| dir.is_absolute() && dir.file_name() == Some(OsStr::new(&own_name)));
+    for dir in bound.chain(settings.extra_socket_dirs.iter().map(PathBuf::as_path)) {
+        if !dirs.iter().any(|known| known == dir) {
+            dirs.push(dir.to_owned());
+        }
+    }
+    dirs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_users_directories_come_first_and_once() {
+        let around = Surroundings {
+            tmux_tmpdir: Some("/t".into()),
+            runtime_dir: Some("/run/user/7".into()),
+        };
+        let settings = Settings {
+            extra_socket_dirs: vec!["/x".into(), "/t/tmux-7".into()],
+            ..Settings::default()
+        };
+        let dirs = socket_dirs(&settings, &around, &KernelTable::default(), 7);
+        let expected = ["/t/tmux-7", "/tmp/tmux-7", "/run/user/7/tmux-7", "/x"].map(PathBuf::from);
+        assert_eq!(dirs, expected);
+    }
+}

@@ -1,0 +1,37 @@
+//! What ends a run, as opposed to what ends one entry ([`crate::outcome::Failure`]).
+
+use crate::config::ConfigError;
+use crate::exit::Exit;
+
+/// Why a run ended before its result.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration is wrong.
+    #[error("configuration rejected: {0}")]
+    Configuration(#[from] ConfigError),
+    /// The command line asks for something that makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// The result cannot be written.
+    #[error("the result cannot be written: {0}")]
+    Output(#[source] std::io::Error),
+    /// The reader of the result has gone: no error.
+    #[error("the reader of the result has gone")]
+    ReaderGone,
+    /// The result cannot be made into JSON: a bug of ours.
+    #[error("the result cannot be made into JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+impl Error {
+    /// The exit code for it.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Configuration(_) => Exit::Configuration,
+            Self::Usage(_) => Exit::Usage,
+            Self::Output(_) => Exit::Found,
+            Self::ReaderGone => Exit::Done,
+            Self::Json(_) => Exit::Bug,
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! One place where a name from the file system becomes text for people.
+//!
+//! A label may hold anything but `/` and NUL: newlines, terminal sequences, bytes that are not
+//! UTF-8. Whatever goes to a terminal, a log's message line or systemd passes through here.
+
+use std::ffi::OsStr;
+use std::fmt::{self, Display, Write};
+use std::os::unix::ffi::OsStrExt;
+
+/// Shows a name so that it stays on its line and moves no cursor.
+///
+/// Printable characters stand for themselves; a backslash is doubled; control characters and
+/// characters that change the direction or visibility of text become `\n`, `\t`, `\xNN` or
+/// `\u{N}`; bytes that are not UTF-8 become `\xNN`. The result is unambiguous.
+#[derive(Debug, Clone, Copy)]
+pub struct Escaped<'a>(&'a [u8]);
+
+/// Escapes a name or path. See [`Escaped`].
+pub fn escaped<S: AsRef<OsStr> + ?Sized>(name: &S) -> Escaped<'_> {
+    Escaped(name.as_ref().as_bytes())
+}
+
+/// Escapes raw bytes. See [`Escaped`].
+pub fn escaped_bytes(bytes: &[u8]) -> Escaped<'_> {
+    Escaped(bytes)
+}
+
+impl Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            for c in chunk.valid().chars() {
+                match c {
+                    '\\' => f.write_str("\\\\")?,
+                    '\n' => f.write_str("\\n")?,
+                    '\t' => f.write_str("\\t")?,
+                    '\r' => f.write_str("\\r")?,
+                    c if c.is_ascii_control() => write!(f, "\\x{:02x}", u32::from(c))?,
+                    c if is_invisible(c) => write!(f, "\\u{{{:x}}}", u32::from(c))?,
+                    c => f.write_char(c)?,
+                }
+            }
+            for byte in chunk.invalid() {
+                write!(f, "\\x{byte:02x}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// C1 controls, line and paragraph separators, and the format characters that reorder or hide text.
+fn is_invisible(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_names_are_left_alone() {
+        assert_eq!(escaped("über-/a b").to_string(), "über-/a b");
+    }
+
+    #[test]
+    fn what_moves_a_cursor_is_spelled_out() {
+        assert_eq!(
+            escaped_bytes(b"a\nb\x1b[31m\\\xff\xc3").to_string(),
+            "a\\nb\\x1b[31m\\\\\\xff\\xc3"
+        );
+        assert_eq!(escaped("\u{202e}x\u{85}").to_string(), "\\u{202e}x\\u{85}");
+    }
+}

@@ -1,0 +1,34 @@
+//! Exit codes: a type, so that no number is written twice.
+
+use std::process::ExitCode;
+
+/// What the process ends with.
+///
+/// The numbers 70, 77 and 78 are those of `sysexits.h`; 0, 1, 3 and 4 of `probe` are those of
+/// LSB's `status` action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done, or nothing to do. `probe`: live or starting.
+    Done = 0,
+    /// Something failed or was found: a failed entry, an unhealthy row, a dead socket.
+    Found = 1,
+    /// The command line was wrong.
+    Usage = 2,
+    /// `probe`: no such socket.
+    Absent = 3,
+    /// `probe`: unknown, foreign, or not a socket.
+    Undecided = 4,
+    /// A bug of ours; a panic too.
+    Bug = 70,
+    /// No permission for what was asked.
+    NoPermission = 77,
+    /// The configuration is wrong or cannot be read.
+    Configuration = 78,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}

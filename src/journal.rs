@@ -1,0 +1,95 @@
+//! What a run writes to the log: an entry per removal and per failure, and one at the end.
+
+use crate::escape::escaped;
+use crate::logging::id;
+use crate::outcome::Outcome;
+use crate::report::{Entry, Report, json, people};
+
+/// Logs a pass that was made to remove. A dry run only tells of directories.
+pub fn pass(report: &Report, dry_run: bool) {
+    if dry_run {
+        return directories(report);
+    }
+    for entry in &report.entries {
+        match entry.outcome {
+            Outcome::Removed => removed(report, entry),
+            Outcome::Failed(failure) => failed(report, entry, &failure.to_string()),
+            _ => {}
+        }
+    }
+    directories(report);
+    tracing::info!(
+        message_id = id::SWEEP_FINISHED,
+        "{}",
+        people::summary(report, false)
+    );
+}
+
+/// Logs the directories that were left alone.
+pub fn directories(report: &Report) {
+    for directory in &report.directories {
+        if let Some(error) = &directory.error {
+            tracing::warn!(
+                message_id = id::REMOVAL_FAILED,
+                tmux_janitor.dir = json::text(directory.path.as_os_str()),
+                tmux_janitor.error = error,
+                "{}: {error}",
+                escaped(&directory.path)
+            );
+        }
+    }
+}
+
+/// The fields that every event about an entry has.
+macro_rules! entry_event {
+    ($level:ident, $id:expr, $report:expr, $entry:expr, $error:expr, $($message:tt)+) => {{
+        let (report, entry): (&Report, &Entry) = ($report, $entry);
+        let path = report.path_of(entry);
+        let dir = path.parent().unwrap_or(&path);
+        let error: Option<&str> = $error;
+        tracing::$level!(
+            message_id = $id,
+            tmux_janitor.socket = json::text(path.as_os_str()),
+            tmux_janitor.label = json::text(&entry.label),
+            tmux_janitor.dir = json::text(dir.as_os_str()),
+            tmux_janitor.uid = entry.uid,
+            tmux_janitor.state = entry.verdict.state.word(),
+            tmux_janitor.reason = entry.verdict.reason.to_string(),
+            tmux_janitor.outcome = entry.outcome.word(),
+            tmux_janitor.server_pid = entry.server_pid,
+            tmux_janitor.error = error,
+            $($message)+
+        );
+    }};
+}
+
+fn removed(report: &Report, entry: &Entry) {
+    let path = report.path_of(entry);
+    let what = if entry.is_litter() {
+        entry.verdict.reason.to_string()
+    } else {
+        "dead socket".to_owned()
+    };
+    entry_event!(
+        info,
+        id::SOCKET_REMOVED,
+        report,
+        entry,
+        None,
+        "removed {what} {}",
+        escaped(&path)
+    );
+}
+
+fn failed(report: &Report, entry: &Entry, error: &str) {
+    let path = report.path_of(entry);
+    entry_event!(
+        warn,
+        id::REMOVAL_FAILED,
+        report,
+        entry,
+        Some(error),
+        "cannot remove dead socket {}: {error}; keeping it",
+        escaped(&path)
+    );
+}

@@ -1,0 +1,125 @@
+//! The log: to the journal when stderr is the journal, else to stderr for people.
+//!
+//! Every event has a `MESSAGE_ID` of its own, which `packaging/catalog` explains. Journal fields
+//! carry names exactly; message lines carry them escaped.
+
+use crate::cli::LogTarget;
+use crate::escape::escaped;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::os::fd::{AsFd, BorrowedFd};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_journald::{Priority, PriorityMappings};
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+/// `SYSLOG_IDENTIFIER` of every entry, and the prefix on stderr.
+pub const IDENTIFIER: &str = "tmux-janitor";
+
+/// Fixed message ids; the catalog explains them to `journalctl -x`.
+pub mod id {
+    /// A socket was removed.
+    pub const SOCKET_REMOVED: &str = "02faf4bc75b3441f95bf477ea1110562";
+    /// A dead socket could not be removed.
+    pub const REMOVAL_FAILED: &str = "8c5df1f2fa6941a8bd9017cab559716f";
+    /// A run is over.
+    pub const SWEEP_FINISHED: &str = "c6c3da2ba7b145aba0f3a0b175de5903";
+    /// The configuration cannot be used.
+    pub const CONFIGURATION_REJECTED: &str = "9d7ca7fe8bbc4c6db0e427172e81b8c6";
+}
+
+/// Whether a descriptor is the journal's stream (systemd.exec(5), `$JOURNAL_STREAM`: `dev:ino`).
+pub fn is_journal(file: BorrowedFd<'_>) -> bool {
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else {
+        return false;
+    };
+    rustix::fs::fstat(file).is_ok_and(|stat| stream == format!("{}:{}", stat.st_dev, stat.st_ino))
+}
+
+/// Sets the log up for the whole process. Whether it goes to the journal.
+pub fn init(target: LogTarget, verbose: u8, quiet: bool) -> bool {
+    let wants_journal = match target {
+        LogTarget::Journal => true,
+        LogTarget::Stderr => false,
+        LogTarget::Auto => is_journal(std::io::stderr().as_fd()),
+    };
+    let journal = if wants_journal {
+        tracing_journald::layer().ok()
+    } else {
+        None
+    };
+    let level = match (journal.is_some(), verbose, quiet) {
+        (true, _, true) => LevelFilter::WARN,
+        (false, _, true) => LevelFilter::ERROR,
+        (true, 0, _) | (false, 1, _) => LevelFilter::INFO,
+        (false, 0, _) => LevelFilter::WARN,
+        _ => LevelFilter::DEBUG,
+    };
+    let in_journal = journal.is_some();
+    let journal = journal.map(|layer| {
+        layer
+            .with_field_prefix(None)
+            .with_syslog_identifier(IDENTIFIER.to_owned())
+            .with_priority_mappings(PriorityMappings {
+                error: Priority::Error,
+                warn: Priority::Warning,
+                info: Priority::Informational,
+                debug: Priority::Debug,
+                trace: Priority::Debug,
+            })
+    });
+    let people = (!in_journal).then_some(PeopleLayer);
+    let subscriber = tracing_subscriber::registry()
+        .with(level)
+        .with(journal)
+        .with(people);
+    // A second call keeps the first log.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+    if wants_journal && !in_journal {
+        tracing::warn!("the journal cannot be reached, logging to stderr");
+    }
+    in_journal
+}
+
+/// One line per event on stderr, without the fields: the message says it all.
+#[derive(Debug)]
+struct PeopleLayer;
+
+impl<S: Subscriber> Layer<S> for PeopleLayer {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut message = Message(String::new());
+        event.record(&mut message);
+        let level = match *event.metadata().level() {
+            Level::ERROR => "error: ",
+            Level::WARN => "warning: ",
+            _ => "",
+        };
+        // Nothing can be told about a stderr that cannot be written.
+        let _ = writeln!(
+            std::io::stderr().lock(),
+            "{IDENTIFIER}: {level}{}",
+            message.0
+        );
+    }
+}
+
+struct Message(String);
+
+impl Visit for Message {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        if field.name() == "message" {
+            let _ = write!(self.0, "{value:?}");
+        }
+    }
+}
+
+/// A configuration that cannot be used.
+pub fn configuration_rejected(error: &str) {
+    tracing::error!(
+        message_id = id::CONFIGURATION_REJECTED,
+        tmux_janitor.error = error,
+        "configuration rejected: {}",
+        escaped(error)
+    );
+}

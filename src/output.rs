@@ -1,0 +1,40 @@
+//! Standard output: results and nothing else.
+
+use crate::error::Error;
+use std::io::{ErrorKind, Write};
+
+/// Where results go.
+#[derive(Debug)]
+pub struct Output {
+    /// Text for people is swallowed: stdout is the journal, which has the log already.
+    muted: bool,
+}
+
+impl Output {
+    /// Standard output; `muted`: only what programs asked for is written.
+    pub fn new(muted: bool) -> Self {
+        Self { muted }
+    }
+
+    /// Writes text for people.
+    pub fn text(&mut self, text: &str) -> Result<(), Error> {
+        if self.muted { Ok(()) } else { write(text) }
+    }
+
+    /// Writes one line for programs.
+    pub fn line(&mut self, line: &str) -> Result<(), Error> {
+        write(&format!("{line}\n"))
+    }
+}
+
+/// Writes all of it. A closed pipe ends the run without an error: the reader has what it wanted.
+fn write(text: &str) -> Result<(), Error> {
+    let mut stdout = std::io::stdout().lock();
+    stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+        .map_err(|error| match error.kind() {
+            ErrorKind::BrokenPipe => Error::ReaderGone,
+            _ => Error::Output(error),
+        })
+}

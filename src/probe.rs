@@ -1,0 +1,117 @@
+//! One socket by its path: is it alive? Never starts a server, never changes anything.
+
+use crate::config::Settings;
+use crate::error::Error;
+use crate::escape::escaped;
+use crate::exit::Exit;
+use crate::outcome::Outcome;
+use crate::socket::directory::Rule;
+use crate::socket::sight::Witness;
+use crate::socket::verdict::{Reason, State, Verdict};
+use crate::sweep::{Act, Pass, Target};
+use crate::tmux::proc_locks::ProcLocks;
+use crate::tmux::start_lock;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+/// What was found at a path.
+#[derive(Debug)]
+pub struct Found {
+    /// What stands there; `None`: nothing.
+    pub verdict: Option<Verdict>,
+    /// Who listens on it.
+    pub server_pid: Option<i32>,
+    /// Why its directory was not looked into.
+    directory_error: Option<String>,
+}
+
+/// Looks at the socket of `path`. Links are followed, as tmux follows them.
+pub fn look(settings: &Settings, user: u32, path: &Path, rule: Rule) -> Result<Found, Error> {
+    let resolved = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let (Some(dir), Some(name)) = (parent(&resolved), resolved.file_name()) else {
+        return Err(Error::Usage(format!("\"{}\" names no file", escaped(path))));
+    };
+    let target = Target {
+        path: dir.clone(),
+        only: Some(vec![name.to_owned()]),
+        rule,
+    };
+    let report = Pass {
+        settings,
+        user,
+        act: Act::Look,
+    }
+    .run(&mut Witness::new(user), &[target]);
+    let directory_error = report
+        .directories
+        .iter()
+        .find_map(|directory| directory.error.clone());
+    let entry = report
+        .entries
+        .into_iter()
+        .find(|entry| entry.outcome != Outcome::Vanished);
+    let server_pid = entry.as_ref().and_then(|entry| entry.server_pid);
+    let verdict = match (entry, &directory_error) {
+        (Some(entry), _) => Some(entry.verdict),
+        (None, Some(_)) => Some(Verdict::new(State::Unknown, Reason::NoSuchSocket)),
+        // A start that has not bound its socket yet.
+        (None, None) => {
+            is_starting(user, &dir, name).then_some(Verdict::new(State::Starting, Reason::LockHeld))
+        }
+    };
+    Ok(Found {
+        verdict,
+        server_pid,
+        directory_error,
+    })
+}
+
+fn is_starting(user: u32, dir: &Path, name: &OsStr) -> bool {
+    let dir = crate::socket::directory::SocketDir::open(dir, user, Rule::LookedAt);
+    dir.ok().flatten().is_some_and(|dir| {
+        let mut locks: Option<ProcLocks> = None;
+        start_lock::is_seen_held(&dir, name, &mut locks)
+    })
+}
+
+fn parent(path: &Path) -> Option<PathBuf> {
+    let parent = path.parent()?;
+    Some(if parent.as_os_str().is_empty() {
+        PathBuf::from(".")
+    } else {
+        parent.to_owned()
+    })
+}
+
+impl Found {
+    /// One sentence.
+    pub fn reason(&self) -> String {
+        match (&self.directory_error, &self.verdict) {
+            (Some(error), _) => format!("its directory was not looked into: {error}"),
+            (None, Some(verdict)) => verdict.reason.to_string(),
+            (None, None) => Reason::NoSuchSocket.to_string(),
+        }
+    }
+
+    /// One line for people.
+    pub fn sentence(&self, path: &Path) -> String {
+        let state = self
+            .verdict
+            .map_or("absent", |verdict| verdict.state.word());
+        let pid = self
+            .server_pid
+            .map(|pid| format!(" (pid {pid})"))
+            .unwrap_or_default();
+        format!("{}: {state}{pid}: {}\n", escaped(path), self.reason())
+    }
+
+    /// As LSB's `status` action.
+    pub fn exit(&self) -> Exit {
+        match self.verdict.map(|verdict| verdict.state) {
+            Some(State::Live | State::Starting) => Exit::Done,
+            Some(State::Dead) => Exit::Found,
+            None | Some(State::Ghost) => Exit::Absent,
+            Some(State::Foreign | State::Unknown | State::NotASocket) => Exit::Undecided,
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! The name under which a socket is looked at once more before it is unlinked.
+//!
+//! unlink(2) takes whatever stands at a name; rename(2) lets us see what it was. Between the last
+//! look and the rename a server that takes no lock (SIGUSR1) may have put its socket there.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+const PREFIX: &[u8] = b".tmux-janitor-quarantine.";
+
+/// `NAME_MAX` of limits.h: the longest name in a directory, in bytes.
+const NAME_MAX: usize = 255;
+
+/// The quarantine name of a socket. `None`: it would be too long for a name.
+///
+/// It says whose it is, so that a later run can put it back or remove it under the right lock.
+pub fn name_of(label: &OsStr) -> Option<OsString> {
+    let name = [PREFIX, label.as_bytes()].concat();
+    (name.len() <= NAME_MAX).then(|| OsString::from_vec(name))
+}
+
+/// The label whose quarantine name this is.
+pub fn label_of(name: &OsStr) -> Option<&OsStr> {
+    let label = name.as_bytes().strip_prefix(PREFIX)?;
+    (!label.is_empty()).then(|| OsStr::from_bytes(label))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_label_comes_back_from_its_quarantine(label in proptest::collection::vec(1_u8..=255, 1..260)) {
+            let label = OsString::from_vec(label);
+            match name_of(&label) {
+                Some(name) => prop_assert_eq!(label_of(&name), Some(label.as_os_str())),
+                None => prop_assert!(label.len() > NAME_MAX - PREFIX.len()),
+            }
+        }
+    }
+
+    #[test]
+    fn other_names_are_no_quarantine() {
+        assert_eq!(label_of(OsStr::new("x")), None);
+        assert_eq!(label_of(OsStr::new(".tmux-janitor-quarantine.")), None);
+    }
+}

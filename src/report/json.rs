@@ -1,0 +1,165 @@
+//! Results for programs: one JSON object per run.
+
+use super::{Counts, Report};
+use crate::escape::escaped;
+use crate::outcome::Outcome;
+use crate::socket::verdict::{State, Verdict};
+use serde::Serialize;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// Text as it is, or escaped where it is not UTF-8.
+pub fn text(name: &OsStr) -> String {
+    name.to_str()
+        .map_or_else(|| escaped(name).to_string(), str::to_owned)
+}
+
+/// The bytes of a name that is not UTF-8.
+pub fn raw_bytes(name: &OsStr) -> Option<&[u8]> {
+    name.to_str().is_none().then(|| name.as_bytes())
+}
+
+#[derive(Serialize)]
+struct Run<'a> {
+    version: u32,
+    command: &'a str,
+    dry_run: bool,
+    directories: Vec<Directory<'a>>,
+    counts: Counts,
+    sockets: Vec<Socket<'a>>,
+    elapsed_us: u64,
+}
+
+#[derive(Serialize)]
+struct Directory<'a> {
+    path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path_bytes: Option<&'a [u8]>,
+    error: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Socket<'a> {
+    path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path_bytes: Option<Vec<u8>>,
+    label: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label_bytes: Option<&'a [u8]>,
+    uid: u32,
+    state: &'static str,
+    reason: String,
+    outcome: &'static str,
+    error: Option<String>,
+    server_pid: Option<i32>,
+}
+
+/// Which entries a command lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listing {
+    /// All of them.
+    All,
+    /// All but live sockets and what is no socket, unless something was done with it.
+    Eventful,
+}
+
+/// The object of `sweep` and `list`.
+pub fn run(
+    report: &Report,
+    command: &str,
+    dry_run: bool,
+    listing: Listing,
+) -> serde_json::Result<String> {
+    let sockets = report
+        .entries
+        .iter()
+        .filter(|entry| {
+            listing == Listing::All
+                || entry.outcome != Outcome::Kept
+                || !matches!(entry.verdict.state, State::Live | State::NotASocket)
+        })
+        .map(|entry| {
+            let path: PathBuf = report.path_of(entry);
+            Socket {
+                path: text(path.as_os_str()),
+                path_bytes: raw_bytes(path.as_os_str()).map(<[u8]>::to_vec),
+                label: text(&entry.label),
+                label_bytes: raw_bytes(&entry.label),
+                uid: entry.uid,
+                state: entry.verdict.state.word(),
+                reason: entry.verdict.reason.to_string(),
+                outcome: entry.outcome.word(),
+                error: match entry.outcome {
+                    Outcome::Failed(failure) => Some(failure.to_string()),
+                    _ => None,
+                },
+                server_pid: entry.server_pid,
+            }
+        })
+        .collect();
+    let directories = report
+        .directories
+        .iter()
+        .map(|directory| Directory {
+            path: text(directory.path.as_os_str()),
+            path_bytes: raw_bytes(directory.path.as_os_str()),
+            error: directory.error.as_deref(),
+        })
+        .collect();
+    serde_json::to_string(&Run {
+        version: 1,
+        command,
+        dry_run,
+        directories,
+        counts: report.counts(),
+        sockets,
+        elapsed_us: u64::try_from(report.elapsed.as_micros()).unwrap_or(u64::MAX),
+    })
+}
+
+/// The object of `status`.
+pub fn status(report: &Report, healthy: bool) -> serde_json::Result<String> {
+    #[derive(Serialize)]
+    struct Status {
+        version: u32,
+        command: &'static str,
+        healthy: bool,
+        counts: Counts,
+    }
+    serde_json::to_string(&Status {
+        version: 1,
+        command: "status",
+        healthy,
+        counts: report.counts(),
+    })
+}
+
+/// The object of `probe`. Without a verdict the socket is absent.
+pub fn probe(
+    path: &Path,
+    verdict: Option<&Verdict>,
+    reason: &str,
+    server_pid: Option<i32>,
+) -> serde_json::Result<String> {
+    #[derive(Serialize)]
+    struct Probe<'a> {
+        version: u32,
+        command: &'static str,
+        path: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        path_bytes: Option<&'a [u8]>,
+        state: &'static str,
+        reason: &'a str,
+        server_pid: Option<i32>,
+    }
+    serde_json::to_string(&Probe {
+        version: 1,
+        command: "probe",
+        path: text(path.as_os_str()),
+        path_bytes: raw_bytes(path.as_os_str()),
+        state: verdict.map_or("absent", |verdict| verdict.state.word()),
+        reason,
+        server_pid,
+    })
+}

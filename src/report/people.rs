@@ -1,0 +1,193 @@
+//! Results for people: lines that stay lines.
+
+use super::{Counts, Report};
+use crate::escape::escaped;
+use crate::outcome::Outcome;
+use crate::socket::verdict::State;
+use std::fmt::Write;
+
+/// How many paths a one-line text names before it only counts.
+const NAMED: usize = 5;
+
+/// Whether and how states are coloured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Palette {
+    /// Escape sequences may be written.
+    pub colored: bool,
+}
+
+impl Palette {
+    /// A word for a state, padded to `width` and coloured.
+    pub fn state(self, state: State, width: usize) -> String {
+        let word = format!("{:width$}", state.word());
+        let code = match state {
+            State::Live => "32",
+            State::Dead => "31",
+            State::Ghost => "35",
+            State::Starting | State::Unknown => "33",
+            State::Foreign | State::NotASocket => "2",
+        };
+        if self.colored {
+            format!("\x1b[{code}m{word}\x1b[0m")
+        } else {
+            word
+        }
+    }
+}
+
+/// `1 dead socket`, `2 dead sockets`.
+pub fn plural(count: usize, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
+}
+
+/// What `sweep` prints: a line per removed socket and a summary.
+pub fn sweep(report: &Report, dry_run: bool) -> String {
+    let mut text = String::new();
+    for entry in &report.entries {
+        let done = match entry.outcome {
+            Outcome::Removed => "removed",
+            Outcome::WouldRemove => "would remove",
+            Outcome::Resurrected => "put back",
+            _ => continue,
+        };
+        let litter = if entry.is_litter() {
+            format!(" ({})", entry.verdict.reason)
+        } else {
+            String::new()
+        };
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{done} {}{litter}", escaped(&report.path_of(entry)));
+    }
+    let _ = writeln!(text, "{}", summary(report, dry_run));
+    text
+}
+
+/// `swept 1 dead socket; 2 live`, and whatever else there was.
+pub fn summary(report: &Report, dry_run: bool) -> String {
+    let counts = report.counts();
+    let would = report
+        .entries
+        .iter()
+        .filter(|entry| entry.outcome == Outcome::WouldRemove && !entry.is_litter())
+        .count();
+    let (verb, swept) = if dry_run {
+        ("would sweep", would)
+    } else {
+        ("swept", counts.removed)
+    };
+    let mut text = format!(
+        "{verb} {}; {} live",
+        plural(swept, "dead socket"),
+        counts.live
+    );
+    let kept = counts.dead.saturating_sub(swept + counts.failed);
+    for (count, word) in [
+        (counts.starting, "starting"),
+        (kept, "dead kept"),
+        (counts.unknown, "unknown"),
+        (counts.foreign, "foreign"),
+        (counts.failed, "failed"),
+    ] {
+        if count > 0 {
+            let _ = write!(text, ", {count} {word}");
+        }
+    }
+    text
+}
+
+/// What `list` prints: a line per entry.
+pub fn list(report: &Report, palette: Palette) -> String {
+    let mut text = String::new();
+    for entry in &report.entries {
+        let pid = entry
+            .server_pid
+            .map_or_else(|| "-".to_owned(), |pid| pid.to_string());
+        let state = palette.state(entry.verdict.state, 12);
+        let _ = write!(
+            text,
+            "{state} {pid:>8}  {}",
+            escaped(&report.path_of(entry))
+        );
+        if entry.verdict.state != State::Live || pid == "-" {
+            let _ = write!(text, "  ({})", entry.verdict.reason);
+        }
+        text.push('\n');
+    }
+    if text.is_empty() {
+        text.push_str("no tmux sockets\n");
+    }
+    text
+}
+
+/// The health row: `tmux sockets: 3 live, 1 dead, 0 ghosts (dead: /tmp/tmux-1000/stale)`.
+pub fn status(report: &Report) -> String {
+    let counts = report.counts();
+    let mut text = format!(
+        "tmux sockets: {} live, {} dead, {}",
+        counts.live,
+        counts.dead,
+        plural(counts.ghost, "ghost")
+    );
+    if counts.unknown > 0 {
+        let _ = write!(text, ", {} unknown", counts.unknown);
+    }
+    let named = |state| {
+        let mut paths = report
+            .entries
+            .iter()
+            .filter(|entry| entry.verdict.state == state && !entry.is_litter())
+            .map(|entry| escaped(&report.path_of(entry)).to_string());
+        let mut text = paths.by_ref().take(NAMED).collect::<Vec<_>>().join(", ");
+        let more = paths.count();
+        if more > 0 {
+            let _ = write!(text, " and {more} more");
+        }
+        text
+    };
+    let lists = [
+        ("dead", counts.dead, State::Dead),
+        ("ghosts", counts.ghost, State::Ghost),
+    ]
+    .into_iter()
+    .filter(|(_, count, _)| *count > 0)
+    .map(|(word, _, state)| format!("{word}: {}", named(state)))
+    .collect::<Vec<_>>();
+    if !lists.is_empty() {
+        let _ = write!(text, " ({})", lists.join("; "));
+    }
+    text.push('\n');
+    text
+}
+
+/// What `tmux-janitor` says without arguments: what is there, and which command comes next.
+pub fn overview(report: &Report) -> String {
+    let counts = report.counts();
+    let mut text = status(report);
+    let dirs = report
+        .directories
+        .iter()
+        .filter(|dir| dir.error.is_none())
+        .count();
+    let _ = writeln!(text, "in {}", plural_dirs(dirs));
+    let next = next_command(&counts);
+    let _ = writeln!(text, "next: {next}");
+    text
+}
+
+fn plural_dirs(count: usize) -> String {
+    if count == 1 {
+        "1 socket directory".to_owned()
+    } else {
+        format!("{count} socket directories")
+    }
+}
+
+fn next_command(counts: &Counts) -> &'static str {
+    if counts.dead > 0 {
+        "`tmux-janitor sweep` removes the dead sockets (`--dry-run` shows them first)"
+    } else if counts.unknown > 0 {
+        "`tmux-janitor list` says why sockets are unknown"
+    } else {
+        "nothing to do; `systemctl --user enable --now tmux-janitor.timer` keeps it so"
+    }
+}

@@ -1,0 +1,244 @@
+//! The kernel's table of unix sockets: the witness that needs no connection.
+
+use super::file_id::FileId;
+use super::wire::{self, Message, Role};
+use rustix::io::Errno;
+use rustix::net::netlink::SOCK_DIAG;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// How often a dump that the kernel calls inconsistent is asked for again.
+const ATTEMPTS: u32 = 4;
+
+/// One bound socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bound<'a> {
+    /// What `/proc/PID/fd` shows as `socket:[N]`.
+    pub socket: u32,
+    /// What it is for.
+    pub role: Role,
+    /// The inode number of its file, 32 bits of it.
+    pub ino: u32,
+    /// The device of its file as the kernel writes it.
+    pub dev: u32,
+    /// The path it was bound under, as bind(2) was told it.
+    pub name: &'a Path,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    ino: u32,
+    dev: u32,
+    socket: u32,
+    role: Role,
+    name: (u32, u16),
+}
+
+/// One dump of the table: the sockets that are bound to files, ordered by inode number.
+#[derive(Debug, Default)]
+pub struct KernelTable {
+    rows: Vec<Row>,
+    names: Vec<u8>,
+    canary_shown: bool,
+}
+
+/// Why the table could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TableError {
+    /// A system call on the netlink socket failed.
+    Call(Errno),
+    /// The kernel answered with an error.
+    Refused(Errno),
+    /// The answer was torn or changed under our hands each time.
+    Unusable,
+}
+
+/// The way to the table: a netlink socket, and a canary that every dump must show.
+#[derive(Debug)]
+pub struct TableSource {
+    netlink: OwnedFd,
+    /// An unbound unix socket of our own: the table lists those too.
+    _canary: OwnedFd,
+    canary: u32,
+    sequence: u32,
+    buffer: Vec<u8>,
+}
+
+impl TableSource {
+    /// Opens the way to the table of this network namespace.
+    pub fn open() -> Result<Self, TableError> {
+        let flags = SocketFlags::CLOEXEC;
+        let netlink = rustix::net::socket_with(
+            AddressFamily::NETLINK,
+            SocketType::DGRAM,
+            flags,
+            Some(SOCK_DIAG),
+        )
+        .map_err(TableError::Call)?;
+        let canary = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+            .map_err(TableError::Call)?;
+        let stat = rustix::fs::fstat(&canary).map_err(TableError::Call)?;
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the table has 32 bits of it"
+        )]
+        let number = stat.st_ino as u32;
+        Ok(Self {
+            netlink,
+            _canary: canary,
+            canary: number,
+            sequence: 0,
+            buffer: vec![0; 32 * 1024],
+        })
+    }
+
+    /// Reads the table into `table`, whose memory is used again.
+    pub fn read(&mut self, table: &mut KernelTable) -> Result<(), TableError> {
+        for _ in 0..ATTEMPTS {
+            table.clear();
+            if self.dump(table)? {
+                table.rows.sort_unstable_by_key(|row| row.ino);
+                return Ok(());
+            }
+        }
+        Err(TableError::Unusable)
+    }
+
+    /// One dump; `false` if it was interrupted.
+    fn dump(&mut self, table: &mut KernelTable) -> Result<bool, TableError> {
+        self.sequence = self.sequence.wrapping_add(1);
+        rustix::net::send(
+            &self.netlink,
+            &wire::request(self.sequence),
+            SendFlags::empty(),
+        )
+        .map_err(TableError::Call)?;
+        let mut whole = true;
+        loop {
+            let (_, length) = loop {
+                match rustix::net::recv(&self.netlink, &mut self.buffer, RecvFlags::TRUNC) {
+                    Err(Errno::INTR) => {}
+                    other => break other.map_err(TableError::Call)?,
+                }
+            };
+            let datagram = self.buffer.get(..length).ok_or(TableError::Unusable)?;
+            for message in wire::messages(datagram, self.sequence) {
+                match message.map_err(|_| TableError::Unusable)? {
+                    Message::Row(row) => {
+                        table.canary_shown |= row.socket == self.canary;
+                        table.add(row);
+                    }
+                    Message::Done => return Ok(whole),
+                    Message::Error(code) => {
+                        return Err(TableError::Refused(Errno::from_raw_os_error(code)));
+                    }
+                    Message::Interrupted => whole = false,
+                }
+            }
+        }
+    }
+}
+
+impl KernelTable {
+    fn clear(&mut self) {
+        self.rows.clear();
+        self.names.clear();
+        self.canary_shown = false;
+    }
+
+    fn add(&mut self, row: wire::Row<'_>) {
+        let Some((ino, dev)) = row.file else { return };
+        let (Ok(at), Ok(length)) = (
+            u32::try_from(self.names.len()),
+            u16::try_from(row.name.len()),
+        ) else {
+            return;
+        };
+        self.names.extend_from_slice(row.name);
+        self.rows.push(Row {
+            ino,
+            dev,
+            socket: row.socket,
+            role: row.role,
+            name: (at, length),
+        });
+    }
+
+    /// Whether the dump showed our own canary. If not, it is some other table than it seems.
+    pub fn canary_shown(&self) -> bool {
+        self.canary_shown
+    }
+
+    /// Every socket that is bound to a file.
+    pub fn iter(&self) -> impl Iterator<Item = Bound<'_>> {
+        self.rows.iter().map(|row| self.bound(row))
+    }
+
+    /// The sockets whose file has the inode number of `id`, whatever their device.
+    pub fn with_inode_of(&self, id: FileId) -> impl Iterator<Item = Bound<'_>> {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the table has 32 bits of it"
+        )]
+        let ino = id.ino as u32;
+        let start = self.rows.partition_point(|row| row.ino < ino);
+        self.rows[start..]
+            .iter()
+            .take_while(move |row| row.ino == ino)
+            .map(|row| self.bound(row))
+    }
+
+    /// Whether a socket of that number is in the table.
+    pub fn shows_socket(&self, number: u32) -> bool {
+        self.rows.iter().any(|row| row.socket == number)
+    }
+
+    fn bound(&self, row: &Row) -> Bound<'_> {
+        let start = row.name.0 as usize;
+        let name = self
+            .names
+            .get(start..start + usize::from(row.name.1))
+            .unwrap_or_default();
+        Bound {
+            socket: row.socket,
+            role: row.role,
+            ino: row.ino,
+            dev: row.dev,
+            name: Path::new(OsStr::from_bytes(name)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+    use super::super::file_id::FileFacts;
+    use super::*;
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn the_real_kernel_shows_a_real_listener_and_the_canary() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a b\n");
+        let listener = UnixListener::bind(&path).unwrap();
+        let id = FileFacts::at(rustix::fs::CWD, path.as_os_str()).unwrap().id;
+        let mut source = TableSource::open().unwrap();
+        let mut table = KernelTable::default();
+        source.read(&mut table).unwrap();
+        assert!(table.canary_shown());
+        let bound = table
+            .with_inode_of(id)
+            .find(|bound| bound.name == path)
+            .unwrap();
+        assert_eq!(bound.role, Role::Listening);
+        let number = rustix::fs::fstat(listener.as_fd()).unwrap().st_ino;
+        assert_eq!(u64::from(bound.socket), number);
+        drop(listener);
+        source.read(&mut table).unwrap();
+        assert!(table.with_inode_of(id).all(|bound| bound.name != path));
+    }
+}

@@ -1,0 +1,184 @@
+//! Whether the kernel's table can be believed here, and what it says of one inode.
+//!
+//! The table is per network namespace. In another one (`PrivateNetwork=`, a container beside a
+//! shared `/tmp`) every live server is absent from it, and it looks sane all the same.
+
+use super::file_id::{FileFacts, FileId};
+use super::file_system::{self, FileSystem};
+use super::kernel_table::{KernelTable, TableError, TableSource};
+use super::verdict::{Blindness, Manager, TableSays};
+use crate::process::{Process, Processes};
+use rustix::fs::{Mode, OFlags};
+use std::os::fd::AsFd;
+use std::path::Path;
+
+/// The table with all that is needed to know how far to trust it.
+#[derive(Debug)]
+pub struct Witness {
+    source: Result<TableSource, TableError>,
+    table: KernelTable,
+    failure: Option<Blindness>,
+    surroundings: Option<Option<Blindness>>,
+    user: u32,
+}
+
+impl Witness {
+    /// Opens the way to the table, for sockets of `user`. Failing is remembered, not fatal: without
+    /// a table everything is unknown.
+    pub fn new(user: u32) -> Self {
+        Self {
+            source: TableSource::open(),
+            table: KernelTable::default(),
+            failure: Some(Blindness::TableTorn),
+            surroundings: None,
+            user,
+        }
+    }
+
+    /// Reads the table anew.
+    pub fn refresh(&mut self) {
+        self.failure = match &mut self.source {
+            Err(error) => Some(blindness(*error)),
+            Ok(source) => match source.read(&mut self.table) {
+                Err(error) => Some(blindness(error)),
+                Ok(()) if !self.table.canary_shown() => Some(Blindness::CanaryMissing),
+                Ok(()) => None,
+            },
+        };
+    }
+
+    /// The table as last read; empty if it could not be.
+    pub fn table(&self) -> &KernelTable {
+        &self.table
+    }
+
+    /// Why the table must not be believed, if so. The surroundings (namespaces, running servers) are
+    /// looked at once per witness.
+    pub fn blindness(&mut self) -> Option<Blindness> {
+        if self.failure.is_some() {
+            return self.failure;
+        }
+        if self.surroundings.is_none() {
+            self.surroundings = Some(surroundings(&self.table, self.user));
+        }
+        self.surroundings.flatten()
+    }
+
+    /// What the table says of a file.
+    pub fn says(&mut self, id: FileId) -> TableSays {
+        if let Some(listed) = listed(&self.table, id) {
+            return listed;
+        }
+        self.blindness().map_or(TableSays::Absent, TableSays::Blind)
+    }
+
+    /// What the table lists for a file, without judging the table.
+    pub fn lists(&self, id: FileId) -> Option<TableSays> {
+        listed(&self.table, id)
+    }
+}
+
+fn blindness(error: TableError) -> Blindness {
+    match error {
+        TableError::Call(errno) => Blindness::TableUnreadable(errno),
+        TableError::Refused(errno) => Blindness::TableRefused(errno),
+        TableError::Unusable => Blindness::TableTorn,
+    }
+}
+
+/// The inode numbers of the table have 32 bits, and its devices are not those of stat(2) on btrfs
+/// and some overlays. So an entry with our number and another device counts as ours, unless it is
+/// shown to be another file.
+fn listed(table: &KernelTable, id: FileId) -> Option<TableSays> {
+    let mut best = None;
+    for bound in table.with_inode_of(id) {
+        if bound.dev != id.kernel_dev() && is_another_file(bound.name, bound.ino, bound.dev, id) {
+            continue;
+        }
+        let says = TableSays::Listed {
+            role: bound.role,
+            socket: bound.socket,
+        };
+        if bound.role == super::wire::Role::Listening {
+            return Some(says);
+        }
+        best = Some(says);
+    }
+    best
+}
+
+/// Whether a table entry is proven to be another file than `ours`: its own name leads to a socket
+/// with exactly its numbers, on a file system whose numbers can be believed.
+fn is_another_file(name: &Path, ino: u32, dev: u32, ours: FileId) -> bool {
+    if !name.is_absolute() {
+        return false;
+    }
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let Ok(file) = rustix::fs::open(name, flags, Mode::empty()) else {
+        return false;
+    };
+    let (Ok(facts), Ok(system)) = (FileFacts::of(file.as_fd()), file_system::of(file.as_fd()))
+    else {
+        return false;
+    };
+    facts.is_socket()
+        && facts.id != ours
+        && facts.id.ino == u64::from(ino)
+        && facts.id.kernel_dev() == dev
+        && system == FileSystem::Local { stacked: false }
+}
+
+/// What speaks against the table although it shows our own canary.
+fn surroundings(table: &KernelTable, user: u32) -> Option<Blindness> {
+    let Ok(processes) = Processes::open() else {
+        return None;
+    };
+    other_network(&processes, user)
+        .map(Blindness::OtherNetwork)
+        .or_else(|| servers_missing(&processes, table, user).map(Blindness::ServersMissing))
+}
+
+/// Compares our network namespace with the user manager's, or where that cannot be read with that
+/// of process 1.
+fn other_network(processes: &Processes, user: u32) -> Option<Manager> {
+    let own = rustix::fs::readlink("/proc/self/ns/net", Vec::new())
+        .ok()?
+        .into_bytes();
+    let namespace =
+        |process: Option<Process>| process.and_then(|process| process.network_namespace());
+    let (manager, theirs) = namespace(user_manager(processes, user))
+        .map(|theirs| (Manager::User, theirs))
+        .or_else(|| namespace(processes.by_pid(1)).map(|theirs| (Manager::Init, theirs)))?;
+    (theirs != own).then_some(manager)
+}
+
+/// The user's service manager: the first process of `init.scope` in `user@UID.service`.
+fn user_manager(processes: &Processes, user: u32) -> Option<Process> {
+    ["", "/unified", "/systemd"].iter().find_map(|hierarchy| {
+        let path = format!(
+            "/sys/fs/cgroup{hierarchy}/user.slice/user-{user}.slice/user@{user}.service/init.scope/cgroup.procs"
+        );
+        let pids = std::fs::read_to_string(path).ok()?;
+        processes.by_pid(pids.lines().next()?.parse().ok()?)
+    })
+}
+
+/// The pid of a running tmux server if the table shows none of them.
+fn servers_missing(processes: &Processes, table: &KernelTable, user: u32) -> Option<i32> {
+    let mut missing = None;
+    for server in processes.tmux_servers(user).ok()? {
+        let shown = match server.sockets() {
+            // A pane's process before exec: it bears the name and holds no socket.
+            Ok(sockets) if sockets.is_empty() => continue,
+            Ok(sockets) => sockets.iter().any(|number| table.shows_socket(*number)),
+            // From a user namespace no process can be tied to its sockets. A foreign network
+            // namespace shows nothing bound to a file at all; ours does when servers run.
+            Err(_) => table.iter().next().is_some(),
+        };
+        if shown {
+            return None;
+        }
+        missing = Some(server.pid);
+    }
+    missing
+}

@@ -1,0 +1,362 @@
+//! The judgement: from what the witnesses said to a verdict. Pure; the heart of the program.
+//!
+//! Unknown is alive. *Dead* needs every witness: a socket of ours on a local file system, absent
+//! from a table that sees, refused by connect(2), and its start lock not held by anybody else.
+
+use super::connect::Answer;
+use super::file_system::FileSystem;
+use super::wire::Role;
+use rustix::fs::FileType;
+use rustix::io::Errno;
+
+/// What a directory entry is. See the words in the README.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum State {
+    /// A server listens behind it: accepting, busy, without sessions or stopped.
+    Live,
+    /// Somebody holds its start lock at this moment.
+    Starting,
+    /// Proven by every witness: nobody listens, nobody will.
+    Dead,
+    /// A live server that cannot be reached at its path any more.
+    Ghost,
+    /// Not ours to judge.
+    Foreign,
+    /// A witness could not be heard or contradicts: always kept.
+    Unknown,
+    /// Anything else: never touched.
+    NotASocket,
+}
+
+/// Why the kernel's table must not be believed here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blindness {
+    /// It could not be asked: the errno of socket(2), send(2) or recv(2) on netlink.
+    TableUnreadable(Errno),
+    /// The kernel refused the dump: its errno (`ENOENT`: no `unix_diag` in this kernel).
+    TableRefused(Errno),
+    /// Its answers were torn each time.
+    TableTorn,
+    /// It does not show a socket of our own.
+    CanaryMissing,
+    /// It shows none of the tmux servers that `/proc` shows: the pid of one.
+    ServersMissing(i32),
+    /// We are in another network namespace than our service manager.
+    OtherNetwork(Manager),
+}
+
+/// Whose network namespace ours is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manager {
+    /// The user's service manager (`systemd --user`).
+    User,
+    /// Process 1.
+    Init,
+}
+
+/// What the kernel's table says of one inode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TableSays {
+    /// It is listed.
+    Listed {
+        /// For what.
+        role: Role,
+        /// The socket's number, by which its owner is found.
+        socket: u32,
+    },
+    /// It is not listed, in a table that sees.
+    Absent,
+    /// It is not listed, in a table that may be blind.
+    Blind(Blindness),
+}
+
+/// What is known of the start lock `NAME.lock`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LockSays {
+    /// Nobody is seen to hold it.
+    Free,
+    /// Somebody holds it.
+    Held,
+    /// We hold it.
+    Ours,
+}
+
+/// Everything that a verdict rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Facts {
+    /// The entry's type.
+    pub kind: FileType,
+    /// Its owner.
+    pub owner: u32,
+    /// The user we judge for.
+    pub user: u32,
+    /// Where it lies.
+    pub file_system: FileSystem,
+    /// The kernel's table.
+    pub table: TableSays,
+    /// What connect(2) said; `None` while nobody was asked.
+    pub answer: Option<Answer>,
+    /// The start lock.
+    pub lock: LockSays,
+}
+
+/// Why the verdict is what it is. Its sentence is in [`crate::words`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// The table shows a listener on this inode.
+    Listening,
+    /// Not in the table, but somebody accepts connections: a server in another network namespace.
+    Answers,
+    /// Not in the table, but its backlog is full.
+    BacklogFull,
+    /// The start lock is held.
+    LockHeld,
+    /// Absent, refused, lock free: nobody listens and nobody will.
+    NobodyListens,
+    /// Belongs to another user.
+    OtherUser(u32),
+    /// Lies on a network, shared or unknown file system: its magic number.
+    FileSystem(u64),
+    /// Bound, but nobody listens (yet).
+    BoundOnly,
+    /// A datagram socket: no tmux, but somebody has it.
+    Datagram,
+    /// The table must not be believed.
+    Blind(Blindness),
+    /// connect(2) failed in a way that says nothing.
+    ConnectSaysNothing(Errno),
+    /// The entry could not be looked at.
+    Unreadable(Errno),
+    /// Not of type socket.
+    NotASocket(FileType),
+    /// A name of our own quarantine, left by a run that was killed.
+    Quarantine,
+    /// An empty start lock that nobody holds, without a socket beside it.
+    OrphanedLock,
+    /// No such entry.
+    NoSuchSocket,
+}
+
+/// A state and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verdict {
+    /// What it is.
+    pub state: State,
+    /// Why.
+    pub reason: Reason,
+}
+
+impl Verdict {
+    /// A verdict of two parts.
+    pub fn new(state: State, reason: Reason) -> Self {
+        Self { state, reason }
+    }
+}
+
+/// Where a judgement stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judgement {
+    /// Every witness that is needed was heard.
+    Settled(Verdict),
+    /// One more is needed: connect(2). Never wanted for what the table lists.
+    AskConnect,
+}
+
+/// Judges. The only place in the program where a socket is called dead.
+pub fn judge(facts: &Facts) -> Judgement {
+    let (state, reason) = match (facts.kind, facts.file_system, facts.table) {
+        (kind, _, _) if kind != FileType::Socket => (State::NotASocket, Reason::NotASocket(kind)),
+        _ if facts.owner != facts.user => (State::Foreign, Reason::OtherUser(facts.owner)),
+        (_, FileSystem::Other(magic), _) => (State::Foreign, Reason::FileSystem(magic)),
+        (
+            _,
+            _,
+            TableSays::Listed {
+                role: Role::Listening,
+                ..
+            },
+        ) => (State::Live, Reason::Listening),
+        (
+            _,
+            _,
+            TableSays::Listed {
+                role: Role::Bound, ..
+            },
+        ) => (State::Unknown, Reason::BoundOnly),
+        (
+            _,
+            _,
+            TableSays::Listed {
+                role: Role::Datagram,
+                ..
+            },
+        ) => (State::Unknown, Reason::Datagram),
+        (_, _, TableSays::Blind(why)) => (State::Unknown, Reason::Blind(why)),
+        (_, _, TableSays::Absent) => match (facts.answer, facts.lock) {
+            (None, _) => return Judgement::AskConnect,
+            (Some(Answer::Accepted), _) => (State::Live, Reason::Answers),
+            (Some(Answer::BacklogFull), _) => (State::Live, Reason::BacklogFull),
+            (Some(Answer::Other(errno)), _) => (State::Unknown, Reason::ConnectSaysNothing(errno)),
+            (Some(Answer::Refused), LockSays::Held) => (State::Starting, Reason::LockHeld),
+            (Some(Answer::Refused), LockSays::Free | LockSays::Ours) => {
+                (State::Dead, Reason::NobodyListens)
+            }
+        },
+    };
+    Judgement::Settled(Verdict { state, reason })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEAD: Facts = Facts {
+        kind: FileType::Socket,
+        owner: 1000,
+        user: 1000,
+        file_system: FileSystem::Local { stacked: false },
+        table: TableSays::Absent,
+        answer: Some(Answer::Refused),
+        lock: LockSays::Ours,
+    };
+
+    fn state(facts: &Facts) -> Option<State> {
+        match judge(facts) {
+            Judgement::Settled(verdict) => Some(verdict.state),
+            Judgement::AskConnect => None,
+        }
+    }
+
+    fn listed(role: Role) -> TableSays {
+        TableSays::Listed { role, socket: 1 }
+    }
+
+    #[test]
+    fn every_single_witness_can_save_a_socket() {
+        assert_eq!(state(&DEAD), Some(State::Dead));
+        assert_eq!(
+            state(&Facts {
+                lock: LockSays::Free,
+                ..DEAD
+            }),
+            Some(State::Dead)
+        );
+        let saved = [
+            (
+                Facts {
+                    kind: FileType::RegularFile,
+                    ..DEAD
+                },
+                State::NotASocket,
+            ),
+            (Facts { owner: 0, ..DEAD }, State::Foreign),
+            (
+                Facts {
+                    file_system: FileSystem::Other(0x6969),
+                    ..DEAD
+                },
+                State::Foreign,
+            ),
+            (
+                Facts {
+                    table: listed(Role::Listening),
+                    ..DEAD
+                },
+                State::Live,
+            ),
+            (
+                Facts {
+                    table: listed(Role::Bound),
+                    ..DEAD
+                },
+                State::Unknown,
+            ),
+            (
+                Facts {
+                    table: listed(Role::Datagram),
+                    ..DEAD
+                },
+                State::Unknown,
+            ),
+            (
+                Facts {
+                    table: TableSays::Blind(Blindness::CanaryMissing),
+                    ..DEAD
+                },
+                State::Unknown,
+            ),
+            (
+                Facts {
+                    answer: Some(Answer::Accepted),
+                    ..DEAD
+                },
+                State::Live,
+            ),
+            (
+                Facts {
+                    answer: Some(Answer::BacklogFull),
+                    ..DEAD
+                },
+                State::Live,
+            ),
+            (
+                Facts {
+                    answer: Some(Answer::Other(Errno::ACCESS)),
+                    ..DEAD
+                },
+                State::Unknown,
+            ),
+            (
+                Facts {
+                    lock: LockSays::Held,
+                    ..DEAD
+                },
+                State::Starting,
+            ),
+        ];
+        for (facts, expected) in saved {
+            assert_eq!(state(&facts), Some(expected), "{facts:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_listed_foreign_or_seen_blindly_is_never_connected_to() {
+        let unasked = Facts {
+            answer: None,
+            ..DEAD
+        };
+        assert_eq!(judge(&unasked), Judgement::AskConnect);
+        for facts in [
+            Facts {
+                table: listed(Role::Listening),
+                ..unasked
+            },
+            Facts {
+                table: listed(Role::Bound),
+                ..unasked
+            },
+            Facts {
+                table: listed(Role::Datagram),
+                ..unasked
+            },
+            Facts {
+                table: TableSays::Blind(Blindness::TableTorn),
+                ..unasked
+            },
+            Facts {
+                owner: 0,
+                ..unasked
+            },
+            Facts {
+                kind: FileType::Fifo,
+                ..unasked
+            },
+            Facts {
+                file_system: FileSystem::Other(1),
+                ..unasked
+            },
+        ] {
+            assert!(matches!(judge(&facts), Judgement::Settled(_)), "{facts:?}");
+        }
+    }
+}

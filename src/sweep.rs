@@ -1,0 +1,450 @@
+//! One pass: directories, entries, verdicts, outcomes.
+
+use crate::config::Settings;
+use crate::outcome::{Failure, Outcome};
+use crate::process::Processes;
+use crate::quarantine;
+use crate::reap::{Reaped, Reaper};
+use crate::report::{DirectoryReport, Entry, Report};
+use crate::socket::connect;
+use crate::socket::directory::{DirectoryError, Rule, SocketDir};
+use crate::socket::file_id::FileFacts;
+use crate::socket::sight::Witness;
+use crate::socket::verdict::{
+    Facts, Judgement, LockSays, Reason, State, TableSays, Verdict, judge,
+};
+use crate::tmux::paths;
+use crate::tmux::proc_locks::ProcLocks;
+use crate::tmux::start_lock::{is_plain_lock, is_seen_held};
+use rustix::fs::FileType;
+use rustix::io::Errno;
+use std::ffi::{OsStr, OsString};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::time::{Instant, SystemTime};
+
+/// How many sockets are held open at once while they are only looked at.
+const LOOKED_AT_ONCE: usize = 128;
+
+/// What a pass may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// Look only, and find the servers' pids.
+    Look,
+    /// Look, and say what would be removed.
+    DryRun,
+    /// Remove what is dead.
+    Remove,
+}
+
+/// Where a pass goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The directory.
+    pub path: PathBuf,
+    /// These names in it; `None`: all.
+    pub only: Option<Vec<OsString>>,
+    /// Whether the directory must pass tmux's rule and ours.
+    pub rule: Rule,
+}
+
+impl Target {
+    /// A whole directory.
+    pub fn whole(path: PathBuf) -> Self {
+        Self {
+            path,
+            only: None,
+            rule: Rule::Swept,
+        }
+    }
+}
+
+/// A pass to be made.
+#[derive(Debug)]
+pub struct Pass<'a> {
+    /// The user's settings.
+    pub settings: &'a Settings,
+    /// Whose sockets.
+    pub user: u32,
+    /// What may be done.
+    pub act: Act,
+}
+
+/// An entry that was looked at and not yet judged.
+struct Found {
+    name: OsString,
+    facts: FileFacts,
+}
+
+impl Pass<'_> {
+    /// Makes the pass. The table is read anew, after every name was looked at.
+    pub fn run(&self, witness: &mut Witness, targets: &[Target]) -> Report {
+        let started = Instant::now();
+        let mut report = Report::default();
+        let mut opened: Vec<(SocketDir, Vec<Found>)> = Vec::new();
+        for target in targets {
+            match SocketDir::open(&target.path, self.user, target.rule) {
+                Ok(None) => {}
+                Ok(Some(dir)) if opened.iter().any(|(known, _)| known.id() == dir.id()) => {}
+                Ok(Some(dir)) => match look_at_all(&dir, target.only.as_deref()) {
+                    Ok(found) => {
+                        report.directories.push(DirectoryReport {
+                            path: dir.path().to_owned(),
+                            error: None,
+                        });
+                        opened.push((dir, found));
+                    }
+                    Err(errno) => report.refused(&target.path, DirectoryError::Unreadable(errno)),
+                },
+                Err(error) => report.refused(&target.path, error),
+            }
+        }
+        let opened_paths: Vec<usize> = report
+            .directories
+            .iter()
+            .enumerate()
+            .filter(|(_, directory)| directory.error.is_none())
+            .map(|(index, _)| index)
+            .collect();
+        // After the looks: what is listed now was alive then or is new, and both are kept.
+        witness.refresh();
+        for ((dir, found), index) in opened.iter().zip(opened_paths) {
+            self.directory(witness, dir, index, found, &mut report);
+        }
+        if self.act == Act::Look {
+            find_servers(self.user, witness, &opened, &mut report);
+        }
+        report.elapsed = started.elapsed();
+        report
+    }
+
+    fn directory(
+        &self,
+        witness: &mut Witness,
+        dir: &SocketDir,
+        index: usize,
+        found: &[Found],
+        report: &mut Report,
+    ) {
+        let mut reaper = Reaper::new(dir, self.user);
+        let mut undecided = Vec::new();
+        let mut put_back = Vec::new();
+        let mut locks = Vec::new();
+        for Found { name, facts } in found {
+            let mut entry = Entry {
+                directory: index,
+                label: name.clone(),
+                uid: facts.uid,
+                verdict: Verdict::new(State::Unknown, Reason::Unreadable(Errno::IO)),
+                outcome: Outcome::Kept,
+                server_pid: None,
+            };
+            let at = report.entries.len();
+            match judge(&self.facts(witness, dir, facts)) {
+                Judgement::Settled(verdict) => entry.verdict = verdict,
+                Judgement::AskConnect => undecided.push(at),
+            }
+            if entry.verdict.state == State::Live && self.is_misplaced(witness, dir, name, facts) {
+                put_back.push(at);
+            }
+            if is_plain_lock(facts, self.user) && paths::socket_of_lock(name).is_some() {
+                locks.push(at);
+            }
+            report.entries.push(entry);
+        }
+        // Two kinds: those that may go, and those that are kept however dead they are.
+        let (doomed, spared): (Vec<usize>, Vec<usize>) = undecided.into_iter().partition(|at| {
+            let entry = &report.entries[*at];
+            self.act == Act::Remove && self.may_remove(dir, &entry.label)
+        });
+        self.look_closely(witness, dir, &spared, report);
+        let names: Vec<OsString> = doomed
+            .iter()
+            .map(|at| report.entries[*at].label.clone())
+            .collect();
+        let mut unlocked = Vec::new();
+        for (at, reaped) in doomed.into_iter().zip(reaper.reap(witness, &names)) {
+            if let (None, Outcome::Failed(failure @ Failure::Lock(_))) =
+                (reaped.verdict, reaped.outcome)
+            {
+                unlocked.push((at, failure));
+            } else {
+                note(&mut report.entries[at], reaped);
+            }
+        }
+        self.blame_locks(witness, dir, &unlocked, report);
+        for at in put_back {
+            let entry = &mut report.entries[at];
+            if let (Act::Remove, Some(label)) = (self.act, quarantine::label_of(&entry.label)) {
+                entry.outcome = reaper.put_back(&entry.label, label);
+            }
+        }
+        self.clear_locks(dir, &mut reaper, &locks, report);
+    }
+
+    /// What is known of an entry without holding it open and without touching it.
+    fn facts(&self, witness: &mut Witness, dir: &SocketDir, facts: &FileFacts) -> Facts {
+        let table = if facts.is_socket() && facts.uid == self.user {
+            witness.says(facts.id)
+        } else {
+            TableSays::Absent
+        };
+        Facts {
+            kind: facts.kind,
+            owner: facts.uid,
+            user: self.user,
+            file_system: dir.file_system(),
+            table,
+            answer: None,
+            lock: LockSays::Free,
+        }
+    }
+
+    /// Whether a dead socket of that name may be removed according to the settings.
+    fn may_remove(&self, dir: &SocketDir, label: &OsStr) -> bool {
+        if quarantine::label_of(label).is_some() {
+            return true;
+        }
+        !self.settings.keep.contains(label)
+            && (self.settings.min_age.is_zero()
+                || dir
+                    .look(label)
+                    .is_ok_and(|facts| self.is_old_enough(&facts)))
+    }
+
+    /// A time in the future is young: clocks step.
+    fn is_old_enough(&self, facts: &FileFacts) -> bool {
+        SystemTime::now()
+            .duration_since(facts.changed)
+            .is_ok_and(|age| age >= self.settings.min_age)
+    }
+
+    /// Judges entries that the table does not show, holding them open: connect(2), with a table that
+    /// was read while they were held. Nothing is locked or changed.
+    fn look_closely(
+        &self,
+        witness: &mut Witness,
+        dir: &SocketDir,
+        entries: &[usize],
+        report: &mut Report,
+    ) {
+        let mut locks: Option<ProcLocks> = None;
+        let mut rest = entries;
+        while !rest.is_empty() {
+            let mut held: Vec<(usize, OwnedFd, FileFacts)> = Vec::new();
+            let mut taken = 0;
+            for at in rest.iter().take(LOOKED_AT_ONCE) {
+                match dir.pin(&report.entries[*at].label) {
+                    Ok((fd, facts)) => held.push((*at, fd, facts)),
+                    Err(Errno::MFILE | Errno::NFILE) if !held.is_empty() => break,
+                    Err(errno) => {
+                        let entry = &mut report.entries[*at];
+                        entry.verdict = Verdict::new(State::Unknown, Reason::Unreadable(errno));
+                        if errno == Errno::NOENT {
+                            entry.verdict.reason = Reason::NoSuchSocket;
+                            entry.outcome = Outcome::Vanished;
+                        }
+                    }
+                }
+                taken += 1;
+            }
+            rest = &rest[taken..];
+            witness.refresh();
+            for (at, fd, facts) in held {
+                let entry = &mut report.entries[at];
+                entry.verdict =
+                    self.judge_held(witness, dir, &entry.label, &fd, &facts, &mut locks);
+                if entry.verdict.state == State::Dead {
+                    if self.act == Act::DryRun && self.may_remove(dir, &entry.label) {
+                        entry.outcome = Outcome::WouldRemove;
+                    }
+                    if quarantine::label_of(&entry.label).is_some() {
+                        entry.verdict.reason = Reason::Quarantine;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Entries whose lock cannot be taken: a failure where they are dead, no matter otherwise.
+    fn blame_locks(
+        &self,
+        witness: &mut Witness,
+        dir: &SocketDir,
+        unlocked: &[(usize, Failure)],
+        report: &mut Report,
+    ) {
+        let entries: Vec<usize> = unlocked.iter().map(|(at, _)| *at).collect();
+        self.look_closely(witness, dir, &entries, report);
+        for (at, failure) in unlocked {
+            let entry = &mut report.entries[*at];
+            if entry.verdict.state == State::Dead {
+                entry.outcome = Outcome::Failed(*failure);
+            }
+        }
+    }
+
+    fn judge_held(
+        &self,
+        witness: &mut Witness,
+        dir: &SocketDir,
+        label: &OsStr,
+        fd: &OwnedFd,
+        facts: &FileFacts,
+        locks: &mut Option<ProcLocks>,
+    ) -> Verdict {
+        let mut all = self.facts(witness, dir, facts);
+        if judge(&all) == Judgement::AskConnect {
+            all.answer = Some(connect::ask(fd.as_fd()));
+            if is_seen_held(dir, label, locks) {
+                all.lock = LockSays::Held;
+            }
+        }
+        match judge(&all) {
+            Judgement::Settled(verdict) => verdict,
+            Judgement::AskConnect => {
+                Verdict::new(State::Unknown, Reason::ConnectSaysNothing(Errno::IO))
+            }
+        }
+    }
+
+    /// Whether a live socket stands at the quarantine name of the very label it was bound as: a run
+    /// was killed between moving it and looking at it.
+    fn is_misplaced(
+        &self,
+        witness: &Witness,
+        dir: &SocketDir,
+        name: &OsStr,
+        facts: &FileFacts,
+    ) -> bool {
+        let Some(label) = quarantine::label_of(name) else {
+            return false;
+        };
+        let bound_as = |bound: crate::socket::kernel_table::Bound<'_>| {
+            bound.dev == facts.id.kernel_dev() && bound.name.file_name() == Some(label)
+        };
+        facts.uid == self.user
+            && dir.path().is_absolute()
+            && witness.table().with_inode_of(facts.id).any(bound_as)
+    }
+
+    /// Empty start locks that nobody holds or has open, and beside which no socket stands.
+    fn clear_locks(
+        &self,
+        dir: &SocketDir,
+        reaper: &mut Reaper<'_>,
+        locks: &[usize],
+        report: &mut Report,
+    ) {
+        if locks.is_empty() {
+            return;
+        }
+        let seen = ProcLocks::read();
+        for at in locks {
+            let entry = &mut report.entries[*at];
+            let Some(label) = paths::socket_of_lock(&entry.label) else {
+                continue;
+            };
+            let is_beside_a_socket = dir.look(label).is_ok_and(|facts| facts.is_socket());
+            let is_held = dir
+                .look(&entry.label)
+                .is_ok_and(|facts| seen.is_held(facts.id));
+            if is_beside_a_socket || is_held {
+                continue;
+            }
+            let outcome = match self.act {
+                Act::Look => Outcome::Kept,
+                Act::DryRun => Outcome::WouldRemove,
+                Act::Remove => reaper.clear_lock(&entry.label, label),
+            };
+            if outcome != Outcome::Kept || self.act == Act::Look {
+                entry.verdict.reason = Reason::OrphanedLock;
+            }
+            entry.outcome = outcome;
+        }
+    }
+}
+
+impl Report {
+    fn refused(&mut self, path: &std::path::Path, error: DirectoryError) {
+        self.directories.push(DirectoryReport {
+            path: path.to_owned(),
+            error: Some(error.to_string()),
+        });
+    }
+}
+
+/// Everything in a directory, or the given names that are in it.
+fn look_at_all(dir: &SocketDir, only: Option<&[OsString]>) -> Result<Vec<Found>, Errno> {
+    let names: Vec<(OsString, FileType)> = match only {
+        Some(names) => names
+            .iter()
+            .map(|name| (name.clone(), FileType::Unknown))
+            .collect(),
+        None => dir
+            .names()?
+            .into_iter()
+            .map(|name| (name.name, name.kind))
+            .collect(),
+    };
+    let mut found = Vec::with_capacity(names.len());
+    for (name, _) in names {
+        match dir.look(&name) {
+            Ok(facts) => found.push(Found { name, facts }),
+            // Gone since.
+            Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(found)
+}
+
+/// Enters what a removal found and did.
+fn note(entry: &mut Entry, reaped: Reaped) {
+    let is_quarantine = quarantine::label_of(&entry.label).is_some();
+    entry.verdict = match (reaped.verdict, reaped.outcome) {
+        (
+            Some(Verdict {
+                state: State::Dead, ..
+            }),
+            _,
+        ) if is_quarantine => Verdict::new(State::Dead, Reason::Quarantine),
+        (Some(verdict), _) => verdict,
+        (None, Outcome::Vanished) => Verdict::new(State::Unknown, Reason::NoSuchSocket),
+        (None, Outcome::Failed(Failure::Look(errno))) => {
+            Verdict::new(State::Unknown, Reason::Unreadable(errno))
+        }
+        (None, _) => Verdict::new(State::Dead, Reason::NobodyListens),
+    };
+    entry.outcome = reaped.outcome;
+}
+
+/// Finds the pids of live servers by their sockets' numbers.
+fn find_servers(
+    user: u32,
+    witness: &Witness,
+    opened: &[(SocketDir, Vec<Found>)],
+    report: &mut Report,
+) {
+    let found = opened.iter().flat_map(|(_, found)| found);
+    let mut numbers = Vec::new();
+    for (at, found) in found.enumerate() {
+        if let (Some(entry), Some(TableSays::Listed { socket, .. })) =
+            (report.entries.get(at), witness.lists(found.facts.id))
+            && entry.verdict.state == State::Live
+        {
+            numbers.push((at, socket));
+        }
+    }
+    if numbers.is_empty() {
+        return;
+    }
+    let Ok(processes) = Processes::open() else {
+        return;
+    };
+    let sockets = numbers.iter().map(|(_, socket)| *socket).collect();
+    let holders = processes.holders(user, &sockets);
+    for (at, socket) in numbers {
+        report.entries[at].server_pid = holders.get(&socket).copied();
+    }
+}

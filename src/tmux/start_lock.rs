@@ -1,0 +1,347 @@
+//! tmux's start lock, taken and given back so that nobody ever holds a nameless one.
+//!
+//! tmux (client.c: `client_get_lock`) opens `NAME.lock` with `O_CREAT`, flocks it, starts the
+//! server and removes the name while the server listens. Removing the name at any other time is
+//! dangerous: a client that had opened it and not yet locked it would hold a file without a name,
+//! the next client would make a new one, and two servers would start on one path.
+//!
+//! Our lock files *travel*: each is empty, ours, flocked and under a write lease all the time. It
+//! is renamed onto `NAME.lock` to lock that label and away again afterwards. The lease tells whether
+//! anybody opened it meanwhile; such a client waits inside open(2) until we let go, and the file
+//! stays where it is, as its lock. The protocol and what it was checked with: `docs/protocol.md`.
+
+use super::lease;
+use super::paths;
+use super::proc_locks::ProcLocks;
+use crate::socket::directory::SocketDir;
+use crate::socket::file_id::FileFacts;
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// The beginning of every name that we make in a socket directory.
+pub const OWN_PREFIX: &str = ".tmux-janitor-";
+
+/// How long a lock must have rested under a name nobody knows before it is let go for good. A
+/// client that was inside open(2) when the file was renamed away shows up by breaking the lease.
+const REST: Duration = Duration::from_millis(1);
+
+/// How many lock files may rest at once: a descriptor each.
+const MOST_RESTING: usize = 64;
+
+/// How long a client that opened a lock which has lost its place is given to wait for it in flock(2).
+const START_OVER: Duration = Duration::from_millis(250);
+
+/// How often a lock file that is replaced while we take it is tried again.
+const ATTEMPTS: u32 = 3;
+
+/// Why a start lock could not be taken, other than that somebody holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LockFailure {
+    /// `NAME.lock` is no regular file.
+    NotAFile(FileType),
+    /// `NAME.lock` belongs to somebody else: the owner's uid.
+    NotOurs(u32),
+    /// A system call failed.
+    Call(Errno),
+}
+
+/// What became of trying to take a lock.
+#[derive(Debug)]
+pub enum Taken {
+    /// It is ours.
+    Ours(Guard),
+    /// Somebody holds it: a start, or another janitor.
+    Busy,
+    /// It cannot be taken.
+    Failed(LockFailure),
+}
+
+/// What became of a lock that was given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Released {
+    /// The name is gone.
+    Gone,
+    /// The file stays: a client came and has it now, or it may not be removed.
+    Left,
+}
+
+/// A start lock that we hold. Give it back with [`LockRack::release`].
+#[derive(Debug)]
+pub struct Guard {
+    file: OwnedFd,
+    lock: OsString,
+    /// The name it rests under; `None`: not ours to move (somebody else has it open).
+    rest: Option<OsString>,
+}
+
+/// A lock file that rests between two labels.
+#[derive(Debug)]
+struct Traveller {
+    file: OwnedFd,
+    rest: OsString,
+    /// The lock's name it came from.
+    last: Option<OsString>,
+    since: Instant,
+}
+
+/// The travelling locks of one directory. Dropping it removes them.
+#[derive(Debug)]
+pub struct LockRack<'d> {
+    dir: &'d SocketDir,
+    user: u32,
+    resting: VecDeque<Traveller>,
+    /// Locks that lost their place: kept locked until whoever opened them waits for them.
+    displaced: Vec<OwnedFd>,
+    serial: u32,
+}
+
+impl<'d> LockRack<'d> {
+    /// A rack without locks; they are made as they are needed.
+    pub fn new(dir: &'d SocketDir, user: u32) -> Self {
+        Self {
+            dir,
+            user,
+            resting: VecDeque::new(),
+            displaced: Vec::new(),
+            serial: 0,
+        }
+    }
+
+    /// Takes the start lock of the socket called `label`, without waiting.
+    pub fn take(&mut self, label: &OsStr) -> Taken {
+        let lock = paths::lock_name(label);
+        for _ in 0..ATTEMPTS {
+            let traveller = match self.next_traveller() {
+                Ok(Some(traveller)) => traveller,
+                Ok(None) => return self.take_file(&lock, OFlags::CREATE),
+                Err(errno) => return Taken::Failed(LockFailure::Call(errno)),
+            };
+            match self.rename(&traveller.rest, &lock) {
+                Ok(()) => {
+                    return Taken::Ours(Guard {
+                        file: traveller.file,
+                        lock,
+                        rest: Some(traveller.rest),
+                    });
+                }
+                Err(Errno::EXIST) => {
+                    self.resting.push_back(traveller);
+                    return self.take_file(&lock, OFlags::empty());
+                }
+                // Somebody removed the name it rested under: let it go and take another.
+                Err(Errno::NOENT) => {}
+                Err(errno) => {
+                    self.resting.push_back(traveller);
+                    return Taken::Failed(LockFailure::Call(errno));
+                }
+            }
+        }
+        Taken::Busy
+    }
+
+    /// Takes a lock file that nobody holds or has open, without making one: litter of a start or a
+    /// janitor that was killed. `None`: somebody has it, or it is no such file.
+    pub fn adopt(&mut self, lock: &OsStr) -> Option<Guard> {
+        match self.take_file(lock, OFlags::empty()) {
+            Taken::Ours(guard) if guard.rest.is_some() => Some(guard),
+            _ => None,
+        }
+    }
+
+    /// Gives a lock back: the name goes if nobody has opened the file, else the file stays as the
+    /// lock of whoever did.
+    pub fn release(&mut self, guard: Guard) -> Released {
+        let Guard {
+            file,
+            lock,
+            rest: Some(rest),
+        } = guard
+        else {
+            return Released::Left;
+        };
+        if !lease::is_intact(file.as_fd()) {
+            return Released::Left;
+        }
+        match self.rename(&lock, &rest) {
+            Ok(()) => {}
+            // Somebody removed our lock's name: nothing of it is left.
+            Err(Errno::NOENT) => return Released::Gone,
+            Err(_) => return Released::Left,
+        }
+        let traveller = Traveller {
+            file,
+            rest,
+            last: Some(lock),
+            since: Instant::now(),
+        };
+        if !lease::is_intact(traveller.file.as_fd()) {
+            self.settle(traveller);
+            return Released::Left;
+        }
+        self.resting.push_back(traveller);
+        if self.resting.len() > MOST_RESTING {
+            self.let_go_oldest();
+        }
+        Released::Gone
+    }
+
+    /// A resting lock whose lease is whole, or a new one. `None`: leases cannot be had here.
+    fn next_traveller(&mut self) -> Result<Option<Traveller>, Errno> {
+        while let Some(traveller) = self.resting.pop_front() {
+            if lease::is_intact(traveller.file.as_fd()) {
+                return Ok(Some(traveller));
+            }
+            self.settle(traveller);
+        }
+        let rest = self.rest_name();
+        let flags =
+            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(self.dir, &rest, flags, Mode::RUSR | Mode::WUSR)?;
+        // The mode must not depend on the umask: a client could not open the lock.
+        let ready = rustix::fs::fchmod(&file, Mode::RUSR | Mode::WUSR).is_ok()
+            && rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
+            && lease::take(file.as_fd()).is_ok();
+        if ready {
+            return Ok(Some(Traveller {
+                file,
+                rest,
+                last: None,
+                since: Instant::now(),
+            }));
+        }
+        self.unlink(&rest);
+        Ok(None)
+    }
+
+    /// Takes the lock file that stands at `lock` as tmux itself would.
+    fn take_file(&mut self, lock: &OsStr, create: OFlags) -> Taken {
+        for _ in 0..ATTEMPTS {
+            match self.dir.look(lock) {
+                Ok(facts) if facts.kind != FileType::RegularFile => {
+                    return Taken::Failed(LockFailure::NotAFile(facts.kind));
+                }
+                Ok(facts) if facts.uid != self.user => {
+                    return Taken::Failed(LockFailure::NotOurs(facts.uid));
+                }
+                Ok(facts) if ProcLocks::read().is_held(facts.id) => return Taken::Busy,
+                Ok(_) => {}
+                Err(Errno::NOENT) if create.is_empty() => return Taken::Busy,
+                Err(Errno::NOENT) => {}
+                Err(errno) => return Taken::Failed(LockFailure::Call(errno)),
+            }
+            let flags =
+                OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | create;
+            let file = match rustix::fs::openat(self.dir, lock, flags, Mode::RUSR | Mode::WUSR) {
+                Ok(file) => file,
+                // Under another janitor's lease.
+                Err(Errno::AGAIN) => return Taken::Busy,
+                Err(Errno::NOENT) => continue,
+                Err(errno) => return Taken::Failed(LockFailure::Call(errno)),
+            };
+            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => {}
+                Err(Errno::AGAIN) => return Taken::Busy,
+                Err(errno) => return Taken::Failed(LockFailure::Call(errno)),
+            }
+            let Ok(facts) = FileFacts::of(file.as_fd()) else {
+                continue;
+            };
+            if self.dir.look(lock).is_ok_and(|now| now.id == facts.id) {
+                let removable =
+                    is_plain_lock(&facts, self.user) && lease::take(file.as_fd()).is_ok();
+                let rest = removable.then(|| self.rest_name());
+                return Taken::Ours(Guard {
+                    file,
+                    lock: lock.to_owned(),
+                    rest,
+                });
+            }
+        }
+        Taken::Busy
+    }
+
+    /// A lock that rests or was just renamed away, and that a client opened by the name it had
+    /// before: it gets its place back, as that client's lock. If another lock stands there by now,
+    /// the client is made to start over.
+    fn settle(&mut self, traveller: Traveller) {
+        let Traveller {
+            file, rest, last, ..
+        } = traveller;
+        let returned = last.is_some_and(|last| self.rename(&rest, &last).is_ok());
+        if !returned {
+            self.unlink(&rest);
+            // The flock stays: whoever opened it waits for it and then starts over.
+            if lease::release(file.as_fd()).is_ok() {
+                self.displaced.push(file);
+            }
+        }
+    }
+
+    /// Removes the lock file that has rested longest, once it has rested long enough.
+    fn let_go_oldest(&mut self) {
+        let Some(traveller) = self.resting.pop_front() else {
+            return;
+        };
+        if traveller.last.is_some() {
+            std::thread::sleep(REST.saturating_sub(traveller.since.elapsed()));
+        }
+        if lease::is_intact(traveller.file.as_fd()) {
+            self.unlink(&traveller.rest);
+        } else {
+            self.settle(traveller);
+        }
+    }
+
+    fn rest_name(&mut self) -> OsString {
+        self.serial += 1;
+        let pid = rustix::process::getpid().as_raw_nonzero();
+        paths::lock_name(OsStr::new(&format!("{OWN_PREFIX}{pid}-{}", self.serial)))
+    }
+
+    fn rename(&self, from: &OsStr, to: &OsStr) -> Result<(), Errno> {
+        rustix::fs::renameat_with(self.dir, from, self.dir, to, RenameFlags::NOREPLACE)
+    }
+
+    fn unlink(&self, name: &OsStr) {
+        // Nothing can be done about a failure: the name is litter for the next run.
+        let _ = rustix::fs::unlinkat(self.dir, name, AtFlags::empty());
+    }
+}
+
+impl Drop for LockRack<'_> {
+    fn drop(&mut self) {
+        while !self.resting.is_empty() {
+            self.let_go_oldest();
+        }
+        let deadline = Instant::now() + START_OVER;
+        for file in std::mem::take(&mut self.displaced) {
+            let Ok(facts) = FileFacts::of(file.as_fd()) else {
+                continue;
+            };
+            while !ProcLocks::read().is_awaited(facts.id) && Instant::now() < deadline {
+                std::thread::sleep(REST);
+            }
+        }
+    }
+}
+
+/// Whether a file is a lock as tmux and we make it: regular, empty, 0600, the user's own. Anything
+/// else beside a socket may be locked by us, and is never removed.
+pub fn is_plain_lock(facts: &FileFacts, user: u32) -> bool {
+    facts.kind == FileType::RegularFile
+        && facts.size == 0
+        && facts.mode == 0o600
+        && facts.uid == user
+}
+
+/// Whether the start lock of `label` is seen to be held, without touching it.
+pub fn is_seen_held(dir: &SocketDir, label: &OsStr, locks: &mut Option<ProcLocks>) -> bool {
+    let Ok(facts) = dir.look(&paths::lock_name(label)) else {
+        return false;
+    };
+    locks.get_or_insert_with(ProcLocks::read).is_held(facts.id)
+}

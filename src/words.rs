@@ -1,0 +1,207 @@
+//! Every English sentence about an entry, a directory or the table: what, where, why, what to do.
+
+use crate::outcome::{Failure, Outcome};
+use crate::socket::directory::DirectoryError;
+use crate::socket::file_system;
+use crate::socket::verdict::{Blindness, Manager, Reason, State};
+use crate::tmux::paths::Refusal;
+use crate::tmux::start_lock::LockFailure;
+use rustix::fs::FileType;
+use rustix::io::Errno;
+use std::fmt::{self, Display, Formatter};
+
+impl State {
+    /// The word for it, in JSON and for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Starting => "starting",
+            Self::Dead => "dead",
+            Self::Ghost => "ghost",
+            Self::Foreign => "foreign",
+            Self::Unknown => "unknown",
+            Self::NotASocket => "not-a-socket",
+        }
+    }
+}
+
+impl Outcome {
+    /// The word for it, in JSON and for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Removed => "removed",
+            Self::WouldRemove => "would-remove",
+            Self::Kept => "kept",
+            Self::Vanished => "vanished",
+            Self::Busy => "busy",
+            Self::Resurrected => "resurrected",
+            Self::Rescued => "rescued",
+            Self::WouldRescue => "would-rescue",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
+impl Display for Reason {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listening => f.write_str("a server listens on it, according to the kernel's socket table"),
+            Self::Answers => f.write_str(
+                "not in this network namespace's socket table, but it accepts connections: a server in another namespace",
+            ),
+            Self::BacklogFull => f.write_str(
+                "not in this network namespace's socket table, but its backlog is full: a server that is stopped or very busy",
+            ),
+            Self::LockHeld => f.write_str("its start lock is held: a server is being started on it"),
+            Self::NobodyListens => f.write_str(
+                "nobody listens: absent from the kernel's socket table, connections are refused, no start is under way",
+            ),
+            Self::OtherUser(uid) => write!(f, "it belongs to uid {uid}"),
+            Self::FileSystem(magic) => match file_system::name(*magic) {
+                Some(name) => write!(f, "it lies on {name}, where a server of another machine may listen"),
+                None => write!(
+                    f,
+                    "it lies on a file system that is not known to be local (statfs type {magic:#x}), where a server of another machine may listen"
+                ),
+            },
+            Self::BoundOnly => f.write_str("a process has bound it and does not listen, or not yet"),
+            Self::Datagram => f.write_str("a process has bound it as a datagram socket: it is not tmux's, and in use"),
+            Self::Blind(why) => write!(f, "the kernel's socket table cannot be believed here: {why}"),
+            Self::ConnectSaysNothing(errno) => {
+                write!(f, "a connection attempt failed in a way that proves nothing: {}", errno_text(*errno))
+            }
+            Self::Unreadable(errno) => write!(f, "it cannot be looked at: {}", errno_text(*errno)),
+            Self::NotASocket(kind) => write!(f, "it is {}", kind_name(*kind)),
+            Self::Quarantine => f.write_str("quarantine"),
+            Self::OrphanedLock => f.write_str("orphaned lock"),
+            Self::NoSuchSocket => f.write_str("no such socket"),
+        }
+    }
+}
+
+impl Display for Blindness {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TableUnreadable(errno) => write!(
+                f,
+                "no netlink socket can be had ({}); a unit's RestrictAddressFamilies= must allow AF_NETLINK and AF_UNIX",
+                errno_text(*errno)
+            ),
+            Self::TableRefused(errno) => write!(
+                f,
+                "the kernel does not give it out ({}); load its unix_diag module, or build the kernel with CONFIG_UNIX_DIAG",
+                errno_text(*errno)
+            ),
+            Self::TableTorn => f.write_str("its answers were torn each time it was asked"),
+            Self::CanaryMissing => f.write_str("it does not show a socket of our own"),
+            Self::ServersMissing(pid) => write!(
+                f,
+                "it shows none of the tmux servers that run (pid {pid} is one); this looks like another network namespace (PrivateNetwork= in a unit, a container)"
+            ),
+            Self::OtherNetwork(manager) => write!(
+                f,
+                "this process is in another network namespace than {}; take PrivateNetwork= or NetworkNamespacePath= out of the unit, or run outside the container",
+                match manager {
+                    Manager::User => "the user's service manager",
+                    Manager::Init => "process 1",
+                }
+            ),
+        }
+    }
+}
+
+impl Display for DirectoryError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(Refusal::NotADirectory) => f.write_str(
+                "it is no real directory (a link or a file), tmux would refuse it; left alone",
+            ),
+            Self::Refused(Refusal::Owner(uid)) => {
+                write!(
+                    f,
+                    "it belongs to uid {uid}, who could swap what stands in it; left alone"
+                )
+            }
+            Self::Refused(Refusal::OpenToOthers(mode)) => write!(
+                f,
+                "it is open to others (mode {mode:04o}), tmux would refuse it; left alone; `chmod o-rwx` mends it"
+            ),
+            Self::Refused(Refusal::WritableByOthers(mode)) => write!(
+                f,
+                "others can write it (mode {mode:04o}) and swap what stands in it; left alone; `chmod go-w` mends it"
+            ),
+            Self::Unreadable(errno) => write!(f, "it cannot be read: {}", errno_text(*errno)),
+        }
+    }
+}
+
+impl Display for Failure {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lock(LockFailure::NotAFile(kind)) => write!(
+                f,
+                "its start lock is {}, which cannot be locked; tmux cannot start there safely either; remove it",
+                kind_name(*kind)
+            ),
+            Self::Lock(LockFailure::NotOurs(uid)) => write!(
+                f,
+                "its start lock belongs to uid {uid}; no server can be started there safely; remove the lock when none is starting"
+            ),
+            Self::Lock(LockFailure::Call(errno)) => write!(f, "its start lock cannot be taken: {}", cause(*errno)),
+            Self::Look(errno) => write!(f, "it cannot be looked at: {}", cause(*errno)),
+            Self::Move(errno) => write!(f, "it cannot be moved away: {}", cause(*errno)),
+            Self::Remove(errno) => {
+                write!(f, "it was moved to its quarantine name and cannot be unlinked: {}", cause(*errno))
+            }
+            Self::QuarantineTaken => f.write_str(
+                "quarantine names of earlier runs that were killed are in the way; the next sweep clears them",
+            ),
+            Self::NameTooLong => {
+                f.write_str("its name is too long to be moved to a quarantine name; give it a shorter one (mv)")
+            }
+            Self::PutBack(errno) => write!(
+                f,
+                "a live server's socket stands at its quarantine name and could not be put back ({}); see what stands at the path, then move it back by hand",
+                errno_text(*errno)
+            ),
+        }
+    }
+}
+
+/// An errno with its cure, for a directory that cannot be changed.
+fn cause(errno: Errno) -> String {
+    let cure = match errno {
+        Errno::ROFS => {
+            "; the file system is mounted read-only here: `findmnt -T` shows the mount, a unit's ReadWritePaths= opens it"
+        }
+        Errno::PERM | Errno::ACCESS => {
+            "; the directory is not writable, immutable (`lsattr -d`) or sticky with another owner (`ls -ld`)"
+        }
+        Errno::NOSPC | Errno::DQUOT => "; the file system or the quota is full",
+        Errno::MFILE | Errno::NFILE => "; no file descriptor is left (`ulimit -n`, LimitNOFILE=)",
+        _ => "",
+    };
+    format!("{}{cure}", errno_text(errno))
+}
+
+/// What strerror(3) says, without the number that Rust adds.
+pub fn errno_text(errno: Errno) -> String {
+    let text = std::io::Error::from(errno).to_string();
+    text.split(" (os error")
+        .next()
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// A file type with its article.
+pub fn kind_name(kind: FileType) -> &'static str {
+    match kind {
+        FileType::RegularFile => "a regular file",
+        FileType::Directory => "a directory",
+        FileType::Symlink => "a symbolic link",
+        FileType::Fifo => "a FIFO",
+        FileType::Socket => "a socket",
+        FileType::CharacterDevice | FileType::BlockDevice => "a device",
+        FileType::Unknown => "of an unknown type",
+    }
+}
