@@ -38,21 +38,12 @@ fn pass(global: &Global, act: Act) -> Result<Report, Error> {
     let mut witness = Witness::new(user);
     let dirs = if global.dir.is_empty() {
         witness.refresh();
-        discover::socket_dirs(
-            &settings,
-            &Surroundings::of_this_process(),
-            witness.table(),
-            user,
-        )
+        discover::socket_dirs(&settings, &Surroundings::of_this_process(), witness.table(), user)
     } else {
         global.dir.clone()
     };
     let targets: Vec<Target> = dirs.into_iter().map(Target::whole).collect();
-    let pass = Pass {
-        settings: &settings,
-        user,
-        act,
-    };
+    let pass = Pass { settings: &settings, user, act };
     Ok(pass.run(&mut witness, &targets))
 }
 
@@ -61,28 +52,14 @@ fn load_settings(global: &Global) -> Result<Settings, Error> {
 }
 
 fn exit_of(report: &Report) -> Exit {
-    if report.has_failures() {
-        Exit::Found
-    } else {
-        Exit::Done
-    }
+    if report.has_failures() { Exit::Found } else { Exit::Done }
 }
 
-fn sweep(
-    global: &Global,
-    dry_run: bool,
-    as_json: bool,
-    output: &mut Output,
-) -> Result<Exit, Error> {
+fn sweep(global: &Global, dry_run: bool, as_json: bool, output: &mut Output) -> Result<Exit, Error> {
     let report = pass(global, if dry_run { Act::DryRun } else { Act::Remove })?;
     journal::pass(&report, dry_run);
     if as_json {
-        output.line(&json::run(
-            &report,
-            "sweep",
-            dry_run,
-            json::Listing::Eventful,
-        )?)?;
+        output.line(&json::run(&report, "sweep", dry_run, json::Listing::Eventful)?)?;
     } else if !global.quiet {
         output.text(&people::sweep(&report, dry_run))?;
     }
@@ -134,12 +111,7 @@ fn probe_one(global: &Global, arguments: &Probe, output: &mut Output) -> Result<
     let found = probe::look(&settings, user, &path, rule_of(arguments))?;
     let reason = found.reason();
     if arguments.json {
-        output.line(&json::probe(
-            &path,
-            found.verdict.as_ref(),
-            &reason,
-            found.server_pid,
-        )?)?;
+        output.line(&json::probe(&path, found.verdict.as_ref(), &reason, found.server_pid)?)?;
     } else {
         output.text(&found.sentence(&path))?;
     }
@@ -148,11 +120,7 @@ fn probe_one(global: &Global, arguments: &Probe, output: &mut Output) -> Result<
 
 /// `probe -L` looks where tmux would, under tmux's rule; `probe -S` anywhere.
 fn rule_of(arguments: &Probe) -> Rule {
-    if arguments.label.is_some() {
-        Rule::Swept
-    } else {
-        Rule::LookedAt
-    }
+    if arguments.label.is_some() { Rule::Swept } else { Rule::LookedAt }
 }
 
 fn check_config(global: &Global, file: Option<&Path>, output: &mut Output) -> Result<Exit, Error> {
@@ -174,8 +142,7 @@ fn palette(color: Color) -> Palette {
         Color::Never => false,
         Color::Auto if is_set("NO_COLOR") => false,
         Color::Auto
-            if std::env::var_os("CLICOLOR_FORCE")
-                .is_some_and(|value| !value.is_empty() && value != "0") =>
+            if std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| !value.is_empty() && value != "0") =>
         {
             true
         }

@@ -18,26 +18,15 @@ pub struct Surroundings {
 impl Surroundings {
     /// Those of this process.
     pub fn of_this_process() -> Self {
-        let path = |name| {
-            std::env::var_os(name)
-                .filter(|value| !value.is_empty())
-                .map(PathBuf::from)
-        };
-        Self {
-            tmux_tmpdir: path("TMUX_TMPDIR"),
-            runtime_dir: path("XDG_RUNTIME_DIR"),
-        }
+        let path = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        Self { tmux_tmpdir: path("TMUX_TMPDIR"), runtime_dir: path("XDG_RUNTIME_DIR") }
     }
 
     /// The parents in which tmux makes or may have made its `tmux-UID`.
     fn parents(&self) -> impl Iterator<Item = &Path> {
-        [
-            self.tmux_tmpdir.as_deref(),
-            Some(Path::new(paths::DEFAULT_PARENT)),
-            self.runtime_dir.as_deref(),
-        ]
-        .into_iter()
-        .flatten()
+        [self.tmux_tmpdir.as_deref(), Some(Path::new(paths::DEFAULT_PARENT)), self.runtime_dir.as_deref()]
+            .into_iter()
+            .flatten()
     }
 
     /// The path that `tmux -L label` uses here: the first parent that can be resolved (tmux.c:
@@ -63,10 +52,7 @@ pub fn socket_dirs(
     user: u32,
 ) -> Vec<PathBuf> {
     let own_name = paths::directory_name(user);
-    let mut dirs: Vec<PathBuf> = around
-        .parents()
-        .map(|parent| parent.join(&own_name))
-        .collect();
+    let mut dirs: Vec<PathBuf> = around.parents().map(|parent| parent.join(&own_name)).collect();
     let bound = table
         .iter()
         .filter_map(|socket| socket.name.parent())
@@ -85,14 +71,9 @@ mod tests {
 
     #[test]
     fn the_users_directories_come_first_and_once() {
-        let around = Surroundings {
-            tmux_tmpdir: Some("/t".into()),
-            runtime_dir: Some("/run/user/7".into()),
-        };
-        let settings = Settings {
-            extra_socket_dirs: vec!["/x".into(), "/t/tmux-7".into()],
-            ..Settings::default()
-        };
+        let around = Surroundings { tmux_tmpdir: Some("/t".into()), runtime_dir: Some("/run/user/7".into()) };
+        let settings =
+            Settings { extra_socket_dirs: vec!["/x".into(), "/t/tmux-7".into()], ..Settings::default() };
         let dirs = socket_dirs(&settings, &around, &KernelTable::default(), 7);
         let expected = ["/t/tmux-7", "/tmp/tmux-7", "/run/user/7/tmux-7", "/x"].map(PathBuf::from);
         assert_eq!(dirs, expected);

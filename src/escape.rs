@@ -66,10 +66,7 @@ mod tests {
 
     #[test]
     fn what_moves_a_cursor_is_spelled_out() {
-        assert_eq!(
-            escaped_bytes(b"a\nb\x1b[31m\\\xff\xc3").to_string(),
-            "a\\nb\\x1b[31m\\\\\\xff\\xc3"
-        );
+        assert_eq!(escaped_bytes(b"a\nb\x1b[31m\\\xff\xc3").to_string(), "a\\nb\\x1b[31m\\\\\\xff\\xc3");
         assert_eq!(escaped("\u{202e}x\u{85}").to_string(), "\\u{202e}x\\u{85}");
     }
 }

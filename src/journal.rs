@@ -18,11 +18,7 @@ pub fn pass(report: &Report, dry_run: bool) {
         }
     }
     directories(report);
-    tracing::info!(
-        message_id = id::SWEEP_FINISHED,
-        "{}",
-        people::summary(report, false)
-    );
+    tracing::info!(message_id = id::SWEEP_FINISHED, "{}", people::summary(report, false));
 }
 
 /// Logs the directories that were left alone.
@@ -65,20 +61,8 @@ macro_rules! entry_event {
 
 fn removed(report: &Report, entry: &Entry) {
     let path = report.path_of(entry);
-    let what = if entry.is_litter() {
-        entry.verdict.reason.to_string()
-    } else {
-        "dead socket".to_owned()
-    };
-    entry_event!(
-        info,
-        id::SOCKET_REMOVED,
-        report,
-        entry,
-        None,
-        "removed {what} {}",
-        escaped(&path)
-    );
+    let what = if entry.is_litter() { entry.verdict.reason.to_string() } else { "dead socket".to_owned() };
+    entry_event!(info, id::SOCKET_REMOVED, report, entry, None, "removed {what} {}", escaped(&path));
 }
 
 fn failed(report: &Report, entry: &Entry, error: &str) {

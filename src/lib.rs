@@ -62,11 +62,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Err(error) => {
             // Help goes to stdout, mistakes to stderr; a closed pipe is no error of ours.
             let _ = error.print();
-            return if error.use_stderr() {
-                Exit::Usage
-            } else {
-                Exit::Done
-            };
+            return if error.use_stderr() { Exit::Usage } else { Exit::Done };
         }
     };
     let in_journal = logging::init(cli.global.log_target, cli.global.verbose, cli.global.quiet);

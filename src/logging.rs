@@ -44,11 +44,7 @@ pub fn init(target: LogTarget, verbose: u8, quiet: bool) -> bool {
         LogTarget::Stderr => false,
         LogTarget::Auto => is_journal(std::io::stderr().as_fd()),
     };
-    let journal = if wants_journal {
-        tracing_journald::layer().ok()
-    } else {
-        None
-    };
+    let journal = if wants_journal { tracing_journald::layer().ok() } else { None };
     let level = match (journal.is_some(), verbose, quiet) {
         (true, _, true) => LevelFilter::WARN,
         (false, _, true) => LevelFilter::ERROR,
@@ -58,22 +54,18 @@ pub fn init(target: LogTarget, verbose: u8, quiet: bool) -> bool {
     };
     let in_journal = journal.is_some();
     let journal = journal.map(|layer| {
-        layer
-            .with_field_prefix(None)
-            .with_syslog_identifier(IDENTIFIER.to_owned())
-            .with_priority_mappings(PriorityMappings {
+        layer.with_field_prefix(None).with_syslog_identifier(IDENTIFIER.to_owned()).with_priority_mappings(
+            PriorityMappings {
                 error: Priority::Error,
                 warn: Priority::Warning,
                 info: Priority::Informational,
                 debug: Priority::Debug,
                 trace: Priority::Debug,
-            })
+            },
+        )
     });
     let people = (!in_journal).then_some(PeopleLayer);
-    let subscriber = tracing_subscriber::registry()
-        .with(level)
-        .with(journal)
-        .with(people);
+    let subscriber = tracing_subscriber::registry().with(level).with(journal).with(people);
     // A second call keeps the first log.
     let _ = tracing::subscriber::set_global_default(subscriber);
     if wants_journal && !in_journal {
@@ -96,11 +88,7 @@ impl<S: Subscriber> Layer<S> for PeopleLayer {
             _ => "",
         };
         // Nothing can be told about a stderr that cannot be written.
-        let _ = writeln!(
-            std::io::stderr().lock(),
-            "{IDENTIFIER}: {level}{}",
-            message.0
-        );
+        let _ = writeln!(std::io::stderr().lock(), "{IDENTIFIER}: {level}{}", message.0);
     }
 }
 

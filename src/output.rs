@@ -30,11 +30,8 @@ impl Output {
 /// Writes all of it. A closed pipe ends the run without an error: the reader has what it wanted.
 fn write(text: &str) -> Result<(), Error> {
     let mut stdout = std::io::stdout().lock();
-    stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-        .map_err(|error| match error.kind() {
-            ErrorKind::BrokenPipe => Error::ReaderGone,
-            _ => Error::Output(error),
-        })
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| match error.kind() {
+        ErrorKind::BrokenPipe => Error::ReaderGone,
+        _ => Error::Output(error),
+    })
 }

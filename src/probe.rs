@@ -31,25 +31,10 @@ pub fn look(settings: &Settings, user: u32, path: &Path, rule: Rule) -> Result<F
     let (Some(dir), Some(name)) = (parent(&resolved), resolved.file_name()) else {
         return Err(Error::Usage(format!("\"{}\" names no file", escaped(path))));
     };
-    let target = Target {
-        path: dir.clone(),
-        only: Some(vec![name.to_owned()]),
-        rule,
-    };
-    let report = Pass {
-        settings,
-        user,
-        act: Act::Look,
-    }
-    .run(&mut Witness::new(user), &[target]);
-    let directory_error = report
-        .directories
-        .iter()
-        .find_map(|directory| directory.error.clone());
-    let entry = report
-        .entries
-        .into_iter()
-        .find(|entry| entry.outcome != Outcome::Vanished);
+    let target = Target { path: dir.clone(), only: Some(vec![name.to_owned()]), rule };
+    let report = Pass { settings, user, act: Act::Look }.run(&mut Witness::new(user), &[target]);
+    let directory_error = report.directories.iter().find_map(|directory| directory.error.clone());
+    let entry = report.entries.into_iter().find(|entry| entry.outcome != Outcome::Vanished);
     let server_pid = entry.as_ref().and_then(|entry| entry.server_pid);
     let verdict = match (entry, &directory_error) {
         (Some(entry), _) => Some(entry.verdict),
@@ -59,11 +44,7 @@ pub fn look(settings: &Settings, user: u32, path: &Path, rule: Rule) -> Result<F
             is_starting(user, &dir, name).then_some(Verdict::new(State::Starting, Reason::LockHeld))
         }
     };
-    Ok(Found {
-        verdict,
-        server_pid,
-        directory_error,
-    })
+    Ok(Found { verdict, server_pid, directory_error })
 }
 
 fn is_starting(user: u32, dir: &Path, name: &OsStr) -> bool {
@@ -76,11 +57,7 @@ fn is_starting(user: u32, dir: &Path, name: &OsStr) -> bool {
 
 fn parent(path: &Path) -> Option<PathBuf> {
     let parent = path.parent()?;
-    Some(if parent.as_os_str().is_empty() {
-        PathBuf::from(".")
-    } else {
-        parent.to_owned()
-    })
+    Some(if parent.as_os_str().is_empty() { PathBuf::from(".") } else { parent.to_owned() })
 }
 
 impl Found {
@@ -95,13 +72,8 @@ impl Found {
 
     /// One line for people.
     pub fn sentence(&self, path: &Path) -> String {
-        let state = self
-            .verdict
-            .map_or("absent", |verdict| verdict.state.word());
-        let pid = self
-            .server_pid
-            .map(|pid| format!(" (pid {pid})"))
-            .unwrap_or_default();
+        let state = self.verdict.map_or("absent", |verdict| verdict.state.word());
+        let pid = self.server_pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
         format!("{}: {state}{pid}: {}\n", escaped(path), self.reason())
     }
 

@@ -50,9 +50,7 @@ impl Processes {
 
     /// One process by its number, whoever owns it.
     pub fn by_pid(&self, pid: i32) -> Option<Process> {
-        open_dir(&self.proc, pid.to_string())
-            .ok()
-            .map(|dir| Process { pid, dir })
+        open_dir(&self.proc, pid.to_string()).ok().map(|dir| Process { pid, dir })
     }
 
     /// The tmux servers of `uid`.
@@ -91,13 +89,8 @@ impl Process {
 
     /// Its `comm`: at most 15 bytes.
     pub fn comm(&self) -> Option<Vec<u8>> {
-        let file = rustix::fs::openat(
-            &self.dir,
-            "comm",
-            OFlags::RDONLY | OFlags::CLOEXEC,
-            Mode::empty(),
-        )
-        .ok()?;
+        let file =
+            rustix::fs::openat(&self.dir, "comm", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
         let mut buffer = [0; 64];
         let length = rustix::io::read(&file, &mut buffer).ok()?;
         Some(buffer[..length].trim_ascii_end().to_vec())
@@ -124,9 +117,7 @@ impl Process {
 
     /// Its network namespace, as `/proc/PID/ns/net` names it. `None`: not readable from here.
     pub fn network_namespace(&self) -> Option<Vec<u8>> {
-        rustix::fs::readlinkat(&self.dir, "ns/net", Vec::new())
-            .ok()
-            .map(|link| link.into_bytes())
+        rustix::fs::readlinkat(&self.dir, "ns/net", Vec::new()).ok().map(std::ffi::CString::into_bytes)
     }
 }
 
@@ -143,8 +134,7 @@ fn open_dir<P: rustix::path::Arg>(at: impl AsFd, name: P) -> Result<OwnedFd, Err
 
 fn pid_of(name: &CStr) -> Option<i32> {
     let name = name.to_str().ok()?;
-    name.starts_with(|c: char| c.is_ascii_digit())
-        .then(|| name.parse().ok())?
+    name.starts_with(|c: char| c.is_ascii_digit()).then(|| name.parse().ok())?
 }
 
 fn socket_number(link: &[u8]) -> Option<u32> {
@@ -164,9 +154,7 @@ mod tests {
         let number = u32::try_from(rustix::fs::fstat(&socket).unwrap().st_ino).unwrap();
         let me = rustix::process::getpid().as_raw_nonzero().get();
         let uid = rustix::process::getuid().as_raw();
-        let found = Processes::open()
-            .unwrap()
-            .holders(uid, &HashSet::from([number]));
+        let found = Processes::open().unwrap().holders(uid, &HashSet::from([number]));
         assert_eq!(found.get(&number), Some(&me));
     }
 

@@ -42,11 +42,7 @@ pub struct Reaper<'d> {
 impl<'d> Reaper<'d> {
     /// A reaper of `user`'s sockets in `dir`.
     pub fn new(dir: &'d SocketDir, user: u32) -> Self {
-        Self {
-            dir,
-            user,
-            rack: LockRack::new(dir, user),
-        }
+        Self { dir, user, rack: LockRack::new(dir, user) }
     }
 
     /// Removes the sockets of `names` that are dead under their lock. The results have the same
@@ -89,23 +85,14 @@ impl<'d> Reaper<'d> {
     }
 
     fn lock_one(&mut self, name: &OsStr) -> Step {
-        let ended = |outcome| {
-            Step::Ended(Reaped {
-                verdict: None,
-                outcome,
-            })
-        };
+        let ended = |outcome| Step::Ended(Reaped { verdict: None, outcome });
         let (pinned, facts) = match self.dir.pin(name) {
             Ok(pinned) => pinned,
             Err(Errno::NOENT) => return ended(Outcome::Vanished),
             Err(errno) => return ended(Outcome::Failed(Failure::Look(errno))),
         };
         match self.rack.take(quarantine::label_of(name).unwrap_or(name)) {
-            Taken::Ours(guard) => Step::Locked(Locked {
-                pinned,
-                facts,
-                guard,
-            }),
+            Taken::Ours(guard) => Step::Locked(Locked { pinned, facts, guard }),
             Taken::Busy => Step::Ended(Reaped {
                 verdict: Some(Verdict::new(State::Starting, Reason::LockHeld)),
                 outcome: Outcome::Busy,
@@ -165,11 +152,7 @@ enum Step {
 impl Step {
     /// Whether it failed only because no descriptor was left: later there will be one.
     fn is_starved(&self) -> bool {
-        let Self::Ended(Reaped {
-            outcome: Outcome::Failed(failure),
-            ..
-        }) = self
-        else {
+        let Self::Ended(Reaped { outcome: Outcome::Failed(failure), .. }) = self else {
             return false;
         };
         matches!(
@@ -181,13 +164,7 @@ impl Step {
 }
 
 /// Judges once more under the lock, with a table that was read under it, and removes what is dead.
-fn remove_locked(
-    dir: &SocketDir,
-    witness: &mut Witness,
-    user: u32,
-    name: &OsStr,
-    locked: &Locked,
-) -> Reaped {
+fn remove_locked(dir: &SocketDir, witness: &mut Witness, user: u32, name: &OsStr, locked: &Locked) -> Reaped {
     let mut facts = Facts {
         kind: locked.facts.kind,
         owner: locked.facts.uid,
@@ -203,12 +180,8 @@ fn remove_locked(
         judgement = judge(&facts);
     }
     let outcome = match judgement {
-        Judgement::Settled(Verdict {
-            state: State::Dead, ..
-        }) => take_away(dir, name, &locked.facts),
-        Judgement::Settled(Verdict {
-            state: State::Live, ..
-        }) => Outcome::Resurrected,
+        Judgement::Settled(Verdict { state: State::Dead, .. }) => take_away(dir, name, &locked.facts),
+        Judgement::Settled(Verdict { state: State::Live, .. }) => Outcome::Resurrected,
         _ => Outcome::Kept,
     };
     let verdict = match judgement {
@@ -249,8 +222,7 @@ fn take_away(dir: &SocketDir, name: &OsStr, pinned: &FileFacts) -> Outcome {
 fn move_away(dir: &SocketDir, name: &OsStr) -> Result<OsString, Outcome> {
     let mut quarantine = name.to_owned();
     for _ in 0..2 {
-        quarantine =
-            quarantine::name_of(&quarantine).ok_or(Outcome::Failed(Failure::NameTooLong))?;
+        quarantine = quarantine::name_of(&quarantine).ok_or(Outcome::Failed(Failure::NameTooLong))?;
         match rename(dir, name, &quarantine) {
             Ok(()) => return Ok(quarantine),
             Err(Errno::EXIST) => {}

@@ -65,20 +65,14 @@ pub struct Counts {
 impl Entry {
     /// Whether it is litter of a killed run, which counts as no dead socket.
     pub fn is_litter(&self) -> bool {
-        matches!(
-            self.verdict.reason,
-            Reason::Quarantine | Reason::OrphanedLock
-        )
+        matches!(self.verdict.reason, Reason::Quarantine | Reason::OrphanedLock)
     }
 }
 
 impl Report {
     /// The full path of an entry.
     pub fn path_of(&self, entry: &Entry) -> PathBuf {
-        let directory = self
-            .directories
-            .get(entry.directory)
-            .map(|directory| directory.path.clone());
+        let directory = self.directories.get(entry.directory).map(|directory| directory.path.clone());
         directory.unwrap_or_default().join(&entry.label)
     }
 
@@ -108,12 +102,7 @@ impl Report {
 
     /// Whether an entry failed or a directory has an error.
     pub fn has_failures(&self) -> bool {
-        self.directories
-            .iter()
-            .any(|directory| directory.error.is_some())
-            || self
-                .entries
-                .iter()
-                .any(|entry| matches!(entry.outcome, Outcome::Failed(_)))
+        self.directories.iter().any(|directory| directory.error.is_some())
+            || self.entries.iter().any(|entry| matches!(entry.outcome, Outcome::Failed(_)))
     }
 }

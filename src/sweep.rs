@@ -10,13 +10,11 @@ use crate::socket::connect;
 use crate::socket::directory::{DirectoryError, Rule, SocketDir};
 use crate::socket::file_id::FileFacts;
 use crate::socket::sight::Witness;
-use crate::socket::verdict::{
-    Facts, Judgement, LockSays, Reason, State, TableSays, Verdict, judge,
-};
+use crate::socket::verdict::{Facts, Judgement, LockSays, Reason, State, TableSays, Verdict, judge};
 use crate::tmux::paths;
 use crate::tmux::proc_locks::ProcLocks;
 use crate::tmux::start_lock::{is_plain_lock, is_seen_held};
-use rustix::fs::FileType;
+
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
@@ -51,11 +49,7 @@ pub struct Target {
 impl Target {
     /// A whole directory.
     pub fn whole(path: PathBuf) -> Self {
-        Self {
-            path,
-            only: None,
-            rule: Rule::Swept,
-        }
+        Self { path, only: None, rule: Rule::Swept }
     }
 }
 
@@ -88,10 +82,7 @@ impl Pass<'_> {
                 Ok(Some(dir)) if opened.iter().any(|(known, _)| known.id() == dir.id()) => {}
                 Ok(Some(dir)) => match look_at_all(&dir, target.only.as_deref()) {
                     Ok(found) => {
-                        report.directories.push(DirectoryReport {
-                            path: dir.path().to_owned(),
-                            error: None,
-                        });
+                        report.directories.push(DirectoryReport { path: dir.path().to_owned(), error: None });
                         opened.push((dir, found));
                     }
                     Err(errno) => report.refused(&target.path, DirectoryError::Unreadable(errno)),
@@ -158,15 +149,10 @@ impl Pass<'_> {
             self.act == Act::Remove && self.may_remove(dir, &entry.label)
         });
         self.look_closely(witness, dir, &spared, report);
-        let names: Vec<OsString> = doomed
-            .iter()
-            .map(|at| report.entries[*at].label.clone())
-            .collect();
+        let names: Vec<OsString> = doomed.iter().map(|at| report.entries[*at].label.clone()).collect();
         let mut unlocked = Vec::new();
         for (at, reaped) in doomed.into_iter().zip(reaper.reap(witness, &names)) {
-            if let (None, Outcome::Failed(failure @ Failure::Lock(_))) =
-                (reaped.verdict, reaped.outcome)
-            {
+            if let (None, Outcome::Failed(failure @ Failure::Lock(_))) = (reaped.verdict, reaped.outcome) {
                 unlocked.push((at, failure));
             } else {
                 note(&mut report.entries[at], reaped);
@@ -207,27 +193,17 @@ impl Pass<'_> {
         }
         !self.settings.keep.contains(label)
             && (self.settings.min_age.is_zero()
-                || dir
-                    .look(label)
-                    .is_ok_and(|facts| self.is_old_enough(&facts)))
+                || dir.look(label).is_ok_and(|facts| self.is_old_enough(&facts)))
     }
 
     /// A time in the future is young: clocks step.
     fn is_old_enough(&self, facts: &FileFacts) -> bool {
-        SystemTime::now()
-            .duration_since(facts.changed)
-            .is_ok_and(|age| age >= self.settings.min_age)
+        SystemTime::now().duration_since(facts.changed).is_ok_and(|age| age >= self.settings.min_age)
     }
 
     /// Judges entries that the table does not show, holding them open: connect(2), with a table that
     /// was read while they were held. Nothing is locked or changed.
-    fn look_closely(
-        &self,
-        witness: &mut Witness,
-        dir: &SocketDir,
-        entries: &[usize],
-        report: &mut Report,
-    ) {
+    fn look_closely(&self, witness: &mut Witness, dir: &SocketDir, entries: &[usize], report: &mut Report) {
         let mut locks: Option<ProcLocks> = None;
         let mut rest = entries;
         while !rest.is_empty() {
@@ -252,8 +228,7 @@ impl Pass<'_> {
             witness.refresh();
             for (at, fd, facts) in held {
                 let entry = &mut report.entries[at];
-                entry.verdict =
-                    self.judge_held(witness, dir, &entry.label, &fd, &facts, &mut locks);
+                entry.verdict = self.judge_held(witness, dir, &entry.label, &fd, &facts, &mut locks);
                 if entry.verdict.state == State::Dead {
                     if self.act == Act::DryRun && self.may_remove(dir, &entry.label) {
                         entry.outcome = Outcome::WouldRemove;
@@ -302,21 +277,13 @@ impl Pass<'_> {
         }
         match judge(&all) {
             Judgement::Settled(verdict) => verdict,
-            Judgement::AskConnect => {
-                Verdict::new(State::Unknown, Reason::ConnectSaysNothing(Errno::IO))
-            }
+            Judgement::AskConnect => Verdict::new(State::Unknown, Reason::ConnectSaysNothing(Errno::IO)),
         }
     }
 
     /// Whether a live socket stands at the quarantine name of the very label it was bound as: a run
     /// was killed between moving it and looking at it.
-    fn is_misplaced(
-        &self,
-        witness: &Witness,
-        dir: &SocketDir,
-        name: &OsStr,
-        facts: &FileFacts,
-    ) -> bool {
+    fn is_misplaced(&self, witness: &Witness, dir: &SocketDir, name: &OsStr, facts: &FileFacts) -> bool {
         let Some(label) = quarantine::label_of(name) else {
             return false;
         };
@@ -329,13 +296,7 @@ impl Pass<'_> {
     }
 
     /// Empty start locks that nobody holds or has open, and beside which no socket stands.
-    fn clear_locks(
-        &self,
-        dir: &SocketDir,
-        reaper: &mut Reaper<'_>,
-        locks: &[usize],
-        report: &mut Report,
-    ) {
+    fn clear_locks(&self, dir: &SocketDir, reaper: &mut Reaper<'_>, locks: &[usize], report: &mut Report) {
         if locks.is_empty() {
             return;
         }
@@ -346,9 +307,7 @@ impl Pass<'_> {
                 continue;
             };
             let is_beside_a_socket = dir.look(label).is_ok_and(|facts| facts.is_socket());
-            let is_held = dir
-                .look(&entry.label)
-                .is_ok_and(|facts| seen.is_held(facts.id));
+            let is_held = dir.look(&entry.label).is_ok_and(|facts| seen.is_held(facts.id));
             if is_beside_a_socket || is_held {
                 continue;
             }
@@ -367,28 +326,16 @@ impl Pass<'_> {
 
 impl Report {
     fn refused(&mut self, path: &std::path::Path, error: DirectoryError) {
-        self.directories.push(DirectoryReport {
-            path: path.to_owned(),
-            error: Some(error.to_string()),
-        });
+        self.directories.push(DirectoryReport { path: path.to_owned(), error: Some(error.to_string()) });
     }
 }
 
 /// Everything in a directory, or the given names that are in it.
 fn look_at_all(dir: &SocketDir, only: Option<&[OsString]>) -> Result<Vec<Found>, Errno> {
-    let names: Vec<(OsString, FileType)> = match only {
-        Some(names) => names
-            .iter()
-            .map(|name| (name.clone(), FileType::Unknown))
-            .collect(),
-        None => dir
-            .names()?
-            .into_iter()
-            .map(|name| (name.name, name.kind))
-            .collect(),
-    };
+    let mut names = only.map_or_else(|| dir.names(), |names| Ok(names.to_vec()))?;
+    names.sort_unstable();
     let mut found = Vec::with_capacity(names.len());
-    for (name, _) in names {
+    for name in names {
         match dir.look(&name) {
             Ok(facts) => found.push(Found { name, facts }),
             // Gone since.
@@ -403,12 +350,9 @@ fn look_at_all(dir: &SocketDir, only: Option<&[OsString]>) -> Result<Vec<Found>,
 fn note(entry: &mut Entry, reaped: Reaped) {
     let is_quarantine = quarantine::label_of(&entry.label).is_some();
     entry.verdict = match (reaped.verdict, reaped.outcome) {
-        (
-            Some(Verdict {
-                state: State::Dead, ..
-            }),
-            _,
-        ) if is_quarantine => Verdict::new(State::Dead, Reason::Quarantine),
+        (Some(Verdict { state: State::Dead, .. }), _) if is_quarantine => {
+            Verdict::new(State::Dead, Reason::Quarantine)
+        }
         (Some(verdict), _) => verdict,
         (None, Outcome::Vanished) => Verdict::new(State::Unknown, Reason::NoSuchSocket),
         (None, Outcome::Failed(Failure::Look(errno))) => {
@@ -420,12 +364,7 @@ fn note(entry: &mut Entry, reaped: Reaped) {
 }
 
 /// Finds the pids of live servers by their sockets' numbers.
-fn find_servers(
-    user: u32,
-    witness: &Witness,
-    opened: &[(SocketDir, Vec<Found>)],
-    report: &mut Report,
-) {
+fn find_servers(user: u32, witness: &Witness, opened: &[(SocketDir, Vec<Found>)], report: &mut Report) {
     let found = opened.iter().flat_map(|(_, found)| found);
     let mut numbers = Vec::new();
     for (at, found) in found.enumerate() {

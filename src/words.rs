@@ -113,14 +113,11 @@ impl Display for Blindness {
 impl Display for DirectoryError {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused(Refusal::NotADirectory) => f.write_str(
-                "it is no real directory (a link or a file), tmux would refuse it; left alone",
-            ),
+            Self::Refused(Refusal::NotADirectory) => {
+                f.write_str("it is no real directory (a link or a file), tmux would refuse it; left alone")
+            }
             Self::Refused(Refusal::Owner(uid)) => {
-                write!(
-                    f,
-                    "it belongs to uid {uid}, who could swap what stands in it; left alone"
-                )
+                write!(f, "it belongs to uid {uid}, who could swap what stands in it; left alone")
             }
             Self::Refused(Refusal::OpenToOthers(mode)) => write!(
                 f,
@@ -187,10 +184,7 @@ fn cause(errno: Errno) -> String {
 /// What strerror(3) says, without the number that Rust adds.
 pub fn errno_text(errno: Errno) -> String {
     let text = std::io::Error::from(errno).to_string();
-    text.split(" (os error")
-        .next()
-        .unwrap_or_default()
-        .to_owned()
+    text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 /// A file type with its article.

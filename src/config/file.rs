@@ -50,15 +50,8 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Settings, ConfigError> {
 fn located(path: &Path, text: &str, Mistake(offset, what): &Mistake) -> ConfigError {
     let position::Position { line, column, key } = position::of(text, *offset);
     let path = crate::escape::escaped(path);
-    let key = if key.is_empty() {
-        String::new()
-    } else {
-        format!("{}: ", crate::escape::escaped(&key))
-    };
-    ConfigError(format!(
-        "{path}:{line}:{column}: {key}{}",
-        what.replace('\n', "; ")
-    ))
+    let key = if key.is_empty() { String::new() } else { format!("{}: ", crate::escape::escaped(&key)) };
+    ConfigError(format!("{path}:{line}:{column}: {key}{}", what.replace('\n', "; ")))
 }
 
 fn validate(file: File) -> Result<Settings, Mistake> {
@@ -74,25 +67,17 @@ fn validate(file: File) -> Result<Settings, Mistake> {
     let watch = &mut settings.watch;
     if let Some(rescan) = file.watch.rescan {
         watch.rescan = time(&rescan)?;
-        if watch
-            .rescan
-            .is_some_and(|span| span < Duration::from_secs(1))
-        {
+        if watch.rescan.is_some_and(|span| span < Duration::from_secs(1)) {
             return Err(Mistake(
                 rescan.span().start,
-                "a rescan more often than every second only costs; write \"infinity\" for none"
-                    .into(),
+                "a rescan more often than every second only costs; write \"infinity\" for none".into(),
             ));
         }
     }
     watch.rescue = file.watch.rescue.unwrap_or(watch.rescue);
     watch.protect = file.watch.protect.unwrap_or(watch.protect);
     if let Some(path) = file.watch.metrics_file {
-        watch.metrics_file = if path.get_ref().as_os_str().is_empty() {
-            None
-        } else {
-            Some(absolute(path)?)
-        };
+        watch.metrics_file = if path.get_ref().as_os_str().is_empty() { None } else { Some(absolute(path)?) };
     }
     let spawn = &mut settings.spawn;
     if let Some(tmux) = file.spawn.tmux {
@@ -106,10 +91,7 @@ fn validate(file: File) -> Result<Settings, Mistake> {
     }
     if let Some(attempts) = file.spawn.verify_attempts {
         if !(1..=1000).contains(attempts.get_ref()) {
-            return Err(Mistake(
-                attempts.span().start,
-                "must be from 1 to 1000".into(),
-            ));
+            return Err(Mistake(attempts.span().start, "must be from 1 to 1000".into()));
         }
         spawn.verify_attempts = attempts.into_inner();
     }
@@ -118,10 +100,7 @@ fn validate(file: File) -> Result<Settings, Mistake> {
             .filter(|span| *span <= Duration::from_secs(60))
             .ok_or_else(|| Mistake(delay.span().start, "must be at most 1min".into()))?;
     }
-    spawn.clear_registration = file
-        .spawn
-        .clear_registration
-        .unwrap_or(spawn.clear_registration);
+    spawn.clear_registration = file.spawn.clear_registration.unwrap_or(spawn.clear_registration);
     Ok(settings)
 }
 
@@ -144,22 +123,12 @@ fn keep(globs: Vec<Spanned<String>>) -> Result<Keep, Mistake> {
     let mut set = GlobSetBuilder::new();
     for glob in globs {
         let wrong = |error: globset::Error| {
-            Mistake(
-                glob.span().start,
-                format!("\"{}\" is no glob: {}", glob.get_ref(), error.kind()),
-            )
+            Mistake(glob.span().start, format!("\"{}\" is no glob: {}", glob.get_ref(), error.kind()))
         };
         // A label is one name: `*` may match anything in it.
-        set.add(
-            GlobBuilder::new(glob.get_ref())
-                .literal_separator(false)
-                .build()
-                .map_err(wrong)?,
-        );
+        set.add(GlobBuilder::new(glob.get_ref()).literal_separator(false).build().map_err(wrong)?);
     }
-    set.build()
-        .map(Keep)
-        .map_err(|error| Mistake(0, format!("too many globs: {error}")))
+    set.build().map(Keep).map_err(|error| Mistake(0, format!("too many globs: {error}")))
 }
 
 #[cfg(test)]
@@ -171,9 +140,7 @@ mod tests {
     use std::os::unix::ffi::OsStrExt;
 
     fn error(text: &str) -> String {
-        parse(Path::new("/etc/x.toml"), text)
-            .unwrap_err()
-            .to_string()
+        parse(Path::new("/etc/x.toml"), text).unwrap_err().to_string()
     }
 
     #[test]
@@ -182,53 +149,18 @@ mod tests {
             ("kep = []", "/etc/x.toml:1:1: kep: ", "unknown field `kep`"),
             ("\nkeep = 3", "/etc/x.toml:2:8: keep: ", "invalid type"),
             ("keep = [\"[\"]", "/etc/x.toml:1:9: keep: ", "no glob"),
-            (
-                "min-age = \"soon\"",
-                "/etc/x.toml:1:11: min-age: ",
-                "no span",
-            ),
-            (
-                "[watch]\nrescan = \"1ms\"",
-                "/etc/x.toml:2:10: watch.rescan: ",
-                "every second",
-            ),
-            (
-                "[watch]\nmetrics-file = \"a\"",
-                "/etc/x.toml:2:16: watch.metrics-file: ",
-                "absolute",
-            ),
-            (
-                "extra-socket-dirs = [\"~/x\"]",
-                "/etc/x.toml:1:22: extra-socket-dirs: ",
-                "absolute",
-            ),
-            (
-                "[spawn]\nverify-attempts = 0",
-                "/etc/x.toml:2:19: spawn.verify-attempts: ",
-                "1 to 1000",
-            ),
-            (
-                "[spawn]\nverify-attempts = -1",
-                "/etc/x.toml:2:19: spawn.verify-attempts: ",
-                "invalid value",
-            ),
-            (
-                "[spawn]\nverify-delay = \"infinity\"",
-                "/etc/x.toml:2:16: spawn.verify-delay: ",
-                "at most",
-            ),
-            (
-                "[spawn]\ntmux = \"\"",
-                "/etc/x.toml:2:8: spawn.tmux: ",
-                "program",
-            ),
+            ("min-age = \"soon\"", "/etc/x.toml:1:11: min-age: ", "no span"),
+            ("[watch]\nrescan = \"1ms\"", "/etc/x.toml:2:10: watch.rescan: ", "every second"),
+            ("[watch]\nmetrics-file = \"a\"", "/etc/x.toml:2:16: watch.metrics-file: ", "absolute"),
+            ("extra-socket-dirs = [\"~/x\"]", "/etc/x.toml:1:22: extra-socket-dirs: ", "absolute"),
+            ("[spawn]\nverify-attempts = 0", "/etc/x.toml:2:19: spawn.verify-attempts: ", "1 to 1000"),
+            ("[spawn]\nverify-attempts = -1", "/etc/x.toml:2:19: spawn.verify-attempts: ", "invalid value"),
+            ("[spawn]\nverify-delay = \"infinity\"", "/etc/x.toml:2:16: spawn.verify-delay: ", "at most"),
+            ("[spawn]\ntmux = \"\"", "/etc/x.toml:2:8: spawn.tmux: ", "program"),
             ("keep = [", "/etc/x.toml:1:9: keep: ", ""),
         ] {
             let error = error(text);
-            assert!(
-                error.starts_with(start) && error.contains(part),
-                "{text:?}: {error}"
-            );
+            assert!(error.starts_with(start) && error.contains(part), "{text:?}: {error}");
             assert!(!error.contains('\n'), "{error:?}");
         }
     }
@@ -237,10 +169,7 @@ mod tests {
     fn globs_match_labels_byte_for_byte() {
         let settings = parse(Path::new("x"), "keep = [\"home*\", \"?-x\"]").unwrap();
         for label in [&b"homebase"[..], b"home", b"home/\xff\n", b"a-x"] {
-            assert!(
-                settings.keep.contains(OsStr::from_bytes(label)),
-                "{label:?}"
-            );
+            assert!(settings.keep.contains(OsStr::from_bytes(label)), "{label:?}");
         }
         assert!(!settings.keep.contains(OsStr::new("ahome")));
     }
@@ -248,16 +177,10 @@ mod tests {
     #[test]
     fn an_empty_text_gives_the_defaults_of_the_sample() {
         let sample = include_str!("../../packaging/config.toml");
-        let (empty, sample) = (
-            parse(Path::new("x"), "").unwrap(),
-            parse(Path::new("x"), sample).unwrap(),
-        );
+        let (empty, sample) = (parse(Path::new("x"), "").unwrap(), parse(Path::new("x"), sample).unwrap());
         assert_eq!(empty.watch, sample.watch);
         assert_eq!(empty.spawn, sample.spawn);
-        assert_eq!(
-            (empty.min_age, empty.extra_socket_dirs),
-            (sample.min_age, sample.extra_socket_dirs)
-        );
+        assert_eq!((empty.min_age, empty.extra_socket_dirs), (sample.min_age, sample.extra_socket_dirs));
         assert!(!sample.keep.contains(OsStr::new("homebase")));
     }
 

@@ -28,10 +28,7 @@ pub fn load(given: Option<&Path>) -> Result<Settings, ConfigError> {
 pub fn read_file(path: &Path) -> Result<Settings, ConfigError> {
     match read(path)? {
         Some(text) => file::parse(path, &text),
-        None => Err(ConfigError(format!(
-            "{}: no such file; name one that is there",
-            escaped(path)
-        ))),
+        None => Err(ConfigError(format!("{}: no such file; name one that is there", escaped(path)))),
     }
 }
 
@@ -39,9 +36,7 @@ pub fn read_file(path: &Path) -> Result<Settings, ConfigError> {
 fn read(path: &Path) -> Result<Option<String>, ConfigError> {
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            Ok(None)
-        }
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
         Err(error) => Err(ConfigError(format!(
             "{}: cannot be read ({error}); it may hold a `keep` list, so nothing is done without it",
             escaped(path)
@@ -52,17 +47,10 @@ fn read(path: &Path) -> Result<Option<String>, ConfigError> {
 /// `$XDG_CONFIG_HOME/tmux-janitor/config.toml`; a relative `XDG_CONFIG_HOME` counts as unset (XDG
 /// Base Directory Specification).
 fn user_file() -> Option<PathBuf> {
-    let absolute = |name| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let home = || {
         absolute("HOME").or_else(|| {
-            nix::unistd::User::from_uid(nix::unistd::getuid())
-                .ok()
-                .flatten()
-                .map(|user| user.dir)
+            nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|user| user.dir)
         })
     };
     let base = absolute("XDG_CONFIG_HOME").or_else(|| home().map(|home| home.join(".config")))?;

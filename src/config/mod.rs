@@ -43,7 +43,7 @@ pub struct WatchSettings {
     pub rescue: bool,
     /// Shield live sockets from systemd-tmpfiles' ageing.
     pub protect: bool,
-    /// An OpenMetrics text file to keep up to date.
+    /// An `OpenMetrics` text file to keep up to date.
     pub metrics_file: Option<PathBuf>,
 }
 

@@ -23,23 +23,13 @@ pub(super) fn of(text: &str, offset: usize) -> Position {
     let table = text[..start].lines().rev().find_map(table_of);
     let key = key_of(line_text)
         // A value over several lines: its key stands above.
-        .or_else(|| {
-            text[..start]
-                .lines()
-                .rev()
-                .take_while(|line| table_of(line).is_none())
-                .find_map(key_of)
-        });
+        .or_else(|| text[..start].lines().rev().take_while(|line| table_of(line).is_none()).find_map(key_of));
     let key = match (table_of(line_text), table, key) {
         (Some(own), _, _) => own.to_owned(),
         (None, Some(table), Some(key)) => format!("{table}.{key}"),
         (None, _, key) => key.unwrap_or_default().to_owned(),
     };
-    Position {
-        line: before.matches('\n').count() + 1,
-        column: before[start..].chars().count() + 1,
-        key,
-    }
+    Position { line: before.matches('\n').count() + 1, column: before[start..].chars().count() + 1, key }
 }
 
 fn key_of(line: &str) -> Option<&str> {
@@ -51,10 +41,7 @@ fn key_of(line: &str) -> Option<&str> {
 fn table_of(line: &str) -> Option<&str> {
     let line = line.trim();
     line.strip_prefix('[')?.split(']').next().filter(|name| {
-        !name.is_empty()
-            && name
-                .chars()
-                .all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
+        !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
     })
 }
 
@@ -66,31 +53,10 @@ mod tests {
     fn a_mistake_is_found_with_its_table() {
         let text = "keep = [\n  3,\n]\n[watch]\nrescan = 5\n";
         let position = of(text, text.find('3').unwrap_or_default());
-        assert_eq!(
-            position,
-            Position {
-                line: 2,
-                column: 3,
-                key: "keep".into()
-            }
-        );
+        assert_eq!(position, Position { line: 2, column: 3, key: "keep".into() });
         let position = of(text, text.find('5').unwrap_or_default());
-        assert_eq!(
-            position,
-            Position {
-                line: 5,
-                column: 10,
-                key: "watch.rescan".into()
-            }
-        );
+        assert_eq!(position, Position { line: 5, column: 10, key: "watch.rescan".into() });
         assert_eq!(of("ä", 1).column, 1);
-        assert_eq!(
-            of("", 9),
-            Position {
-                line: 1,
-                column: 1,
-                key: String::new()
-            }
-        );
+        assert_eq!(of("", 9), Position { line: 1, column: 1, key: String::new() });
     }
 }

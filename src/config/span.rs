@@ -9,9 +9,7 @@ pub fn parse(text: &str) -> Result<Option<Duration>, String> {
         return Ok(None);
     }
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        let seconds = text
-            .parse()
-            .map_err(|_| format!("\"{text}\" is too long a span"))?;
+        let seconds = text.parse().map_err(|_| format!("\"{text}\" is too long a span"))?;
         return Ok(Some(Duration::from_secs(seconds)));
     }
     match humantime::parse_duration(text) {
@@ -29,19 +27,10 @@ mod tests {
 
     #[test]
     fn spans_are_read_as_systemd_reads_them() {
-        for (text, seconds) in [
-            ("10min", 600),
-            ("1h 30s", 3630),
-            ("90", 90),
-            ("0s", 0),
-            ("2 days", 172_800),
-            ("0", 0),
-        ] {
-            assert_eq!(
-                parse(text),
-                Ok(Some(Duration::from_secs(seconds))),
-                "{text}"
-            );
+        for (text, seconds) in
+            [("10min", 600), ("1h 30s", 3630), ("90", 90), ("0s", 0), ("2 days", 172_800), ("0", 0)]
+        {
+            assert_eq!(parse(text), Ok(Some(Duration::from_secs(seconds))), "{text}");
         }
         assert_eq!(parse("400ms"), Ok(Some(Duration::from_millis(400))));
         assert_eq!(parse("infinity"), Ok(None));

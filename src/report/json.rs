@@ -11,8 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// Text as it is, or escaped where it is not UTF-8.
 pub fn text(name: &OsStr) -> String {
-    name.to_str()
-        .map_or_else(|| escaped(name).to_string(), str::to_owned)
+    name.to_str().map_or_else(|| escaped(name).to_string(), str::to_owned)
 }
 
 /// The bytes of a name that is not UTF-8.
@@ -21,7 +20,7 @@ pub fn raw_bytes(name: &OsStr) -> Option<&[u8]> {
 }
 
 #[derive(Serialize)]
-struct Run<'a> {
+struct Object<'a> {
     version: u32,
     command: &'a str,
     dry_run: bool,
@@ -65,12 +64,7 @@ pub enum Listing {
 }
 
 /// The object of `sweep` and `list`.
-pub fn run(
-    report: &Report,
-    command: &str,
-    dry_run: bool,
-    listing: Listing,
-) -> serde_json::Result<String> {
+pub fn run(report: &Report, command: &str, dry_run: bool, listing: Listing) -> serde_json::Result<String> {
     let sockets = report
         .entries
         .iter()
@@ -107,7 +101,7 @@ pub fn run(
             error: directory.error.as_deref(),
         })
         .collect();
-    serde_json::to_string(&Run {
+    serde_json::to_string(&Object {
         version: 1,
         command,
         dry_run,
@@ -127,12 +121,7 @@ pub fn status(report: &Report, healthy: bool) -> serde_json::Result<String> {
         healthy: bool,
         counts: Counts,
     }
-    serde_json::to_string(&Status {
-        version: 1,
-        command: "status",
-        healthy,
-        counts: report.counts(),
-    })
+    serde_json::to_string(&Status { version: 1, command: "status", healthy, counts: report.counts() })
 }
 
 /// The object of `probe`. Without a verdict the socket is absent.

@@ -27,11 +27,7 @@ impl Palette {
             State::Starting | State::Unknown => "33",
             State::Foreign | State::NotASocket => "2",
         };
-        if self.colored {
-            format!("\x1b[{code}m{word}\x1b[0m")
-        } else {
-            word
-        }
+        if self.colored { format!("\x1b[{code}m{word}\x1b[0m") } else { word }
     }
 }
 
@@ -50,11 +46,7 @@ pub fn sweep(report: &Report, dry_run: bool) -> String {
             Outcome::Resurrected => "put back",
             _ => continue,
         };
-        let litter = if entry.is_litter() {
-            format!(" ({})", entry.verdict.reason)
-        } else {
-            String::new()
-        };
+        let litter = if entry.is_litter() { format!(" ({})", entry.verdict.reason) } else { String::new() };
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{done} {}{litter}", escaped(&report.path_of(entry)));
     }
@@ -70,16 +62,8 @@ pub fn summary(report: &Report, dry_run: bool) -> String {
         .iter()
         .filter(|entry| entry.outcome == Outcome::WouldRemove && !entry.is_litter())
         .count();
-    let (verb, swept) = if dry_run {
-        ("would sweep", would)
-    } else {
-        ("swept", counts.removed)
-    };
-    let mut text = format!(
-        "{verb} {}; {} live",
-        plural(swept, "dead socket"),
-        counts.live
-    );
+    let (verb, swept) = if dry_run { ("would sweep", would) } else { ("swept", counts.removed) };
+    let mut text = format!("{verb} {}; {} live", plural(swept, "dead socket"), counts.live);
     let kept = counts.dead.saturating_sub(swept + counts.failed);
     for (count, word) in [
         (counts.starting, "starting"),
@@ -99,15 +83,9 @@ pub fn summary(report: &Report, dry_run: bool) -> String {
 pub fn list(report: &Report, palette: Palette) -> String {
     let mut text = String::new();
     for entry in &report.entries {
-        let pid = entry
-            .server_pid
-            .map_or_else(|| "-".to_owned(), |pid| pid.to_string());
+        let pid = entry.server_pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
         let state = palette.state(entry.verdict.state, 12);
-        let _ = write!(
-            text,
-            "{state} {pid:>8}  {}",
-            escaped(&report.path_of(entry))
-        );
+        let _ = write!(text, "{state} {pid:>8}  {}", escaped(&report.path_of(entry)));
         if entry.verdict.state != State::Live || pid == "-" {
             let _ = write!(text, "  ({})", entry.verdict.reason);
         }
@@ -144,14 +122,11 @@ pub fn status(report: &Report) -> String {
         }
         text
     };
-    let lists = [
-        ("dead", counts.dead, State::Dead),
-        ("ghosts", counts.ghost, State::Ghost),
-    ]
-    .into_iter()
-    .filter(|(_, count, _)| *count > 0)
-    .map(|(word, _, state)| format!("{word}: {}", named(state)))
-    .collect::<Vec<_>>();
+    let lists = [("dead", counts.dead, State::Dead), ("ghosts", counts.ghost, State::Ghost)]
+        .into_iter()
+        .filter(|(_, count, _)| *count > 0)
+        .map(|(word, _, state)| format!("{word}: {}", named(state)))
+        .collect::<Vec<_>>();
     if !lists.is_empty() {
         let _ = write!(text, " ({})", lists.join("; "));
     }
@@ -163,11 +138,7 @@ pub fn status(report: &Report) -> String {
 pub fn overview(report: &Report) -> String {
     let counts = report.counts();
     let mut text = status(report);
-    let dirs = report
-        .directories
-        .iter()
-        .filter(|dir| dir.error.is_none())
-        .count();
+    let dirs = report.directories.iter().filter(|dir| dir.error.is_none()).count();
     let _ = writeln!(text, "in {}", plural_dirs(dirs));
     let next = next_command(&counts);
     let _ = writeln!(text, "next: {next}");
@@ -175,11 +146,7 @@ pub fn overview(report: &Report) -> String {
 }
 
 fn plural_dirs(count: usize) -> String {
-    if count == 1 {
-        "1 socket directory".to_owned()
-    } else {
-        format!("{count} socket directories")
-    }
+    if count == 1 { "1 socket directory".to_owned() } else { format!("{count} socket directories") }
 }
 
 fn next_command(counts: &Counts) -> &'static str {

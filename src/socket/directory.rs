@@ -38,15 +38,6 @@ pub struct SocketDir {
     file_system: FileSystem,
 }
 
-/// A name in a directory, with the type that readdir(3) gave.
-#[derive(Debug, Clone)]
-pub struct Name {
-    /// The name.
-    pub name: OsString,
-    /// Its type; `Unknown` where the file system does not tell.
-    pub kind: FileType,
-}
-
 impl SocketDir {
     /// Opens `path` for the user `uid`. `Ok(None)`: there is no such directory.
     ///
@@ -60,18 +51,13 @@ impl SocketDir {
     }
 
     fn open_present(path: &Path, uid: u32, rule: Rule) -> Result<Self, DirectoryError> {
-        let unreadable = |e: std::io::Error| {
-            DirectoryError::Unreadable(Errno::from_io_error(&e).unwrap_or(Errno::IO))
-        };
+        let unreadable =
+            |e: std::io::Error| DirectoryError::Unreadable(Errno::from_io_error(&e).unwrap_or(Errno::IO));
         let own_name = paths::directory_name(uid);
         let is_tmux_dir = path.file_name() == Some(OsStr::new(&own_name));
         let path = match (path.parent(), path.file_name()) {
             (Some(parent), Some(name)) if is_tmux_dir => {
-                let parent = if parent.as_os_str().is_empty() {
-                    Path::new(".")
-                } else {
-                    parent
-                };
+                let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
                 parent.canonicalize().map_err(unreadable)?.join(name)
             }
             _ => path.canonicalize().map_err(unreadable)?,
@@ -94,13 +80,7 @@ impl SocketDir {
             return Err(DirectoryError::Refused(refusal));
         }
         let file_system = file_system::of(fd.as_fd()).map_err(DirectoryError::Unreadable)?;
-        Ok(Self {
-            fd,
-            path,
-            id: facts.id,
-            owner: facts.uid,
-            file_system,
-        })
+        Ok(Self { fd, path, id: facts.id, owner: facts.uid, file_system })
     }
 
     /// The path it was opened under, links resolved.
@@ -124,16 +104,13 @@ impl SocketDir {
     }
 
     /// The names in it, but `.` and `..`.
-    pub fn names(&self) -> Result<Vec<Name>, Errno> {
+    pub fn names(&self) -> Result<Vec<OsString>, Errno> {
         let mut names = Vec::new();
         for entry in rustix::fs::Dir::read_from(&self.fd)? {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
             if name != b"." && name != b".." {
-                names.push(Name {
-                    name: OsString::from_vec(name.to_vec()),
-                    kind: entry.file_type(),
-                });
+                names.push(OsString::from_vec(name.to_vec()));
             }
         }
         Ok(names)

@@ -40,10 +40,7 @@ pub struct FileFacts {
 }
 
 impl From<Stat> for FileFacts {
-    #[expect(
-        clippy::cast_sign_loss,
-        reason = "st_size is never negative; negative times are clamped"
-    )]
+    #[expect(clippy::cast_sign_loss, reason = "st_size is never negative; negative times are clamped")]
     fn from(stat: Stat) -> Self {
         let time = |sec: i64, nsec: u64| {
             let fraction = Duration::from_nanos(nsec);
@@ -59,10 +56,7 @@ impl From<Stat> for FileFacts {
             reason = "the widths differ by architecture"
         )]
         Self {
-            id: FileId {
-                dev: stat.st_dev.into(),
-                ino: stat.st_ino.into(),
-            },
+            id: FileId { dev: stat.st_dev.into(), ino: stat.st_ino.into() },
             kind: FileType::from_raw_mode(stat.st_mode),
             uid: stat.st_uid,
             mode: stat.st_mode & 0o7777,

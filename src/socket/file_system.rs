@@ -53,7 +53,7 @@ pub fn classify(magic: u64) -> FileSystem {
 /// The file system an open file lies on.
 pub fn of(file: BorrowedFd<'_>) -> rustix::io::Result<FileSystem> {
     let stat = rustix::fs::fstatfs(file)?;
-    #[expect(
+    #[allow(
         clippy::cast_sign_loss,
         clippy::unnecessary_cast,
         reason = "a bit pattern; widths differ by architecture"

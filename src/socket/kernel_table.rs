@@ -71,28 +71,15 @@ impl TableSource {
     /// Opens the way to the table of this network namespace.
     pub fn open() -> Result<Self, TableError> {
         let flags = SocketFlags::CLOEXEC;
-        let netlink = rustix::net::socket_with(
-            AddressFamily::NETLINK,
-            SocketType::DGRAM,
-            flags,
-            Some(SOCK_DIAG),
-        )
-        .map_err(TableError::Call)?;
+        let netlink =
+            rustix::net::socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(SOCK_DIAG))
+                .map_err(TableError::Call)?;
         let canary = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
             .map_err(TableError::Call)?;
         let stat = rustix::fs::fstat(&canary).map_err(TableError::Call)?;
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "the table has 32 bits of it"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "the table has 32 bits of it")]
         let number = stat.st_ino as u32;
-        Ok(Self {
-            netlink,
-            _canary: canary,
-            canary: number,
-            sequence: 0,
-            buffer: vec![0; 32 * 1024],
-        })
+        Ok(Self { netlink, _canary: canary, canary: number, sequence: 0, buffer: vec![0; 32 * 1024] })
     }
 
     /// Reads the table into `table`, whose memory is used again.
@@ -110,12 +97,8 @@ impl TableSource {
     /// One dump; `false` if it was interrupted.
     fn dump(&mut self, table: &mut KernelTable) -> Result<bool, TableError> {
         self.sequence = self.sequence.wrapping_add(1);
-        rustix::net::send(
-            &self.netlink,
-            &wire::request(self.sequence),
-            SendFlags::empty(),
-        )
-        .map_err(TableError::Call)?;
+        rustix::net::send(&self.netlink, &wire::request(self.sequence), SendFlags::empty())
+            .map_err(TableError::Call)?;
         let mut whole = true;
         loop {
             let (_, length) = loop {
@@ -151,20 +134,11 @@ impl KernelTable {
 
     fn add(&mut self, row: wire::Row<'_>) {
         let Some((ino, dev)) = row.file else { return };
-        let (Ok(at), Ok(length)) = (
-            u32::try_from(self.names.len()),
-            u16::try_from(row.name.len()),
-        ) else {
+        let (Ok(at), Ok(length)) = (u32::try_from(self.names.len()), u16::try_from(row.name.len())) else {
             return;
         };
         self.names.extend_from_slice(row.name);
-        self.rows.push(Row {
-            ino,
-            dev,
-            socket: row.socket,
-            role: row.role,
-            name: (at, length),
-        });
+        self.rows.push(Row { ino, dev, socket: row.socket, role: row.role, name: (at, length) });
     }
 
     /// Whether the dump showed our own canary. If not, it is some other table than it seems.
@@ -179,16 +153,10 @@ impl KernelTable {
 
     /// The sockets whose file has the inode number of `id`, whatever their device.
     pub fn with_inode_of(&self, id: FileId) -> impl Iterator<Item = Bound<'_>> {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "the table has 32 bits of it"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "the table has 32 bits of it")]
         let ino = id.ino as u32;
         let start = self.rows.partition_point(|row| row.ino < ino);
-        self.rows[start..]
-            .iter()
-            .take_while(move |row| row.ino == ino)
-            .map(|row| self.bound(row))
+        self.rows[start..].iter().take_while(move |row| row.ino == ino).map(|row| self.bound(row))
     }
 
     /// Whether a socket of that number is in the table.
@@ -198,10 +166,7 @@ impl KernelTable {
 
     fn bound(&self, row: &Row) -> Bound<'_> {
         let start = row.name.0 as usize;
-        let name = self
-            .names
-            .get(start..start + usize::from(row.name.1))
-            .unwrap_or_default();
+        let name = self.names.get(start..start + usize::from(row.name.1)).unwrap_or_default();
         Bound {
             socket: row.socket,
             role: row.role,
@@ -230,10 +195,7 @@ mod tests {
         let mut table = KernelTable::default();
         source.read(&mut table).unwrap();
         assert!(table.canary_shown());
-        let bound = table
-            .with_inode_of(id)
-            .find(|bound| bound.name == path)
-            .unwrap();
+        let bound = table.with_inode_of(id).find(|bound| bound.name == path).unwrap();
         assert_eq!(bound.role, Role::Listening);
         let number = rustix::fs::fstat(listener.as_fd()).unwrap().st_ino;
         assert_eq!(u64::from(bound.socket), number);

@@ -9,6 +9,7 @@ use super::kernel_table::{KernelTable, TableError, TableSource};
 use super::verdict::{Blindness, Manager, TableSays};
 use crate::process::{Process, Processes};
 use rustix::fs::{Mode, OFlags};
+use std::cell::OnceCell;
 use std::os::fd::AsFd;
 use std::path::Path;
 
@@ -18,7 +19,7 @@ pub struct Witness {
     source: Result<TableSource, TableError>,
     table: KernelTable,
     failure: Option<Blindness>,
-    surroundings: Option<Option<Blindness>>,
+    surroundings: OnceCell<Option<Blindness>>,
     user: u32,
 }
 
@@ -30,7 +31,7 @@ impl Witness {
             source: TableSource::open(),
             table: KernelTable::default(),
             failure: Some(Blindness::TableTorn),
-            surroundings: None,
+            surroundings: OnceCell::new(),
             user,
         }
     }
@@ -54,18 +55,15 @@ impl Witness {
 
     /// Why the table must not be believed, if so. The surroundings (namespaces, running servers) are
     /// looked at once per witness.
-    pub fn blindness(&mut self) -> Option<Blindness> {
+    pub fn blindness(&self) -> Option<Blindness> {
         if self.failure.is_some() {
             return self.failure;
         }
-        if self.surroundings.is_none() {
-            self.surroundings = Some(surroundings(&self.table, self.user));
-        }
-        self.surroundings.flatten()
+        *self.surroundings.get_or_init(|| surroundings(&self.table, self.user))
     }
 
     /// What the table says of a file.
-    pub fn says(&mut self, id: FileId) -> TableSays {
+    pub fn says(&self, id: FileId) -> TableSays {
         if let Some(listed) = listed(&self.table, id) {
             return listed;
         }
@@ -95,10 +93,7 @@ fn listed(table: &KernelTable, id: FileId) -> Option<TableSays> {
         if bound.dev != id.kernel_dev() && is_another_file(bound.name, bound.ino, bound.dev, id) {
             continue;
         }
-        let says = TableSays::Listed {
-            role: bound.role,
-            socket: bound.socket,
-        };
+        let says = TableSays::Listed { role: bound.role, socket: bound.socket };
         if bound.role == super::wire::Role::Listening {
             return Some(says);
         }
@@ -117,8 +112,7 @@ fn is_another_file(name: &Path, ino: u32, dev: u32, ours: FileId) -> bool {
     let Ok(file) = rustix::fs::open(name, flags, Mode::empty()) else {
         return false;
     };
-    let (Ok(facts), Ok(system)) = (FileFacts::of(file.as_fd()), file_system::of(file.as_fd()))
-    else {
+    let (Ok(facts), Ok(system)) = (FileFacts::of(file.as_fd()), file_system::of(file.as_fd())) else {
         return false;
     };
     facts.is_socket()
@@ -141,11 +135,8 @@ fn surroundings(table: &KernelTable, user: u32) -> Option<Blindness> {
 /// Compares our network namespace with the user manager's, or where that cannot be read with that
 /// of process 1.
 fn other_network(processes: &Processes, user: u32) -> Option<Manager> {
-    let own = rustix::fs::readlink("/proc/self/ns/net", Vec::new())
-        .ok()?
-        .into_bytes();
-    let namespace =
-        |process: Option<Process>| process.and_then(|process| process.network_namespace());
+    let own = rustix::fs::readlink("/proc/self/ns/net", Vec::new()).ok()?.into_bytes();
+    let namespace = |process: Option<Process>| process.and_then(|process| process.network_namespace());
     let (manager, theirs) = namespace(user_manager(processes, user))
         .map(|theirs| (Manager::User, theirs))
         .or_else(|| namespace(processes.by_pid(1)).map(|theirs| (Manager::Init, theirs)))?;

@@ -168,29 +168,9 @@ pub fn judge(facts: &Facts) -> Judgement {
         (kind, _, _) if kind != FileType::Socket => (State::NotASocket, Reason::NotASocket(kind)),
         _ if facts.owner != facts.user => (State::Foreign, Reason::OtherUser(facts.owner)),
         (_, FileSystem::Other(magic), _) => (State::Foreign, Reason::FileSystem(magic)),
-        (
-            _,
-            _,
-            TableSays::Listed {
-                role: Role::Listening,
-                ..
-            },
-        ) => (State::Live, Reason::Listening),
-        (
-            _,
-            _,
-            TableSays::Listed {
-                role: Role::Bound, ..
-            },
-        ) => (State::Unknown, Reason::BoundOnly),
-        (
-            _,
-            _,
-            TableSays::Listed {
-                role: Role::Datagram,
-                ..
-            },
-        ) => (State::Unknown, Reason::Datagram),
+        (_, _, TableSays::Listed { role: Role::Listening, .. }) => (State::Live, Reason::Listening),
+        (_, _, TableSays::Listed { role: Role::Bound, .. }) => (State::Unknown, Reason::BoundOnly),
+        (_, _, TableSays::Listed { role: Role::Datagram, .. }) => (State::Unknown, Reason::Datagram),
         (_, _, TableSays::Blind(why)) => (State::Unknown, Reason::Blind(why)),
         (_, _, TableSays::Absent) => match (facts.answer, facts.lock) {
             (None, _) => return Judgement::AskConnect,
@@ -198,9 +178,7 @@ pub fn judge(facts: &Facts) -> Judgement {
             (Some(Answer::BacklogFull), _) => (State::Live, Reason::BacklogFull),
             (Some(Answer::Other(errno)), _) => (State::Unknown, Reason::ConnectSaysNothing(errno)),
             (Some(Answer::Refused), LockSays::Held) => (State::Starting, Reason::LockHeld),
-            (Some(Answer::Refused), LockSays::Free | LockSays::Ours) => {
-                (State::Dead, Reason::NobodyListens)
-            }
+            (Some(Answer::Refused), LockSays::Free | LockSays::Ours) => (State::Dead, Reason::NobodyListens),
         },
     };
     Judgement::Settled(Verdict { state, reason })
@@ -234,85 +212,19 @@ mod tests {
     #[test]
     fn every_single_witness_can_save_a_socket() {
         assert_eq!(state(&DEAD), Some(State::Dead));
-        assert_eq!(
-            state(&Facts {
-                lock: LockSays::Free,
-                ..DEAD
-            }),
-            Some(State::Dead)
-        );
+        assert_eq!(state(&Facts { lock: LockSays::Free, ..DEAD }), Some(State::Dead));
         let saved = [
-            (
-                Facts {
-                    kind: FileType::RegularFile,
-                    ..DEAD
-                },
-                State::NotASocket,
-            ),
+            (Facts { kind: FileType::RegularFile, ..DEAD }, State::NotASocket),
             (Facts { owner: 0, ..DEAD }, State::Foreign),
-            (
-                Facts {
-                    file_system: FileSystem::Other(0x6969),
-                    ..DEAD
-                },
-                State::Foreign,
-            ),
-            (
-                Facts {
-                    table: listed(Role::Listening),
-                    ..DEAD
-                },
-                State::Live,
-            ),
-            (
-                Facts {
-                    table: listed(Role::Bound),
-                    ..DEAD
-                },
-                State::Unknown,
-            ),
-            (
-                Facts {
-                    table: listed(Role::Datagram),
-                    ..DEAD
-                },
-                State::Unknown,
-            ),
-            (
-                Facts {
-                    table: TableSays::Blind(Blindness::CanaryMissing),
-                    ..DEAD
-                },
-                State::Unknown,
-            ),
-            (
-                Facts {
-                    answer: Some(Answer::Accepted),
-                    ..DEAD
-                },
-                State::Live,
-            ),
-            (
-                Facts {
-                    answer: Some(Answer::BacklogFull),
-                    ..DEAD
-                },
-                State::Live,
-            ),
-            (
-                Facts {
-                    answer: Some(Answer::Other(Errno::ACCESS)),
-                    ..DEAD
-                },
-                State::Unknown,
-            ),
-            (
-                Facts {
-                    lock: LockSays::Held,
-                    ..DEAD
-                },
-                State::Starting,
-            ),
+            (Facts { file_system: FileSystem::Other(0x6969), ..DEAD }, State::Foreign),
+            (Facts { table: listed(Role::Listening), ..DEAD }, State::Live),
+            (Facts { table: listed(Role::Bound), ..DEAD }, State::Unknown),
+            (Facts { table: listed(Role::Datagram), ..DEAD }, State::Unknown),
+            (Facts { table: TableSays::Blind(Blindness::CanaryMissing), ..DEAD }, State::Unknown),
+            (Facts { answer: Some(Answer::Accepted), ..DEAD }, State::Live),
+            (Facts { answer: Some(Answer::BacklogFull), ..DEAD }, State::Live),
+            (Facts { answer: Some(Answer::Other(Errno::ACCESS)), ..DEAD }, State::Unknown),
+            (Facts { lock: LockSays::Held, ..DEAD }, State::Starting),
         ];
         for (facts, expected) in saved {
             assert_eq!(state(&facts), Some(expected), "{facts:?}");
@@ -321,40 +233,16 @@ mod tests {
 
     #[test]
     fn what_is_listed_foreign_or_seen_blindly_is_never_connected_to() {
-        let unasked = Facts {
-            answer: None,
-            ..DEAD
-        };
+        let unasked = Facts { answer: None, ..DEAD };
         assert_eq!(judge(&unasked), Judgement::AskConnect);
         for facts in [
-            Facts {
-                table: listed(Role::Listening),
-                ..unasked
-            },
-            Facts {
-                table: listed(Role::Bound),
-                ..unasked
-            },
-            Facts {
-                table: listed(Role::Datagram),
-                ..unasked
-            },
-            Facts {
-                table: TableSays::Blind(Blindness::TableTorn),
-                ..unasked
-            },
-            Facts {
-                owner: 0,
-                ..unasked
-            },
-            Facts {
-                kind: FileType::Fifo,
-                ..unasked
-            },
-            Facts {
-                file_system: FileSystem::Other(1),
-                ..unasked
-            },
+            Facts { table: listed(Role::Listening), ..unasked },
+            Facts { table: listed(Role::Bound), ..unasked },
+            Facts { table: listed(Role::Datagram), ..unasked },
+            Facts { table: TableSays::Blind(Blindness::TableTorn), ..unasked },
+            Facts { owner: 0, ..unasked },
+            Facts { kind: FileType::Fifo, ..unasked },
+            Facts { file_system: FileSystem::Other(1), ..unasked },
         ] {
             assert!(matches!(judge(&facts), Judgement::Settled(_)), "{facts:?}");
         }

@@ -1,8 +1,8 @@
-//! The wire format of `NETLINK_SOCK_DIAG` for unix sockets (linux/netlink.h, linux/unix_diag.h).
+//! The wire format of `NETLINK_SOCK_DIAG` for unix sockets (linux/netlink.h, `linux/unix_diag.h`).
 //!
 //! Pure: bytes in, values out. Hostile or torn input gives [`Malformed`], never a panic.
 
-/// `nlmsg_type` of a question and an answer of sock_diag(7).
+/// `nlmsg_type` of a question and an answer of `sock_diag(7)`.
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
@@ -14,7 +14,7 @@ const UDIAG_SHOW_NAME: u32 = 0x1;
 const UDIAG_SHOW_VFS: u32 = 0x2;
 const UNIX_DIAG_NAME: u16 = 0;
 const UNIX_DIAG_VFS: u16 = 1;
-/// States of a unix socket, named after TCP's (unix(7), net/tcp_states.h).
+/// States of a unix socket, named after TCP's (unix(7), `net/tcp_states.h`).
 const TCP_CLOSE: u8 = 7;
 const TCP_LISTEN: u8 = 10;
 
@@ -90,10 +90,7 @@ pub fn request(sequence: u32) -> [u8; 40] {
 }
 
 /// The messages in one datagram that answer `sequence`.
-pub fn messages(
-    datagram: &[u8],
-    sequence: u32,
-) -> impl Iterator<Item = Result<Message<'_>, Malformed>> {
+pub fn messages(datagram: &[u8], sequence: u32) -> impl Iterator<Item = Result<Message<'_>, Malformed>> {
     let mut rest = datagram;
     std::iter::from_fn(move || {
         loop {
@@ -133,11 +130,7 @@ fn take_message(bytes: &[u8]) -> Result<(Header, &[u8], &[u8]), Malformed> {
     if length < HEADER || length > bytes.len() {
         return Err(Malformed);
     }
-    let header = Header {
-        kind: u16_at(bytes, 4)?,
-        flags: u16_at(bytes, 6)?,
-        sequence: u32_at(bytes, 8)?,
-    };
+    let header = Header { kind: u16_at(bytes, 4)?, flags: u16_at(bytes, 6)?, sequence: u32_at(bytes, 8)? };
     let next = align(length).min(bytes.len());
     Ok((header, &bytes[HEADER..length], &bytes[next..]))
 }
@@ -152,12 +145,7 @@ fn row(body: &[u8]) -> Result<Row<'_>, Malformed> {
         (SOCK_DGRAM, _) => Role::Datagram,
         _ => Role::Bound,
     };
-    let mut row = Row {
-        socket: u32_at(body, 4)?,
-        role,
-        file: None,
-        name: &[],
-    };
+    let mut row = Row { socket: u32_at(body, 4)?, role, file: None, name: &[] };
     let mut rest = &body[MESSAGE..];
     while rest.len() >= 4 {
         let length = usize::from(u16_at(rest, 0)?);
@@ -188,11 +176,7 @@ fn align(length: usize) -> usize {
 }
 
 fn array_at<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], Malformed> {
-    bytes
-        .get(at..)
-        .and_then(|tail| tail.first_chunk::<N>())
-        .copied()
-        .ok_or(Malformed)
+    bytes.get(at..).and_then(|tail| tail.first_chunk::<N>()).copied().ok_or(Malformed)
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> Result<u16, Malformed> {
@@ -241,27 +225,15 @@ mod tests {
         body.extend_from_slice(&77_u32.to_ne_bytes());
         body.extend_from_slice(&[0; 8]);
         body.extend(attribute(UNIX_DIAG_NAME, b"/tmp/a\nb\0"));
-        body.extend(attribute(
-            UNIX_DIAG_VFS,
-            &[5_u32.to_ne_bytes(), 9_u32.to_ne_bytes()].concat(),
-        ));
+        body.extend(attribute(UNIX_DIAG_VFS, &[5_u32.to_ne_bytes(), 9_u32.to_ne_bytes()].concat()));
         let mut bytes = message(SOCK_DIAG_BY_FAMILY, 3, &body);
         bytes.extend(message(SOCK_DIAG_BY_FAMILY, 2, &body));
         bytes.extend(message(NLMSG_ERROR, 3, &(-2_i32).to_ne_bytes()));
         bytes.extend(message(NLMSG_DONE, 3, &[0; 4]));
-        let row = Row {
-            socket: 77,
-            role: Role::Listening,
-            file: Some((5, 9)),
-            name: b"/tmp/a\nb",
-        };
+        let row = Row { socket: 77, role: Role::Listening, file: Some((5, 9)), name: b"/tmp/a\nb" };
         assert_eq!(
             messages(&bytes, 3).collect::<Vec<_>>(),
-            [
-                Ok(Message::Row(row)),
-                Ok(Message::Error(2)),
-                Ok(Message::Done)
-            ]
+            [Ok(Message::Row(row)), Ok(Message::Error(2)), Ok(Message::Done)]
         );
     }
 

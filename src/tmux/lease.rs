@@ -38,19 +38,11 @@ pub fn release(file: BorrowedFd<'_>) -> io::Result<()> {
     call(file, libc::F_SETLEASE, libc::F_UNLCK).map(drop)
 }
 
-fn call(
-    file: BorrowedFd<'_>,
-    command: libc::c_int,
-    argument: libc::c_int,
-) -> io::Result<libc::c_int> {
+fn call(file: BorrowedFd<'_>, command: libc::c_int, argument: libc::c_int) -> io::Result<libc::c_int> {
     // SAFETY: the descriptor is open for as long as the borrow lives, and these three commands take
     // an integer by value: the kernel reads and writes no memory of ours.
     let answer = unsafe { libc::fcntl(file.as_raw_fd(), command, argument) };
-    if answer < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(answer)
-    }
+    if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(answer) }
 }
 
 #[cfg(test)]
@@ -62,31 +54,21 @@ mod tests {
     use std::path::Path;
 
     fn open(path: &Path, flags: i32) -> io::Result<File> {
-        OpenOptions::new()
-            .read(true)
-            .write(true)
-            .custom_flags(flags)
-            .open(path)
+        OpenOptions::new().read(true).write(true).custom_flags(flags).open(path)
     }
 
     #[test]
     fn a_lease_tells_who_came_and_is_refused_beside_another() -> io::Result<()> {
         let file = tempfile::NamedTempFile::new()?;
         let ours = open(file.path(), 0)?;
-        assert!(
-            take(ours.as_fd()).is_err(),
-            "the other handle must hinder the lease"
-        );
+        assert!(take(ours.as_fd()).is_err(), "the other handle must hinder the lease");
         let (_, path) = file.keep().map_err(|e| e.error)?;
         take(ours.as_fd())?;
         assert!(is_intact(ours.as_fd()));
         std::fs::rename(&path, path.with_extension("elsewhere"))?;
         assert!(is_intact(ours.as_fd()), "a rename opens nothing");
         let other = open(&path.with_extension("elsewhere"), libc::O_NONBLOCK);
-        assert_eq!(
-            other.err().and_then(|e| e.raw_os_error()),
-            Some(libc::EWOULDBLOCK)
-        );
+        assert_eq!(other.err().and_then(|e| e.raw_os_error()), Some(libc::EWOULDBLOCK));
         assert!(!is_intact(ours.as_fd()));
         release(ours.as_fd())?;
         open(&path.with_extension("elsewhere"), libc::O_NONBLOCK)?;

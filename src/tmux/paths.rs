@@ -97,15 +97,7 @@ mod tests {
     #[test]
     fn only_the_decimal_form_is_a_users_directory() {
         assert_eq!(uid_of_directory_name(OsStr::new("tmux-1000")), Some(1000));
-        for name in [
-            "tmux-",
-            "tmux-01",
-            "tmux-+1",
-            "tmux--1",
-            "tmux-1000x",
-            "tmux-4294967296",
-            "x",
-        ] {
+        for name in ["tmux-", "tmux-01", "tmux-+1", "tmux--1", "tmux-1000x", "tmux-4294967296", "x"] {
             assert_eq!(uid_of_directory_name(OsStr::new(name)), None, "{name}");
         }
     }
@@ -121,22 +113,12 @@ mod tests {
     #[test]
     fn directories_are_judged_as_tmux_judges_them() {
         assert_eq!(refuses(true, 5, 0o700, 5), None);
-        assert_eq!(
-            refuses(true, 5, 0o770, 5),
-            None,
-            "tmux looks at others only"
-        );
+        assert_eq!(refuses(true, 5, 0o770, 5), None, "tmux looks at others only");
         assert_eq!(refuses(false, 5, 0o700, 5), Some(Refusal::NotADirectory));
         assert_eq!(refuses(true, 0, 0o700, 5), Some(Refusal::Owner(0)));
-        assert_eq!(
-            refuses(true, 5, 0o701, 5),
-            Some(Refusal::OpenToOthers(0o701))
-        );
+        assert_eq!(refuses(true, 5, 0o701, 5), Some(Refusal::OpenToOthers(0o701)));
         assert_eq!(refuses_plain(true, 0, 0o755, 5), None);
         assert_eq!(refuses_plain(true, 6, 0o700, 5), Some(Refusal::Owner(6)));
-        assert_eq!(
-            refuses_plain(true, 5, 0o1777, 5),
-            Some(Refusal::WritableByOthers(0o1777))
-        );
+        assert_eq!(refuses_plain(true, 5, 0o1777, 5), Some(Refusal::WritableByOthers(0o1777)));
     }
 }

@@ -17,16 +17,12 @@ impl ProcLocks {
 
     /// Whether somebody is seen to hold a flock or a lease on the file.
     pub fn is_held(&self, file: FileId) -> bool {
-        self.0
-            .lines()
-            .any(|line| matches!(parse(line), Some((false, found)) if found == file))
+        self.0.lines().any(|line| matches!(parse(line), Some((false, found)) if found == file))
     }
 
     /// Whether somebody is seen to wait for a flock on the file (a line with `->`).
     pub fn is_awaited(&self, file: FileId) -> bool {
-        self.0
-            .lines()
-            .any(|line| matches!(parse(line), Some((true, found)) if found == file))
+        self.0.lines().any(|line| matches!(parse(line), Some((true, found)) if found == file))
     }
 }
 
@@ -41,13 +37,7 @@ fn parse(line: &str) -> Option<(bool, FileId)> {
     let major = u32::from_str_radix(file.next()?, 16).ok()?;
     let minor = u32::from_str_radix(file.next()?, 16).ok()?;
     let ino = file.next()?.parse().ok()?;
-    Some((
-        waits,
-        FileId {
-            dev: rustix::fs::makedev(major, minor),
-            ino,
-        },
-    ))
+    Some((waits, FileId { dev: rustix::fs::makedev(major, minor), ino }))
 }
 
 #[cfg(test)]
@@ -64,10 +54,7 @@ mod tests {
              garbage\n"
                 .to_owned(),
         );
-        let file = |ino| FileId {
-            dev: rustix::fs::makedev(0xfe, 0),
-            ino,
-        };
+        let file = |ino| FileId { dev: rustix::fs::makedev(0xfe, 0), ino };
         assert!(locks.is_held(file(77)) && locks.is_awaited(file(77)));
         assert!(locks.is_held(file(78)) && !locks.is_awaited(file(78)));
         assert!(!locks.is_held(file(79)) && !locks.is_held(file(7)));

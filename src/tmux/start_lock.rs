@@ -102,13 +102,7 @@ pub struct LockRack<'d> {
 impl<'d> LockRack<'d> {
     /// A rack without locks; they are made as they are needed.
     pub fn new(dir: &'d SocketDir, user: u32) -> Self {
-        Self {
-            dir,
-            user,
-            resting: VecDeque::new(),
-            displaced: Vec::new(),
-            serial: 0,
-        }
+        Self { dir, user, resting: VecDeque::new(), displaced: Vec::new(), serial: 0 }
     }
 
     /// Takes the start lock of the socket called `label`, without waiting.
@@ -122,11 +116,7 @@ impl<'d> LockRack<'d> {
             };
             match self.rename(&traveller.rest, &lock) {
                 Ok(()) => {
-                    return Taken::Ours(Guard {
-                        file: traveller.file,
-                        lock,
-                        rest: Some(traveller.rest),
-                    });
+                    return Taken::Ours(Guard { file: traveller.file, lock, rest: Some(traveller.rest) });
                 }
                 Err(Errno::EXIST) => {
                     self.resting.push_back(traveller);
@@ -155,12 +145,7 @@ impl<'d> LockRack<'d> {
     /// Gives a lock back: the name goes if nobody has opened the file, else the file stays as the
     /// lock of whoever did.
     pub fn release(&mut self, guard: Guard) -> Released {
-        let Guard {
-            file,
-            lock,
-            rest: Some(rest),
-        } = guard
-        else {
+        let Guard { file, lock, rest: Some(rest) } = guard else {
             return Released::Left;
         };
         if !lease::is_intact(file.as_fd()) {
@@ -172,12 +157,7 @@ impl<'d> LockRack<'d> {
             Err(Errno::NOENT) => return Released::Gone,
             Err(_) => return Released::Left,
         }
-        let traveller = Traveller {
-            file,
-            rest,
-            last: Some(lock),
-            since: Instant::now(),
-        };
+        let traveller = Traveller { file, rest, last: Some(lock), since: Instant::now() };
         if !lease::is_intact(traveller.file.as_fd()) {
             self.settle(traveller);
             return Released::Left;
@@ -198,20 +178,14 @@ impl<'d> LockRack<'d> {
             self.settle(traveller);
         }
         let rest = self.rest_name();
-        let flags =
-            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(self.dir, &rest, flags, Mode::RUSR | Mode::WUSR)?;
         // The mode must not depend on the umask: a client could not open the lock.
         let ready = rustix::fs::fchmod(&file, Mode::RUSR | Mode::WUSR).is_ok()
             && rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
             && lease::take(file.as_fd()).is_ok();
         if ready {
-            return Ok(Some(Traveller {
-                file,
-                rest,
-                last: None,
-                since: Instant::now(),
-            }));
+            return Ok(Some(Traveller { file, rest, last: None, since: Instant::now() }));
         }
         self.unlink(&rest);
         Ok(None)
@@ -228,13 +202,12 @@ impl<'d> LockRack<'d> {
                     return Taken::Failed(LockFailure::NotOurs(facts.uid));
                 }
                 Ok(facts) if ProcLocks::read().is_held(facts.id) => return Taken::Busy,
-                Ok(_) => {}
+                // It was there a moment ago: a start has just ended.
                 Err(Errno::NOENT) if create.is_empty() => return Taken::Busy,
-                Err(Errno::NOENT) => {}
+                Ok(_) | Err(Errno::NOENT) => {}
                 Err(errno) => return Taken::Failed(LockFailure::Call(errno)),
             }
-            let flags =
-                OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | create;
+            let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | create;
             let file = match rustix::fs::openat(self.dir, lock, flags, Mode::RUSR | Mode::WUSR) {
                 Ok(file) => file,
                 // Under another janitor's lease.
@@ -251,14 +224,9 @@ impl<'d> LockRack<'d> {
                 continue;
             };
             if self.dir.look(lock).is_ok_and(|now| now.id == facts.id) {
-                let removable =
-                    is_plain_lock(&facts, self.user) && lease::take(file.as_fd()).is_ok();
+                let removable = is_plain_lock(&facts, self.user) && lease::take(file.as_fd()).is_ok();
                 let rest = removable.then(|| self.rest_name());
-                return Taken::Ours(Guard {
-                    file,
-                    lock: lock.to_owned(),
-                    rest,
-                });
+                return Taken::Ours(Guard { file, lock: lock.to_owned(), rest });
             }
         }
         Taken::Busy
@@ -268,9 +236,7 @@ impl<'d> LockRack<'d> {
     /// before: it gets its place back, as that client's lock. If another lock stands there by now,
     /// the client is made to start over.
     fn settle(&mut self, traveller: Traveller) {
-        let Traveller {
-            file, rest, last, ..
-        } = traveller;
+        let Traveller { file, rest, last, .. } = traveller;
         let returned = last.is_some_and(|last| self.rename(&rest, &last).is_ok());
         if !returned {
             self.unlink(&rest);
@@ -332,10 +298,7 @@ impl Drop for LockRack<'_> {
 /// Whether a file is a lock as tmux and we make it: regular, empty, 0600, the user's own. Anything
 /// else beside a socket may be locked by us, and is never removed.
 pub fn is_plain_lock(facts: &FileFacts, user: u32) -> bool {
-    facts.kind == FileType::RegularFile
-        && facts.size == 0
-        && facts.mode == 0o600
-        && facts.uid == user
+    facts.kind == FileType::RegularFile && facts.size == 0 && facts.mode == 0o600 && facts.uid == user
 }
 
 /// Whether the start lock of `label` is seen to be held, without touching it.
