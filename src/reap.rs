@@ -7,7 +7,7 @@
 
 use crate::outcome::{Failure, Outcome};
 use crate::quarantine;
-use crate::socket::connect;
+use crate::socket::connect::{self, Answer};
 use crate::socket::directory::SocketDir;
 use crate::socket::file_id::FileFacts;
 use crate::socket::sight::Witness;
@@ -73,10 +73,16 @@ impl<'d> Reaper<'d> {
     fn lock_batch(&mut self, names: &[OsString]) -> (Vec<Step>, bool) {
         let mut steps: Vec<Step> = Vec::with_capacity(BATCH.min(names.len()));
         let mut held = false;
+        self.rack.trim();
         for name in names.iter().take(BATCH) {
-            let step = self.lock_one(name);
-            if held && step.is_starved() {
-                break;
+            let mut step = self.lock_one(name);
+            if step.is_starved() {
+                if held {
+                    break;
+                }
+                // The locks at rest have descriptors too: use one of them.
+                self.rack.rest();
+                step = self.lock_one(name);
             }
             held |= matches!(step, Step::Locked(_));
             steps.push(step);
@@ -121,6 +127,7 @@ impl<'d> Reaper<'d> {
 
     /// Removes an empty start lock that nobody holds or has open, under that very lock.
     pub fn clear_lock(&mut self, lock: &OsStr, label: &OsStr) -> Outcome {
+        self.rack.trim();
         let Some(guard) = self.rack.adopt(lock) else {
             return Outcome::Kept;
         };
@@ -180,7 +187,7 @@ fn remove_locked(dir: &SocketDir, witness: &mut Witness, user: u32, name: &OsStr
         judgement = judge(&facts);
     }
     let outcome = match judgement {
-        Judgement::Settled(Verdict { state: State::Dead, .. }) => take_away(dir, name, &locked.facts),
+        Judgement::Settled(Verdict { state: State::Dead, .. }) => take_away(dir, name, locked),
         Judgement::Settled(Verdict { state: State::Live, .. }) => Outcome::Resurrected,
         _ => Outcome::Kept,
     };
@@ -193,7 +200,11 @@ fn remove_locked(dir: &SocketDir, witness: &mut Witness, user: u32, name: &OsStr
 
 /// Moves the pinned socket to its quarantine name, looks whether it is the one, and unlinks it; puts
 /// back what is not.
-fn take_away(dir: &SocketDir, name: &OsStr, pinned: &FileFacts) -> Outcome {
+///
+/// The last question to connect(2) is for a server that was bound and did not listen when it was asked
+/// before, and that the table did not show either.
+fn take_away(dir: &SocketDir, name: &OsStr, locked: &Locked) -> Outcome {
+    let pinned = &locked.facts;
     match dir.look(name) {
         Err(Errno::NOENT) => return Outcome::Vanished,
         Err(errno) => return Outcome::Failed(Failure::Look(errno)),
@@ -205,12 +216,13 @@ fn take_away(dir: &SocketDir, name: &OsStr, pinned: &FileFacts) -> Outcome {
         Err(outcome) => return outcome,
     };
     match dir.look(&quarantine) {
-        Ok(caught) if caught.id == pinned.id => {
+        Ok(caught) if caught.id == pinned.id && connect::ask(locked.pinned.as_fd()) == Answer::Refused => {
             match rustix::fs::unlinkat(dir, &quarantine, AtFlags::empty()) {
                 Ok(()) | Err(Errno::NOENT) => Outcome::Removed,
                 Err(errno) => Outcome::Failed(Failure::Remove(errno)),
             }
         }
+        Err(Errno::NOENT) => Outcome::Removed,
         _ => match rename(dir, &quarantine, name) {
             Ok(()) => Outcome::Resurrected,
             Err(errno) => Outcome::Failed(Failure::PutBack(errno)),

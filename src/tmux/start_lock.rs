@@ -25,15 +25,17 @@ use std::time::{Duration, Instant};
 /// The beginning of every name that we make in a socket directory.
 pub const OWN_PREFIX: &str = ".tmux-janitor-";
 
-/// How long a lock must have rested under a name nobody knows before it is let go for good. A
-/// client that was inside open(2) when the file was renamed away shows up by breaking the lease.
+/// How long a lock must have rested under a name nobody knows before it locks another label or is let
+/// go for good. A client that was inside open(2) when the file was renamed away shows up by breaking
+/// the lease.
 const REST: Duration = Duration::from_millis(1);
 
 /// How many lock files may rest at once: a descriptor each.
 const MOST_RESTING: usize = 64;
 
-/// How long a client that opened a lock which has lost its place is given to wait for it in flock(2).
-const START_OVER: Duration = Duration::from_millis(250);
+/// How long a lock that has lost its place waits for it to become free. Well under the time after
+/// which the kernel breaks a lease by force (45 s).
+const RETURN: Duration = Duration::from_secs(2);
 
 /// How often a lock file that is replaced while we take it is tried again.
 const ATTEMPTS: u32 = 3;
@@ -94,8 +96,9 @@ pub struct LockRack<'d> {
     dir: &'d SocketDir,
     user: u32,
     resting: VecDeque<Traveller>,
-    /// Locks that lost their place: kept locked until whoever opened them waits for them.
-    displaced: Vec<OwnedFd>,
+    /// Locks that a client has opened and whose place another lock has taken meanwhile. The client
+    /// stays inside open(2) until they are back.
+    displaced: Vec<Traveller>,
     serial: u32,
 }
 
@@ -142,6 +145,13 @@ impl<'d> LockRack<'d> {
         }
     }
 
+    /// Waits until every lock at rest may be used again. Not to be called while one is held.
+    pub fn rest(&mut self) {
+        if let Some(newest) = self.resting.back() {
+            std::thread::sleep(REST.saturating_sub(newest.since.elapsed()));
+        }
+    }
+
     /// Gives a lock back: the name goes if nobody has opened the file, else the file stays as the
     /// lock of whoever did.
     pub fn release(&mut self, guard: Guard) -> Released {
@@ -158,20 +168,19 @@ impl<'d> LockRack<'d> {
             Err(_) => return Released::Left,
         }
         let traveller = Traveller { file, rest, last: Some(lock), since: Instant::now() };
-        if !lease::is_intact(traveller.file.as_fd()) {
-            self.settle(traveller);
-            return Released::Left;
+        if lease::is_intact(traveller.file.as_fd()) {
+            self.resting.push_back(traveller);
+            return Released::Gone;
         }
-        self.resting.push_back(traveller);
-        if self.resting.len() > MOST_RESTING {
-            self.let_go_oldest();
-        }
-        Released::Gone
+        self.settle(traveller);
+        Released::Left
     }
 
-    /// A resting lock whose lease is whole, or a new one. `None`: leases cannot be had here.
+    /// A lock that has rested and whose lease is whole, or a new one; never waits. `None`: leases
+    /// cannot be had here.
     fn next_traveller(&mut self) -> Result<Option<Traveller>, Errno> {
-        while let Some(traveller) = self.resting.pop_front() {
+        while self.resting.front().is_some_and(|oldest| oldest.since.elapsed() >= REST) {
+            let Some(traveller) = self.resting.pop_front() else { break };
             if lease::is_intact(traveller.file.as_fd()) {
                 return Ok(Some(traveller));
             }
@@ -233,17 +242,42 @@ impl<'d> LockRack<'d> {
     }
 
     /// A lock that rests or was just renamed away, and that a client opened by the name it had
-    /// before: it gets its place back, as that client's lock. If another lock stands there by now,
-    /// the client is made to start over.
+    /// before: it gets its place back, as that client's lock.
     fn settle(&mut self, traveller: Traveller) {
-        let Traveller { file, rest, last, .. } = traveller;
-        let returned = last.is_some_and(|last| self.rename(&rest, &last).is_ok());
-        if !returned {
-            self.unlink(&rest);
-            // The flock stays: whoever opened it waits for it and then starts over.
-            if lease::release(file.as_fd()).is_ok() {
-                self.displaced.push(file);
-            }
+        match &traveller.last {
+            Some(last) if self.rename(&traveller.rest, last).is_err() => self.displaced.push(traveller),
+            Some(_) => {}
+            // It has locked nothing yet: only its own name can have been opened.
+            None => self.unlink(&traveller.rest),
+        }
+    }
+
+    /// Tries to give a displaced lock its place back. The client that waits for it inside open(2) must
+    /// find it there; letting it go without its name would let two servers start.
+    fn put_back(&mut self, traveller: &Traveller) -> bool {
+        let Some(last) = &traveller.last else { return true };
+        match self.rename(&traveller.rest, last) {
+            // `ENOENT`: the name it rested under is gone too, there is nothing left to put back.
+            Ok(()) | Err(Errno::NOENT) => return true,
+            Err(_) => {}
+        }
+        // Something stands there. If it is a lock file that nobody has, they change places.
+        let Taken::Ours(Guard { file, rest: Some(_), .. }) = self.take_file(last, OFlags::empty()) else {
+            return false;
+        };
+        let exchange = RenameFlags::EXCHANGE;
+        if rustix::fs::renameat_with(self.dir, &traveller.rest, self.dir, last, exchange).is_err() {
+            return false;
+        }
+        let (rest, last) = (traveller.rest.clone(), Some(last.clone()));
+        self.resting.push_back(Traveller { file, rest, last, since: Instant::now() });
+        true
+    }
+
+    /// Lets go of locks beyond [`MOST_RESTING`]. Not to be called while one is held: it may wait.
+    pub fn trim(&mut self) {
+        while self.resting.len() > MOST_RESTING {
+            self.let_go_oldest();
         }
     }
 
@@ -280,16 +314,16 @@ impl<'d> LockRack<'d> {
 
 impl Drop for LockRack<'_> {
     fn drop(&mut self) {
-        while !self.resting.is_empty() {
-            self.let_go_oldest();
-        }
-        let deadline = Instant::now() + START_OVER;
-        for file in std::mem::take(&mut self.displaced) {
-            let Ok(facts) = FileFacts::of(file.as_fd()) else {
-                continue;
-            };
-            while !ProcLocks::read().is_awaited(facts.id) && Instant::now() < deadline {
-                std::thread::sleep(REST);
+        let deadline = Instant::now() + RETURN;
+        while !(self.resting.is_empty() && self.displaced.is_empty()) {
+            while !self.resting.is_empty() {
+                self.let_go_oldest();
+            }
+            for traveller in std::mem::take(&mut self.displaced) {
+                if !self.put_back(&traveller) && Instant::now() < deadline {
+                    self.displaced.push(traveller);
+                    std::thread::sleep(REST);
+                }
             }
         }
     }
