@@ -74,6 +74,7 @@ impl<'d> Reaper<'d> {
         let mut steps: Vec<Step> = Vec::with_capacity(BATCH.min(names.len()));
         let mut held = false;
         self.rack.trim();
+        let reserve = self.dir.reserve();
         for name in names.iter().take(BATCH) {
             let mut step = self.lock_one(name);
             if step.is_starved() {
@@ -87,6 +88,7 @@ impl<'d> Reaper<'d> {
             held |= matches!(step, Step::Locked(_));
             steps.push(step);
         }
+        drop(reserve);
         (steps, held)
     }
 

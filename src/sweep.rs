@@ -209,6 +209,7 @@ impl Pass<'_> {
         while !rest.is_empty() {
             let mut held: Vec<(usize, OwnedFd, FileFacts)> = Vec::new();
             let mut taken = 0;
+            let reserve = dir.reserve();
             for at in rest.iter().take(LOOKED_AT_ONCE) {
                 match dir.pin(&report.entries[*at].label) {
                     Ok((fd, facts)) => held.push((*at, fd, facts)),
@@ -225,6 +226,7 @@ impl Pass<'_> {
                 taken += 1;
             }
             rest = &rest[taken..];
+            drop(reserve);
             witness.refresh();
             for (at, fd, facts) in held {
                 let entry = &mut report.entries[at];

@@ -130,6 +130,12 @@ impl SocketDir {
         Ok((fd, facts))
     }
 
+    /// Descriptors set aside while many are taken, and given back by dropping them: asking a witness
+    /// takes one or two, and a witness that could not be asked makes everything unknown.
+    pub fn reserve(&self) -> [Option<OwnedFd>; 2] {
+        [self.fd.try_clone().ok(), self.fd.try_clone().ok()]
+    }
+
     /// The full path of a name in it.
     pub fn path_of(&self, name: &OsStr) -> PathBuf {
         let mut path = Vec::with_capacity(self.path.as_os_str().len() + 1 + name.len());

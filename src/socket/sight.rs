@@ -9,9 +9,22 @@ use super::kernel_table::{KernelTable, TableError, TableSource};
 use super::verdict::{Blindness, Manager, TableSays};
 use crate::process::{Process, Processes};
 use rustix::fs::{Mode, OFlags};
-use std::cell::OnceCell;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::time::Duration;
+
+/// How often, and how long apart, the table is asked again when it shows none of the running servers:
+/// one that is just starting or ending is in `/proc` and not in the table.
+const LOOKS: u32 = 10;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
+
+/// What was found of namespaces and running servers.
+#[derive(Debug, Clone, Copy)]
+enum Surroundings {
+    NotLookedAt,
+    /// `None`: nothing speaks against the table.
+    Seen(Option<Blindness>),
+}
 
 /// The table with all that is needed to know how far to trust it.
 #[derive(Debug)]
@@ -19,7 +32,7 @@ pub struct Witness {
     source: Result<TableSource, TableError>,
     table: KernelTable,
     failure: Option<Blindness>,
-    surroundings: OnceCell<Option<Blindness>>,
+    surroundings: Surroundings,
     user: u32,
 }
 
@@ -31,7 +44,7 @@ impl Witness {
             source: TableSource::open(),
             table: KernelTable::default(),
             failure: Some(Blindness::TableTorn),
-            surroundings: OnceCell::new(),
+            surroundings: Surroundings::NotLookedAt,
             user,
         }
     }
@@ -54,20 +67,45 @@ impl Witness {
     }
 
     /// Why the table must not be believed, if so. The surroundings (namespaces, running servers) are
-    /// looked at once per witness.
-    pub fn blindness(&self) -> Option<Blindness> {
-        if self.failure.is_some() {
-            return self.failure;
+    /// looked at once per witness, which may take [`LOOKS`] times [`BETWEEN_LOOKS`] and reads the table
+    /// anew.
+    pub fn blindness(&mut self) -> Option<Blindness> {
+        if self.failure.is_none() && matches!(self.surroundings, Surroundings::NotLookedAt) {
+            self.surroundings = Surroundings::Seen(self.look_around());
         }
-        *self.surroundings.get_or_init(|| surroundings(&self.table, self.user))
+        match (self.failure, self.surroundings) {
+            (None, Surroundings::Seen(seen)) => seen,
+            (failure, _) => failure,
+        }
     }
 
     /// What the table says of a file.
-    pub fn says(&self, id: FileId) -> TableSays {
-        if let Some(listed) = listed(&self.table, id) {
+    pub fn says(&mut self, id: FileId) -> TableSays {
+        if let Some(listed) = self.lists(id) {
             return listed;
         }
-        self.blindness().map_or(TableSays::Absent, TableSays::Blind)
+        let blindness = self.blindness();
+        // Looking around may have read the table anew.
+        self.lists(id).unwrap_or_else(|| blindness.map_or(TableSays::Absent, TableSays::Blind))
+    }
+
+    /// What speaks against the table although it shows our own canary.
+    fn look_around(&mut self) -> Option<Blindness> {
+        let processes = Processes::open().ok()?;
+        if let Some(manager) = other_network(&processes, self.user) {
+            return Some(Blindness::OtherNetwork(manager));
+        }
+        let mut missing = servers_missing(&processes, &self.table, self.user);
+        for _ in 1..LOOKS {
+            missing?;
+            std::thread::sleep(BETWEEN_LOOKS);
+            self.refresh();
+            if self.failure.is_some() {
+                return self.failure;
+            }
+            missing = servers_missing(&processes, &self.table, self.user);
+        }
+        missing.map(Blindness::ServersMissing)
     }
 
     /// What the table lists for a file, without judging the table.
@@ -120,16 +158,6 @@ fn is_another_file(name: &Path, ino: u32, dev: u32, ours: FileId) -> bool {
         && facts.id.ino == u64::from(ino)
         && facts.id.kernel_dev() == dev
         && system == FileSystem::Local { stacked: false }
-}
-
-/// What speaks against the table although it shows our own canary.
-fn surroundings(table: &KernelTable, user: u32) -> Option<Blindness> {
-    let Ok(processes) = Processes::open() else {
-        return None;
-    };
-    other_network(&processes, user)
-        .map(Blindness::OtherNetwork)
-        .or_else(|| servers_missing(&processes, table, user).map(Blindness::ServersMissing))
 }
 
 /// Compares our network namespace with the user manager's, or where that cannot be read with that

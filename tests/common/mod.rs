@@ -1,0 +1,8 @@
+//! What the tests share: arenas full of sockets, the program under test, loud skips.
+#![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
+
+pub(crate) mod arena;
+pub(crate) mod janitor;
+pub(crate) mod skip;
+pub(crate) mod wait;

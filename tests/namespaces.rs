@@ -1,0 +1,93 @@
+//! Network namespaces: where the kernel's table does not show what is alive.
+//!
+//! One after the other: a server in a foreign namespace, alone on the machine, blinds every janitor.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
+
+mod common;
+
+use common::arena::{self, Arena};
+use common::janitor::{Run, entry, fate, janitor};
+use common::skip::skip;
+use std::fs;
+use std::process::Command;
+use std::sync::Mutex;
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+fn is_root() -> bool {
+    rustix::process::getuid().is_root()
+}
+
+#[test]
+fn a_listener_in_another_network_namespace_is_alive() {
+    if !is_root() {
+        return skip("needs root: it makes a network namespace");
+    }
+    let _alone = ONE_AT_A_TIME.lock();
+    let arena = Arena::new().live("here").dead("dead");
+    let there = arena.path("there");
+    let done = Command::new("unshare")
+        .arg("--net")
+        .arg(arena::tmux_program())
+        .args(["-f", "/dev/null", "-S"])
+        .arg(&there)
+        .args(["new-session", "-d", "sleep 3600"])
+        .env_remove("TMUX")
+        .status();
+    assert!(done.is_ok_and(|done| done.success()));
+    let server = arena::Server::of(arena::pid_of(&there));
+    let json = Run::of(janitor(arena.dir()).args(["list", "--json"])).json();
+    assert_eq!(fate(&json, "there"), ("live", "kept"));
+    assert!(entry(&json, "there")["reason"].as_str().unwrap().contains("another namespace"), "{json:#}");
+    Run::of(janitor(arena.dir()).args(["sweep"]));
+    assert_eq!(arena.names(), ["here", "there"]);
+    assert_eq!(arena::pid_of(&there), server.pid);
+}
+
+#[test]
+fn a_blind_table_makes_everything_unknown_and_nothing_is_asked() {
+    if !is_root() {
+        return skip("needs root: it makes a network namespace");
+    }
+    let _alone = ONE_AT_A_TIME.lock();
+    let arena = Arena::new().live("live").dead("dead").listener("counting");
+    let trace = arena.path("trace");
+    let run = Run::of(
+        Command::new("unshare")
+            .args(["--net", "strace", "-f", "-e", "trace=connect,renameat2,unlinkat", "-o"])
+            .arg(&trace)
+            .arg(env!("CARGO_BIN_EXE_tmux-janitor"))
+            .arg("--dir")
+            .arg(arena.dir())
+            .args(["sweep", "--json"]),
+    );
+    let json = run.json();
+    for label in ["live", "dead", "counting"] {
+        assert_eq!(fate(&json, label), ("unknown", "kept"), "{json:#}");
+    }
+    let reason = entry(&json, "live")["reason"].as_str().unwrap();
+    assert!(reason.contains("network namespace") && reason.contains("PrivateNetwork="), "{reason}");
+    let trace = fs::read_to_string(&trace).unwrap();
+    assert!(!trace.contains("connect(") && !trace.contains("renameat2("), "{trace}");
+    assert_eq!(arena.connections("counting"), 0);
+    assert!(arena.has("dead"));
+}
+
+#[test]
+fn a_bare_namespace_without_any_server_is_not_blind() {
+    if !is_root() {
+        return skip("needs root: it makes namespaces");
+    }
+    let _alone = ONE_AT_A_TIME.lock();
+    let arena = Arena::new().dead("dead");
+    // A container: its own processes, its own network, nothing else in it.
+    let run = Run::of(
+        Command::new("unshare")
+            .args(["--net", "--pid", "--fork", "--mount-proc", "--kill-child"])
+            .arg(env!("CARGO_BIN_EXE_tmux-janitor"))
+            .arg("--dir")
+            .arg(arena.dir())
+            .args(["sweep", "--json"]),
+    );
+    assert_eq!(fate(&run.json(), "dead"), ("dead", "removed"), "{}", run.stdout);
+}
