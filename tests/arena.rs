@@ -431,7 +431,10 @@ fn sockets_whose_inode_numbers_coincide_are_told_apart() {
             "$2" -f /dev/null -S "$1/a/$label" new-session -d sleep 3600
             "$2" -f /dev/null -S "$1/b/$label" new-session -d sleep 3600
         done
-        for label in 1 2 3; do "$2" -S "$1/b/$label" kill-server; done
+        for label in 1 2 3; do
+            pid=$("$2" -S "$1/b/$label" display-message -p '#{pid}'); "$2" -S "$1/b/$label" kill-server
+            while kill -0 "$pid" 2>/dev/null; do :; done
+        done
         stat -c %i "$1"/a/* >&2; echo - >&2; stat -c %i "$1"/b/* >&2
         "$JANITOR" --dir "$1/b" --dir "$1/a" sweep --json
         for label in 1 2 3; do "$2" -S "$1/a/$label" kill-server; done

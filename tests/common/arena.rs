@@ -95,6 +95,23 @@ pub(crate) struct Arena {
     listeners: Vec<(OsString, UnixListener)>,
     others: Vec<OwnedFd>,
     dir: tempfile::TempDir,
+    _company: Company,
+}
+
+/// A tmux server somewhere else. A janitor that finds the only server of the machine missing from its
+/// table believes nothing; without company, that could be the server of another test.
+#[derive(Debug)]
+struct Company {
+    _server: Server,
+    _dir: tempfile::TempDir,
+}
+
+impl Company {
+    fn new() -> Self {
+        let dir =
+            tempfile::Builder::new().prefix("company-").tempdir_in("/tmp").expect("a folder for the test");
+        Self { _server: start(&dir.path().join("s")), _dir: dir }
+    }
 }
 
 impl Arena {
@@ -108,7 +125,8 @@ impl Arena {
     pub(crate) fn inside(parent: &Path) -> Self {
         let dir =
             tempfile::Builder::new().prefix("janitor-").tempdir_in(parent).expect("a folder for the test");
-        Self { servers: Vec::new(), listeners: Vec::new(), others: Vec::new(), dir }
+        let _company = Company::new();
+        Self { servers: Vec::new(), listeners: Vec::new(), others: Vec::new(), dir, _company }
     }
 
     /// Its path.
