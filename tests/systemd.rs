@@ -147,8 +147,7 @@ fn installed_into_a_home_it_does_the_same() {
     next_sweep_is_near(&machine, &ann);
     assert_eq!(
         machine.sh(&format!("ls /tmp/tmux-{}", ann.uid)),
-        "homebase
-"
+        "homebase\n"
     );
 }
 
