@@ -190,10 +190,7 @@ fn the_catalog_explains_every_event_with_fields_that_exist() {
             .split_once("\n\n")
             .expect("an empty line ends the head");
         let (id, head) = head.split_once('\n').expect("the head has lines");
-        assert!(
-            id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()),
-            "{id}"
-        );
+        assert!(is_id(id), "{id}");
         for key in [
             "Subject: ",
             "Defined-By: tmux-janitor",
@@ -215,6 +212,22 @@ fn the_catalog_explains_every_event_with_fields_that_exist() {
         assert!(ids.insert(id), "{id} stands there twice");
     }
     assert_eq!(ids.len(), 8, "one entry for each event");
+
+    let mut sources = vec![];
+    walk(&Path::new(REPOSITORY).join("src"), &mut sources);
+    sources.retain(|path| path.is_file());
+    let sources: Vec<_> = sources.iter().map(|path| read(path)).collect();
+    let words = sources.iter().flat_map(|text| text.split('"'));
+    let written: BTreeSet<_> = words.filter(|word| is_id(word)).collect();
+    assert!(
+        !written.is_empty() && written.is_subset(&ids),
+        "written to the journal, but not explained: {written:?}"
+    );
+}
+
+/// A message id, sd-id128(3).
+fn is_id(word: &str) -> bool {
+    word.len() == 32 && word.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn install(arguments: &[&str]) -> Output {

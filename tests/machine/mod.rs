@@ -15,7 +15,7 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Seek as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -185,6 +185,22 @@ impl Machine {
             .chain(login.iter().map(String::as_str))
             .collect();
         self.run(&login, script)
+    }
+
+    /// What the host can see of it: its first process and its cgroup.
+    pub(crate) fn seen_from_the_host(&self) -> (PathBuf, PathBuf) {
+        let process = Path::new("/proc").join(&self.pid);
+        let mounts = std::fs::read_to_string("/proc/self/mounts").expect("proc(5) is mounted");
+        let mut cgroup2 = mounts
+            .lines()
+            .map(|line| line.split(' '))
+            .filter_map(|mut fields| {
+                let (place, kind) = (fields.nth(1)?, fields.next()?);
+                (kind == "cgroup2").then_some(place)
+            });
+        let cgroup = cgroup2.next().expect("the machine has found it");
+        let cgroup = Path::new(cgroup).join(format!("tmux-janitor-test-{}", self.supervisor.id()));
+        (process, cgroup)
     }
 
     #[track_caller]
