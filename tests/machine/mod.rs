@@ -6,10 +6,7 @@
 //! it when the pipe to its standard input closes, and a pipe closes however a test ends.
 //!
 //! In the machine, `/run/host/repository` is the repository and `/run/host/tmux-janitor` the program under test.
-#![expect(
-    clippy::expect_used,
-    reason = "a test stops at the first thing that does not work"
-)]
+#![expect(clippy::expect_used, reason = "a test stops at the first thing that does not work")]
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Seek as _, Write as _};
@@ -70,9 +67,7 @@ impl Machine {
         let handle = File::open(room.path()).expect("the folder was just made");
         let readiness = UnixDatagram::bind(format!("/proc/self/fd/{}/notify", handle.as_raw_fd()))
             .expect("a socket can be bound");
-        readiness
-            .set_read_timeout(Some(DEADLINE))
-            .expect("a deadline can be set");
+        readiness.set_read_timeout(Some(DEADLINE)).expect("a deadline can be set");
 
         let console = tempfile::tempfile().expect("a temporary file can be made");
         let mut supervisor = Command::new("unshare")
@@ -90,21 +85,9 @@ impl Machine {
         let orders = supervisor.stdin.take();
         let lines = BufReader::new(supervisor.stdout.take().expect("its stdout is a pipe")).lines();
         let (tell, answers) = channel();
-        std::thread::spawn(move || {
-            lines
-                .map_while(Result::ok)
-                .try_for_each(|line| tell.send(line))
-        });
+        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| tell.send(line)));
         let pid = String::new();
-        let mut machine = Self {
-            supervisor,
-            orders,
-            answers,
-            pid,
-            readiness,
-            console,
-            _room: room,
-        };
+        let mut machine = Self { supervisor, orders, answers, pid, readiness, console, _room: room };
         machine.start();
         Some(machine)
     }
@@ -132,19 +115,11 @@ impl Machine {
         self.sh(&format!(
             "id {name} >/dev/null 2>&1 || useradd --create-home --shell /bin/sh {name}; loginctl enable-linger {name}"
         ));
-        let uid = self
-            .sh(&format!("id -u {name}"))
-            .trim()
-            .parse()
-            .expect("id -u prints a number");
+        let uid = self.sh(&format!("id -u {name}")).trim().parse().expect("id -u prints a number");
         let user = User { name, uid };
         self.sh(&format!("systemctl start user@{uid}.service"));
         let state = self.try_sh_as(&user, "systemctl --user is-system-running --wait");
-        assert_eq!(
-            state.out.trim(),
-            "running",
-            "the user manager of {name}: {state:?}"
-        );
+        assert_eq!(state.out.trim(), "running", "the user manager of {name}: {state:?}");
         user
     }
 
@@ -181,9 +156,7 @@ impl Machine {
             format!("XDG_RUNTIME_DIR=/run/user/{uid}"),
             format!("DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/{uid}/bus"),
         ];
-        let login: Vec<&str> = std::iter::once("setpriv")
-            .chain(login.iter().map(String::as_str))
-            .collect();
+        let login: Vec<&str> = std::iter::once("setpriv").chain(login.iter().map(String::as_str)).collect();
         self.run(&login, script)
     }
 
@@ -191,13 +164,10 @@ impl Machine {
     pub(crate) fn seen_from_the_host(&self) -> (PathBuf, PathBuf) {
         let process = Path::new("/proc").join(&self.pid);
         let mounts = std::fs::read_to_string("/proc/self/mounts").expect("proc(5) is mounted");
-        let mut cgroup2 = mounts
-            .lines()
-            .map(|line| line.split(' '))
-            .filter_map(|mut fields| {
-                let (place, kind) = (fields.nth(1)?, fields.next()?);
-                (kind == "cgroup2").then_some(place)
-            });
+        let mut cgroup2 = mounts.lines().map(|line| line.split(' ')).filter_map(|mut fields| {
+            let (place, kind) = (fields.nth(1)?, fields.next()?);
+            (kind == "cgroup2").then_some(place)
+        });
         let cgroup = cgroup2.next().expect("the machine has found it");
         let cgroup = Path::new(cgroup).join(format!("tmux-janitor-test-{}", self.supervisor.id()));
         (process, cgroup)
@@ -210,16 +180,8 @@ impl Machine {
         let mut err = tempfile::tempfile().expect("a temporary file can be made");
         let deadline = DEADLINE.as_secs().to_string();
         let status = Command::new("nsenter")
-            .args([
-                "--target", &self.pid, "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup",
-            ])
-            .args([
-                "--root",
-                "--wd",
-                "env",
-                "--ignore-environment",
-                "LANG=C.UTF-8",
-            ])
+            .args(["--target", &self.pid, "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"])
+            .args(["--root", "--wd", "env", "--ignore-environment", "LANG=C.UTF-8"])
             .args([format!("PATH={PATH}"), format!("TMUX_BIN={}", tmux())])
             .args(["timeout", "--kill-after=5", &deadline])
             .args(wrapper)
@@ -229,11 +191,7 @@ impl Machine {
             .stderr(err.try_clone().expect("a descriptor can be copied"))
             .status()
             .expect("nsenter(1) can be run");
-        Ended {
-            code: status.code(),
-            out: text(&mut out),
-            err: text(&mut err),
-        }
+        Ended { code: status.code(), out: text(&mut out), err: text(&mut err) }
     }
 
     #[track_caller]
@@ -246,12 +204,7 @@ impl Machine {
         }
         self.await_readiness();
         let state = self.try_sh("systemctl is-system-running --wait");
-        assert_eq!(
-            state.out.trim(),
-            "running",
-            "{}",
-            self.try_sh("systemctl --failed").out
-        );
+        assert_eq!(state.out.trim(), "running", "{}", self.try_sh("systemctl --failed").out);
     }
 
     #[track_caller]
@@ -262,10 +215,7 @@ impl Machine {
                 Ok(length) if message[..length].starts_with(b"READY=1\n") => return,
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => panic!(
-                    "the machine did not come up: {error}\n{}",
-                    text(&mut self.console)
-                ),
+                Err(error) => panic!("the machine did not come up: {error}\n{}", text(&mut self.console)),
             }
         }
     }
@@ -278,9 +228,7 @@ impl Machine {
 
     #[track_caller]
     fn answer(&self) -> String {
-        self.answers
-            .recv_timeout(DEADLINE)
-            .expect("the supervisor answers in time")
+        self.answers.recv_timeout(DEADLINE).expect("the supervisor answers in time")
     }
 
     #[track_caller]
@@ -293,12 +241,7 @@ impl Drop for Machine {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let state = self.try_sh("systemctl --failed; journalctl --boot --no-pager --lines=80");
-            let _ = writeln!(
-                std::io::stderr(),
-                "the machine at the end:\n{}{}",
-                state.out,
-                state.err
-            );
+            let _ = writeln!(std::io::stderr(), "the machine at the end:\n{}{}", state.out, state.err);
         }
         self.orders.take();
         let _ = self.supervisor.wait();
@@ -319,25 +262,15 @@ fn possible() -> Result<(), String> {
     if !systemd.iter().any(|path| Path::new(path).exists()) {
         return Err("a test machine needs systemd".into());
     }
-    for program in [
-        "unshare",
-        "nsenter",
-        "setpriv",
-        "useradd",
-        "dbus-daemon|dbus-broker",
-        "loginctl",
-        &tmux(),
-    ] {
-        let any = program
-            .split('|')
-            .any(|name| succeeds("sh", &["-c", &format!("command -v {name}")]));
+    for program in
+        ["unshare", "nsenter", "setpriv", "useradd", "dbus-daemon|dbus-broker", "loginctl", &tmux()]
+    {
+        let any = program.split('|').any(|name| succeeds("sh", &["-c", &format!("command -v {name}")]));
         if !any {
             return Err(format!("a test machine needs {program}"));
         }
     }
-    let namespaces = [
-        "--mount", "--pid", "--cgroup", "--net", "--uts", "--ipc", "--fork", "true",
-    ];
+    let namespaces = ["--mount", "--pid", "--cgroup", "--net", "--uts", "--ipc", "--fork", "true"];
     if !succeeds("unshare", &namespaces) {
         return Err("this root may not make namespaces, which a test machine needs".into());
     }
@@ -345,22 +278,14 @@ fn possible() -> Result<(), String> {
 }
 
 fn succeeds(program: &str, arguments: &[&str]) -> bool {
-    let silent = Command::new(program)
-        .args(arguments)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
+    let silent = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
     silent.is_ok_and(|status| status.success())
 }
 
 #[track_caller]
 fn succeeded(script: &str, ended: Ended) -> String {
     let Ended { code, out, err } = ended;
-    assert_eq!(
-        code,
-        Some(0),
-        "{script}\n-- printed:\n{out}\n-- and on stderr:\n{err}"
-    );
+    assert_eq!(code, Some(0), "{script}\n-- printed:\n{out}\n-- and on stderr:\n{err}");
     out
 }
 

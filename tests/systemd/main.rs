@@ -1,8 +1,5 @@
 //! The units, the installer and the journal, on a real machine with real tmux servers.
-#![expect(
-    clippy::expect_used,
-    reason = "a test stops at the first thing that does not work"
-)]
+#![expect(clippy::expect_used, reason = "a test stops at the first thing that does not work")]
 
 #[path = "../machine/mod.rs"]
 mod machine;
@@ -16,9 +13,7 @@ mod scene;
 use std::collections::BTreeSet;
 
 use machine::{Machine, User};
-use scene::{
-    ELSEWHERE, INSTALL, exit_status, leave_dead, lines, removes_only_the_dead, start, user,
-};
+use scene::{ELSEWHERE, INSTALL, exit_status, leave_dead, lines, removes_only_the_dead, start, user};
 use serde_json::Value;
 
 const SOCKET_REMOVED: &str = "02faf4bc75b3441f95bf477ea1110562";
@@ -59,32 +54,16 @@ END
 
     machine.reboot();
     machine.user("ann");
-    assert_eq!(
-        seen(&machine),
-        dead,
-        "without the janitor the spawner meets the dead"
-    );
+    assert_eq!(seen(&machine), dead, "without the janitor the spawner meets the dead");
 
     machine.sh_as(&ann, "systemctl --user enable --now tmux-janitor.timer");
     machine.crash();
     machine.user("ann");
     assert_eq!(seen(&machine), BTreeSet::new());
-    let ended = monotonic(
-        &machine,
-        &ann,
-        "tmux-janitor.service",
-        "ExecMainExitTimestampMonotonic",
-    );
-    let began = monotonic(
-        &machine,
-        &ann,
-        "forge-post-boot-sessions.service",
-        "ExecMainStartTimestampMonotonic",
-    );
-    assert!(
-        0 < ended && ended <= began,
-        "the sweep ended at {ended}, the spawner began at {began}"
-    );
+    let ended = monotonic(&machine, &ann, "tmux-janitor.service", "ExecMainExitTimestampMonotonic");
+    let began =
+        monotonic(&machine, &ann, "forge-post-boot-sessions.service", "ExecMainStartTimestampMonotonic");
+    assert!(0 < ended && ended <= began, "the sweep ended at {ended}, the spawner began at {began}");
 }
 
 #[test]
@@ -97,19 +76,11 @@ fn a_sweep_removes_the_dead_and_leaves_the_living_and_the_kept_alone() {
     removes_only_the_dead(&machine, &ann);
 
     journal_tells_each_removal_once(&machine, &ann);
-    let explained = machine.sh_as(
-        &ann,
-        "journalctl --user --catalog --no-pager --unit=tmux-janitor.service",
-    );
-    for part in [
-        "Subject: The dead tmux socket gone was removed",
-        "/tmp/elsewhere/tmux-",
-        "man:tmux-janitor(1)",
-    ] {
-        assert!(
-            explained.contains(part),
-            "{part} is missing in:\n{explained}"
-        );
+    let explained = machine.sh_as(&ann, "journalctl --user --catalog --no-pager --unit=tmux-janitor.service");
+    for part in
+        ["Subject: The dead tmux socket gone was removed", "/tmp/elsewhere/tmux-", "man:tmux-janitor(1)"]
+    {
+        assert!(explained.contains(part), "{part} is missing in:\n{explained}");
     }
 
     let before = entries(&machine).len();
@@ -126,18 +97,15 @@ fn with_a_wrong_configuration_nothing_is_removed_and_the_journal_says_why() {
     machine.sh(&format!("{INSTALL} --prefix /usr"));
     let ann = user(&machine);
     leave_dead(&machine, &ann, "/tmp", "homebase");
-    machine.sh_as(&ann, "mkdir -p ~/.config/tmux-janitor; echo 'keeep = [\"homebase\"]' >~/.config/tmux-janitor/config.toml");
+    machine.sh_as(
+        &ann,
+        "mkdir -p ~/.config/tmux-janitor; echo 'keeep = [\"homebase\"]' >~/.config/tmux-janitor/config.toml",
+    );
 
     assert_eq!(exit_status(&machine, &ann), "78");
     machine.sh(&format!("test -S /tmp/tmux-{}/homebase", ann.uid));
-    let told = machine.sh_as(
-        &ann,
-        "journalctl --user --catalog --no-pager --unit=tmux-janitor.service",
-    );
-    for part in [
-        "keeep",
-        "Subject: The configuration of tmux-janitor was rejected",
-    ] {
+    let told = machine.sh_as(&ann, "journalctl --user --catalog --no-pager --unit=tmux-janitor.service");
+    for part in ["keeep", "Subject: The configuration of tmux-janitor was rejected"] {
         assert!(told.contains(part), "{part} is missing in:\n{told}");
     }
 }
@@ -148,15 +116,9 @@ fn a_machine_ends_with_its_test() {
         return;
     };
     let (process, cgroup) = machine.seen_from_the_host();
-    assert!(
-        process.exists() && cgroup.exists(),
-        "{process:?} {cgroup:?}"
-    );
+    assert!(process.exists() && cgroup.exists(), "{process:?} {cgroup:?}");
     drop(machine);
-    assert!(
-        !process.exists() && !cgroup.exists(),
-        "{process:?} {cgroup:?}"
-    );
+    assert!(!process.exists() && !cgroup.exists(), "{process:?} {cgroup:?}");
 }
 
 /// The entries for what [`removes_only_the_dead`] removed: one each, with every field.
@@ -166,34 +128,18 @@ fn journal_tells_each_removal_once(machine: &Machine, user: &User) {
     let removals: Vec<_> = entries(machine)
         .into_iter()
         .filter(|entry| {
-            let speaks_of_it = entry["MESSAGE"]
-                .as_str()
-                .is_some_and(|text| text.contains("/gone"));
+            let speaks_of_it = entry["MESSAGE"].as_str().is_some_and(|text| text.contains("/gone"));
             speaks_of_it || entry["MESSAGE_ID"] == SOCKET_REMOVED
         })
         .collect();
-    let sockets: BTreeSet<_> = removals
-        .iter()
-        .map(|entry| entry["TMUX_JANITOR_SOCKET"].as_str())
-        .collect();
-    let dirs = [
-        "/tmp".to_owned(),
-        ELSEWHERE.to_owned(),
-        format!("/run/user/{uid}"),
-    ]
-    .map(|dir| format!("{dir}/tmux-{uid}"));
+    let sockets: BTreeSet<_> = removals.iter().map(|entry| entry["TMUX_JANITOR_SOCKET"].as_str()).collect();
+    let dirs = ["/tmp".to_owned(), ELSEWHERE.to_owned(), format!("/run/user/{uid}")]
+        .map(|dir| format!("{dir}/tmux-{uid}"));
     let paths = dirs.each_ref().map(|dir| format!("{dir}/gone"));
-    assert_eq!(
-        sockets,
-        paths.iter().map(|path| Some(path.as_str())).collect()
-    );
+    assert_eq!(sockets, paths.iter().map(|path| Some(path.as_str())).collect());
     assert_eq!(removals.len(), paths.len(), "one entry for each socket");
     for entry in removals {
-        assert!(
-            dirs.iter()
-                .any(|dir| entry["TMUX_JANITOR_DIR"] == dir.as_str()),
-            "{entry:#}"
-        );
+        assert!(dirs.iter().any(|dir| entry["TMUX_JANITOR_DIR"] == dir.as_str()), "{entry:#}");
         for (field, value) in [
             ("MESSAGE_ID", SOCKET_REMOVED),
             ("SYSLOG_IDENTIFIER", "tmux-janitor"),
@@ -205,31 +151,20 @@ fn journal_tells_each_removal_once(machine: &Machine, user: &User) {
         ] {
             assert_eq!(entry[field], value, "{field} of {entry:#}");
         }
-        assert!(
-            entry["TMUX_JANITOR_REASON"]
-                .as_str()
-                .is_some_and(|reason| !reason.is_empty()),
-            "{entry:#}"
-        );
+        assert!(entry["TMUX_JANITOR_REASON"].as_str().is_some_and(|reason| !reason.is_empty()), "{entry:#}");
     }
 }
 
 /// All journal entries of the program.
 #[track_caller]
 fn entries(machine: &Machine) -> Vec<Value> {
-    let text = machine.sh(
-        "journalctl --sync; journalctl --output=json --no-pager SYSLOG_IDENTIFIER=tmux-janitor",
-    );
-    text.lines()
-        .map(|line| serde_json::from_str(line).expect("journalctl prints JSON"))
-        .collect()
+    let text =
+        machine.sh("journalctl --sync; journalctl --output=json --no-pager SYSLOG_IDENTIFIER=tmux-janitor");
+    text.lines().map(|line| serde_json::from_str(line).expect("journalctl prints JSON")).collect()
 }
 
 #[track_caller]
 fn monotonic(machine: &Machine, user: &User, unit: &str, property: &str) -> u64 {
-    let value = machine.sh_as(
-        user,
-        &format!("systemctl --user show --property={property} --value {unit}"),
-    );
+    let value = machine.sh_as(user, &format!("systemctl --user show --property={property} --value {unit}"));
     value.trim().parse().expect("a time in microseconds")
 }

@@ -17,16 +17,11 @@ fn where_users_may_not_make_namespaces_it_sweeps_without_that_part_of_the_sandbo
     let said = machine.sh_as(&ann, &format!("{INSTALL} --user"));
     assert!(said.contains("refuses user namespaces"), "{said}");
     removes_only_the_dead(&machine, &ann);
-    let hardened = machine.sh_as(
-        &ann,
-        "systemctl --user show --property=NoNewPrivileges --value tmux-janitor.service",
-    );
+    let hardened =
+        machine.sh_as(&ann, "systemctl --user show --property=NoNewPrivileges --value tmux-janitor.service");
     assert_eq!(hardened.trim(), "yes");
 
-    machine.sh_as(
-        &ann,
-        "rm ~/.config/systemd/user/tmux-janitor.service.d/*; systemctl --user daemon-reload",
-    );
+    machine.sh_as(&ann, "rm ~/.config/systemd/user/tmux-janitor.service.d/*; systemctl --user daemon-reload");
     assert_eq!(exit_status(&machine, &ann), "217", "the drop-in is needed");
 }
 
@@ -37,9 +32,8 @@ fn the_units_load_without_a_warning_and_stay_locked_up() {
     };
     let ann = user(&machine);
     machine.sh(&format!("{INSTALL} --prefix /usr"));
-    let units = machine.sh(
-        "ls /usr/lib/systemd/user/tmux-janitor*.service /usr/lib/systemd/user/tmux-janitor*.timer",
-    );
+    let units = machine
+        .sh("ls /usr/lib/systemd/user/tmux-janitor*.service /usr/lib/systemd/user/tmux-janitor*.timer");
     for unit in units.lines() {
         // It ends with 0 even where it warns.
         let verified = machine.try_sh_as(&ann, &format!("systemd-analyze --user verify {unit}"));
@@ -54,14 +48,9 @@ fn the_units_load_without_a_warning_and_stay_locked_up() {
         &ann,
         "systemd-analyze --user security --offline=true --no-pager /usr/lib/systemd/user/tmux-janitor.service",
     );
-    let (_, figure) = report
-        .rsplit_once("tmux-janitor.service: ")
-        .expect("the figure stands in the last line");
-    let figure: f64 = figure
-        .split_whitespace()
-        .next()
-        .and_then(|word| word.parse().ok())
-        .expect("a number");
+    let (_, figure) =
+        report.rsplit_once("tmux-janitor.service: ").expect("the figure stands in the last line");
+    let figure: f64 = figure.split_whitespace().next().and_then(|word| word.parse().ok()).expect("a number");
     assert!(figure <= 1.6, "the exposure has grown:\n{report}");
 
     // Not promised only: what the service may not do, it cannot do.
@@ -76,9 +65,7 @@ END
     ");
     machine.try_sh_as(&ann, "systemctl --user start tmux-janitor.service");
     let uid = ann.uid;
-    machine.sh(&format!(
-        "ls /tmp/written /run/user/{uid}/written /tmp/no-namespace"
-    ));
+    machine.sh(&format!("ls /tmp/written /run/user/{uid}/written /tmp/no-namespace"));
     let written = machine.try_sh("ls /home/ann/no /var/tmp/no").out;
     assert_eq!(written, "", "the sandbox is open");
 }
@@ -91,23 +78,16 @@ fn a_folder_outside_the_sandbox_is_reported_and_opened_by_a_drop_in() {
     machine.sh(&format!("{INSTALL} --prefix /usr"));
     let ann = user(&machine);
     let sockets = "/home/ann/sockets";
-    machine.sh_as(
-        &ann,
-        &format!("mkdir {sockets}; systemctl --user set-environment TMUX_TMPDIR={sockets}"),
-    );
+    machine.sh_as(&ann, &format!("mkdir {sockets}; systemctl --user set-environment TMUX_TMPDIR={sockets}"));
     leave_dead(&machine, &ann, sockets, "gone");
     let socket = format!("{sockets}/tmux-{}/gone", ann.uid);
 
     assert_eq!(exit_status(&machine, &ann), "1");
     machine.sh(&format!("test -S {socket}"));
-    let told = machine.sh_as(
-        &ann,
-        "journalctl --user --catalog --no-pager --unit=tmux-janitor.service",
-    );
-    for part in [
-        format!("ReadWritePaths={sockets}"),
-        format!("The socket {socket} is dead, but removing it failed"),
-    ] {
+    let told = machine.sh_as(&ann, "journalctl --user --catalog --no-pager --unit=tmux-janitor.service");
+    for part in
+        [format!("ReadWritePaths={sockets}"), format!("The socket {socket} is dead, but removing it failed")]
+    {
         assert!(told.contains(&part), "{part} is missing in:\n{told}");
     }
 

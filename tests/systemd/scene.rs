@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use crate::machine::{Machine, User};
 
 /// The installer with the program that is tested, so that nothing is built twice.
-pub(crate) const INSTALL: &str =
-    "/run/host/repository/packaging/install --binary /run/host/tmux-janitor";
+pub(crate) const INSTALL: &str = "/run/host/repository/packaging/install --binary /run/host/tmux-janitor";
 pub(crate) const UNINSTALL: &str = "/run/host/repository/packaging/install --uninstall";
 
 /// Where `TMUX_TMPDIR` of the tests' users points.
@@ -66,16 +65,12 @@ pub(crate) fn leave_dead(machine: &Machine, user: &User, dir: &str, label: &str)
 #[track_caller]
 pub(crate) fn removes_only_the_dead(machine: &Machine, user: &User) {
     let User { name, uid } = user;
-    machine.sh_as(user, "mkdir -p ~/.config/tmux-janitor; echo 'keep = [\"home*\"]' >~/.config/tmux-janitor/config.toml");
-    let dirs = [
-        "/tmp".to_owned(),
-        ELSEWHERE.to_owned(),
-        format!("/run/user/{uid}"),
-    ];
-    let living: Vec<_> = dirs
-        .iter()
-        .map(|dir| start(machine, user, dir, "live"))
-        .collect();
+    machine.sh_as(
+        user,
+        "mkdir -p ~/.config/tmux-janitor; echo 'keep = [\"home*\"]' >~/.config/tmux-janitor/config.toml",
+    );
+    let dirs = ["/tmp".to_owned(), ELSEWHERE.to_owned(), format!("/run/user/{uid}")];
+    let living: Vec<_> = dirs.iter().map(|dir| start(machine, user, dir, "live")).collect();
     for dir in &dirs {
         leave_dead(machine, user, dir, "gone");
     }
@@ -84,26 +79,12 @@ pub(crate) fn removes_only_the_dead(machine: &Machine, user: &User) {
     machine.sh_as(user, "systemctl --user start tmux-janitor.service");
 
     for (dir, pid) in dirs.iter().zip(living) {
-        let now = machine.sh_as(
-            user,
-            &format!("TMUX_TMPDIR={dir} \"$TMUX_BIN\" -L live display-message -p '#{{pid}}'"),
-        );
-        assert_eq!(
-            now.trim(),
-            pid,
-            "another server than before in {dir} of {name}"
-        );
+        let now = machine
+            .sh_as(user, &format!("TMUX_TMPDIR={dir} \"$TMUX_BIN\" -L live display-message -p '#{{pid}}'"));
+        assert_eq!(now.trim(), pid, "another server than before in {dir} of {name}");
         let names = lines(&machine.sh(&format!("ls -A {dir}/tmux-{uid}")));
-        let expected: &[&str] = if dir == "/tmp" {
-            &["homebase", "live"]
-        } else {
-            &["live"]
-        };
-        assert_eq!(
-            names,
-            expected.iter().map(ToString::to_string).collect(),
-            "in {dir}"
-        );
+        let expected: &[&str] = if dir == "/tmp" { &["homebase", "live"] } else { &["live"] };
+        assert_eq!(names, expected.iter().map(ToString::to_string).collect(), "in {dir}");
     }
 }
 
