@@ -95,7 +95,8 @@ pub(crate) struct Arena {
     listeners: Vec<(OsString, UnixListener)>,
     others: Vec<OwnedFd>,
     dir: tempfile::TempDir,
-    _company: Company,
+    #[expect(dead_code, reason = "held for what its drop does")]
+    company: Company,
 }
 
 /// A tmux server somewhere else. A janitor that finds the only server of the machine missing from its
@@ -125,8 +126,8 @@ impl Arena {
     pub(crate) fn inside(parent: &Path) -> Self {
         let dir =
             tempfile::Builder::new().prefix("janitor-").tempdir_in(parent).expect("a folder for the test");
-        let _company = Company::new();
-        Self { servers: Vec::new(), listeners: Vec::new(), others: Vec::new(), dir, _company }
+        let company = Company::new();
+        Self { servers: Vec::new(), listeners: Vec::new(), others: Vec::new(), dir, company }
     }
 
     /// Its path.
@@ -184,7 +185,13 @@ impl Arena {
     /// A dead socket, without the expense of a tmux.
     #[track_caller]
     pub(crate) fn dead(self, label: impl AsRef<OsStr>) -> Self {
-        drop(self.bind(label.as_ref(), SocketType::STREAM));
+        let socket = self.bind(label.as_ref(), SocketType::STREAM);
+        let number = format!(" {} ", rustix::fs::fstat(&socket).unwrap().st_ino);
+        drop(socket);
+        // A child of another test, between fork and exec, may hold it a moment longer.
+        wait::until("the socket is closed everywhere", || {
+            !String::from_utf8_lossy(&fs::read("/proc/net/unix").unwrap()).contains(&number)
+        });
         self
     }
 
