@@ -46,10 +46,8 @@ pub fn init(target: LogTarget, verbose: u8, quiet: bool) -> bool {
     };
     let journal = if wants_journal { tracing_journald::layer().ok() } else { None };
     let level = match (journal.is_some(), verbose, quiet) {
-        (true, _, true) => LevelFilter::WARN,
-        (false, _, true) => LevelFilter::ERROR,
+        (_, _, true) | (false, 0, _) => LevelFilter::WARN,
         (true, 0, _) | (false, 1, _) => LevelFilter::INFO,
-        (false, 0, _) => LevelFilter::WARN,
         _ => LevelFilter::DEBUG,
     };
     let in_journal = journal.is_some();

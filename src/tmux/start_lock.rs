@@ -289,10 +289,12 @@ impl<'d> LockRack<'d> {
         if traveller.last.is_some() {
             std::thread::sleep(REST.saturating_sub(traveller.since.elapsed()));
         }
-        if lease::is_intact(traveller.file.as_fd()) {
+        if !lease::is_intact(traveller.file.as_fd()) {
+            return self.settle(traveller);
+        }
+        let stands_there = FileFacts::of(traveller.file.as_fd()).map(|facts| facts.id);
+        if self.dir.look(&traveller.rest).map(|facts| facts.id) == stands_there {
             self.unlink(&traveller.rest);
-        } else {
-            self.settle(traveller);
         }
     }
 

@@ -1,0 +1,217 @@
+//! The command line: exit codes, streams, configuration, help.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
+
+mod common;
+
+use common::arena::Arena;
+use common::janitor::{Run, bare, janitor};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_tmux-janitor");
+
+/// Runs the program through a shell, for what only a shell can set up: `$0` is the program, `$1` a folder.
+fn shell(script: &str, dir: &Path) -> Run {
+    Run::of(
+        Command::new("bash").args(["-c", script, PROGRAM]).arg(dir).env("XDG_CONFIG_HOME", "/nonexistent"),
+    )
+}
+
+#[test]
+fn mistakes_on_the_command_line_are_usage_errors() {
+    for arguments in [
+        &["--nonsense"][..],
+        &["sweep", "extra"],
+        &["probe"],
+        &["probe", "-L", "a", "-S", "b"],
+        &["list", "--color", "sometimes"],
+        &["no-such-command"],
+    ] {
+        let run = Run::of(bare().args(arguments));
+        assert_eq!(run.code, Some(2), "{arguments:?}: {}", run.stderr);
+        assert!(run.stdout.is_empty() && !run.stderr.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn help_and_version_go_to_stdout() {
+    for arguments in [&["--help"][..], &["-h"], &["--version"], &["sweep", "--help"]] {
+        let run = Run::of(bare().args(arguments));
+        assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{arguments:?}");
+        assert!(run.stdout.contains("tmux-janitor") || run.stdout.contains("sweep"), "{}", run.stdout);
+    }
+    let help = Run::of(bare().arg("--help")).stdout;
+    for code in ["70", "77", "78"] {
+        assert!(help.contains(code), "the help tells every exit code: {help}");
+    }
+    assert!(!help.contains("completions"), "what is for packagers is hidden");
+}
+
+#[test]
+fn every_configuration_mistake_is_78_with_its_place() {
+    let arena = Arena::new().dead("dead");
+    let config = arena.path("config.toml");
+    for (text, place) in [
+        ("kep = []", ":1:1: kep: "),
+        ("keep = \"x\"", ":1:8: keep: "),
+        ("keep = [\"[\"]", ":1:9: keep: "),
+        ("min-age = \"often\"", ":1:11: min-age: "),
+        ("[watch]\nrescan = 5", ":2:10: watch.rescan: "),
+        ("[spawn]\nverify-attempts = 0", ":2:19: spawn.verify-attempts: "),
+        ("[nonsense]", ":1:2: nonsense: "),
+        ("keep = [", ":1:9: keep: "),
+    ] {
+        fs::write(&config, text).unwrap();
+        let expected = format!("{}{place}", config.display());
+        for arguments in [&["sweep"][..], &["list"], &["status"], &["probe", "-L", "dead"], &["check-config"]]
+        {
+            let run = Run::of(janitor(arena.dir()).arg("--config").arg(&config).args(arguments));
+            assert_eq!(run.code, Some(78), "{text:?} {arguments:?}: {}", run.stderr);
+            assert!(run.stderr.contains(&expected), "{text:?}: {}", run.stderr);
+            assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
+        }
+    }
+    assert!(arena.has("dead"), "nothing is done with a wrong configuration");
+    let run = Run::of(janitor(arena.dir()).args(["--config", "/nonexistent/x", "sweep"]));
+    assert_eq!(run.code, Some(78), "a configuration that was asked for must be there");
+}
+
+#[test]
+fn a_configuration_that_cannot_be_read_is_never_replaced_by_the_defaults() {
+    let arena = Arena::new().dead("dead");
+    let home = tempfile::tempdir().unwrap();
+    let config = home.path().join("tmux-janitor/config.toml");
+    // A folder where the file should be: unreadable for root too.
+    fs::create_dir_all(&config).unwrap();
+    let run = Run::of(janitor(arena.dir()).env("XDG_CONFIG_HOME", home.path()).arg("sweep"));
+    assert_eq!(run.code, Some(78), "{}", run.stderr);
+    assert!(arena.has("dead"));
+    fs::remove_dir(&config).unwrap();
+    fs::write(&config, "keep = [\"dead\"]").unwrap();
+    let run = Run::of(janitor(arena.dir()).env("XDG_CONFIG_HOME", home.path()).arg("sweep"));
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(arena.has("dead"), "the user's keep list is obeyed");
+    let check = Run::of(bare().env("XDG_CONFIG_HOME", home.path()).arg("check-config"));
+    assert_eq!((check.code, check.stdout.as_str()), (Some(0), "configuration: ok\n"));
+}
+
+#[test]
+fn the_shipped_sample_is_valid() {
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/config.toml");
+    assert_eq!(Run::of(bare().args(["check-config", sample])).code, Some(0));
+}
+
+#[test]
+fn a_reader_that_goes_is_no_error_and_a_full_disk_is_one() {
+    let mut arena = Arena::new();
+    for number in 0..2000 {
+        fs::write(arena.path(format!("filler-{number}")), "").unwrap();
+    }
+    arena = arena.dead("dead");
+    let run = shell("\"$0\" --dir \"$1\" list | head -n 1; exit ${PIPESTATUS[0]}", arena.dir());
+    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "a broken pipe is success");
+    let run = shell("\"$0\" --dir \"$1\" sweep --json >/dev/full", arena.dir());
+    assert_eq!(run.code, Some(1), "{}", run.stderr);
+    assert!(run.stderr.contains("cannot be written") && !arena.has("dead"), "{}", run.stderr);
+    arena = arena.dead("dead");
+    let run = shell("\"$0\" --dir \"$1\" sweep >&-", arena.dir());
+    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "a closed stdout");
+    assert!(!arena.has("dead"), "the work is done all the same");
+    let run = shell("\"$0\" --dir \"$1\" sweep 2>&-", arena.dir());
+    assert_eq!(run.code, Some(0), "a closed stderr");
+    assert_eq!(shell("\"$0\" --help >&-", arena.dir()).code, Some(0));
+}
+
+#[test]
+fn quiet_says_only_what_failed() {
+    let arena = Arena::new().dead("dead").dead("blocked");
+    fs::create_dir(arena.path("blocked.lock")).unwrap();
+    let run = Run::of(janitor(arena.dir()).args(["-q", "sweep"]));
+    assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""));
+    assert!(run.stderr.contains("cannot remove dead socket"), "{}", run.stderr);
+    assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
+    let run = Run::of(janitor(arena.dir()).args(["-v", "sweep"]));
+    assert!(run.stderr.contains("swept 0 dead sockets"), "{}", run.stderr);
+}
+
+#[test]
+fn colours_come_only_where_they_are_wanted() {
+    let arena = Arena::new().dead("dead");
+    let list = |set: &[(&str, &str)], color: &str| {
+        let mut command = janitor(arena.dir());
+        command.envs(set.iter().copied()).args(["list", "--color", color]);
+        Run::of(&mut command).stdout.contains('\x1b')
+    };
+    assert!(!list(&[], "auto"), "a pipe gets no colours");
+    assert!(list(&[], "always"));
+    assert!(list(&[("CLICOLOR_FORCE", "1")], "auto"));
+    assert!(!list(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")], "auto"));
+    assert!(!list(&[("CLICOLOR_FORCE", "1")], "never"));
+}
+
+#[test]
+fn the_users_directories_are_found_as_tmux_finds_them() {
+    let parent = tempfile::tempdir().unwrap();
+    let uid = rustix::process::getuid().as_raw();
+    let dir = parent.path().join(format!("tmux-{uid}"));
+    fs::create_dir(&dir).unwrap();
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).unwrap();
+    drop(std::os::unix::net::UnixListener::bind(dir.join("dead")).unwrap());
+    // Looking only: the machine's own directories are discovered too.
+    for variable in ["TMUX_TMPDIR", "XDG_RUNTIME_DIR"] {
+        let json = Run::of(bare().env(variable, parent.path()).args(["list", "--json"])).json();
+        let found = json["directories"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|found| found["path"] == dir.to_str().unwrap());
+        assert!(found, "{variable}: {json:#}");
+    }
+    let probe =
+        |label: &str| Run::of(bare().env("TMUX_TMPDIR", parent.path()).args(["probe", "-L", label])).code;
+    assert_eq!((probe("dead"), probe("missing")), (Some(1), Some(3)));
+    // tmux skips a TMUX_TMPDIR that cannot be used.
+    let run =
+        Run::of(bare().env("TMUX_TMPDIR", "/nonexistent").args(["probe", "--json", "-L", "no-such-label"]));
+    assert!(run.json()["path"].as_str().unwrap().starts_with("/tmp/tmux-"), "{}", run.stdout);
+}
+
+#[test]
+fn without_arguments_it_says_what_is_there_and_what_comes_next() {
+    let arena = Arena::new().live("a").dead("b");
+    let run = Run::of(&mut janitor(arena.dir()));
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(
+        run.stdout.contains("1 live, 1 dead") && run.stdout.contains("tmux-janitor sweep"),
+        "{}",
+        run.stdout
+    );
+    assert!(arena.has("b"), "looking removes nothing");
+}
+
+#[test]
+fn man_pages_and_completions_are_made_from_the_same_definition() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(Run::of(bare().arg("man").arg(dir.path())).code, Some(0));
+    let page = fs::read_to_string(dir.path().join("tmux-janitor.1")).unwrap();
+    let help = Run::of(bare().arg("--help")).stdout;
+    for word in help.split(|c: char| !(c.is_alphanumeric() || c == '-')).filter(|word| word.starts_with("--"))
+    {
+        assert!(page.replace('\\', "").contains(word), "{word} is missing from the man page");
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        let script = Run::of(bare().args(["completions", shell]));
+        assert_eq!(script.code, Some(0));
+        assert!(script.stdout.contains("check-config"), "{shell}");
+    }
+}
+
+#[test]
+fn a_terminal_is_never_needed() {
+    let arena = Arena::new();
+    let status =
+        janitor(arena.dir()).arg("status").stdin(Stdio::null()).stdout(Stdio::null()).status().unwrap();
+    assert_eq!(status.code(), Some(0));
+}

@@ -1,0 +1,200 @@
+//! Real tmux servers are started and ended on few labels, without a pause, while two sweeps run without a
+//! pause: no server that started is ever unreachable, no start fails for it, nothing is left over.
+//!
+//! `TMUX_JANITOR_RACE_SECONDS` sets how long; in CI it is a minute.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
+#![allow(clippy::print_stdout, reason = "the figures are the result")]
+
+mod common;
+
+use common::arena::{Arena, Server, tmux};
+use common::janitor::{Run, janitor};
+use rustix::process::Signal;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+fn seconds() -> u64 {
+    let strict = std::env::var_os("TMUX_JANITOR_NO_SKIP").is_some();
+    let set = std::env::var("TMUX_JANITOR_RACE_SECONDS").ok().and_then(|text| text.parse().ok());
+    set.unwrap_or(if strict { 60 } else { 8 })
+}
+
+/// What happened.
+#[derive(Debug, Default)]
+struct Tally {
+    started: AtomicUsize,
+    failed: AtomicUsize,
+    sweeps: AtomicUsize,
+    removed: AtomicUsize,
+    /// Servers whose end was not waited for.
+    dying: Mutex<Vec<Server>>,
+}
+
+fn add(counter: &AtomicUsize, more: usize) {
+    counter.fetch_add(more, Ordering::Relaxed);
+}
+
+fn get(counter: &AtomicUsize) -> usize {
+    counter.load(Ordering::Relaxed)
+}
+
+/// Starts a client that is to make a session, and with it the server where there is none.
+fn client(socket: &Path, session: &str) -> Child {
+    let mut command = tmux(socket);
+    command.args(["new-session", "-d", "-P", "-F", "#{pid}", "-s", session, "sleep 3600"]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("tmux starts")
+}
+
+/// The pid of the server that a client reached; its complaint if it reached none.
+fn server_of(client: Child) -> Result<i32, String> {
+    let output = client.wait_with_output().expect("tmux ends");
+    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let complaint = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    if output.status.success() && complaint.is_empty() {
+        return text.parse().map_err(|_| format!("no pid: {text:?}"));
+    }
+    Err(complaint)
+}
+
+/// Fails the test if a server that said it started cannot be reached at its path while it lives.
+fn assert_reachable(socket: &Path, server: &Server) {
+    let output = tmux(socket).args(["display-message", "-p", "#{pid}"]).output().unwrap();
+    let reached = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let lost = reached != server.pid.to_string() && server.is_alive();
+    assert!(!lost, "server {} lives and cannot be reached at {}: {output:?}", server.pid, socket.display());
+}
+
+/// Starts one server, checks that it is reachable, ends it and waits for its end. Alone on its label.
+fn patient_round(socket: &Path, round: usize, tally: &Tally) {
+    match server_of(client(socket, "s")) {
+        Err(complaint) => panic!("a start that met nobody failed: {complaint}"),
+        Ok(pid) => {
+            add(&tally.started, 1);
+            let server = Server::of(pid);
+            assert_reachable(socket, &server);
+            end(socket, &server, round);
+            wait_for_silence(socket, &server);
+        }
+    }
+}
+
+/// Two clients at once on one label, where a dead socket stands: one server, both in it.
+fn twin_round(socket: &Path, round: usize, tally: &Tally) {
+    let (one, two) = (client(socket, "one"), client(socket, "two"));
+    match (server_of(one), server_of(two)) {
+        (Ok(one), Ok(two)) => {
+            let (server, other) = (Server::of(one), (one != two).then(|| Server::of(two)));
+            assert!(other.is_none(), "two servers on {}", socket.display());
+            add(&tally.started, 1);
+            assert_reachable(socket, &server);
+            end(socket, &server, round);
+            wait_for_silence(socket, &server);
+        }
+        (one, two) => panic!("two clients, one label: {one:?} {two:?}"),
+    }
+}
+
+/// Starts without waiting for the end of the one before: tmux itself fails now and then.
+fn impatient_round(socket: &Path, round: usize, tally: &Tally) {
+    match server_of(client(socket, "s")) {
+        Err(_) => add(&tally.failed, 1),
+        Ok(pid) => {
+            add(&tally.started, 1);
+            let server = Server::of(pid);
+            assert_reachable(socket, &server);
+            end(socket, &server, round);
+            // Not waited for; dropping the handle at last ends what the signal did not.
+            let mut dying = tally.dying.lock().unwrap();
+            dying.retain(Server::is_alive);
+            dying.push(server);
+        }
+    }
+}
+
+/// Waits until nobody listens any more. The process that tmux forks for a pane holds the listening
+/// socket until its exec: it may outlive a killed server, and whoever connects to it is hung up on.
+fn wait_for_silence(socket: &Path, server: &Server) {
+    server.wait_for_end();
+    common::wait::until("nobody listens", || std::os::unix::net::UnixStream::connect(socket).is_err());
+}
+
+fn end(socket: &Path, server: &Server, round: usize) {
+    match round % 3 {
+        0 => server.signal(Signal::KILL),
+        1 => server.signal(Signal::TERM),
+        _ => drop(tmux(socket).arg("kill-server").output()),
+    }
+}
+
+/// Runs starters in the arena and two sweepers in `swept`, until the time is over.
+fn storm(arena: &Arena, swept: &Path, time: Duration) -> Tally {
+    let tally = Tally::default();
+    let over = AtomicBool::new(false);
+    let begun = Instant::now();
+    let running = || begun.elapsed() < time && !over.load(Ordering::Relaxed);
+    let starter = |label: &str, round: fn(&Path, usize, &Tally)| {
+        let socket: PathBuf = arena.path(label);
+        let stop = StopAll(&over);
+        let mut number = 0;
+        while running() {
+            round(&socket, number, &tally);
+            number += 1;
+        }
+        std::mem::forget(stop);
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| starter("patient", patient_round));
+        scope.spawn(|| starter("twin", twin_round));
+        scope.spawn(|| starter("impatient", impatient_round));
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while running() {
+                    let run = Run::of(janitor(swept).args(["sweep", "--json"]));
+                    assert_eq!(run.code, Some(0), "{} {}", run.stdout, run.stderr);
+                    add(&tally.sweeps, 1);
+                    add(
+                        &tally.removed,
+                        usize::try_from(run.json()["counts"]["removed"].as_u64().unwrap()).unwrap(),
+                    );
+                }
+            });
+        }
+    });
+    tally
+}
+
+/// A starter that panics ends the storm.
+struct StopAll<'a>(&'a AtomicBool);
+
+impl Drop for StopAll<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn no_start_is_lost_under_two_sweeps_without_a_pause() {
+    let arena = Arena::new();
+    // The same load in both: without it, more of tmux's own races are won.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let calm = storm(&arena, elsewhere.path(), Duration::from_secs(seconds() / 3));
+    let swept = storm(&arena, arena.dir(), Duration::from_secs(seconds()));
+    // Whatever is dying now is waited for: then everything goes.
+    common::wait::until("the folder is empty", || {
+        Run::of(janitor(arena.dir()).arg("sweep"));
+        arena.names().is_empty()
+    });
+    let rate = |tally: &Tally| {
+        let failed = f64::from(u32::try_from(get(&tally.failed)).unwrap());
+        failed / f64::from(u32::try_from(get(&tally.started) + get(&tally.failed)).unwrap()).max(1.0)
+    };
+    println!("two sweeps elsewhere: {calm:?}, {:.2} % failed", rate(&calm) * 100.0);
+    println!("two sweeps here: {swept:?}, {:.2} % failed", rate(&swept) * 100.0);
+    assert!(get(&swept.started) > 20 && get(&swept.removed) > 20, "too little happened: {swept:?}");
+    // tmux alone loses starts that meet a dying server; the sweeps may not add to it.
+    assert!(rate(&swept) <= rate(&calm) * 1.5 + 0.01, "{calm:?} {swept:?}");
+}
