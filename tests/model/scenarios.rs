@@ -115,7 +115,11 @@ fn tmux_alone() {
 fn unlink_and_close_loses_servers() {
     let form = Setup::new(Form::UnlinkAndClose).with(|s| s.janitors = 1);
     for property in [HOLE, ORPHAN, FAILED_START] {
-        finds("unlink and close, one janitor", &form, property);
+        finds(
+            "unlink and close, one janitor, nobody killed",
+            &form,
+            property,
+        );
     }
 }
 
@@ -127,6 +131,8 @@ fn nameless_grace_is_safe_until_killed() {
     finds("nameless grace, a kill", &killed, ORPHAN);
     let spared = killed.with(|s| s.kill = Kill::NotWhileAwaited);
     clean("nameless grace, a kill while nobody waits", &spared);
+    let frozen = form.with(|s| s.open = Open::Frozen);
+    finds("nameless grace, frozen in open", &frozen, ORPHAN);
     // A fixed time proves nothing about a client between open and flock.
     let fixed = form.with(|s| s.fault = Some(Fault::FixedGrace));
     finds("nameless grace, a fixed time", &fixed, HOLE);
@@ -136,8 +142,8 @@ fn nameless_grace_is_safe_until_killed() {
 fn leave_is_safe_and_leaves_lock_files() {
     let form = Setup::new(Form::Leave);
     clean("leave", &form);
-    let killed = form.with(|s| s.kills = 2);
-    clean("leave, two kills", &killed);
+    let killed = form.with(|s| (s.kills, s.open) = (2, Open::Frozen));
+    clean("leave, two kills, frozen in open", &killed);
     let swept = properties::sweep(&form, &first_world(&form, Begin::DeadAndLock)).unwrap();
     assert_eq!(swept.sock[0], NONE);
     assert_ne!(
