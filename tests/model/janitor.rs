@@ -49,7 +49,7 @@ pub(crate) fn step(w: &mut World, setup: &Setup, j: usize, misses: bool) {
         | Pc::Exchange
         | Pc::StatExchanged
         | Pc::ExchangeBack => recover(w, setup, j, misses),
-        // Steps 3 to 6.
+        // Steps 3 to 5.
         Pc::TableLocked if listed(w, setup, jan.pin, misses) => janitor_end::end(w, setup, j),
         Pc::TableLocked => Pc::ConnectLocked,
         Pc::ConnectLocked if w.listening(jan.pin) => unlocked(w, setup, j),

@@ -62,7 +62,7 @@ pub(crate) fn settle(fd: Fd) -> Pc {
     }
 }
 
-/// One step of letting go (7) or of the end of the run (8).
+/// One step of letting go (7, 8) or of the end of the run (9).
 pub(crate) fn step(w: &mut World, setup: &Setup, j: usize) -> Pc {
     match w.janitors[j].pc {
         Pc::SwapOpen | Pc::SwapFlock | Pc::SwapCompare | Pc::SwapLease | Pc::Swap => swap(w, j),

@@ -24,7 +24,7 @@ pub(crate) enum Fault {
     PlainUnlink,
     /// The kernel's table is not asked at all.
     NoTable,
-    /// The table outside the lock is not asked, or not believed, where a quarantine has to be looked at.
+    /// A socket that the first table lists is judged again where a quarantine needs the lock.
     NoFirstTable,
     /// Neither the table nor connect is asked under the lock.
     NoSecondLook,
