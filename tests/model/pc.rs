@@ -1,0 +1,76 @@
+//! The steps of the janitor, each one system call, in the order of `docs/protocol.md`.
+
+/// The janitor's next call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Pc {
+    /// No such process.
+    Off,
+    /// Look at the next label: pin the socket, or see a quarantine or a lock file alone.
+    Begin,
+    Table,
+    // Taking the lock, see `janitor_lock`.
+    Create,
+    CreateFlock,
+    CreateLease,
+    TravelLease,
+    MoveIn,
+    LookLocks,
+    OpenLock,
+    FlockLock,
+    CompareLock,
+    LeaseLock,
+    // Under the lock.
+    RecoverPin,
+    RecoverTable,
+    RecoverConnect,
+    RecoverUnlink,
+    RecoverRestore,
+    Exchange,
+    StatExchanged,
+    ExchangeBack,
+    TableLocked,
+    ConnectLocked,
+    StatSock,
+    Quarantine,
+    StatQuarantine,
+    UnlinkQuarantine,
+    Restore,
+    UnlinkSock,
+    StatNoSock,
+    // Letting go, see `janitor_end`.
+    UnlinkLock,
+    EndLease,
+    MoveOut,
+    RestLease,
+    MoveBack,
+    AwaitName,
+    SwapOpen,
+    SwapFlock,
+    SwapCompare,
+    SwapLease,
+    Swap,
+    DropLease,
+    WaitOpeners,
+    UnlinkRest,
+    Close,
+    // The end of the run.
+    FinishLease,
+    StaleLook,
+    StaleOpen,
+    StaleFlock,
+    StaleCompare,
+    StaleLease,
+    StaleUnlink,
+    Done,
+    Dead,
+}
+
+impl Pc {
+    /// Number of steps, for the record of which were taken.
+    pub(crate) const COUNT: usize = Self::Dead as usize + 1;
+
+    /// Holds the lock of its label and acts on that.
+    pub(crate) fn critical(self) -> bool {
+        (Self::RecoverPin..=Self::StatNoSock).contains(&self)
+    }
+}

@@ -1,0 +1,158 @@
+//! What a scenario switches on.
+
+/// How a janitor ends its hold on `NAME.lock`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// unlink(NAME.lock), close.
+    UnlinkAndClose,
+    /// unlink(NAME.lock), keep the nameless file flocked until every opener waits for it, close.
+    NamelessGrace,
+    /// Close: the file stays for the next start of that label.
+    Leave,
+    /// One file of ours, flocked and leased all the time, moves from lock name to lock name.
+    Travelling,
+}
+
+/// A mistake put in on purpose: the checker has to find it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// connect, then unlink, no lock at all.
+    ConnectThenUnlink,
+    /// Neither before the rename nor in quarantine is it checked which socket was taken.
+    NoInodeCheck,
+    /// unlink(NAME) under the lock instead of the quarantine.
+    PlainUnlink,
+    /// The kernel's table is not asked at all.
+    NoTable,
+    /// A socket that the first table lists is judged again where a quarantine needs the lock.
+    NoFirstTable,
+    /// Neither the table nor connect is asked under the lock.
+    NoSecondLook,
+    /// Whatever is found in quarantine is unlinked.
+    QuarantineUnlinked,
+    /// The quarantine is put back over whatever stands at NAME.
+    RestoreReplaces,
+    /// A live socket in quarantine stays there as long as anything stands at NAME.
+    NoExchange,
+    /// The lease is not looked at after the lock file was moved away.
+    NoSecondLeaseCheck,
+    /// A lock file whose lease broke is moved back over whatever stands there.
+    MoveBackReplaces,
+    /// Where it cannot be moved back, its openers are waited for as far as tables show them.
+    WaitsForOpeners,
+    /// An existing lock file is taken without comparing it with its name.
+    NoLockCompare,
+    /// An existing lock file that somebody has open is taken along all the same.
+    AdoptsOpenFile,
+    /// A lock file is moved on to the next label without a rest.
+    NoRest,
+    /// `/proc/locks` shows nothing (another PID namespace). This one does no harm.
+    NoProcLocks,
+    /// The nameless lock file is let go after a fixed time.
+    FixedGrace,
+}
+
+/// open(2) looks up the name first and meets the lease later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Open {
+    /// Both at once.
+    Atomic,
+    /// In two steps, but a lock file rests longer than a client is between them.
+    Brief,
+    /// In two steps, with any time between.
+    Frozen,
+}
+
+/// How a world begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begin {
+    Empty,
+    Dead,
+    DeadAndLock,
+    LockOnly,
+    /// A server lives at NAME.
+    Live,
+    /// A dead socket at NAME and a live server that lost its name: SIGUSR1 heals it.
+    DeadAndLost,
+    /// A dead socket in quarantine, left by a killed run.
+    Quarantine,
+    /// Dead sockets on both labels.
+    TwoDead,
+}
+
+/// Where a janitor may be killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kill {
+    Anywhere,
+    /// Not while somebody has open, or is opening, a lock file that it has taken from its name.
+    NotWhileAwaited,
+}
+
+/// One configuration of the model. Servers may die at any step in all of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    pub(crate) form: Form,
+    pub(crate) fault: Option<Fault>,
+    pub(crate) begins: &'static [Begin],
+    /// The label of each tmux client.
+    pub(crate) clients: &'static [u8],
+    pub(crate) janitors: usize,
+    pub(crate) labels: u8,
+    /// Janitors that are killed.
+    pub(crate) kills: u8,
+    pub(crate) kill: Kill,
+    /// Clients that are killed.
+    pub(crate) client_kills: u8,
+    /// Times that a server is sent SIGUSR1: a start without the lock.
+    pub(crate) signals: u8,
+    /// Dumps of the kernel's table that miss a bound socket.
+    pub(crate) misses: u8,
+    pub(crate) open: Open,
+    /// A client's open(2) may be interrupted and start over; the kernel may take a lease that is
+    /// being broken (`lease-break-time`).
+    pub(crate) interrupts: bool,
+    /// tmux alone fails here: only what a janitor took away counts.
+    pub(crate) only_ours: bool,
+    /// No server dies while a client has open a lock file whose name a tmux server removed.
+    pub(crate) no_tmux_hole: bool,
+}
+
+impl Setup {
+    /// Two clients, two janitors, one label with every beginning; nobody is killed but servers.
+    pub(crate) const fn new(form: Form) -> Self {
+        Self {
+            form,
+            fault: None,
+            begins: &[
+                Begin::Empty,
+                Begin::Dead,
+                Begin::DeadAndLock,
+                Begin::LockOnly,
+                Begin::Quarantine,
+            ],
+            clients: &[0, 0],
+            janitors: 2,
+            labels: 1,
+            kills: 0,
+            kill: Kill::Anywhere,
+            client_kills: 0,
+            signals: 0,
+            misses: 0,
+            open: Open::Atomic,
+            interrupts: false,
+            only_ours: false,
+            no_tmux_hole: false,
+        }
+    }
+
+    /// The same with a change.
+    pub(crate) fn with(&self, change: impl FnOnce(&mut Self)) -> Self {
+        let mut setup = self.clone();
+        change(&mut setup);
+        setup
+    }
+
+    pub(crate) fn has(&self, fault: Fault) -> bool {
+        self.fault == Some(fault)
+    }
+}

@@ -1,0 +1,51 @@
+//! A line per state, for the way to a failure.
+
+use crate::{
+    pc::Pc,
+    world::{Ino, LABELS, NONE, World},
+};
+
+/// Per label the inode of NAME, its quarantine and its lock; then who runs.
+impl std::fmt::Display for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let ino = |i: Ino| {
+            if i == NONE {
+                "-".to_owned()
+            } else {
+                i.to_string()
+            }
+        };
+        for label in 0..LABELS {
+            write!(
+                f,
+                "[{} q{} l{}] ",
+                ino(self.sock[label]),
+                ino(self.quarantine[label]),
+                ino(self.lock[label])
+            )?;
+        }
+        for s in &self.starts {
+            write!(
+                f,
+                "| {:?}/{:?} lock {}{} sock {} ",
+                s.client,
+                s.server,
+                ino(s.lock),
+                if s.flocked { "*" } else { "" },
+                ino(s.sock)
+            )?;
+        }
+        for (j, rest) in self.janitors.iter().zip(&self.rest) {
+            if j.pc == Pc::Off {
+                continue;
+            }
+            write!(f, "| {:?} {} pin {}", j.pc, j.label, ino(j.pin))?;
+            for (fd, &name) in j.fds.iter().zip(rest) {
+                if fd.ino != NONE || name != NONE {
+                    write!(f, " fd {} {:?} rest {}", ino(fd.ino), fd.lease, ino(name))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
