@@ -19,10 +19,17 @@ pub fn name_of(label: &OsStr) -> Option<OsString> {
     (name.len() <= NAME_MAX).then(|| OsString::from_vec(name))
 }
 
-/// The label whose quarantine name this is.
+/// The label whose quarantine name this is, also where it is a quarantine name's.
 pub fn label_of(name: &OsStr) -> Option<&OsStr> {
-    let label = name.as_bytes().strip_prefix(PREFIX)?;
-    (!label.is_empty()).then(|| OsStr::from_bytes(label))
+    let mut label = strip(name.as_bytes())?;
+    while let Some(inner) = strip(label) {
+        label = inner;
+    }
+    Some(OsStr::from_bytes(label))
+}
+
+fn strip(name: &[u8]) -> Option<&[u8]> {
+    name.strip_prefix(PREFIX).filter(|label| !label.is_empty())
 }
 
 #[cfg(test)]
@@ -35,7 +42,12 @@ mod tests {
         fn a_label_comes_back_from_its_quarantine(label in proptest::collection::vec(1_u8..=255, 1..260)) {
             let label = OsString::from_vec(label);
             match name_of(&label) {
-                Some(name) => prop_assert_eq!(label_of(&name), Some(label.as_os_str())),
+                Some(name) => {
+                    prop_assert_eq!(label_of(&name), Some(label.as_os_str()));
+                    if let Some(twice) = name_of(&name) {
+                        prop_assert_eq!(label_of(&twice), Some(label.as_os_str()));
+                    }
+                }
                 None => prop_assert!(label.len() > NAME_MAX - PREFIX.len()),
             }
         }

@@ -149,13 +149,19 @@ impl Pass<'_> {
             self.act == Act::Remove && self.may_remove(dir, &entry.label)
         });
         self.look_closely(witness, dir, &spared, report);
-        let names: Vec<OsString> = doomed.iter().map(|at| report.entries[*at].label.clone()).collect();
+        // A quarantine name shares its label's lock: not in one batch with the label.
+        let (quarantined, doomed): (Vec<usize>, Vec<usize>) =
+            doomed.into_iter().partition(|at| quarantine::label_of(&report.entries[*at].label).is_some());
         let mut unlocked = Vec::new();
-        for (at, reaped) in doomed.into_iter().zip(reaper.reap(witness, &names)) {
-            if let (None, Outcome::Failed(failure @ Failure::Lock(_))) = (reaped.verdict, reaped.outcome) {
-                unlocked.push((at, failure));
-            } else {
-                note(&mut report.entries[at], reaped);
+        for doomed in [quarantined, doomed] {
+            let names: Vec<OsString> = doomed.iter().map(|at| report.entries[*at].label.clone()).collect();
+            for (at, reaped) in doomed.into_iter().zip(reaper.reap(witness, &names)) {
+                if let (None, Outcome::Failed(failure @ Failure::Lock(_))) = (reaped.verdict, reaped.outcome)
+                {
+                    unlocked.push((at, failure));
+                } else {
+                    note(&mut report.entries[at], reaped);
+                }
             }
         }
         self.blame_locks(witness, dir, &unlocked, report);

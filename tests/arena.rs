@@ -257,14 +257,18 @@ fn an_earlier_runs_quarantine_is_recovered() {
     let arena = Arena::new().dead(".tmux-janitor-quarantine.gone").live("back").live("split");
     fs::rename(arena.path("back"), arena.path(".tmux-janitor-quarantine.back")).unwrap();
     fs::rename(arena.path("split"), arena.path(".tmux-janitor-quarantine.split")).unwrap();
-    let arena = arena.dead("split").dead(".tmux-janitor-99-1.lock");
+    let twice = ".tmux-janitor-quarantine..tmux-janitor-quarantine.twice";
+    let arena = arena.dead("split").dead(".tmux-janitor-99-1.lock").live("twice").dead("gone");
+    fs::rename(arena.path("twice"), arena.path(twice)).unwrap();
     let json = sweep(arena.dir());
     let gone = entry(&json, ".tmux-janitor-quarantine.gone");
     assert_eq!((&gone["reason"], &gone["outcome"]), (&"quarantine".into(), &"removed".into()));
     assert_eq!(fate(&json, ".tmux-janitor-quarantine.back"), ("live", "resurrected"));
     assert_eq!(fate(&json, "split"), ("dead", "removed"), "a dead socket does not stand in a live one's way");
-    assert_eq!(json["counts"]["dead"], 2, "the quarantine is no dead socket: {json:#}");
-    assert_eq!(arena.names(), ["back", "split"]);
+    assert_eq!(fate(&json, "gone"), ("dead", "removed"), "and neither does a dead one's: {json:#}");
+    assert_eq!(json["counts"]["dead"], 3, "the quarantine is no dead socket: {json:#}");
+    assert_eq!(arena.names(), ["back", "split", "twice"]);
+    arena.assert_reachable("twice");
     arena.assert_reachable("back");
     arena.assert_reachable("split");
 }

@@ -55,11 +55,7 @@ impl Model for Checked {
     type Action = Action;
 
     fn init_states(&self) -> Vec<World> {
-        self.setup
-            .begins
-            .iter()
-            .map(|&begin| first_world(&self.setup, begin))
-            .collect()
+        self.setup.begins.iter().map(|&begin| first_world(&self.setup, begin)).collect()
     }
 
     fn actions(&self, w: &World, actions: &mut Vec<Action>) {
@@ -151,9 +147,7 @@ impl Model for Checked {
         vec![
             Property::always("no orphan", |m, w| properties::no_orphan(&m.setup, w)),
             Property::always("no lock hole", |m, w| properties::no_lock_hole(&m.setup, w)),
-            Property::always("no failed start", |m, w| {
-                properties::no_failed_start(&m.setup, w)
-            }),
+            Property::always("no failed start", |m, w| properties::no_failed_start(&m.setup, w)),
             Property::always("no deadlock", |m, w| properties::no_deadlock(&m.setup, w)),
             Property::always("a sweep clears", |m, w| properties::converges(&m.setup, w)),
         ]
@@ -206,17 +200,9 @@ pub(crate) fn first_world(setup: &Setup, begin: Begin) -> World {
         Begin::Quarantine => w.quarantine[0] = w.new_sock(),
         Begin::TwoDead => w.sock[1] = w.new_sock(),
         Begin::Live | Begin::DeadAndLost => {
-            let sock = if begin == Begin::Live {
-                w.sock[0]
-            } else {
-                w.new_sock()
-            };
+            let sock = if begin == Begin::Live { w.sock[0] } else { w.new_sock() };
             let old = w.starts.last_mut().unwrap();
-            assert_eq!(
-                old.client,
-                Client::Done,
-                "the last row is for the old server"
-            );
+            assert_eq!(old.client, Client::Done, "the last row is for the old server");
             old.server = Server::Serve;
             old.sock = sock;
         }
@@ -242,10 +228,7 @@ pub(crate) fn run(name: &str, setup: &Setup, expected: Option<&'static str>) -> 
     static RUNNING: Mutex<()> = Mutex::new(());
     let _running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
 
-    let model = Checked {
-        setup: setup.clone(),
-        taken: Arc::default(),
-    };
+    let model = Checked { setup: setup.clone(), taken: Arc::default() };
     let taken = Arc::clone(&model.taken);
     let begun = Instant::now();
     let builder = model.checker().threads(2);
@@ -267,10 +250,7 @@ pub(crate) fn run(name: &str, setup: &Setup, expected: Option<&'static str>) -> 
     eprintln!("{name}: {states} states, {seconds:.1} s, failed: {failed:?}");
 
     let mut trace = String::new();
-    if let Some(property) = expected
-        .filter(|p| failed.contains(p))
-        .or(failed.first().copied())
-    {
+    if let Some(property) = expected.filter(|p| failed.contains(p)).or(failed.first().copied()) {
         trace = format!("{name}: {property}\n");
         for (w, action) in found[property].clone().into_vec() {
             let action = action.map_or_else(String::new, |action| format!("{action:?}"));
@@ -281,9 +261,5 @@ pub(crate) fn run(name: &str, setup: &Setup, expected: Option<&'static str>) -> 
         eprintln!("{trace}");
     }
     let taken = taken.seen.lock().unwrap().clone();
-    Outcome {
-        failed,
-        taken,
-        trace,
-    }
+    Outcome { failed, taken, trace }
 }

@@ -56,9 +56,7 @@ pub(crate) fn step(w: &mut World, setup: &Setup, j: usize, misses: bool) {
         Pc::ConnectLocked => look_done(setup),
         Pc::StatSock if w.sock[label] != jan.pin => janitor_end::end(w, setup, j),
         Pc::StatSock if setup.has(Fault::PlainUnlink) => Pc::UnlinkSock,
-        Pc::StatSock if w.quarantine[label] != NONE && !setup.has(Fault::NoExchange) => {
-            Pc::Exchange
-        }
+        Pc::StatSock if w.quarantine[label] != NONE && !setup.has(Fault::NoExchange) => Pc::Exchange,
         Pc::StatSock => Pc::Quarantine,
         Pc::Quarantine => {
             if w.sock[label] == NONE || w.quarantine[label] != NONE {
@@ -188,10 +186,7 @@ fn finish(w: &mut World, setup: &Setup, j: usize) -> Pc {
         return Pc::FinishLease;
     }
     while usize::from(jan.stale) < JANITORS * SLOTS {
-        let (row, slot) = (
-            usize::from(jan.stale) / SLOTS,
-            usize::from(jan.stale) % SLOTS,
-        );
+        let (row, slot) = (usize::from(jan.stale) / SLOTS, usize::from(jan.stale) % SLOTS);
         if row != j && w.rest[row][slot] != NONE {
             return Pc::StaleLook;
         }
@@ -238,11 +233,7 @@ fn look_done(setup: &Setup) -> Pc {
 
 /// The end of a removal, which has no lock to let go in the oldest of mistakes.
 fn unlocked(w: &mut World, setup: &Setup, j: usize) -> Pc {
-    if setup.has(Fault::ConnectThenUnlink) {
-        next_label(w, j)
-    } else {
-        janitor_end::end(w, setup, j)
-    }
+    if setup.has(Fault::ConnectThenUnlink) { next_label(w, j) } else { janitor_end::end(w, setup, j) }
 }
 
 /// renameat2(QNAME, NAME, `NOREPLACE`). If it fails, the file is left and reported.
@@ -257,9 +248,5 @@ fn restore(w: &mut World, setup: &Setup, j: usize) {
 
 /// SIGKILL: handles, locks and leases vanish, files stay.
 pub(crate) fn dies(w: &mut World, j: usize) {
-    w.janitors[j] = Janitor {
-        pc: Pc::Dead,
-        fds: [Fd::CLOSED; SLOTS],
-        ..Janitor::OFF
-    };
+    w.janitors[j] = Janitor { pc: Pc::Dead, fds: [Fd::CLOSED; SLOTS], ..Janitor::OFF };
 }

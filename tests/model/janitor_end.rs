@@ -55,11 +55,7 @@ pub(crate) fn end(w: &World, setup: &Setup, j: usize) -> Pc {
 /// A broken lease on a file at its rest name: it is the lock of the label where it was last. Only
 /// another janitor can have opened one that never had a lock name.
 pub(crate) fn settle(fd: Fd) -> Pc {
-    if fd.label == NONE {
-        Pc::UnlinkRest
-    } else {
-        Pc::MoveBack
-    }
+    if fd.label == NONE { Pc::UnlinkRest } else { Pc::MoveBack }
 }
 
 /// One step of letting go (7, 8) or of the end of the run (9).
@@ -83,11 +79,7 @@ fn let_go(w: &mut World, setup: &Setup, j: usize) -> Pc {
     match jan.pc {
         Pc::UnlinkLock => {
             w.janitor_sets_lock(jan.label, NONE);
-            if setup.form == Form::NamelessGrace {
-                Pc::WaitOpeners
-            } else {
-                Pc::Close
-            }
+            if setup.form == Form::NamelessGrace { Pc::WaitOpeners } else { Pc::Close }
         }
         Pc::EndLease if fd.lease != Lease::Held => Pc::Close,
         Pc::EndLease => Pc::MoveOut,
@@ -95,11 +87,7 @@ fn let_go(w: &mut World, setup: &Setup, j: usize) -> Pc {
             let moved = w.lock[usize::from(jan.label)];
             w.janitor_sets_lock(jan.label, NONE);
             w.rest[j][slot] = moved;
-            if setup.has(Fault::NoSecondLeaseCheck) {
-                Pc::UnlinkRest
-            } else {
-                Pc::RestLease
-            }
+            if setup.has(Fault::NoSecondLeaseCheck) { Pc::UnlinkRest } else { Pc::RestLease }
         }
         Pc::RestLease | Pc::FinishLease if fd.lease != Lease::Held => settle(fd),
         Pc::RestLease => next_label(w, j),
@@ -153,10 +141,7 @@ fn swap(w: &mut World, j: usize) -> Pc {
         Pc::SwapOpen => {
             let slot = slot.unwrap();
             w.janitors[j].other = u8::try_from(slot).unwrap();
-            w.janitors[j].fds[slot] = Fd {
-                ino: name,
-                ..Fd::CLOSED
-            };
+            w.janitors[j].fds[slot] = Fd { ino: name, ..Fd::CLOSED };
             return Pc::SwapFlock;
         }
         Pc::SwapFlock if !w.flocked(jan.fds[other].ino) => {
@@ -188,10 +173,7 @@ fn swap(w: &mut World, j: usize) -> Pc {
 /// A rest name that is not ours: taken as a lock file alone, unless its janitor lives.
 fn stale(w: &mut World, setup: &Setup, j: usize) -> Pc {
     let jan = w.janitors[j];
-    let (row, slot) = (
-        usize::from(jan.stale) / SLOTS,
-        usize::from(jan.stale) % SLOTS,
-    );
+    let (row, slot) = (usize::from(jan.stale) / SLOTS, usize::from(jan.stale) % SLOTS);
     let name = w.rest[row][slot];
     let ino = jan.fd().ino;
     match jan.pc {
@@ -204,10 +186,7 @@ fn stale(w: &mut World, setup: &Setup, j: usize) -> Pc {
         }
         Pc::StaleOpen => {
             w.janitors[j].cur = 0;
-            w.janitors[j].fds[0] = Fd {
-                ino: name,
-                ..Fd::CLOSED
-            };
+            w.janitors[j].fds[0] = Fd { ino: name, ..Fd::CLOSED };
             Pc::StaleFlock
         }
         Pc::StaleFlock if w.flocked(ino) => stale_close(w, j),

@@ -100,11 +100,7 @@ fn existing(w: &mut World, setup: &Setup, j: usize) -> Pc {
             Pc::CompareLock
         }
         Pc::CompareLock if name == ino || setup.has(Fault::NoLockCompare) => {
-            if setup.form == Form::Travelling {
-                Pc::LeaseLock
-            } else {
-                taken(w, j)
-            }
+            if setup.form == Form::Travelling { Pc::LeaseLock } else { taken(w, j) }
         }
         Pc::CompareLock => {
             let jan = &mut w.janitors[j];
@@ -152,9 +148,5 @@ fn open(w: &mut World, setup: &Setup, j: usize, name: Ino) -> Pc {
 }
 
 fn taken(w: &World, j: usize) -> Pc {
-    if w.janitors[j].lock_only {
-        Pc::StatNoSock
-    } else {
-        Pc::RecoverPin
-    }
+    if w.janitors[j].lock_only { Pc::StatNoSock } else { Pc::RecoverPin }
 }

@@ -10,35 +10,26 @@ impl World {
     pub(crate) fn listening(&self, ino: Ino) -> bool {
         ino != NONE
             && self.starts.iter().any(|s| {
-                (s.sock == ino && s.server.listens())
-                    || (s.next_sock == ino && s.server == Server::CloseOld)
+                (s.sock == ino && s.server.listens()) || (s.next_sock == ino && s.server == Server::CloseOld)
             })
     }
 
     /// The kernel's socket table shows it: bound, listening or not.
     pub(crate) fn bound(&self, ino: Ino) -> bool {
         ino != NONE
-            && self
-                .starts
-                .iter()
-                .any(|s| s.server != Server::Dead && (s.sock == ino || s.next_sock == ino))
+            && self.starts.iter().any(|s| s.server != Server::Dead && (s.sock == ino || s.next_sock == ino))
     }
 
     /// Somebody has an exclusive flock on it (`/proc/locks`).
     pub(crate) fn flocked(&self, ino: Ino) -> bool {
         self.starts.iter().any(|s| s.flocked && s.lock == ino)
-            || self
-                .janitors
-                .iter()
-                .any(|j| j.fds.iter().any(|fd| fd.flocked && fd.ino == ino))
+            || self.janitors.iter().any(|j| j.fds.iter().any(|fd| fd.flocked && fd.ino == ino))
     }
 
     /// An opener of this file waits in open(2).
     pub(crate) fn leased(&self, ino: Ino) -> bool {
         self.janitors.iter().any(|j| {
-            j.fds
-                .iter()
-                .any(|fd| fd.ino == ino && matches!(fd.lease, Lease::Held | Lease::Breaking))
+            j.fds.iter().any(|fd| fd.ino == ino && matches!(fd.lease, Lease::Held | Lease::Breaking))
         })
     }
 
@@ -54,9 +45,7 @@ impl World {
     /// `F_SETLEASE F_WRLCK` by janitor `j`: refused while anybody else has it open for writing,
     /// which includes an opener that waits in open(2), but not one that has only looked up the name.
     pub(crate) fn open_elsewhere(&self, ino: Ino, j: usize) -> bool {
-        self.starts
-            .iter()
-            .any(|s| s.lock == ino && s.client != Client::Walked)
+        self.starts.iter().any(|s| s.lock == ino && s.client != Client::Walked)
             || self
                 .janitors
                 .iter()
@@ -66,22 +55,18 @@ impl World {
 
     /// Some process has this file open and has not come to wait for it in flock(2).
     pub(crate) fn opener_on_its_way(&self, ino: Ino) -> bool {
-        self.starts.iter().any(|s| {
-            s.lock == ino && !matches!(s.client, Client::Walked | Client::Blocked | Client::Wait)
-        })
+        self.starts
+            .iter()
+            .any(|s| s.lock == ino && !matches!(s.client, Client::Walked | Client::Blocked | Client::Wait))
     }
 
     /// Some opener waits in flock(2): a `->` line of `/proc/locks`.
     pub(crate) fn waited_for(&self, ino: Ino) -> bool {
-        self.starts
-            .iter()
-            .any(|s| s.lock == ino && s.client == Client::Wait)
+        self.starts.iter().any(|s| s.lock == ino && s.client == Client::Wait)
     }
 
     /// Some client has looked up this file's name and not yet met its lease.
     pub(crate) fn walked_to(&self, ino: Ino) -> bool {
-        self.starts
-            .iter()
-            .any(|s| s.lock == ino && s.client == Client::Walked)
+        self.starts.iter().any(|s| s.lock == ino && s.client == Client::Walked)
     }
 }

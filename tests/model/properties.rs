@@ -38,8 +38,7 @@ pub(crate) fn no_orphan(setup: &Setup, w: &World) -> bool {
     if !orphan(w, setup) || !quiet(w) {
         return true;
     }
-    w.janitors.iter().any(|j| j.pc == Pc::Dead)
-        && sweep(setup, w).is_some_and(|swept| !orphan(&swept, setup))
+    w.janitors.iter().any(|j| j.pc == Pc::Dead) && sweep(setup, w).is_some_and(|swept| !orphan(&swept, setup))
 }
 
 /// Two processes act on the lock of one label, and it was a janitor's step that took the name away
@@ -119,10 +118,7 @@ pub(crate) fn awaited(w: &World, j: usize) -> bool {
 pub(crate) fn sweep(setup: &Setup, w: &World) -> Option<World> {
     let mut w = w.clone();
     let j = w.janitors.iter().position(|jan| jan.pc == Pc::Off)?;
-    w.janitors[j] = Janitor {
-        pc: Pc::Begin,
-        ..Janitor::OFF
-    };
+    w.janitors[j] = Janitor { pc: Pc::Begin, ..Janitor::OFF };
     for _ in 0..SWEEP_STEPS {
         if w.janitors[j].pc == Pc::Done {
             return Some(w);

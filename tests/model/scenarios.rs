@@ -18,57 +18,27 @@ const CLEARS: &str = "a sweep clears";
 const TRAVELLING: Setup = Setup::new(Form::Travelling);
 
 /// One janitor.
-const ALONE: Setup = Setup {
-    janitors: 1,
-    ..TRAVELLING
-};
+const ALONE: Setup = Setup { janitors: 1, ..TRAVELLING };
 
 /// A lock file that travels between two labels, where clients can be slow inside open(2).
-const TWO_LABELS: Setup = Setup {
-    labels: 2,
-    begins: &[Begin::TwoDead],
-    clients: &[0, 0, 1],
-    open: Open::Brief,
-    ..ALONE
-};
+const TWO_LABELS: Setup =
+    Setup { labels: 2, begins: &[Begin::TwoDead], clients: &[0, 0, 1], open: Open::Brief, ..ALONE };
 
 /// SIGUSR1 while a janitor works. tmux alone steals names here.
-const SIGUSR1: Setup = Setup {
-    signals: 1,
-    clients: &[0],
-    begins: &[Begin::Live, Begin::DeadAndLost],
-    only_ours: true,
-    ..ALONE
-};
+const SIGUSR1: Setup =
+    Setup { signals: 1, clients: &[0], begins: &[Begin::Live, Begin::DeadAndLost], only_ours: true, ..ALONE };
 
 /// The same with two janitors, two signals, and a dump of the table that misses a socket.
-const SIGUSR1_STORM: Setup = Setup {
-    janitors: 2,
-    signals: 2,
-    misses: 1,
-    ..SIGUSR1
-};
+const SIGUSR1_STORM: Setup = Setup { janitors: 2, signals: 2, misses: 1, ..SIGUSR1 };
 
 /// The same with a janitor that is killed.
-const SIGUSR1_AND_KILL: Setup = Setup {
-    kills: 1,
-    kill: Kill::NotWhileAwaited,
-    ..SIGUSR1
-};
+const SIGUSR1_AND_KILL: Setup = Setup { kills: 1, kill: Kill::NotWhileAwaited, ..SIGUSR1 };
 
 /// As many dumps that miss a socket as a run of two janitors makes.
-const BLIND: Setup = Setup {
-    misses: 4,
-    no_tmux_hole: true,
-    ..TRAVELLING
-};
+const BLIND: Setup = Setup { misses: 4, no_tmux_hole: true, ..TRAVELLING };
 
 /// Three clients, as long as tmux's own lock holds.
-const THREE_CLIENTS: Setup = Setup {
-    clients: &[0, 0, 0],
-    no_tmux_hole: true,
-    ..ALONE
-};
+const THREE_CLIENTS: Setup = Setup { clients: &[0, 0, 0], no_tmux_hole: true, ..ALONE };
 
 /// Bigger configurations, for a machine with time.
 fn full() -> bool {
@@ -87,10 +57,7 @@ fn clean(name: &str, setup: &Setup) -> Outcome {
 #[track_caller]
 fn finds(name: &str, setup: &Setup, property: &'static str) {
     let outcome = run(name, setup, Some(property));
-    assert!(
-        outcome.failed.contains(&property),
-        "{name}: the checker did not find it"
-    );
+    assert!(outcome.failed.contains(&property), "{name}: the checker did not find it");
 }
 
 /// What tmux does without us: the properties can only be asked where it fails nothing itself.
@@ -115,11 +82,7 @@ fn tmux_alone() {
 fn unlink_and_close_loses_servers() {
     let form = Setup::new(Form::UnlinkAndClose).with(|s| s.janitors = 1);
     for property in [HOLE, ORPHAN, FAILED_START] {
-        finds(
-            "unlink and close, one janitor, nobody killed",
-            &form,
-            property,
-        );
+        finds("unlink and close, one janitor, nobody killed", &form, property);
     }
 }
 
@@ -146,10 +109,7 @@ fn leave_is_safe_and_leaves_lock_files() {
     clean("leave, two kills, frozen in open", &killed);
     let swept = properties::sweep(&form, &first_world(&form, Begin::DeadAndLock)).unwrap();
     assert_eq!(swept.sock[0], NONE);
-    assert_ne!(
-        swept.lock[0], NONE,
-        "free of litter: then this form is the one to take"
-    );
+    assert_ne!(swept.lock[0], NONE, "free of litter: then this form is the one to take");
 }
 
 #[test]
@@ -178,15 +138,8 @@ fn travelling_is_safe() {
     taken.extend(run("travelling, SIGUSR1 and a kill", &kill, None).taken);
 
     // Every step of the janitor was taken somewhere, but for those of other forms and of faults.
-    let others = [
-        Pc::UnlinkSock,
-        Pc::UnlinkLock,
-        Pc::DropLease,
-        Pc::WaitOpeners,
-        Pc::Off,
-        Pc::Done,
-        Pc::Dead,
-    ];
+    let others =
+        [Pc::UnlinkSock, Pc::UnlinkLock, Pc::DropLease, Pc::WaitOpeners, Pc::Off, Pc::Done, Pc::Dead];
     assert!(others.iter().all(|pc| !taken.contains(pc)));
     assert_eq!(taken.len() + others.len(), Pc::COUNT, "taken: {taken:?}");
 }
@@ -211,11 +164,7 @@ fn residual_cases() {
     let both = SIGUSR1.with(|s| {
         (s.clients, s.signals, s.no_tmux_hole) = (&[0, 0], 2, true);
     });
-    finds(
-        "residual: two starters without the lock",
-        &both,
-        FAILED_START,
-    );
+    finds("residual: two starters without the lock", &both, FAILED_START);
     // tmux's own hole, and a third client that looks while the socket is in quarantine.
     let three = THREE_CLIENTS.with(|s| (s.no_tmux_hole, s.only_ours) = (false, true));
     finds("residual: tmux's hole, three clients", &three, ORPHAN);

@@ -123,13 +123,7 @@ impl Setup {
         Self {
             form,
             fault: None,
-            begins: &[
-                Begin::Empty,
-                Begin::Dead,
-                Begin::DeadAndLock,
-                Begin::LockOnly,
-                Begin::Quarantine,
-            ],
+            begins: &[Begin::Empty, Begin::Dead, Begin::DeadAndLock, Begin::LockOnly, Begin::Quarantine],
             clients: &[0, 0],
             janitors: 2,
             labels: 1,

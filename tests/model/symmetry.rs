@@ -15,15 +15,9 @@ impl World {
 
     fn sort_starts(&mut self) {
         let key = |s: &Start| {
-            let flags = [
-                s.flocked,
-                s.client_copy,
-                s.server_copy,
-                s.displaced,
-                s.misled,
-            ]
-            .iter()
-            .fold(0_u32, |bits, &flag| bits << 1 | u32::from(flag));
+            let flags = [s.flocked, s.client_copy, s.server_copy, s.displaced, s.misled]
+                .iter()
+                .fold(0_u32, |bits, &flag| bits << 1 | u32::from(flag));
             (s.client as u32) << 24 | (s.server as u32) << 16 | u32::from(s.label) << 8 | flags
         };
         self.starts.sort_by_key(key);
@@ -31,20 +25,15 @@ impl World {
 
     fn sort_janitors(&mut self) {
         // Who looks at the rest names of others knows them by their row.
-        let looking =
-            |j: &Janitor| j.stale > 0 || (Pc::StaleLook..=Pc::StaleUnlink).contains(&j.pc);
+        let looking = |j: &Janitor| j.stale > 0 || (Pc::StaleLook..=Pc::StaleUnlink).contains(&j.pc);
         if self.janitors.iter().any(looking) {
             return;
         }
         let key = |j: &Janitor| {
-            let fds = j.fds.iter().fold(0_u32, |bits, fd| {
-                bits << 2
-                    | if fd.ino == NONE {
-                        0
-                    } else {
-                        fd.lease as u32 + 1
-                    }
-            });
+            let fds = j
+                .fds
+                .iter()
+                .fold(0_u32, |bits, fd| bits << 2 | if fd.ino == NONE { 0 } else { fd.lease as u32 + 1 });
             (j.pc as u32) << 16 | u32::from(j.label) << 12 | fds
         };
         // Rest names go with their janitor, so the rows are swapped by hand.
@@ -97,10 +86,7 @@ struct Renumber {
 
 impl Default for Renumber {
     fn default() -> Self {
-        Self {
-            map: [NONE; INODES],
-            next: 0,
-        }
+        Self { map: [NONE; INODES], next: 0 }
     }
 }
 

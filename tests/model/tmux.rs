@@ -59,12 +59,7 @@ impl Server {
     pub(crate) fn listens(self) -> bool {
         matches!(
             self,
-            Self::UnlinkLock
-                | Self::CloseLock
-                | Self::Serve
-                | Self::Rebind
-                | Self::Relisten
-                | Self::CloseOld
+            Self::UnlinkLock | Self::CloseLock | Self::Serve | Self::Rebind | Self::Relisten | Self::CloseOld
         )
     }
 }
@@ -92,11 +87,7 @@ pub(crate) fn client_step(w: &mut World, setup: &Setup, i: usize) {
                 w.lock[label] = w.new_lock();
             }
             w.starts[i].lock = w.lock[label];
-            if setup.open == Open::Atomic {
-                meet_lease(w, i)
-            } else {
-                Client::Walked
-            }
+            if setup.open == Open::Atomic { meet_lease(w, i) } else { Client::Walked }
         }
         Client::Walked => meet_lease(w, i),
         Client::Blocked => opened(w, i),
@@ -188,11 +179,7 @@ pub(crate) fn server_step(w: &mut World, setup: &Setup, i: usize) {
         Server::Listen => Server::UnlinkLock,
         Server::UnlinkLock | Server::FailUnlinkLock => {
             w.lock[usize::from(s.label)] = NONE;
-            if s.server == Server::UnlinkLock {
-                Server::CloseLock
-            } else {
-                Server::FailExit
-            }
+            if s.server == Server::UnlinkLock { Server::CloseLock } else { Server::FailExit }
         }
         Server::CloseLock => {
             w.starts[i].server_copy = false;

@@ -9,11 +9,7 @@ use crate::{
 impl std::fmt::Display for World {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let ino = |i: Ino| {
-            if i == NONE {
-                "-".to_owned()
-            } else {
-                i.to_string()
-            }
+            if i == NONE { "-".to_owned() } else { i.to_string() }
         };
         for label in 0..LABELS {
             write!(

@@ -22,10 +22,7 @@ pub(crate) const INODES: usize = 16;
 
 /// One run of the tmux program, with the server it may fork. They share the lock's descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a fact of its own about one process"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about one process")]
 pub(crate) struct Start {
     pub(crate) client: Client,
     pub(crate) server: Server,
@@ -93,12 +90,7 @@ pub(crate) struct Fd {
 }
 
 impl Fd {
-    pub(crate) const CLOSED: Self = Self {
-        ino: NONE,
-        flocked: false,
-        lease: Lease::Never,
-        label: NONE,
-    };
+    pub(crate) const CLOSED: Self = Self { ino: NONE, flocked: false, lease: Lease::Never, label: NONE };
 }
 
 /// A janitor process.
