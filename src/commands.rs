@@ -59,7 +59,7 @@ fn sweep(global: &Global, dry_run: bool, as_json: bool, output: &mut Output) -> 
     let report = pass(global, if dry_run { Act::DryRun } else { Act::Remove })?;
     journal::pass(&report, dry_run);
     if as_json {
-        output.line(&json::run(&report, "sweep", dry_run, json::Listing::Eventful)?)?;
+        output.json(|to| json::run(to, &report, "sweep", dry_run, json::Listing::Eventful))?;
     } else if !global.quiet {
         output.text(&people::sweep(&report, dry_run))?;
     }
@@ -70,7 +70,7 @@ fn list(global: &Global, as_json: bool, output: &mut Output) -> Result<Exit, Err
     let report = pass(global, Act::Look)?;
     journal::directories(&report);
     if as_json {
-        output.line(&json::run(&report, "list", false, json::Listing::All)?)?;
+        output.json(|to| json::run(to, &report, "list", false, json::Listing::All))?;
     } else {
         output.text(&people::list(&report, palette(global.color)))?;
     }

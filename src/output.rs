@@ -27,11 +27,25 @@ impl Output {
     }
 }
 
-/// Writes all of it. A closed pipe ends the run without an error: the reader has what it wanted.
-fn write(text: &str) -> Result<(), Error> {
-    let mut stdout = std::io::stdout().lock();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| match error.kind() {
+impl Output {
+    /// Writes one line for programs that makes itself.
+    pub fn json(&mut self, make: impl FnOnce(&mut dyn Write) -> serde_json::Result<()>) -> Result<(), Error> {
+        let mut stdout = std::io::BufWriter::new(std::io::stdout().lock());
+        make(&mut stdout).map_err(std::io::Error::from).map_err(error_of)?;
+        stdout.write_all(b"\n").and_then(|()| stdout.flush()).map_err(error_of)
+    }
+}
+
+/// A closed pipe ends the run without an error: the reader has what it wanted.
+fn error_of(error: std::io::Error) -> Error {
+    match error.kind() {
         ErrorKind::BrokenPipe => Error::ReaderGone,
         _ => Error::Output(error),
-    })
+    }
+}
+
+/// Writes all of it.
+fn write(text: &str) -> Result<(), Error> {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(error_of)
 }

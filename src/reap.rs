@@ -7,7 +7,7 @@
 
 use crate::outcome::{Failure, Outcome};
 use crate::quarantine;
-use crate::socket::connect::{self, Answer};
+use crate::socket::connect::{Answer, Asker};
 use crate::socket::directory::SocketDir;
 use crate::socket::file_id::FileFacts;
 use crate::socket::sight::Witness;
@@ -37,12 +37,13 @@ pub struct Reaper<'d> {
     dir: &'d SocketDir,
     user: u32,
     rack: LockRack<'d>,
+    asker: Asker,
 }
 
 impl<'d> Reaper<'d> {
     /// A reaper of `user`'s sockets in `dir`.
     pub fn new(dir: &'d SocketDir, user: u32) -> Self {
-        Self { dir, user, rack: LockRack::new(dir, user) }
+        Self { dir, user, rack: LockRack::new(dir, user), asker: Asker::default() }
     }
 
     /// Removes the sockets of `names` that are dead under their lock. The results have the same
@@ -59,7 +60,7 @@ impl<'d> Reaper<'d> {
                     Step::Ended(reaped) => reaped,
                     Step::Locked(locked) => {
                         let name = &names[results.len()];
-                        let reaped = remove_locked(self.dir, witness, self.user, name, &locked);
+                        let reaped = self.remove_locked(witness, name, &locked);
                         self.rack.release(locked.guard);
                         reaped
                     }
@@ -106,6 +107,69 @@ impl<'d> Reaper<'d> {
                 outcome: Outcome::Busy,
             }),
             Taken::Failed(failure) => ended(Outcome::Failed(Failure::Lock(failure))),
+        }
+    }
+
+    /// Judges once more under the lock, with a table that was read under it, and removes what is dead.
+    fn remove_locked(&mut self, witness: &mut Witness, name: &OsStr, locked: &Locked) -> Reaped {
+        let mut facts = Facts {
+            kind: locked.facts.kind,
+            owner: locked.facts.uid,
+            user: self.user,
+            file_system: self.dir.file_system(),
+            table: witness.says(locked.facts.id),
+            answer: None,
+            lock: LockSays::Ours,
+        };
+        let mut judgement = judge(&facts);
+        if judgement == Judgement::AskConnect {
+            facts.answer = Some(self.asker.ask(locked.pinned.as_fd()));
+            judgement = judge(&facts);
+        }
+        let outcome = match judgement {
+            Judgement::Settled(Verdict { state: State::Dead, .. }) => self.take_away(name, locked),
+            Judgement::Settled(Verdict { state: State::Live, .. }) => Outcome::Resurrected,
+            _ => Outcome::Kept,
+        };
+        let verdict = match judgement {
+            Judgement::Settled(verdict) => Some(verdict),
+            Judgement::AskConnect => None,
+        };
+        Reaped { verdict, outcome }
+    }
+
+    /// Moves the pinned socket to its quarantine name, looks whether it is the one, and unlinks it; puts
+    /// back what is not.
+    ///
+    /// The last question to connect(2) is for a server that was bound and did not listen when it was asked
+    /// before, and that the table did not show either.
+    fn take_away(&mut self, name: &OsStr, locked: &Locked) -> Outcome {
+        let dir = self.dir;
+        let pinned = &locked.facts;
+        match dir.look(name) {
+            Err(Errno::NOENT) => return Outcome::Vanished,
+            Err(errno) => return Outcome::Failed(Failure::Look(errno)),
+            Ok(now) if now.id != pinned.id => return Outcome::Resurrected,
+            Ok(_) => {}
+        }
+        let quarantine = match move_away(dir, name) {
+            Ok(quarantine) => quarantine,
+            Err(outcome) => return outcome,
+        };
+        match dir.look(&quarantine) {
+            Ok(caught)
+                if caught.id == pinned.id && self.asker.ask(locked.pinned.as_fd()) == Answer::Refused =>
+            {
+                match rustix::fs::unlinkat(dir, &quarantine, AtFlags::empty()) {
+                    Ok(()) | Err(Errno::NOENT) => Outcome::Removed,
+                    Err(errno) => Outcome::Failed(Failure::Remove(errno)),
+                }
+            }
+            Err(Errno::NOENT) => Outcome::Removed,
+            _ => match rename(dir, &quarantine, name) {
+                Ok(()) => Outcome::Resurrected,
+                Err(errno) => Outcome::Failed(Failure::PutBack(errno)),
+            },
         }
     }
 
@@ -169,66 +233,6 @@ impl Step {
             Failure::Look(Errno::MFILE | Errno::NFILE)
                 | Failure::Lock(LockFailure::Call(Errno::MFILE | Errno::NFILE))
         )
-    }
-}
-
-/// Judges once more under the lock, with a table that was read under it, and removes what is dead.
-fn remove_locked(dir: &SocketDir, witness: &mut Witness, user: u32, name: &OsStr, locked: &Locked) -> Reaped {
-    let mut facts = Facts {
-        kind: locked.facts.kind,
-        owner: locked.facts.uid,
-        user,
-        file_system: dir.file_system(),
-        table: witness.says(locked.facts.id),
-        answer: None,
-        lock: LockSays::Ours,
-    };
-    let mut judgement = judge(&facts);
-    if judgement == Judgement::AskConnect {
-        facts.answer = Some(connect::ask(locked.pinned.as_fd()));
-        judgement = judge(&facts);
-    }
-    let outcome = match judgement {
-        Judgement::Settled(Verdict { state: State::Dead, .. }) => take_away(dir, name, locked),
-        Judgement::Settled(Verdict { state: State::Live, .. }) => Outcome::Resurrected,
-        _ => Outcome::Kept,
-    };
-    let verdict = match judgement {
-        Judgement::Settled(verdict) => Some(verdict),
-        Judgement::AskConnect => None,
-    };
-    Reaped { verdict, outcome }
-}
-
-/// Moves the pinned socket to its quarantine name, looks whether it is the one, and unlinks it; puts
-/// back what is not.
-///
-/// The last question to connect(2) is for a server that was bound and did not listen when it was asked
-/// before, and that the table did not show either.
-fn take_away(dir: &SocketDir, name: &OsStr, locked: &Locked) -> Outcome {
-    let pinned = &locked.facts;
-    match dir.look(name) {
-        Err(Errno::NOENT) => return Outcome::Vanished,
-        Err(errno) => return Outcome::Failed(Failure::Look(errno)),
-        Ok(now) if now.id != pinned.id => return Outcome::Resurrected,
-        Ok(_) => {}
-    }
-    let quarantine = match move_away(dir, name) {
-        Ok(quarantine) => quarantine,
-        Err(outcome) => return outcome,
-    };
-    match dir.look(&quarantine) {
-        Ok(caught) if caught.id == pinned.id && connect::ask(locked.pinned.as_fd()) == Answer::Refused => {
-            match rustix::fs::unlinkat(dir, &quarantine, AtFlags::empty()) {
-                Ok(()) | Err(Errno::NOENT) => Outcome::Removed,
-                Err(errno) => Outcome::Failed(Failure::Remove(errno)),
-            }
-        }
-        Err(Errno::NOENT) => Outcome::Removed,
-        _ => match rename(dir, &quarantine, name) {
-            Ok(()) => Outcome::Resurrected,
-            Err(errno) => Outcome::Failed(Failure::PutBack(errno)),
-        },
     }
 }
 

@@ -6,7 +6,7 @@ use crate::process::Processes;
 use crate::quarantine;
 use crate::reap::{Reaped, Reaper};
 use crate::report::{DirectoryReport, Entry, Report};
-use crate::socket::connect;
+use crate::socket::connect::Asker;
 use crate::socket::directory::{DirectoryError, Rule, SocketDir};
 use crate::socket::file_id::FileFacts;
 use crate::socket::sight::Witness;
@@ -62,6 +62,13 @@ pub struct Pass<'a> {
     pub user: u32,
     /// What may be done.
     pub act: Act,
+}
+
+/// What a closer look uses again from entry to entry.
+#[derive(Default)]
+struct Aids {
+    asker: Asker,
+    locks: Option<ProcLocks>,
 }
 
 /// An entry that was looked at and not yet judged.
@@ -210,7 +217,7 @@ impl Pass<'_> {
     /// Judges entries that the table does not show, holding them open: connect(2), with a table that
     /// was read while they were held. Nothing is locked or changed.
     fn look_closely(&self, witness: &mut Witness, dir: &SocketDir, entries: &[usize], report: &mut Report) {
-        let mut locks: Option<ProcLocks> = None;
+        let mut aids = Aids::default();
         let mut rest = entries;
         while !rest.is_empty() {
             let mut held: Vec<(usize, OwnedFd, FileFacts)> = Vec::new();
@@ -236,7 +243,7 @@ impl Pass<'_> {
             witness.refresh();
             for (at, fd, facts) in held {
                 let entry = &mut report.entries[at];
-                entry.verdict = self.judge_held(witness, dir, &entry.label, &fd, &facts, &mut locks);
+                entry.verdict = self.judge_held(witness, dir, &entry.label, &fd, &facts, &mut aids);
                 if entry.verdict.state == State::Dead {
                     if self.act == Act::DryRun && self.may_remove(dir, &entry.label) {
                         entry.outcome = Outcome::WouldRemove;
@@ -274,12 +281,12 @@ impl Pass<'_> {
         label: &OsStr,
         fd: &OwnedFd,
         facts: &FileFacts,
-        locks: &mut Option<ProcLocks>,
+        aids: &mut Aids,
     ) -> Verdict {
         let mut all = self.facts(witness, dir, facts);
         if judge(&all) == Judgement::AskConnect {
-            all.answer = Some(connect::ask(fd.as_fd()));
-            if is_seen_held(dir, label, locks) {
+            all.answer = Some(aids.asker.ask(fd.as_fd()));
+            if is_seen_held(dir, label, &mut aids.locks) {
                 all.lock = LockSays::Held;
             }
         }

@@ -1,7 +1,7 @@
 //! The configuration file as it is written: everything optional, nothing unknown.
 
 use super::{ConfigError, Keep, Settings, position, span};
-use globset::{GlobBuilder, GlobSetBuilder};
+use glob::Pattern;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -120,15 +120,12 @@ fn time(text: &Spanned<String>) -> Result<Option<Duration>, Mistake> {
 }
 
 fn keep(globs: Vec<Spanned<String>>) -> Result<Keep, Mistake> {
-    let mut set = GlobSetBuilder::new();
-    for glob in globs {
-        let wrong = |error: globset::Error| {
-            Mistake(glob.span().start, format!("\"{}\" is no glob: {}", glob.get_ref(), error.kind()))
-        };
-        // A label is one name: `*` may match anything in it.
-        set.add(GlobBuilder::new(glob.get_ref()).literal_separator(false).build().map_err(wrong)?);
-    }
-    set.build().map(Keep).map_err(|error| Mistake(0, format!("too many globs: {error}")))
+    let read = |glob: Spanned<String>| {
+        Pattern::new(glob.get_ref()).map_err(|error| {
+            Mistake(glob.span().start, format!("\"{}\" is no glob: {}", glob.get_ref(), error.msg))
+        })
+    };
+    globs.into_iter().map(read).collect::<Result<_, _>>().map(Keep)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ mod span;
 pub use load::{load, read_file};
 pub use span::parse as parse_span;
 
-use globset::GlobSet;
+use glob::{MatchOptions, Pattern};
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -62,12 +62,20 @@ pub struct SpawnSettings {
 
 /// The labels of `keep`.
 #[derive(Debug, Clone, Default)]
-pub struct Keep(GlobSet);
+pub struct Keep(Vec<Pattern>);
 
 impl Keep {
-    /// Whether a label is never to be removed.
+    /// Whether a label is never to be removed. In one that is not UTF-8 the bytes that are not can
+    /// only be matched by `*` and `?`.
     pub fn contains(&self, label: &OsStr) -> bool {
-        self.0.is_match(label)
+        // A label is one name: nothing in it is special.
+        let options = MatchOptions {
+            case_sensitive: true,
+            require_literal_separator: false,
+            require_literal_leading_dot: false,
+        };
+        let label = label.to_string_lossy();
+        self.0.iter().any(|glob| glob.matches_with(&label, options))
     }
 }
 

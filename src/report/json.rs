@@ -1,13 +1,13 @@
 //! Results for programs: one JSON object per run.
 
-use super::{Counts, Report};
+use super::{Counts, Entry, Report};
 use crate::escape::escaped;
 use crate::outcome::Outcome;
 use crate::socket::verdict::{State, Verdict};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Text as it is, or escaped where it is not UTF-8.
 pub fn text(name: &OsStr) -> String {
@@ -24,9 +24,9 @@ struct Object<'a> {
     version: u32,
     command: &'a str,
     dry_run: bool,
-    directories: Vec<Directory<'a>>,
+    directories: Directories<'a>,
     counts: Counts,
-    sockets: Vec<Socket<'a>>,
+    sockets: Sockets<'a>,
     elapsed_us: u64,
 }
 
@@ -63,53 +63,71 @@ pub enum Listing {
     Eventful,
 }
 
-/// The object of `sweep` and `list`.
-pub fn run(report: &Report, command: &str, dry_run: bool, listing: Listing) -> serde_json::Result<String> {
-    let sockets = report
-        .entries
-        .iter()
-        .filter(|entry| {
-            listing == Listing::All
-                || entry.outcome != Outcome::Kept
-                || !matches!(entry.verdict.state, State::Live | State::NotASocket)
-        })
-        .map(|entry| {
-            let path: PathBuf = report.path_of(entry);
-            Socket {
-                path: text(path.as_os_str()),
-                path_bytes: raw_bytes(path.as_os_str()).map(<[u8]>::to_vec),
-                label: text(&entry.label),
-                label_bytes: raw_bytes(&entry.label),
-                uid: entry.uid,
-                state: entry.verdict.state.word(),
-                reason: entry.verdict.reason.to_string(),
-                outcome: entry.outcome.word(),
-                error: match entry.outcome {
-                    Outcome::Failed(failure) => Some(failure.to_string()),
-                    _ => None,
-                },
-                server_pid: entry.server_pid,
-            }
-        })
-        .collect();
-    let directories = report
-        .directories
-        .iter()
-        .map(|directory| Directory {
-            path: text(directory.path.as_os_str()),
-            path_bytes: raw_bytes(directory.path.as_os_str()),
-            error: directory.error.as_deref(),
-        })
-        .collect();
-    serde_json::to_string(&Object {
+/// The object of `sweep` and `list`, written as it is made: ten thousand entries need no second copy.
+pub fn run(
+    to: impl std::io::Write,
+    report: &Report,
+    command: &str,
+    dry_run: bool,
+    listing: Listing,
+) -> serde_json::Result<()> {
+    let object = Object {
         version: 1,
         command,
         dry_run,
-        directories,
+        directories: Directories(report),
         counts: report.counts(),
-        sockets,
+        sockets: Sockets(report, listing),
         elapsed_us: u64::try_from(report.elapsed.as_micros()).unwrap_or(u64::MAX),
-    })
+    };
+    serde_json::to_writer(to, &object)
+}
+
+struct Directories<'a>(&'a Report);
+
+impl Serialize for Directories<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.directories.iter().map(|directory| Directory {
+            path: text(directory.path.as_os_str()),
+            path_bytes: raw_bytes(directory.path.as_os_str()),
+            error: directory.error.as_deref(),
+        }))
+    }
+}
+
+struct Sockets<'a>(&'a Report, Listing);
+
+impl Serialize for Sockets<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(report, listing) = self;
+        let is_listed = |entry: &&Entry| {
+            *listing == Listing::All
+                || entry.outcome != Outcome::Kept
+                || !matches!(entry.verdict.state, State::Live | State::NotASocket)
+        };
+        serializer.collect_seq(report.entries.iter().filter(is_listed).map(|entry| Socket::of(report, entry)))
+    }
+}
+
+impl<'a> Socket<'a> {
+    fn of(report: &Report, entry: &'a Entry) -> Self {
+        let path = report.path_of(entry);
+        Self {
+            path: text(path.as_os_str()),
+            path_bytes: raw_bytes(path.as_os_str()).map(<[u8]>::to_vec),
+            label: text(&entry.label),
+            label_bytes: raw_bytes(&entry.label),
+            uid: entry.uid,
+            state: entry.verdict.state.word(),
+            reason: entry.verdict.reason.to_string(),
+            outcome: entry.outcome.word(),
+            error: match entry.outcome {
+                Outcome::Failed(failure) => Some(failure.to_string()),
+                _ => None,
+            },
+            server_pid: entry.server_pid,
+        }
+    }
 }
 
 /// The object of `status`.

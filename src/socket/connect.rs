@@ -5,7 +5,7 @@
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 /// What connect(2) said of a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,22 +20,70 @@ pub enum Answer {
     Other(Errno),
 }
 
-/// Asks the inode behind an `O_PATH` handle, without waiting, and hangs up at once.
+/// Asks sockets whether anybody listens, one after the other.
 ///
-/// Through `/proc/self/fd/N` exactly that inode is asked, wherever it was renamed to, and the
-/// 107-byte limit of a socket's path does not matter.
-pub fn ask(pinned: BorrowedFd<'_>) -> Answer {
-    match connect(pinned) {
-        Ok(()) => Answer::Accepted,
-        Err(Errno::CONNREFUSED) => Answer::Refused,
-        Err(Errno::AGAIN) => Answer::BacklogFull,
-        Err(other) => Answer::Other(other),
+/// A socket that was refused can be used for the next question (connect(2)), which spares two system
+/// calls each.
+#[derive(Debug, Default)]
+pub struct Asker(Option<OwnedFd>);
+
+impl Asker {
+    /// Asks the inode behind an `O_PATH` handle, without waiting, and hangs up at once.
+    ///
+    /// Through `/proc/self/fd/N` exactly that inode is asked, wherever it was renamed to, and the
+    /// 107-byte limit of a socket's path does not matter.
+    pub fn ask(&mut self, pinned: BorrowedFd<'_>) -> Answer {
+        match self.connect(pinned) {
+            Err(Errno::CONNREFUSED) => Answer::Refused,
+            // Whatever else happened, this socket is not used again.
+            answer => {
+                self.0 = None;
+                match answer {
+                    Ok(()) => Answer::Accepted,
+                    Err(Errno::AGAIN) => Answer::BacklogFull,
+                    Err(other) => Answer::Other(other),
+                }
+            }
+        }
+    }
+
+    fn connect(&mut self, pinned: BorrowedFd<'_>) -> rustix::io::Result<()> {
+        let address = SocketAddrUnix::new(format!("/proc/self/fd/{}", pinned.as_raw_fd()))?;
+        let socket = match &mut self.0 {
+            Some(socket) => socket,
+            none => {
+                let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+                none.insert(rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?)
+            }
+        };
+        rustix::net::connect(socket, &address)
     }
 }
 
-fn connect(pinned: BorrowedFd<'_>) -> rustix::io::Result<()> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-    let address = SocketAddrUnix::new(format!("/proc/self/fd/{}", pinned.as_raw_fd()))?;
-    rustix::net::connect(&socket, &address)
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+    use super::*;
+    use rustix::fs::{Mode, OFlags};
+    use std::os::fd::AsFd;
+    use std::os::unix::net::{UnixDatagram, UnixListener};
+
+    #[test]
+    fn one_asker_asks_many() {
+        let dir = tempfile::tempdir().unwrap();
+        let live = UnixListener::bind(dir.path().join("live")).unwrap();
+        drop(UnixListener::bind(dir.path().join("dead")).unwrap());
+        let _datagram = UnixDatagram::bind(dir.path().join("datagram")).unwrap();
+        let mut asker = Asker::default();
+        let mut ask = |name: &str| {
+            let pinned =
+                rustix::fs::open(dir.path().join(name), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+                    .unwrap();
+            asker.ask(pinned.as_fd())
+        };
+        let answers = ["dead", "dead", "live", "dead", "datagram", "live"].map(&mut ask);
+        let (refused, accepted) = (Answer::Refused, Answer::Accepted);
+        assert_eq!(answers, [refused, refused, accepted, refused, Answer::Other(Errno::PROTOTYPE), accepted]);
+        assert!(live.accept().is_ok());
+    }
 }
