@@ -8,6 +8,7 @@
 //! [`rescue`] asks such a server to make its socket anew (SIGUSR1), and only where nothing can be
 //! lost: everything that is proven about it is in [`proof`], and the path's start lock is held.
 
+mod entries;
 pub mod find;
 mod holders;
 pub mod panes;
@@ -16,6 +17,7 @@ mod reach;
 pub mod rescue;
 mod scope;
 
+pub use entries::{enter, enter_rescue};
 pub use find::find;
 pub use rescue::{Rescue, rescue, would_rescue};
 pub use scope::Scope;
@@ -69,6 +71,8 @@ pub enum Bar {
     Elsewhere,
     /// The listener is no tmux server.
     NotTmux,
+    /// It holds several listening sockets: which of them is its own, not inherited, cannot be told.
+    Ambiguous,
     /// It does not catch SIGUSR1, which would end it.
     NotCatching,
     /// It is stopped: it could not answer now and would take the path at some later time.

@@ -110,6 +110,9 @@ impl Display for Bar {
                 "it runs in another mount namespace or root directory than this process; run `tmux-janitor rescue` there",
             ),
             Self::NotTmux => f.write_str("the process is not proven to be a tmux server; left alone"),
+            Self::Ambiguous => f.write_str(
+                "it holds several listening sockets, and which of them is its own cannot be told; left alone",
+            ),
             Self::NotCatching => f.write_str("it does not catch SIGUSR1, which would end it; left alone"),
             Self::Stopped => f.write_str(
                 "it is stopped and cannot answer; let it go on (`kill -CONT` its pid), then `tmux-janitor rescue`",

@@ -10,6 +10,7 @@ use crate::socket::file_id::FileId;
 use crate::socket::kernel_table::{Bound, KernelTable};
 use crate::socket::sight::Witness;
 use crate::socket::wire::Role;
+use crate::tmux::paths;
 use std::collections::HashSet;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -48,7 +49,7 @@ struct Suspect {
 
 impl Search<'_> {
     fn first_look(&self, table: &KernelTable) -> Vec<Suspect> {
-        let mut view = View::ours();
+        let mut view = View::ours(self.scope.directories());
         let mut suspects: Vec<Suspect> = listeners(table)
             .filter(|bound| self.scope.names(bound.name))
             .map(|bound| Suspect { listener: listener_of(&bound), is_placed: true })
@@ -87,7 +88,7 @@ impl Search<'_> {
             listeners(table)
                 .any(|bound| bound.socket == suspect.listener.socket && bound.name == suspect.listener.path)
         });
-        let mut view = View::ours();
+        let mut view = View::ours(self.scope.directories());
         let mut ghosts: Vec<(Ghost, bool)> = suspects
             .iter()
             .filter_map(|suspect| {
@@ -144,6 +145,7 @@ impl Search<'_> {
             }
         }
         let bar = proof::bar(holder, is_shared).or(match standing {
+            _ if self.is_ambiguous(table, holder, listener) => Some(Bar::Ambiguous),
             Standing::Live(pid) => Some(Bar::Held(pid)),
             Standing::Other(kind) => Some(Bar::Occupied(kind)),
             _ => None,
@@ -161,6 +163,17 @@ impl Search<'_> {
                 .filter(|bound| holder.sockets.contains(&bound.socket))
                 .filter(|bound| !suspect.is_placed || self.scope.covers(bound.name, &mut settled))
                 .any(|bound| view.reach(table, &listener_of(&bound)) == Reach::There)
+    }
+
+    /// Whether the holder has another listening socket that might as well be its own. What lies in
+    /// a `tmux-UID` is no starter's: tmux closes its descriptors before it runs anything.
+    fn is_ambiguous(&self, table: &KernelTable, holder: &Holder, listener: &Listener) -> bool {
+        let own_name = paths::directory_name(self.user);
+        let is_tmux_dir = listener.path.parent().is_some_and(|dir| dir.ends_with(&own_name));
+        listeners(table)
+            .filter(|bound| bound.socket != listener.socket && bound.name != listener.path)
+            .filter(|bound| holder.sockets.contains(&bound.socket))
+            .any(|bound| !is_tmux_dir || bound.name.parent() == listener.path.parent())
     }
 
     /// Adds the pid of the server that stands at a ghost's path.

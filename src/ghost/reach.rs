@@ -39,19 +39,21 @@ pub(super) enum Reach {
 #[derive(Debug)]
 pub(super) struct View {
     root: Option<OwnedFd>,
+    /// Where a socket may stand besides its own directory: bind mounts come and go.
+    places: Vec<PathBuf>,
     /// The sockets of directories, each read once.
     beside: HashMap<PathBuf, Option<HashSet<FileId>>>,
 }
 
 impl View {
-    /// What we see ourselves.
-    pub(super) fn ours() -> Self {
-        Self { root: None, beside: HashMap::new() }
+    /// What we see ourselves. A socket that stands in one of `places` is reached, too.
+    pub(super) fn ours(places: Vec<PathBuf>) -> Self {
+        Self { root: None, places, beside: HashMap::new() }
     }
 
     /// What a process sees behind its root.
     pub(super) fn behind(root: OwnedFd) -> Self {
-        Self { root: Some(root), beside: HashMap::new() }
+        Self { root: Some(root), places: Vec::new(), beside: HashMap::new() }
     }
 
     /// Whether `listener` can be reached by its path. Not knowing counts as yes.
@@ -62,7 +64,10 @@ impl View {
             Err(_) => Reach::There,
         };
         match found {
-            Reach::Gone(standing) if standing != Standing::NoDirectory && self.is_beside(listener) => {
+            Reach::Gone(standing)
+                if (standing != Standing::NoDirectory && self.is_beside(listener))
+                    || self.is_in_a_place(listener) =>
+            {
                 Reach::There
             }
             other => other,
@@ -93,15 +98,25 @@ impl View {
 
     /// Whether the socket stands in its directory under another name.
     fn is_beside(&mut self, listener: &Listener) -> bool {
-        let Some(parent) = listener.path.parent() else {
+        let Some(parent) = listener.path.parent().map(Path::to_owned) else {
             return true;
         };
-        let Ok(dir) = self.open(parent, OFlags::RDONLY | OFlags::DIRECTORY) else {
-            return true;
-        };
-        let are_true = file_system::has_true_numbers(dir.as_fd());
-        let sockets = self.beside.entry(parent.to_owned()).or_insert_with(|| sockets_in(&dir).ok());
-        sockets.as_ref().is_none_or(|sockets| sockets.iter().any(|id| is_file_of(listener, *id, are_true)))
+        // A directory that cannot be read may hold it.
+        self.is_in(&parent, listener).unwrap_or(true)
+    }
+
+    fn is_in_a_place(&mut self, listener: &Listener) -> bool {
+        let places = self.places.clone();
+        places.iter().any(|place| self.is_in(place, listener) == Some(true))
+    }
+
+    /// Whether the socket stands in a directory under whatever name. `None`: that cannot be told.
+    fn is_in(&mut self, dir: &Path, listener: &Listener) -> Option<bool> {
+        let handle = self.open(dir, OFlags::RDONLY | OFlags::DIRECTORY).ok()?;
+        let are_true = file_system::has_true_numbers(handle.as_fd());
+        let sockets = self.beside.entry(dir.to_owned()).or_insert_with(|| sockets_in(&handle).ok());
+        let is_file = |id: &FileId| is_file_of(listener, *id, are_true);
+        Some(sockets.as_ref()?.iter().any(is_file))
     }
 
     fn open(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
@@ -185,7 +200,7 @@ mod tests {
         let mut table = KernelTable::default();
         source.read(&mut table).unwrap();
         let ghost = listener(&table, &path);
-        let reach = |table: &KernelTable| View::ours().reach(table, &ghost);
+        let reach = |table: &KernelTable| View::ours(Vec::new()).reach(table, &ghost);
         assert_eq!(reach(&table), Reach::There);
         std::fs::rename(&path, folder.join("b")).unwrap();
         assert_eq!(reach(&table), Reach::There, "renamed, it still answers");

@@ -42,6 +42,11 @@ impl Scope {
         Some(Self::new(&[target], false))
     }
 
+    /// The directories.
+    pub(super) fn directories(&self) -> Vec<PathBuf> {
+        self.places.iter().map(|place| place.settled.clone()).collect()
+    }
+
     /// Whether all names of some directory are asked for.
     pub(super) fn is_wide(&self) -> bool {
         self.anywhere || self.places.iter().any(|place| place.only.is_none())
