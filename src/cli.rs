@@ -8,7 +8,8 @@ use std::path::PathBuf;
 ///
 /// No tmux server ever removes its socket, so dead ones pile up. A socket is dead when every witness
 /// says so: it is absent from the kernel's socket table, it refuses connections, and tmux's own
-/// start lock is held while both are asked again. Whatever is not proven dead is kept.
+/// start lock is held while both are asked again. Whatever is not proven dead is kept. A live server
+/// whose socket was deleted or replaced is a ghost: it is shown everywhere, and `rescue` helps it.
 #[derive(Debug, Parser)]
 #[command(
     name = "tmux-janitor",
@@ -32,7 +33,7 @@ Exit codes:
   0   done, also when there was nothing to do; status: healthy; probe: live or starting
   1   an entry failed or a directory has an error; status: a dead socket or ghost; probe: dead
   2   usage
-  3   probe: absent
+  3   probe: absent (a ghost of that path is named)
   4   probe: unknown, foreign, or not a socket
   70  a bug of tmux-janitor
   77  no permission for what was asked
@@ -91,6 +92,9 @@ pub enum Command {
         /// Only say what would be removed
         #[arg(long)]
         dry_run: bool,
+        /// Give ghosts their socket back, too
+        #[arg(long)]
+        rescue: bool,
         /// Print the result as one JSON object
         #[arg(long)]
         json: bool,
@@ -109,6 +113,20 @@ pub enum Command {
     },
     /// Say whether one socket is alive; never starts a server
     Probe(Probe),
+    /// Give ghosts their socket back: live servers that nobody can reach
+    ///
+    /// A ghost is a live server whose socket was deleted or replaced. tmux makes its socket anew on
+    /// SIGUSR1. The signal is sent only to what is proven to be a tmux server of yours, and only
+    /// when its path is free and can be written. A path that a live server holds is never taken; of
+    /// several ghosts of one path none is touched: `list` shows what runs in them, the choice is yours.
+    Rescue {
+        /// Only say what would be rescued
+        #[arg(long)]
+        dry_run: bool,
+        /// Print the result as one JSON object
+        #[arg(long)]
+        json: bool,
+    },
     /// Check a configuration file, or the one in force
     CheckConfig {
         /// The file; without it the one that every command would read

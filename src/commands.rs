@@ -5,8 +5,10 @@ use crate::config::{self, Settings};
 use crate::discover::{self, Surroundings};
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::ghost::{self, Scope};
 use crate::journal;
 use crate::manual;
+use crate::outcome::Outcome;
 use crate::output::Output;
 use crate::probe;
 use crate::report::people::{self, Palette};
@@ -16,24 +18,37 @@ use crate::socket::sight::Witness;
 use crate::sweep::{Act, Pass, Target};
 use std::io::IsTerminal;
 use std::path::Path;
+use std::time::Instant;
 
 /// Carries out a command line.
 pub fn run(cli: &Cli, output: &mut Output) -> Result<Exit, Error> {
     match &cli.command {
         None => overview(&cli.global, output),
-        Some(Command::Sweep { dry_run, json }) => sweep(&cli.global, *dry_run, *json, output),
+        Some(Command::Sweep { dry_run, rescue, json }) => {
+            sweep(&cli.global, Rescuing { rescue: *rescue, dry_run: *dry_run }, *json, output)
+        }
         Some(Command::List { json }) => list(&cli.global, *json, output),
         Some(Command::Status { json }) => status(&cli.global, *json, output),
         Some(Command::Probe(arguments)) => probe_one(&cli.global, arguments, output),
+        Some(Command::Rescue { dry_run, json }) => rescue(&cli.global, *dry_run, *json, output),
         Some(Command::CheckConfig { file }) => check_config(&cli.global, file.as_deref(), output),
         Some(Command::Completions { shell }) => manual::completions(*shell, output),
         Some(Command::Man { dir }) => manual::man(dir, output),
     }
 }
 
-/// Makes one pass over what the options name, or over what is discovered.
-fn pass(global: &Global, act: Act) -> Result<Report, Error> {
+/// What is to be done about ghosts, and whether only to say so.
+#[derive(Clone, Copy)]
+struct Rescuing {
+    rescue: bool,
+    dry_run: bool,
+}
+
+/// Makes one pass over what the options name, or over what is discovered; then looks for ghosts.
+/// Without an act only the directories are looked at, and no socket in them.
+fn pass(global: &Global, act: Option<Act>, rescuing: Rescuing) -> Result<Report, Error> {
     let settings = load_settings(global)?;
+    let started = Instant::now();
     let user = rustix::process::getuid().as_raw();
     let mut witness = Witness::new(user);
     let dirs = if global.dir.is_empty() {
@@ -43,8 +58,36 @@ fn pass(global: &Global, act: Act) -> Result<Report, Error> {
         global.dir.clone()
     };
     let targets: Vec<Target> = dirs.into_iter().map(Target::whole).collect();
-    let pass = Pass { settings: &settings, user, act };
-    Ok(pass.run(&mut witness, &targets))
+    let mut passed = targets.clone();
+    if act.is_none() {
+        for target in &mut passed {
+            target.only = Some(Vec::new());
+        }
+    }
+    let pass = Pass { settings: &settings, user, act: act.unwrap_or(Act::Look) };
+    let mut report = pass.run(&mut witness, &passed);
+    let scope = Scope::new(&targets, global.dir.is_empty());
+    for found in ghost::find(user, &mut witness, &scope) {
+        match rescuing {
+            Rescuing { rescue: false, .. } => {
+                ghost::enter(&mut report, user, &found, Outcome::Kept, act == Some(Act::Look));
+            }
+            Rescuing { dry_run: true, .. } => {
+                ghost::enter(&mut report, user, &found, ghost::would_rescue(&found), false);
+            }
+            Rescuing { .. } => {
+                let rescue = ghost::rescue(&settings, user, &mut witness, &found);
+                ghost::enter_rescue(&mut report, user, &found, rescue);
+            }
+        }
+    }
+    report.elapsed = started.elapsed();
+    Ok(report)
+}
+
+/// A pass that only looks.
+fn look(global: &Global) -> Result<Report, Error> {
+    pass(global, Some(Act::Look), Rescuing { rescue: false, dry_run: false })
 }
 
 fn load_settings(global: &Global) -> Result<Settings, Error> {
@@ -55,8 +98,10 @@ fn exit_of(report: &Report) -> Exit {
     if report.has_failures() { Exit::Found } else { Exit::Done }
 }
 
-fn sweep(global: &Global, dry_run: bool, as_json: bool, output: &mut Output) -> Result<Exit, Error> {
-    let report = pass(global, if dry_run { Act::DryRun } else { Act::Remove })?;
+fn sweep(global: &Global, rescuing: Rescuing, as_json: bool, output: &mut Output) -> Result<Exit, Error> {
+    let dry_run = rescuing.dry_run;
+    let act = if dry_run { Act::DryRun } else { Act::Remove };
+    let report = pass(global, Some(act), rescuing)?;
     journal::pass(&report, dry_run);
     if as_json {
         output.json(|to| json::run(to, &report, "sweep", dry_run, json::Listing::Eventful))?;
@@ -66,8 +111,19 @@ fn sweep(global: &Global, dry_run: bool, as_json: bool, output: &mut Output) -> 
     Ok(exit_of(&report))
 }
 
+fn rescue(global: &Global, dry_run: bool, as_json: bool, output: &mut Output) -> Result<Exit, Error> {
+    let report = pass(global, None, Rescuing { rescue: true, dry_run })?;
+    journal::rescue(&report);
+    if as_json {
+        output.json(|to| json::run(to, &report, "rescue", dry_run, json::Listing::All))?;
+    } else if !global.quiet {
+        output.text(&people::rescue(&report, dry_run))?;
+    }
+    Ok(exit_of(&report))
+}
+
 fn list(global: &Global, as_json: bool, output: &mut Output) -> Result<Exit, Error> {
-    let report = pass(global, Act::Look)?;
+    let report = look(global)?;
     journal::directories(&report);
     if as_json {
         output.json(|to| json::run(to, &report, "list", false, json::Listing::All))?;
@@ -78,7 +134,7 @@ fn list(global: &Global, as_json: bool, output: &mut Output) -> Result<Exit, Err
 }
 
 fn status(global: &Global, as_json: bool, output: &mut Output) -> Result<Exit, Error> {
-    let report = pass(global, Act::Look)?;
+    let report = look(global)?;
     journal::directories(&report);
     let counts = report.counts();
     let healthy = counts.dead == 0 && counts.ghost == 0;
@@ -91,7 +147,7 @@ fn status(global: &Global, as_json: bool, output: &mut Output) -> Result<Exit, E
 }
 
 fn overview(global: &Global, output: &mut Output) -> Result<Exit, Error> {
-    let report = pass(global, Act::Look)?;
+    let report = look(global)?;
     journal::directories(&report);
     output.text(&people::overview(&report))?;
     Ok(exit_of(&report))

@@ -4,21 +4,37 @@ use crate::escape::escaped;
 use crate::logging::id;
 use crate::outcome::Outcome;
 use crate::report::{Entry, Report, json, people};
+use crate::socket::verdict::State;
 
-/// Logs a pass that was made to remove. A dry run only tells of directories.
+/// Logs a pass that was made to remove. A dry run only tells of ghosts and directories.
 pub fn pass(report: &Report, dry_run: bool) {
-    if dry_run {
-        return directories(report);
+    entries(report);
+    directories(report);
+    if !dry_run {
+        tracing::info!(message_id = id::SWEEP_FINISHED, "{}", people::summary(report, false));
     }
+}
+
+/// Logs a run that was made to rescue.
+pub fn rescue(report: &Report) {
+    entries(report);
+    directories(report);
+}
+
+fn entries(report: &Report) {
     for entry in &report.entries {
         match entry.outcome {
+            Outcome::Rescued => ghost_rescued(report, entry),
+            Outcome::Failed(failure) if entry.verdict.state == State::Ghost => {
+                ghost_found(report, entry, Some(&failure.to_string()));
+            }
+            Outcome::WouldRescue => {}
+            _ if entry.verdict.state == State::Ghost => ghost_found(report, entry, None),
             Outcome::Removed => removed(report, entry),
             Outcome::Failed(failure) => failed(report, entry, &failure.to_string()),
             _ => {}
         }
     }
-    directories(report);
-    tracing::info!(message_id = id::SWEEP_FINISHED, "{}", people::summary(report, false));
 }
 
 /// Logs the directories that were left alone.
@@ -76,4 +92,33 @@ fn failed(report: &Report, entry: &Entry, error: &str) {
         "cannot remove dead socket {}: {error}; keeping it",
         escaped(&path)
     );
+}
+
+/// Logs a live server that cannot be reached; `error`: why its rescue failed.
+pub fn ghost_found(report: &Report, entry: &Entry, error: Option<&str>) {
+    let path = report.path_of(entry);
+    let (path, pid) = (escaped(&path), pid_text(entry));
+    let reason = &entry.verdict.reason;
+    match error {
+        None => entry_event!(warn, id::GHOST_FOUND, report, entry, None, "ghost {path}{pid}: {reason}"),
+        Some(error) => entry_event!(
+            warn,
+            id::GHOST_FOUND,
+            report,
+            entry,
+            Some(error),
+            "cannot rescue the ghost {path}{pid}: {error}; leaving it"
+        ),
+    }
+}
+
+/// Logs a ghost that has its socket again.
+pub fn ghost_rescued(report: &Report, entry: &Entry) {
+    let path = report.path_of(entry);
+    let (path, pid) = (escaped(&path), pid_text(entry));
+    entry_event!(info, id::GHOST_RESCUED, report, entry, None, "rescued the ghost {path}{pid}");
+}
+
+fn pid_text(entry: &Entry) -> String {
+    entry.server_pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
 }

@@ -14,7 +14,9 @@
 //!    place that calls a socket dead. Unknown is alive.
 //! 4. [`reap`] is the removal, the only one: tmux's own start lock ([`tmux::start_lock`]), every witness
 //!    once more under it, a rename to a [`quarantine`] name, a look, unlink, and the lock's careful end.
-//! 5. [`report`] is what was found and done, for people and for programs; [`journal`] writes it to
+//! 5. [`ghost`] finds servers that nobody can reach, because their socket was deleted or replaced, and
+//!    gives them their socket back where that is proven safe.
+//! 6. [`report`] is what was found and done, for people and for programs; [`journal`] writes it to
 //!    the log; [`words`] holds the sentences; [`exit`] the exit codes.
 //!
 //! Around it: [`cli`] and [`commands`], [`config`], [`logging`], [`probe`] for one socket, [`manual`].
@@ -26,6 +28,7 @@ pub mod discover;
 pub mod error;
 pub mod escape;
 pub mod exit;
+pub mod ghost;
 pub mod journal;
 pub mod logging;
 pub mod manual;

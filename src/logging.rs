@@ -23,6 +23,10 @@ pub mod id {
     pub const SOCKET_REMOVED: &str = "02faf4bc75b3441f95bf477ea1110562";
     /// A dead socket could not be removed.
     pub const REMOVAL_FAILED: &str = "8c5df1f2fa6941a8bd9017cab559716f";
+    /// A live server cannot be reached.
+    pub const GHOST_FOUND: &str = "1fb95ee20bb243e492b6a5e070a17ff0";
+    /// A ghost has its socket again.
+    pub const GHOST_RESCUED: &str = "65a72a8713cf4064935158ed5acc9eb4";
     /// A run is over.
     pub const SWEEP_FINISHED: &str = "c6c3da2ba7b145aba0f3a0b175de5903";
     /// The configuration cannot be used.

@@ -1,5 +1,6 @@
 //! What became of an entry.
 
+use crate::ghost::rescue::RescueFailure;
 use crate::tmux::start_lock::LockFailure;
 use rustix::io::Errno;
 
@@ -43,4 +44,6 @@ pub enum Failure {
     NameTooLong,
     /// Another socket was caught and could not be put back: it stands at its quarantine name.
     PutBack(Errno),
+    /// Giving a ghost its socket back.
+    Rescue(RescueFailure),
 }

@@ -4,6 +4,7 @@ use crate::config::Settings;
 use crate::error::Error;
 use crate::escape::escaped;
 use crate::exit::Exit;
+use crate::ghost::{self, Ghost, Scope};
 use crate::outcome::Outcome;
 use crate::socket::directory::Rule;
 use crate::socket::sight::Witness;
@@ -23,6 +24,8 @@ pub struct Found {
     pub server_pid: Option<i32>,
     /// Why its directory was not looked into.
     directory_error: Option<String>,
+    /// Where nothing stands: live servers that were bound there.
+    ghosts: Vec<Ghost>,
 }
 
 /// Looks at the socket of `path`. Links are followed, as tmux follows them.
@@ -44,7 +47,19 @@ pub fn look(settings: &Settings, user: u32, path: &Path, rule: Rule) -> Result<F
             is_starting(user, &dir, name).then_some(Verdict::new(State::Starting, Reason::LockHeld))
         }
     };
-    Ok(Found { verdict, server_pid, directory_error })
+    let ghosts = if verdict.is_none() { ghosts(user, &dir.join(name)) } else { Vec::new() };
+    let server_pid = server_pid.or_else(|| ghosts.iter().find_map(|ghost| ghost.pid));
+    Ok(Found { verdict, server_pid, directory_error, ghosts })
+}
+
+/// The servers that were bound to a path where nothing stands now.
+fn ghosts(user: u32, path: &Path) -> Vec<Ghost> {
+    let Some(scope) = std::path::absolute(path).ok().and_then(|path| Scope::path(&path)) else {
+        return Vec::new();
+    };
+    let mut witness = Witness::new(user);
+    witness.refresh();
+    ghost::find(user, &mut witness, &scope)
 }
 
 fn is_starting(user: u32, dir: &Path, name: &OsStr) -> bool {
@@ -66,7 +81,10 @@ impl Found {
         match (&self.directory_error, &self.verdict) {
             (Some(error), _) => format!("its directory was not looked into: {error}"),
             (None, Some(verdict)) => verdict.reason.to_string(),
-            (None, None) => Reason::NoSuchSocket.to_string(),
+            (None, None) => self.ghosts.iter().fold(Reason::NoSuchSocket.to_string(), |text, ghost| {
+                let pid = ghost.pid.map(|pid| format!(" pid {pid}")).unwrap_or_default();
+                format!("{text}; ghost{pid}: {}", ghost.plight)
+            }),
         }
     }
 

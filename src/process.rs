@@ -3,12 +3,14 @@
 //! A command line proves nothing: the argv of a tmux server is whatever happened to start it.
 //! Identity is ownership of the listening socket (`/proc/PID/fd`).
 
+use crate::socket::file_id::{FileFacts, FileId};
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 use std::collections::{HashMap, HashSet};
-use std::ffi::{CStr, OsStr};
+use std::ffi::{CStr, OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
 
 /// `comm` of a tmux server (server.c: `proc_start("server")`); its pane children bear it until exec.
 const SERVER_COMM: &[u8] = b"tmux: server";
@@ -25,6 +27,40 @@ pub struct Process {
     /// Its number.
     pub pid: i32,
     dir: OwnedFd,
+}
+
+/// What `/proc/PID/stat` says of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// `R`, `S`, `D`, `T` (stopped), `t` (traced), `Z` …
+    pub state: u8,
+    /// Its parent.
+    pub parent: i32,
+    /// The process group in the foreground of its terminal; -1: it has none.
+    pub foreground: i32,
+}
+
+impl Stat {
+    /// Whether it runs no code until somebody lets it go on.
+    pub fn is_stopped(self) -> bool {
+        matches!(self.state, b'T' | b't')
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(self) -> bool {
+        matches!(self.state, b'Z' | b'X' | b'x')
+    }
+}
+
+/// The fields behind the name, which may hold anything, parentheses too.
+fn parse_stat(text: &[u8]) -> Option<Stat> {
+    let behind = text.iter().rposition(|byte| *byte == b')')? + 1;
+    let mut fields = std::str::from_utf8(text.get(behind..)?).ok()?.split_ascii_whitespace();
+    Some(Stat {
+        state: *fields.next()?.as_bytes().first()?,
+        parent: fields.next()?.parse().ok()?,
+        foreground: fields.nth(3)?.parse().ok()?,
+    })
 }
 
 impl Processes {
@@ -89,11 +125,50 @@ impl Process {
 
     /// Its `comm`: at most 15 bytes.
     pub fn comm(&self) -> Option<Vec<u8>> {
+        self.read("comm").map(|comm| comm.trim_ascii_end().to_vec())
+    }
+
+    /// Its state, parent and terminal, as `/proc/PID/stat` tells them (proc(5)).
+    pub fn stat(&self) -> Option<Stat> {
+        parse_stat(&self.read("stat")?)
+    }
+
+    /// The signals that it catches, bit N-1 for signal N: `SigCgt` of `/proc/PID/status`.
+    pub fn caught_signals(&self) -> Option<u64> {
+        let status = self.read("status")?;
+        let line = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"SigCgt:"))?;
+        u64::from_str_radix(std::str::from_utf8(line).ok()?.trim(), 16).ok()
+    }
+
+    /// The program that it runs, as the kernel names it: ` (deleted)` behind one that was replaced.
+    pub fn program(&self) -> Option<PathBuf> {
+        let link = rustix::fs::readlinkat(&self.dir, "exe", Vec::new()).ok()?;
+        Some(PathBuf::from(OsString::from_vec(link.into_bytes())))
+    }
+
+    /// The file of the program that it runs.
+    pub fn program_id(&self) -> Option<FileId> {
+        rustix::fs::statat(&self.dir, "exe", AtFlags::empty()).ok().map(|stat| FileFacts::from(stat).id)
+    }
+
+    /// Its mount namespace, as `/proc/PID/ns/mnt` names it. `None`: not readable from here.
+    pub fn mount_namespace(&self) -> Option<Vec<u8>> {
+        rustix::fs::readlinkat(&self.dir, "ns/mnt", Vec::new()).ok().map(std::ffi::CString::into_bytes)
+    }
+
+    /// Its root directory, open: what it sees behind `/`. `None`: not readable from here.
+    pub fn root(&self) -> Option<OwnedFd> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::openat(&self.dir, "root", flags, Mode::empty()).ok()
+    }
+
+    fn read(&self, name: &str) -> Option<Vec<u8>> {
         let file =
-            rustix::fs::openat(&self.dir, "comm", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
-        let mut buffer = [0; 64];
+            rustix::fs::openat(&self.dir, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+        let mut buffer = vec![0; 4096];
         let length = rustix::io::read(&file, &mut buffer).ok()?;
-        Some(buffer[..length].trim_ascii_end().to_vec())
+        buffer.truncate(length);
+        Some(buffer)
     }
 
     /// The numbers of the sockets it holds. `EACCES`: not readable from here, as from a user
@@ -156,6 +231,26 @@ mod tests {
         let uid = rustix::process::getuid().as_raw();
         let found = Processes::open().unwrap().holders(uid, &HashSet::from([number]));
         assert_eq!(found.get(&number), Some(&me));
+    }
+
+    #[test]
+    fn a_process_tells_of_itself() {
+        let me = rustix::process::getpid().as_raw_nonzero().get();
+        let process = Processes::open().unwrap().by_pid(me).unwrap();
+        let stat = process.stat().unwrap();
+        assert_eq!(stat.parent, rustix::process::getppid().unwrap().as_raw_nonzero().get());
+        assert!(!stat.is_stopped() && !stat.has_ended());
+        assert!(process.caught_signals().is_some());
+        assert_eq!(process.program().unwrap(), std::env::current_exe().unwrap());
+        assert!(process.mount_namespace().is_some() && process.root().is_some());
+    }
+
+    #[test]
+    fn a_name_with_parentheses_hides_nothing() {
+        let stat = parse_stat(b"7 (a) T 1 (b) t 2 3 4 34816 99 0 0").unwrap();
+        assert_eq!(stat, Stat { state: b't', parent: 2, foreground: 99 });
+        assert!(stat.is_stopped());
+        assert_eq!(parse_stat(b"7 (a) S"), None);
     }
 
     #[test]

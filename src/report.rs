@@ -23,6 +23,8 @@ pub struct DirectoryReport {
 pub struct Entry {
     /// Which directory of the report it stands in.
     pub directory: usize,
+    /// Its directory, where that is none of the report's: a ghost's.
+    pub elsewhere: Option<PathBuf>,
     /// Its name.
     pub label: OsString,
     /// Its owner.
@@ -33,6 +35,8 @@ pub struct Entry {
     pub outcome: Outcome,
     /// The server that listens on it, where it was looked for.
     pub server_pid: Option<i32>,
+    /// What runs in the panes of a ghost, where it was looked for.
+    pub panes: Vec<String>,
 }
 
 /// A whole run.
@@ -72,8 +76,9 @@ impl Entry {
 impl Report {
     /// The full path of an entry.
     pub fn path_of(&self, entry: &Entry) -> PathBuf {
-        let directory = self.directories.get(entry.directory).map(|directory| directory.path.clone());
-        directory.unwrap_or_default().join(&entry.label)
+        let directory = self.directories.get(entry.directory).map(|directory| &directory.path);
+        let directory = entry.elsewhere.as_ref().or(directory);
+        directory.map_or_else(PathBuf::new, PathBuf::clone).join(&entry.label)
     }
 
     /// Counts states and outcomes.

@@ -131,11 +131,13 @@ impl Pass<'_> {
         for Found { name, facts } in found {
             let mut entry = Entry {
                 directory: index,
+                elsewhere: None,
                 label: name.clone(),
                 uid: facts.uid,
                 verdict: Verdict::new(State::Unknown, Reason::Unreadable(Errno::IO)),
                 outcome: Outcome::Kept,
                 server_pid: None,
+                panes: Vec::new(),
             };
             let at = report.entries.len();
             match judge(&self.facts(witness, dir, facts)) {

@@ -52,6 +52,8 @@ struct Socket<'a> {
     outcome: &'static str,
     error: Option<String>,
     server_pid: Option<i32>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    panes: &'a [String],
 }
 
 /// Which entries a command lists.
@@ -126,6 +128,7 @@ impl<'a> Socket<'a> {
                 _ => None,
             },
             server_pid: entry.server_pid,
+            panes: &entry.panes,
         }
     }
 }

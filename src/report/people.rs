@@ -38,19 +38,31 @@ pub fn plural(count: usize, one: &str) -> String {
 
 /// What `sweep` prints: a line per removed socket and a summary.
 pub fn sweep(report: &Report, dry_run: bool) -> String {
+    let mut text = deeds(report);
+    let _ = writeln!(text, "{}", summary(report, dry_run));
+    text
+}
+
+/// A line for everything that was done or would be.
+fn deeds(report: &Report) -> String {
     let mut text = String::new();
     for entry in &report.entries {
         let done = match entry.outcome {
             Outcome::Removed => "removed",
             Outcome::WouldRemove => "would remove",
             Outcome::Resurrected => "put back",
+            Outcome::Rescued => "rescued",
+            Outcome::WouldRescue => "would rescue",
             _ => continue,
         };
-        let litter = if entry.is_litter() { format!(" ({})", entry.verdict.reason) } else { String::new() };
+        let more = match entry.server_pid {
+            _ if entry.is_litter() => format!(" ({})", entry.verdict.reason),
+            Some(pid) => format!(" (pid {pid})"),
+            None => String::new(),
+        };
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "{done} {}{litter}", escaped(&report.path_of(entry)));
+        let _ = writeln!(text, "{done} {}{more}", escaped(&report.path_of(entry)));
     }
-    let _ = writeln!(text, "{}", summary(report, dry_run));
     text
 }
 
@@ -65,6 +77,13 @@ pub fn summary(report: &Report, dry_run: bool) -> String {
     let (verb, swept) = if dry_run { ("would sweep", would) } else { ("swept", counts.removed) };
     let mut text = format!("{verb} {}; {} live", plural(swept, "dead socket"), counts.live);
     let kept = counts.dead.saturating_sub(swept + counts.failed);
+    if counts.rescued > 0 {
+        let _ = write!(text, ", {} rescued", plural(counts.rescued, "ghost"));
+    }
+    let ghosts = counts.ghost.saturating_sub(counts.rescued);
+    if ghosts > 0 {
+        let _ = write!(text, ", {}", plural(ghosts, "ghost"));
+    }
     for (count, word) in [
         (counts.starting, "starting"),
         (kept, "dead kept"),
@@ -79,6 +98,21 @@ pub fn summary(report: &Report, dry_run: bool) -> String {
     text
 }
 
+/// What `rescue` prints: a line per ghost that has its socket again, and a summary.
+pub fn rescue(report: &Report, dry_run: bool) -> String {
+    let mut text = deeds(report);
+    let counts = report.counts();
+    let would = report.entries.iter().filter(|entry| entry.outcome == Outcome::WouldRescue).count();
+    let (verb, done) = if dry_run { ("would rescue", would) } else { ("rescued", counts.rescued) };
+    let left = counts.ghost.saturating_sub(done);
+    let _ = match (counts.ghost, left) {
+        (0, _) => writeln!(text, "no ghosts"),
+        (_, 0) => writeln!(text, "{verb} {}", plural(done, "ghost")),
+        _ => writeln!(text, "{verb} {}; {left} left as they are", plural(done, "ghost")),
+    };
+    text
+}
+
 /// What `list` prints: a line per entry.
 pub fn list(report: &Report, palette: Palette) -> String {
     let mut text = String::new();
@@ -88,6 +122,9 @@ pub fn list(report: &Report, palette: Palette) -> String {
         let _ = write!(text, "{state} {pid:>8}  {}", escaped(&report.path_of(entry)));
         if entry.verdict.state != State::Live || pid == "-" {
             let _ = write!(text, "  ({})", entry.verdict.reason);
+        }
+        if !entry.panes.is_empty() {
+            let _ = write!(text, "  panes: {}", entry.panes.join(", "));
         }
         text.push('\n');
     }
@@ -152,6 +189,8 @@ fn plural_dirs(count: usize) -> String {
 fn next_command(counts: &Counts) -> &'static str {
     if counts.dead > 0 {
         "`tmux-janitor sweep` removes the dead sockets (`--dry-run` shows them first)"
+    } else if counts.ghost > 0 {
+        "`tmux-janitor rescue` gives ghosts their socket back (`--dry-run` shows them first)"
     } else if counts.unknown > 0 {
         "`tmux-janitor list` says why sockets are unknown"
     } else {

@@ -14,7 +14,8 @@ pub enum FileSystem {
     Other(u64),
 }
 
-/// Magic numbers of statfs(2) and linux/magic.h that the libc crate lacks.
+/// Magic numbers of statfs(2) and linux/magic.h that the libc crate lacks or that are asked for by name.
+const BTRFS: u64 = 0x9123_683e;
 const BCACHEFS: u64 = 0xca45_1a4e;
 const ZFS: u64 = 0x2fc1_2fc1;
 const JFS: u64 = 0x3153_464a;
@@ -24,7 +25,7 @@ const JFS: u64 = 0x3153_464a;
 const LOCAL: &[u64] = &[
     0xef53,      // ext2, ext3, ext4
     0x5846_5342, // XFS
-    0x9123_683e, // btrfs
+    BTRFS,
     0xf2f5_2010, // F2FS
     0x0102_1994, // tmpfs
     0x8584_58f6, // ramfs
@@ -59,6 +60,21 @@ pub fn of(file: BorrowedFd<'_>) -> rustix::io::Result<FileSystem> {
         reason = "a bit pattern; widths differ by architecture"
     )]
     Ok(classify(stat.f_type as u64 & 0xffff_ffff))
+}
+
+/// Whether stat(2) shows the inode and device numbers there that the kernel's socket table has:
+/// local, not stacked, and no file system with subvolumes that bear devices of their own.
+pub fn has_true_numbers(file: BorrowedFd<'_>) -> bool {
+    let Ok(stat) = rustix::fs::fstatfs(file) else {
+        return false;
+    };
+    #[allow(
+        clippy::cast_sign_loss,
+        clippy::unnecessary_cast,
+        reason = "a bit pattern; widths differ by architecture"
+    )]
+    let magic = stat.f_type as u64 & 0xffff_ffff;
+    classify(magic) == FileSystem::Local { stacked: false } && magic != BTRFS && magic != BCACHEFS
 }
 
 /// A name for the file systems that people meet.

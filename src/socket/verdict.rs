@@ -6,6 +6,7 @@
 use super::connect::Answer;
 use super::file_system::FileSystem;
 use super::wire::Role;
+use crate::ghost::Plight;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
@@ -133,6 +134,8 @@ pub enum Reason {
     Quarantine,
     /// An empty start lock that nobody holds, without a socket beside it.
     OrphanedLock,
+    /// A live server without a socket.
+    Ghost(Plight),
     /// No such entry.
     NoSuchSocket,
 }

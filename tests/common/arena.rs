@@ -24,8 +24,13 @@ impl Server {
     /// Holds on to the process `pid`.
     #[track_caller]
     pub(crate) fn of(pid: i32) -> Self {
-        let pidfd = rustix::process::pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty());
-        Self { pid, pidfd: pidfd.expect("the server runs") }
+        Self::try_of(pid).expect("the server runs")
+    }
+
+    /// The same, of a process that may have ended.
+    pub(crate) fn try_of(pid: i32) -> Option<Self> {
+        let pidfd = rustix::process::pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
+        Some(Self { pid, pidfd })
     }
 
     /// Sends a signal to exactly that process.

@@ -1,0 +1,42 @@
+//! Ghosts in a report.
+
+use super::{Ghost, Rescue, panes};
+use crate::outcome::Outcome;
+use crate::report::{Entry, Report};
+use crate::socket::verdict::{Reason, State, Verdict};
+use std::path::Path;
+
+/// Enters a ghost with what was done about it; `with_panes`: and with what runs in it.
+pub fn enter(report: &mut Report, user: u32, ghost: &Ghost, outcome: Outcome, with_panes: bool) {
+    let dir = ghost.path.parent().unwrap_or(Path::new("/"));
+    let settled = dir.canonicalize();
+    let settled = settled.as_deref().unwrap_or(dir);
+    let directory = report.directories.iter().position(|known| known.path == dir || known.path == settled);
+    report.entries.push(Entry {
+        directory: directory.unwrap_or(usize::MAX),
+        elsewhere: directory.is_none().then(|| dir.to_owned()),
+        label: ghost.path.file_name().unwrap_or_default().to_owned(),
+        uid: user,
+        verdict: Verdict::new(State::Ghost, Reason::Ghost(ghost.plight)),
+        outcome,
+        server_pid: ghost.pid,
+        panes: ghost.pid.filter(|_| with_panes).map(|pid| panes::of(user, pid)).unwrap_or_default(),
+    });
+}
+
+/// Enters a ghost that was to be rescued. One that ended or was reachable again by itself is none;
+/// a dead socket that was removed from its path is entered too.
+pub fn enter_rescue(report: &mut Report, user: u32, ghost: &Ghost, rescue: Rescue) {
+    if let Some(cleared) = rescue.cleared {
+        for mut entry in cleared.entries {
+            if matches!(entry.outcome, Outcome::Removed | Outcome::Failed(_)) {
+                entry.elsewhere = ghost.path.parent().map(Path::to_owned);
+                report.entries.push(entry);
+            }
+        }
+    }
+    if rescue.outcome != Outcome::Vanished {
+        let ghost = Ghost { plight: rescue.plight, ..ghost.clone() };
+        enter(report, user, &ghost, rescue.outcome, false);
+    }
+}

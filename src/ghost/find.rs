@@ -1,0 +1,249 @@
+//! Finding ghosts: from the kernel's table and `/proc`, touching nothing.
+
+use super::holders::{Holder, Holders};
+use super::proof::{self, OwnView};
+use super::reach::{Listener, Reach, View};
+use super::scope::Settled;
+use super::{Bar, Ghost, Plight, Scope, Standing};
+use crate::process::{Processes, Stat};
+use crate::socket::file_id::FileId;
+use crate::socket::kernel_table::{Bound, KernelTable};
+use crate::socket::sight::Witness;
+use crate::socket::wire::Role;
+use crate::tmux::paths;
+use std::collections::HashSet;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+/// Finds the ghosts of `user` in `scope`, in the order of their paths.
+///
+/// The table as `witness` read it last is the first look. Only if that shows something is it read
+/// again for the second, and `/proc` searched. What is doubtful is no ghost: a server that is just
+/// ending, one that makes its socket anew at this moment, one that sees other files than we do.
+pub fn find(user: u32, witness: &mut Witness, scope: &Scope) -> Vec<Ghost> {
+    let Ok(processes) = Processes::open() else {
+        return Vec::new();
+    };
+    let mut search = Search { user, scope, processes: &processes, own: OwnView::new() };
+    let suspects = search.first_look(witness.table());
+    if suspects.is_empty() {
+        return Vec::new();
+    }
+    witness.refresh();
+    search.second_look(witness.table(), suspects)
+}
+
+struct Search<'a> {
+    user: u32,
+    scope: &'a Scope,
+    processes: &'a Processes,
+    own: OwnView,
+}
+
+/// A listener that seems to be a ghost's.
+struct Suspect {
+    listener: Listener,
+    /// Whether the path is in a place of the scope, not only some tmux server's.
+    is_placed: bool,
+}
+
+impl Search<'_> {
+    fn first_look(&self, table: &KernelTable) -> Vec<Suspect> {
+        let mut view = View::ours(self.scope.directories());
+        let mut suspects: Vec<Suspect> = listeners(table)
+            .filter(|bound| self.scope.names(bound.name))
+            .map(|bound| Suspect { listener: listener_of(&bound), is_placed: true })
+            .filter(|suspect| view.reach(table, &suspect.listener) != Reach::There)
+            .collect();
+        if suspects.is_empty() && !self.scope.is_wide() {
+            return suspects;
+        }
+        // Paths that no text names: only those of tmux servers are looked up.
+        let servers = Holders::servers(self.processes, self.user);
+        let mut settled = Settled::default();
+        for bound in listeners(table) {
+            if self.scope.names(bound.name) || !servers.is_held_by_tmux(bound.socket) {
+                continue;
+            }
+            let is_placed = self.scope.covers(bound.name, &mut settled);
+            let listener = listener_of(&bound);
+            if (is_placed || self.scope.anywhere) && view.reach(table, &listener) != Reach::There {
+                suspects.push(Suspect { listener, is_placed });
+            }
+        }
+        suspects
+    }
+
+    fn second_look(&mut self, table: &KernelTable, mut suspects: Vec<Suspect>) -> Vec<Ghost> {
+        let mut holders = Holders::servers(self.processes, self.user);
+        let unclaimed: HashSet<u32> = suspects
+            .iter()
+            .map(|suspect| suspect.listener.socket)
+            .filter(|socket| !holders.is_held_by_tmux(*socket))
+            .collect();
+        if !unclaimed.is_empty() {
+            holders.add_others(self.processes, self.user, &unclaimed);
+        }
+        suspects.retain(|suspect| {
+            listeners(table)
+                .any(|bound| bound.socket == suspect.listener.socket && bound.name == suspect.listener.path)
+        });
+        let mut view = View::ours(self.scope.directories());
+        let mut ghosts: Vec<(Ghost, bool)> = suspects
+            .iter()
+            .filter_map(|suspect| {
+                let Reach::Gone(standing) = view.reach(table, &suspect.listener) else {
+                    return None;
+                };
+                let ghost = self.judge(table, &holders, &mut view, suspect, standing)?;
+                Some((ghost, suspect.is_placed))
+            })
+            .collect();
+        // A server has one path: of several sockets, the others were inherited from its starter.
+        ghosts.sort_by(|(a, a_placed), (b, b_placed)| {
+            (a.pid, b_placed, b.socket).cmp(&(b.pid, a_placed, a.socket))
+        });
+        ghosts.dedup_by(|(later, _), (first, _)| later.pid.is_some() && later.pid == first.pid);
+        let mut ghosts: Vec<Ghost> = ghosts.into_iter().map(|(ghost, _)| ghost).collect();
+        ghosts.sort_by(|a, b| (&a.path, a.pid, a.socket).cmp(&(&b.path, b.pid, b.socket)));
+        forbid_choosing(&mut ghosts);
+        ghosts
+    }
+
+    /// What a listener that cannot be reached is. `None`: no ghost.
+    fn judge(
+        &self,
+        table: &KernelTable,
+        holders: &Holders,
+        view: &mut View,
+        suspect: &Suspect,
+        standing: Standing,
+    ) -> Option<Ghost> {
+        let Suspect { listener, is_placed } = suspect;
+        let standing = self.name_the_living(table, holders, &listener.path, standing);
+        let Some(holder) = holders.of(listener.socket) else {
+            let is_ours = holders.some_hidden && *is_placed && is_on_device(view, listener);
+            return is_ours.then(|| ghost(listener, None, standing, Some(Bar::Hidden)));
+        };
+        let process = &holder.process;
+        if process.stat().is_none_or(Stat::has_ended)
+            || !process.sockets().is_ok_and(|sockets| sockets.contains(&listener.socket))
+            || self.has_another(table, view, holder, suspect)
+        {
+            return None;
+        }
+        let is_shared = self.own.is_shared_with(process);
+        if !is_shared {
+            let mut theirs = View::behind(process.root()?);
+            let is_same_place = match (view.directory_id(&listener.path), theirs.directory_id(&listener.path))
+            {
+                (Some(ours), Some(theirs)) => ours == theirs,
+                _ => false,
+            };
+            if !is_same_place || theirs.reach(table, listener) == Reach::There {
+                return None;
+            }
+        }
+        let bar = proof::bar(holder, is_shared).or(match standing {
+            _ if self.is_ambiguous(table, holder, listener) => Some(Bar::Ambiguous),
+            Standing::Live(pid) => Some(Bar::Held(pid)),
+            Standing::Other(kind) => Some(Bar::Occupied(kind)),
+            _ => None,
+        });
+        Some(ghost(listener, Some(process.pid), standing, bar))
+    }
+
+    /// Whether the holder listens elsewhere and is reached there: then this socket was inherited from
+    /// whoever started it, or is the one it gives up while it makes its socket anew.
+    fn has_another(&self, table: &KernelTable, view: &mut View, holder: &Holder, suspect: &Suspect) -> bool {
+        let mut settled = Settled::default();
+        holder.is_tmux
+            && listeners(table)
+                .filter(|bound| bound.socket != suspect.listener.socket)
+                .filter(|bound| holder.sockets.contains(&bound.socket))
+                .filter(|bound| !suspect.is_placed || self.scope.covers(bound.name, &mut settled))
+                .any(|bound| view.reach(table, &listener_of(&bound)) == Reach::There)
+    }
+
+    /// Whether the holder has another listening socket that might as well be its own. What lies in
+    /// a `tmux-UID` is no starter's: tmux closes its descriptors before it runs anything.
+    fn is_ambiguous(&self, table: &KernelTable, holder: &Holder, listener: &Listener) -> bool {
+        let own_name = paths::directory_name(self.user);
+        let is_tmux_dir = listener.path.parent().is_some_and(|dir| dir.ends_with(&own_name));
+        listeners(table)
+            .filter(|bound| bound.socket != listener.socket && bound.name != listener.path)
+            .filter(|bound| holder.sockets.contains(&bound.socket))
+            .any(|bound| !is_tmux_dir || bound.name.parent() == listener.path.parent())
+    }
+
+    /// Adds the pid of the server that stands at a ghost's path.
+    fn name_the_living(
+        &self,
+        table: &KernelTable,
+        holders: &Holders,
+        path: &Path,
+        standing: Standing,
+    ) -> Standing {
+        let Standing::Live(_) = standing else {
+            return standing;
+        };
+        let id = rustix::fs::stat(path).ok().map(|stat| crate::socket::file_id::FileFacts::from(stat).id);
+        let socket = id.and_then(|id: FileId| {
+            table
+                .with_inode_of(id)
+                .find(|bound| bound.role == Role::Listening && bound.dev == id.kernel_dev())
+                .map(|bound| bound.socket)
+        });
+        let known = socket.and_then(|socket| holders.of(socket)).map(|holder| holder.process.pid);
+        Standing::Live(known.or_else(|| {
+            let wanted = HashSet::from([socket?]);
+            self.processes.holders(self.user, &wanted).into_values().next()
+        }))
+    }
+}
+
+fn ghost(listener: &Listener, pid: Option<i32>, standing: Standing, bar: Option<Bar>) -> Ghost {
+    Ghost { path: listener.path.clone(), socket: listener.socket, pid, plight: Plight { standing, bar } }
+}
+
+/// Several ghosts of one path: none is to be chosen for the person.
+fn forbid_choosing(ghosts: &mut [Ghost]) {
+    let mut settled = Settled::default();
+    let mut place = |ghost: &Ghost| {
+        let dir = ghost.path.parent().map(|dir| settled.of(dir).0.clone());
+        (dir, ghost.path.file_name().map(std::ffi::OsStr::to_owned))
+    };
+    let places: Vec<_> = ghosts.iter().map(&mut place).collect();
+    for (ghost, own) in ghosts.iter_mut().zip(&places) {
+        let rivals = places.iter().filter(|place| *place == own).count();
+        if rivals > 1 && ghost.plight.bar.is_none() {
+            ghost.plight.bar = Some(Bar::Rivals(u32::try_from(rivals).unwrap_or(u32::MAX)));
+        }
+    }
+}
+
+/// The table's listeners whose bound path is absolute and names something.
+fn listeners(table: &KernelTable) -> impl Iterator<Item = Bound<'_>> {
+    table.iter().filter(|bound| {
+        bound.role == Role::Listening && bound.name.is_absolute() && bound.name.file_name().is_some()
+    })
+}
+
+fn listener_of(bound: &Bound<'_>) -> Listener {
+    Listener { socket: bound.socket, ino: bound.ino, dev: bound.dev, path: bound.name.to_owned() }
+}
+
+/// Whether a listener's file lies on the device that its directory shows here: then it is no other
+/// mount namespace's directory of the same name.
+fn is_on_device(view: &View, listener: &Listener) -> bool {
+    let has_true_numbers = || {
+        let dir = rustix::fs::open(
+            listener.path.parent()?,
+            rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC,
+            rustix::fs::Mode::empty(),
+        );
+        Some(crate::socket::file_system::has_true_numbers(dir.ok()?.as_fd()))
+    };
+    view.directory_id(&listener.path).is_some_and(|id| id.kernel_dev() == listener.dev)
+        && has_true_numbers() == Some(true)
+}

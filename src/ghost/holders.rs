@@ -1,0 +1,68 @@
+//! Who holds which listening socket.
+
+use crate::process::{Process, Processes};
+use std::collections::HashSet;
+
+/// A process and the numbers of the sockets it holds.
+#[derive(Debug)]
+pub(super) struct Holder {
+    pub(super) process: Process,
+    pub(super) sockets: Vec<u32>,
+    pub(super) is_tmux: bool,
+}
+
+/// The user's tmux servers, and others as they are asked for.
+#[derive(Debug, Default)]
+pub(super) struct Holders {
+    known: Vec<Holder>,
+    /// Whether some server does not show its sockets to us.
+    pub(super) some_hidden: bool,
+}
+
+impl Holders {
+    /// The tmux servers of `user` with their sockets.
+    pub(super) fn servers(processes: &Processes, user: u32) -> Self {
+        let mut holders = Self::default();
+        let Ok(servers) = processes.tmux_servers(user) else {
+            return holders;
+        };
+        for process in servers {
+            match process.sockets() {
+                Ok(sockets) if sockets.is_empty() => {}
+                Ok(sockets) => holders.known.push(Holder { process, sockets, is_tmux: true }),
+                Err(_) => holders.some_hidden = true,
+            }
+        }
+        holders
+    }
+
+    /// Adds whoever else of `user` holds one of `sockets`.
+    pub(super) fn add_others(&mut self, processes: &Processes, user: u32, sockets: &HashSet<u32>) {
+        let Ok(others) = processes.of_user(user) else {
+            return;
+        };
+        for process in others.filter(|process| !process.is_tmux_server()) {
+            let held = process.sockets().unwrap_or_default();
+            if held.iter().any(|number| sockets.contains(number)) {
+                self.known.push(Holder { process, sockets: held, is_tmux: false });
+            }
+        }
+    }
+
+    /// Whether a tmux server holds a socket.
+    pub(super) fn is_held_by_tmux(&self, socket: u32) -> bool {
+        self.known.iter().any(|holder| holder.is_tmux && holder.sockets.contains(&socket))
+    }
+
+    /// The server of a socket: a tmux server before others, and a parent before its child, which
+    /// has its parent's descriptors and name until exec.
+    pub(super) fn of(&self, socket: u32) -> Option<&Holder> {
+        let all: Vec<&Holder> = self.known.iter().filter(|holder| holder.sockets.contains(&socket)).collect();
+        let is_child = |holder: &Holder| {
+            holder.process.stat().is_some_and(|stat| all.iter().any(|other| other.process.pid == stat.parent))
+        };
+        let pick =
+            |is_tmux: bool| all.iter().copied().find(|holder| holder.is_tmux == is_tmux && !is_child(holder));
+        pick(true).or_else(|| pick(false)).or_else(|| all.first().copied())
+    }
+}

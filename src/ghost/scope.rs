@@ -1,0 +1,133 @@
+//! Where ghosts are looked for.
+
+use crate::socket::file_id::{FileFacts, FileId};
+use crate::sweep::Target;
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// Where ghosts are looked for: socket directories, there or deleted, and if wanted every path that
+/// a tmux server of the user is bound to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    places: Vec<Place>,
+    /// Any path of a tmux server, in none of the places too (`tmux -S`).
+    pub(super) anywhere: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
+    /// As it was named, and as it is with links resolved.
+    named: PathBuf,
+    settled: PathBuf,
+    id: Option<FileId>,
+    only: Option<Vec<OsString>>,
+}
+
+impl Scope {
+    /// The directories and names of a pass; `anywhere`: every path of a tmux server besides.
+    pub fn new(targets: &[Target], anywhere: bool) -> Self {
+        let place = |target: &Target| {
+            let named: PathBuf = target.path.components().collect();
+            Place { settled: settle(&named), id: id_of(&named), named, only: target.only.clone() }
+        };
+        Self { places: targets.iter().map(place).collect(), anywhere }
+    }
+
+    /// One path alone. `None`: it has no name.
+    pub fn path(path: &Path) -> Option<Self> {
+        let dir = path.parent()?.to_owned();
+        let only = Some(vec![path.file_name()?.to_owned()]);
+        let target = Target { path: dir, only, rule: crate::socket::directory::Rule::LookedAt };
+        Some(Self::new(&[target], false))
+    }
+
+    /// The directories.
+    pub(super) fn directories(&self) -> Vec<PathBuf> {
+        self.places.iter().map(|place| place.settled.clone()).collect()
+    }
+
+    /// Whether all names of some directory are asked for.
+    pub(super) fn is_wide(&self) -> bool {
+        self.anywhere || self.places.iter().any(|place| place.only.is_none())
+    }
+
+    /// Whether a bound path is asked for, by its text alone: nothing is looked up, so that a dead
+    /// network mount of somebody else cannot hold us up.
+    pub(super) fn names(&self, path: &Path) -> bool {
+        self.places.iter().any(|place| place.has(path, |dir| dir == place.named || dir == place.settled))
+    }
+
+    /// Whether a bound path is asked for, links resolved.
+    pub(super) fn covers(&self, path: &Path, settled: &mut Settled) -> bool {
+        self.names(path)
+            || path.parent().is_some_and(|dir| {
+                let (real, id) = settled.of(dir);
+                let (real, id) = (real.clone(), *id);
+                self.places.iter().any(|place| {
+                    place.has(path, |_| real == place.settled || (id.is_some() && id == place.id))
+                })
+            })
+    }
+}
+
+impl Place {
+    fn has(&self, path: &Path, is_dir: impl Fn(&Path) -> bool) -> bool {
+        let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
+            return false;
+        };
+        self.only.as_ref().is_none_or(|only| only.iter().any(|wanted| wanted == name)) && is_dir(dir)
+    }
+}
+
+/// Directories with their links resolved, each looked up once.
+#[derive(Debug, Default)]
+pub(super) struct Settled(HashMap<PathBuf, (PathBuf, Option<FileId>)>);
+
+impl Settled {
+    pub(super) fn of(&mut self, dir: &Path) -> &(PathBuf, Option<FileId>) {
+        self.0.entry(dir.to_owned()).or_insert_with(|| (settle(dir), id_of(dir)))
+    }
+}
+
+/// A directory's path with links resolved; of one that is gone, its parent's.
+fn settle(dir: &Path) -> PathBuf {
+    dir.canonicalize().unwrap_or_else(|_| match (dir.parent(), dir.file_name()) {
+        (Some(parent), Some(name)) => {
+            parent.canonicalize().map_or_else(|_| dir.to_owned(), |parent| parent.join(name))
+        }
+        _ => dir.to_owned(),
+    })
+}
+
+fn id_of(dir: &Path) -> Option<FileId> {
+    rustix::fs::stat(dir).ok().map(|stat| FileFacts::from(stat).id)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+    use super::*;
+
+    #[test]
+    fn a_deleted_directory_is_still_a_place_and_links_lead_to_it() {
+        let base = tempfile::tempdir().unwrap();
+        let base = base.path().canonicalize().unwrap();
+        std::os::unix::fs::symlink(&base, base.join("link")).unwrap();
+        let scope = Scope::new(&[Target::whole(base.join("gone"))], false);
+        let mut settled = Settled::default();
+        assert!(scope.names(&base.join("gone/x")));
+        assert!(!scope.names(&base.join("link/gone/x")));
+        assert!(scope.covers(&base.join("link/gone/x"), &mut settled));
+        assert!(!scope.covers(&base.join("other/x"), &mut settled));
+        assert!(!scope.covers(&base.join("gone/deeper/x"), &mut settled));
+    }
+
+    #[test]
+    fn one_path_is_one_name() {
+        let scope = Scope::path(Path::new("/nowhere/a")).unwrap();
+        assert!(scope.names(Path::new("/nowhere/a")) && !scope.names(Path::new("/nowhere/b")));
+        assert!(!scope.is_wide());
+        assert!(Scope::path(Path::new("/")).is_none());
+    }
+}

@@ -1,0 +1,213 @@
+//! What is no ghost, however much it looks like one.
+
+use crate::common::arena::{self, Arena};
+use crate::common::janitor::{Run, bare, entry};
+use crate::common::skip::skip;
+use crate::common::wait;
+use crate::scene::{ghosts, in_mount_namespace, is_root, json, say, user};
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tmux_janitor::ghost::{self, Scope};
+use tmux_janitor::socket::sight::Witness;
+use tmux_janitor::sweep::Target;
+
+/// Looks for ghosts again and again while `churn` runs, and counts the looks.
+#[track_caller]
+fn no_ghost_while(arena: &Arena, churn: impl FnOnce() + Send) -> usize {
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let churning = scope.spawn(|| {
+            churn();
+            ended.store(true, Ordering::Release);
+        });
+        let (mut witness, mut looks) = (Witness::new(user()), 0);
+        let place = Scope::new(&[Target::whole(arena.dir().to_owned())], false);
+        while !ended.load(Ordering::Acquire) && !churning.is_finished() {
+            witness.refresh();
+            assert_eq!(ghost::find(user(), &mut witness, &place), [], "after {looks} looks");
+            looks += 1;
+        }
+        looks
+    })
+}
+
+/// Starts a server where one has just ended: tmux itself fails at that now and then ("server exited
+/// unexpectedly").
+fn start_over(socket: &Path) -> arena::Server {
+    let arguments = ["new-session", "-d", "-P", "-F", "#{pid}", "sleep 3600"];
+    let mut server = None;
+    wait::until("a start succeeds", || {
+        let output = arena::tmux(socket).args(arguments).output().unwrap();
+        server = String::from_utf8_lossy(&output.stdout).trim().parse().ok().and_then(arena::Server::try_of);
+        server.is_some()
+    });
+    server.unwrap()
+}
+
+#[test]
+fn servers_that_start_and_end_are_never_ghosts() {
+    let arena = Arena::new();
+    let looks = no_ghost_while(&arena, || {
+        for turn in 0..60 {
+            let path = arena.path("a");
+            let server = start_over(&path);
+            // Some end with their socket deleted a moment before.
+            if turn % 3 == 0 {
+                server.signal(rustix::process::Signal::KILL);
+                server.wait_for_end();
+                fs::remove_file(&path).unwrap();
+            } else {
+                say(&path, &["kill-server"]);
+                server.wait_for_end();
+            }
+        }
+    });
+    assert!(looks > 20, "only {looks} looks");
+}
+
+#[test]
+fn a_server_that_makes_its_socket_anew_is_no_ghost() {
+    let arena = Arena::new().live("a");
+    let looks = no_ghost_while(&arena, || {
+        let socket = || fs::metadata(arena.path("a")).map(|file| std::os::unix::fs::MetadataExt::ino(&file));
+        for _ in 0..600 {
+            let before = socket();
+            arena.server("a").signal(rustix::process::Signal::USR1);
+            wait::until("the socket is made anew", || {
+                socket().is_ok() && socket().ok() != before.as_ref().ok().copied()
+            });
+        }
+    });
+    assert!(looks > 20, "only {looks} looks");
+    arena.assert_reachable("a");
+}
+
+#[test]
+fn renamed_relative_and_abstract_sockets_are_none() {
+    let arena = Arena::new().live("a").live("b");
+    fs::rename(arena.path("a"), arena.path("renamed")).unwrap();
+    // The path is taken, and the old server still answers under its new name.
+    fs::rename(arena.path("b"), arena.path("b2")).unwrap();
+    let taker = arena::start(&arena.path("b"));
+    let name = format!("{}/abstract", arena.dir().display());
+    let address = SocketAddr::from_abstract_name(&name).unwrap();
+    let _abstract = UnixListener::bind_addr(&address).unwrap();
+    let relative = |arguments: &[&str]| {
+        let mut tmux = Command::new(arena::tmux_program());
+        tmux.args(["-f", "/dev/null", "-S", "relative"]).args(arguments).env_remove("TMUX");
+        let output = tmux.current_dir(arena.dir()).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    relative(&["new-session", "-d", "sleep 3600"]);
+    let server = arena::Server::of(relative(&["display-message", "-p", "#{pid}"]).trim().parse().unwrap());
+    fs::remove_file(arena.path("relative")).unwrap();
+    assert_eq!(ghosts(arena.dir()), []);
+    let all = Run::of(bare().args(["list", "--json"])).stdout;
+    for pid in [server.pid, taker.pid] {
+        assert!(!all.contains(&format!("\"server_pid\":{pid}")) || !all.contains("relative"), "{all}");
+    }
+}
+
+#[test]
+fn a_listener_that_a_server_inherited_is_not_its_own() {
+    let arena = Arena::new();
+    // It is held by nobody but the tmux server, which does not listen to it.
+    let listener = UnixListener::bind(arena.path("leaked")).unwrap();
+    let script = r#"exec 9<&0 </dev/null; "$0" -f /dev/null -S "$1" new-session -d "sleep 3600""#;
+    let mut shell = Command::new("bash");
+    shell.args(["-c", script]).arg(arena::tmux_program()).arg(arena.path("a")).env_remove("TMUX");
+    assert!(shell.stdin(OwnedFd::from(listener)).status().unwrap().success());
+    drop(shell);
+    let server = arena::Server::of(arena::pid_of(&arena.path("a")));
+    fs::remove_file(arena.path("leaked")).unwrap();
+    let held = fs::read_dir(format!("/proc/{}/fd", server.pid)).unwrap();
+    let links = held.map(|fd| fs::read_link(fd.unwrap().path()).unwrap_or_default());
+    let sockets = links.filter(|link| link.to_string_lossy().starts_with("socket:")).count();
+    assert!(sockets >= 2, "the server has inherited nothing");
+    assert_eq!(ghosts(arena.dir()), []);
+    // Then its own is deleted, too. Which of the two is its own cannot be told: it is told once, and
+    // no signal is sent.
+    fs::remove_file(arena.path("a")).unwrap();
+    let json = json(arena.dir(), &["rescue"], 0);
+    let found = json["sockets"].as_array().unwrap();
+    assert_eq!(found.len(), 1, "{json:#}");
+    assert_eq!((&found[0]["server_pid"], &found[0]["outcome"]), (&server.pid.into(), &"kept".into()));
+    assert!(found[0]["reason"].as_str().unwrap().contains("several listening sockets"), "{json:#}");
+    assert!(!arena.has("a"));
+}
+
+#[test]
+fn a_server_that_sees_other_files_is_none() {
+    if !is_root() {
+        return skip("needs root: it makes a mount namespace");
+    }
+    let arena = Arena::new().live("here");
+    let private = arena.path("private");
+    fs::create_dir(&private).unwrap();
+    // Behind its own mount it is well, and even if it were not, the path here means something else.
+    let pid = in_mount_namespace(
+        r#"
+        mount -t tmpfs tmpfs "$1"
+        "$TMUX_PROGRAM" -f /dev/null -S "$1/a" new-session -d 'sleep 3600' </dev/null
+        "$TMUX_PROGRAM" -f /dev/null -S "$1/a" display-message -p '#{pid}'
+        "#,
+        &private,
+    );
+    let server = arena::Server::of(pid.trim().parse().unwrap());
+    assert_eq!(ghosts(&private), []);
+    fs::remove_file(format!("/proc/{}/root{}/a", server.pid, private.display())).unwrap();
+    assert_eq!(ghosts(&private), []);
+    let all = Run::of(bare().args(["list", "--json"])).stdout;
+    assert!(!all.contains(&format!("\"server_pid\":{}", server.pid)), "{all}");
+}
+
+#[test]
+fn from_another_mount_namespace_a_ghost_is_reported_and_not_touched() {
+    if !is_root() {
+        return skip("needs root: it makes a mount namespace");
+    }
+    let arena = Arena::new().live("a");
+    fs::remove_file(arena.path("a")).unwrap();
+    let out = in_mount_namespace(r#""$JANITOR" --dir "$1" rescue --json"#, arena.dir());
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let found = entry(&json, "a");
+    assert_eq!((&found["outcome"], &found["server_pid"]), (&"kept".into(), &arena.server("a").pid.into()));
+    assert!(found["reason"].as_str().unwrap().contains("another mount namespace"), "{json:#}");
+    assert!(!arena.has("a"));
+}
+
+#[test]
+fn bind_mounts_hide_nobody() {
+    if !is_root() {
+        return skip("needs root: it makes bind mounts");
+    }
+    let arena = Arena::new();
+    in_mount_namespace(
+        r#"
+        mkdir "$1/real" "$1/view"; mount --bind "$1/real" "$1/view"
+        ask() { "$TMUX_PROGRAM" -f /dev/null -S "$1" "${@:2}" </dev/null; }
+        ask "$1/view/a" new-session -d 'sleep 3600'; pid=$(ask "$1/view/a" display-message -p '#{pid}')
+        trap 'kill -KILL $pid; while [ -e /proc/$pid ] && ! grep -q "State:.Z" /proc/$pid/status; do :; done' EXIT
+        none() { "$JANITOR" --dir "$1" status --json | grep -q '"ghost":0'; }
+        none "$1/real"; none "$1/view"
+        umount -l "$1/view"
+        # Its path leads nowhere now, and it answers where it always was.
+        none "$1/real"; "$JANITOR" --dir "$1/view" --dir "$1/real" status --json | grep -q '"ghost":0'
+        [ "$pid" = "$(ask "$1/real/a" display-message -p '#{pid}')" ]
+        mount --bind "$1/real" "$1/view"; rm "$1/view/a"
+        # One ghost, by whichever of its directory's paths one looks.
+        for dir in "$1/real" "$1/view"; do
+          out=$("$JANITOR" --dir "$dir" status --json || :); grep -q '"ghost":1' <<<"$out"
+        done
+        out=$("$JANITOR" --dir "$1/real" rescue); grep -q 'rescued 1 ghost' <<<"$out"
+        [ "$pid" = "$(ask "$1/view/a" display-message -p '#{pid}')" ]
+        "#,
+        arena.dir(),
+    );
+    let _ = json(arena.dir(), &["list"], 0);
+}

@@ -1,0 +1,137 @@
+//! Ghosts that are reported and left alone.
+
+use crate::common::arena::{self, Arena};
+use crate::common::janitor::{Run, entry, fate, janitor};
+use crate::common::skip::skip;
+use crate::common::wait;
+use crate::scene::{ghost, ghosts, in_mount_namespace, is_root, json, rescue, say};
+use rustix::process::Signal;
+use std::fs;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixListener;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+#[test]
+fn a_listener_that_is_no_tmux_survives_everything() {
+    let arena = Arena::new().live("there");
+    // A child that holds the listener: SIGUSR1 would end it.
+    let listener = UnixListener::bind(arena.path("other")).unwrap();
+    rustix::io::fcntl_setfd(listener.as_fd(), rustix::io::FdFlags::empty()).unwrap();
+    let mut sleep = Command::new("sleep").arg("3600").stdin(Stdio::null()).spawn().unwrap();
+    drop(listener);
+    let child = arena::Server::of(i32::try_from(sleep.id()).unwrap());
+    fs::remove_file(arena.path("other")).unwrap();
+
+    let json = json(arena.dir(), &["sweep", "--rescue"], 0);
+    assert_eq!(fate(&json, "other"), ("ghost", "kept"));
+    assert_eq!(entry(&json, "other")["server_pid"], child.pid);
+    assert!(
+        entry(&json, "other")["reason"].as_str().unwrap().contains("not proven to be a tmux"),
+        "{json:#}"
+    );
+    rescue(arena.dir(), "other");
+    assert!(child.is_alive());
+    drop(child);
+    sleep.wait().unwrap();
+}
+
+#[test]
+fn a_stopped_ghost_is_reported_and_nobody_hangs() {
+    let arena = Arena::new().live("there").stopped("a");
+    fs::remove_file(arena.path("a")).unwrap();
+    let started = Instant::now();
+    assert_eq!(rescue(arena.dir(), "a"), "kept");
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    let list = json(arena.dir(), &["list"], 0);
+    assert!(ghost(&list, "a")["reason"].as_str().unwrap().contains("is stopped"), "{list:#}");
+    // It has no signal pending that would make it take the path at some later time.
+    arena.server("a").signal(Signal::CONT);
+    let second = arena::start(&arena.path("a"));
+    assert_eq!(arena::pid_of(&arena.path("a")), second.pid);
+    say(&arena.path("a"), &["kill-server"]);
+    second.wait_for_end();
+    assert_eq!(entry(&json(arena.dir(), &["rescue"], 0), "a")["outcome"], "removed");
+    arena.assert_reachable("a");
+}
+
+#[test]
+fn of_several_ghosts_of_one_path_none_is_touched() {
+    let arena = Arena::new().live("a");
+    fs::remove_file(arena.path("a")).unwrap();
+    let second = arena::start(&arena.path("a"));
+    say(&arena.path("a"), &["respawn-pane", "-k", "cat"]);
+    fs::remove_file(arena.path("a")).unwrap();
+    let list = json(arena.dir(), &["list"], 0);
+    let both: Vec<_> = list["sockets"].as_array().unwrap().iter().filter(|s| s["state"] == "ghost").collect();
+    assert_eq!(both.len(), 2, "{list:#}");
+    for socket in &both {
+        assert!(socket["reason"].as_str().unwrap().contains("2 ghosts share this path"));
+        let program = if socket["server_pid"] == second.pid { "cat" } else { "sleep" };
+        assert_eq!(socket["panes"], serde_json::json!([program]));
+    }
+    let people = Run::of(janitor(arena.dir()).arg("list")).stdout;
+    assert!(people.contains("panes: cat") && people.contains("panes: sleep"), "{people}");
+    assert_eq!(rescue(arena.dir(), "a"), "kept");
+    assert!(!arena.has("a"));
+    // One of them ends: then there is nothing to choose.
+    second.signal(Signal::KILL);
+    second.wait_for_end();
+    assert_eq!(rescue(arena.dir(), "a"), "rescued");
+    arena.assert_reachable("a");
+}
+
+#[test]
+fn what_is_no_socket_is_not_removed_for_a_ghost() {
+    let arena = Arena::new().live("a");
+    fs::remove_file(arena.path("a")).unwrap();
+    fs::write(arena.path("a"), "precious").unwrap();
+    assert_eq!(ghosts(arena.dir()).len(), 1);
+    let json = json(arena.dir(), &["rescue"], 0);
+    assert_eq!(ghost(&json, "a")["outcome"], "kept");
+    assert_eq!(fs::read(arena.path("a")).unwrap(), b"precious");
+}
+
+#[test]
+fn a_start_under_way_is_not_robbed() {
+    let arena = Arena::new().live("a");
+    fs::remove_file(arena.path("a")).unwrap();
+    let lock = fs::File::create(arena.path("a.lock")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    assert_eq!(rescue(arena.dir(), "a"), "busy");
+    assert!(!arena.has("a"));
+    drop(lock);
+    wait::until("the lock is free and the ghost comes back", || rescue(arena.dir(), "a") == "rescued");
+}
+
+#[test]
+fn where_no_socket_can_be_made_no_signal_is_sent() {
+    if !is_root() {
+        return skip("needs root: it mounts a folder read-only");
+    }
+    let arena = Arena::new();
+    // The server would fail to bind, and its panes would have a wrong umask ever after.
+    let out = in_mount_namespace(
+        r#"
+        mkdir "$1/d"; mount --bind "$1/d" "$1/d"
+        ask() { "$TMUX_PROGRAM" -f /dev/null -S "$1/d/a" "${@:2}" </dev/null; }
+        ask "$1" new-session -d 'sleep 3600'; pid=$(ask "$1" display-message -p '#{pid}')
+        trap 'kill -KILL $pid; while [ -e /proc/$pid ] && ! grep -q "State:.Z" /proc/$pid/status; do :; done' EXIT
+        rm "$1/d/a"; mount -o remount,bind,ro "$1/d"
+        strace -qq -p $pid -e trace=none -e signal=USR1 -o "$1/signals" & tracer=$!
+        until grep -q "TracerPid:.[1-9]" /proc/$pid/status; do :; done
+        for i in 1 2 3; do "$JANITOR" --dir "$1/d" rescue --json || :; done
+        kill $tracer; wait $tracer || :
+        mount -o remount,bind,rw "$1/d"
+        "$JANITOR" --dir "$1/d" rescue
+        [ "$pid" = "$(ask "$1" display-message -p '#{pid}')" ]
+        "#,
+        arena.dir(),
+    );
+    let first: serde_json::Value = serde_json::from_str(out.lines().next().unwrap()).unwrap();
+    assert_eq!(fate(&first, "a"), ("ghost", "failed"), "{out}");
+    assert!(entry(&first, "a")["error"].as_str().unwrap().contains("read-only"), "{out}");
+    assert!(out.ends_with("rescued 1 ghost\n"), "{out}");
+    let signals = fs::read_to_string(arena.path("signals")).unwrap();
+    assert!(!signals.contains("SIGUSR1"), "{signals}");
+}
