@@ -89,9 +89,25 @@ impl Processes {
         open_dir(&self.proc, pid.to_string()).ok().map(|dir| Process { pid, dir })
     }
 
-    /// The tmux servers of `uid`.
+    /// The tmux servers of `uid`. Every process of the machine is asked for its name first, which is
+    /// cheaper than its owner.
     pub fn tmux_servers(&self, uid: u32) -> Result<impl Iterator<Item = Process> + '_, Errno> {
-        Ok(self.of_user(uid)?.filter(Process::is_tmux_server))
+        let entries = rustix::fs::Dir::read_from(&self.proc)?;
+        let mut path = Vec::new();
+        Ok(entries.filter_map(move |entry| {
+            let entry = entry.ok()?;
+            let pid = pid_of(entry.file_name())?;
+            path.clear();
+            path.extend_from_slice(entry.file_name().to_bytes());
+            path.extend_from_slice(b"/comm");
+            if comm_at(&self.proc, OsStr::from_bytes(&path))? != SERVER_COMM {
+                return None;
+            }
+            let dir = open_dir(&self.proc, entry.file_name()).ok()?;
+            let process = Process { pid, dir };
+            let is_theirs = rustix::fs::fstat(&process.dir).ok()?.st_uid == uid;
+            (is_theirs && process.is_tmux_server()).then_some(process)
+        }))
     }
 
     /// Who holds the sockets that are asked for: socket number to pid. The search ends when all are
@@ -125,7 +141,7 @@ impl Process {
 
     /// Its `comm`: at most 15 bytes.
     pub fn comm(&self) -> Option<Vec<u8>> {
-        self.read("comm").map(|comm| comm.trim_ascii_end().to_vec())
+        comm_at(&self.dir, OsStr::new("comm"))
     }
 
     /// Its state, parent and terminal, as `/proc/PID/stat` tells them (proc(5)).
@@ -205,6 +221,13 @@ impl AsFd for Process {
 fn open_dir<P: rustix::path::Arg>(at: impl AsFd, name: P) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     rustix::fs::openat(at, name, flags, Mode::empty())
+}
+
+fn comm_at(dir: &OwnedFd, path: &OsStr) -> Option<Vec<u8>> {
+    let file = rustix::fs::openat(dir, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let mut buffer = [0; 64];
+    let length = rustix::io::read(&file, &mut buffer).ok()?;
+    Some(buffer[..length].trim_ascii_end().to_vec())
 }
 
 fn pid_of(name: &CStr) -> Option<i32> {
