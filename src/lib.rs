@@ -21,6 +21,7 @@
 //!
 //! Around it: [`cli`] and [`commands`], [`config`], [`logging`], [`probe`] for one socket, [`manual`].
 
+pub mod checkpoint;
 pub mod cli;
 pub mod commands;
 pub mod config;

@@ -5,6 +5,7 @@
 //! until after its removal. Between taking a lock and giving it back there is no sleep, no logging
 //! and nothing that can block.
 
+use crate::checkpoint::{Checkpoint, reach};
 use crate::outcome::{Failure, Outcome};
 use crate::quarantine;
 use crate::socket::connect::{Answer, Asker};
@@ -53,7 +54,9 @@ impl<'d> Reaper<'d> {
         while results.len() < names.len() {
             let (batch, held) = self.lock_batch(&names[results.len()..]);
             if held {
+                reach(Checkpoint::Locked);
                 witness.refresh();
+                reach(Checkpoint::TableRead);
             }
             for step in batch {
                 results.push(match step {
@@ -100,6 +103,7 @@ impl<'d> Reaper<'d> {
             Err(Errno::NOENT) => return ended(Outcome::Vanished),
             Err(errno) => return ended(Outcome::Failed(Failure::Look(errno))),
         };
+        reach(Checkpoint::Pinned);
         match self.rack.take(quarantine::label_of(name).unwrap_or(name)) {
             Taken::Ours(guard) => Step::Locked(Locked { pinned, facts, guard }),
             Taken::Busy => Step::Ended(Reaped {
@@ -146,30 +150,37 @@ impl<'d> Reaper<'d> {
     fn take_away(&mut self, name: &OsStr, locked: &Locked) -> Outcome {
         let dir = self.dir;
         let pinned = &locked.facts;
+        reach(Checkpoint::JudgedDead);
         match dir.look(name) {
             Err(Errno::NOENT) => return Outcome::Vanished,
             Err(errno) => return Outcome::Failed(Failure::Look(errno)),
             Ok(now) if now.id != pinned.id => return Outcome::Resurrected,
             Ok(_) => {}
         }
+        reach(Checkpoint::Move);
         let quarantine = match move_away(dir, name) {
             Ok(quarantine) => quarantine,
             Err(outcome) => return outcome,
         };
+        reach(Checkpoint::Moved);
         match dir.look(&quarantine) {
             Ok(caught)
                 if caught.id == pinned.id && self.asker.ask(locked.pinned.as_fd()) == Answer::Refused =>
             {
+                reach(Checkpoint::Unlink);
                 match rustix::fs::unlinkat(dir, &quarantine, AtFlags::empty()) {
                     Ok(()) | Err(Errno::NOENT) => Outcome::Removed,
                     Err(errno) => Outcome::Failed(Failure::Remove(errno)),
                 }
             }
             Err(Errno::NOENT) => Outcome::Removed,
-            _ => match rename(dir, &quarantine, name) {
-                Ok(()) => Outcome::Resurrected,
-                Err(errno) => Outcome::Failed(Failure::PutBack(errno)),
-            },
+            _ => {
+                reach(Checkpoint::PutBack);
+                match rename(dir, &quarantine, name) {
+                    Ok(()) => Outcome::Resurrected,
+                    Err(errno) => Outcome::Failed(Failure::PutBack(errno)),
+                }
+            }
         }
     }
 

@@ -13,6 +13,7 @@
 use super::lease;
 use super::paths;
 use super::proc_locks::ProcLocks;
+use crate::checkpoint::{Checkpoint, reach};
 use crate::socket::directory::SocketDir;
 use crate::socket::file_id::FileFacts;
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags};
@@ -20,6 +21,7 @@ use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// The beginning of every name that we make in a socket directory.
@@ -39,6 +41,9 @@ const RETURN: Duration = Duration::from_secs(2);
 
 /// How often a lock file that is replaced while we take it is tried again.
 const ATTEMPTS: u32 = 3;
+
+/// Numbers the rest names of this process.
+static SERIAL: AtomicU32 = AtomicU32::new(1);
 
 /// Why a start lock could not be taken, other than that somebody holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,13 +104,12 @@ pub struct LockRack<'d> {
     /// Locks that a client has opened and whose place another lock has taken meanwhile. The client
     /// stays inside open(2) until they are back.
     displaced: Vec<Traveller>,
-    serial: u32,
 }
 
 impl<'d> LockRack<'d> {
     /// A rack without locks; they are made as they are needed.
     pub fn new(dir: &'d SocketDir, user: u32) -> Self {
-        Self { dir, user, resting: VecDeque::new(), displaced: Vec::new(), serial: 0 }
+        Self { dir, user, resting: VecDeque::new(), displaced: Vec::new() }
     }
 
     /// Takes the start lock of the socket called `label`, without waiting.
@@ -117,6 +121,7 @@ impl<'d> LockRack<'d> {
                 Ok(None) => return self.take_file(&lock, OFlags::CREATE),
                 Err(errno) => return Taken::Failed(LockFailure::Call(errno)),
             };
+            reach(Checkpoint::LockIn);
             match self.rename(&traveller.rest, &lock) {
                 Ok(()) => {
                     return Taken::Ours(Guard { file: traveller.file, lock, rest: Some(traveller.rest) });
@@ -161,6 +166,7 @@ impl<'d> LockRack<'d> {
         if !lease::is_intact(file.as_fd()) {
             return Released::Left;
         }
+        reach(Checkpoint::LockOut);
         match self.rename(&lock, &rest) {
             Ok(()) => {}
             // Somebody removed our lock's name: nothing of it is left.
@@ -168,6 +174,7 @@ impl<'d> LockRack<'d> {
             Err(_) => return Released::Left,
         }
         let traveller = Traveller { file, rest, last: Some(lock), since: Instant::now() };
+        reach(Checkpoint::LockAway);
         if lease::is_intact(traveller.file.as_fd()) {
             self.resting.push_back(traveller);
             return Released::Gone;
@@ -244,6 +251,7 @@ impl<'d> LockRack<'d> {
     /// A lock that rests or was just renamed away, and that a client opened by the name it had
     /// before: it gets its place back, as that client's lock.
     fn settle(&mut self, traveller: Traveller) {
+        reach(Checkpoint::LockBack);
         match &traveller.last {
             Some(last) if self.rename(&traveller.rest, last).is_err() => self.displaced.push(traveller),
             Some(_) => {}
@@ -289,19 +297,27 @@ impl<'d> LockRack<'d> {
         if traveller.last.is_some() {
             std::thread::sleep(REST.saturating_sub(traveller.since.elapsed()));
         }
+        reach(Checkpoint::Rested);
         if !lease::is_intact(traveller.file.as_fd()) {
             return self.settle(traveller);
         }
+        reach(Checkpoint::LockGone);
         let stands_there = FileFacts::of(traveller.file.as_fd()).map(|facts| facts.id);
         if self.dir.look(&traveller.rest).map(|facts| facts.id) == stands_there {
             self.unlink(&traveller.rest);
         }
     }
 
-    fn rest_name(&mut self) -> OsString {
-        self.serial += 1;
+    /// A name that nobody uses: a run that was killed may have had our pid.
+    fn rest_name(&self) -> OsString {
         let pid = rustix::process::getpid().as_raw_nonzero();
-        paths::lock_name(OsStr::new(&format!("{OWN_PREFIX}{pid}-{}", self.serial)))
+        loop {
+            let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+            let name = paths::lock_name(OsStr::new(&format!("{OWN_PREFIX}{pid}-{serial}")));
+            if self.dir.look(&name).is_err() {
+                return name;
+            }
+        }
     }
 
     fn rename(&self, from: &OsStr, to: &OsStr) -> Result<(), Errno> {

@@ -1,0 +1,76 @@
+//! Places in the removal where a test can stop it and let an adversary act.
+//!
+//! In release builds nothing of this is there: [`reach`] is an empty function. In debug builds a test
+//! may install a hook, which is called in the removing thread before each effect.
+
+/// A place before an effect of the removal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Checkpoint {
+    /// The socket is held open; its lock comes next.
+    Pinned,
+    /// A lock file is about to be renamed onto the lock's name.
+    LockIn,
+    /// The lock is ours; the table is read next.
+    Locked,
+    /// The table was read; connect(2) is asked next.
+    TableRead,
+    /// Everything says dead; the name is looked at next.
+    JudgedDead,
+    /// The name is still the socket's; it is moved away next.
+    Move,
+    /// It is at its quarantine name; it is looked at next.
+    Moved,
+    /// It is the one; it is unlinked next.
+    Unlink,
+    /// Another one was caught; it is put back next.
+    PutBack,
+    /// The lock's lease is whole; its file is renamed away next.
+    LockOut,
+    /// The lock's file is at its rest name; the lease is looked at next.
+    LockAway,
+    /// A client came; the lock's file is given its name back next.
+    LockBack,
+    /// A lock has rested; the lease is looked at next, for the last time.
+    Rested,
+    /// Nobody came; the lock's file is unlinked next.
+    LockGone,
+}
+
+#[cfg(debug_assertions)]
+mod hook {
+    use super::Checkpoint;
+    use std::cell::RefCell;
+
+    type Hook = Box<dyn FnMut(Checkpoint)>;
+
+    thread_local! {
+        static HOOK: RefCell<Option<Hook>> = const { RefCell::new(None) };
+    }
+
+    /// Installs a hook for the removals of this thread; `None` takes it out.
+    pub fn install(hook: Option<Hook>) {
+        HOOK.with(|slot| *slot.borrow_mut() = hook);
+    }
+
+    pub(super) fn call(checkpoint: Checkpoint) {
+        // Taken out while it runs: it may make a removal of its own.
+        let taken = HOOK.with(|slot| slot.borrow_mut().take());
+        if let Some(mut hook) = taken {
+            hook(checkpoint);
+            HOOK.with(|slot| {
+                slot.borrow_mut().get_or_insert(hook);
+            });
+        }
+    }
+}
+
+#[cfg(debug_assertions)]
+pub use hook::install;
+
+/// Tells that the removal has come to a place.
+#[inline]
+#[cfg_attr(not(debug_assertions), expect(unused_variables, reason = "free in release builds"))]
+pub fn reach(checkpoint: Checkpoint) {
+    #[cfg(debug_assertions)]
+    hook::call(checkpoint);
+}

@@ -1,0 +1,372 @@
+//! The real removal, stopped at each of its steps in turn, while an adversary acts on the real directory with
+//! the real tmux; then two adversaries in a row. Afterwards every live server is reachable at its path,
+//! unless an adversary himself took it away, and everything dead goes.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
+#![allow(clippy::print_stdout, reason = "the figures are the result")]
+#![cfg(debug_assertions)]
+
+mod common;
+
+use common::arena::{Server, start, tmux};
+use common::janitor::{Run, janitor};
+use common::wait;
+use rustix::process::Signal;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::rc::Rc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tmux_janitor::checkpoint::{self, Checkpoint};
+use tmux_janitor::config::Settings;
+use tmux_janitor::socket::sight::Witness;
+use tmux_janitor::sweep::{Act, Pass, Target};
+
+/// Who acts while the removal stands still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Adversary {
+    /// Starts a server on the label.
+    Start,
+    /// Two clients at once.
+    StartTwice,
+    /// Ends the server of the label.
+    Kill,
+    /// Has a server whose socket was lost make it anew (SIGUSR1), without any lock.
+    Recreate,
+    /// Deletes whatever stands at the path.
+    DeleteSocket,
+    /// Deletes the whole directory.
+    DeleteDirectory,
+    /// Puts a file where the socket was.
+    ReplaceByFile,
+    /// Takes the start lock and keeps it for the rest of the removal.
+    TakeLock,
+    /// Sweeps, too.
+    SecondJanitor,
+    /// Takes the owner's rights on the directory away.
+    Chmod,
+    /// Makes the directory immutable.
+    Immutable,
+}
+
+const ALL: [Adversary; 11] = [
+    Adversary::Start,
+    Adversary::StartTwice,
+    Adversary::Kill,
+    Adversary::Recreate,
+    Adversary::DeleteSocket,
+    Adversary::DeleteDirectory,
+    Adversary::ReplaceByFile,
+    Adversary::TakeLock,
+    Adversary::SecondJanitor,
+    Adversary::Chmod,
+    Adversary::Immutable,
+];
+
+const CHECKPOINTS: [Checkpoint; 14] = [
+    Checkpoint::Pinned,
+    Checkpoint::LockIn,
+    Checkpoint::Locked,
+    Checkpoint::TableRead,
+    Checkpoint::JudgedDead,
+    Checkpoint::Move,
+    Checkpoint::Moved,
+    Checkpoint::Unlink,
+    Checkpoint::PutBack,
+    Checkpoint::LockOut,
+    Checkpoint::LockAway,
+    Checkpoint::LockBack,
+    Checkpoint::Rested,
+    Checkpoint::LockGone,
+];
+
+/// A directory with a dead socket `x`, a bystander, and where one is needed a server that lost `x`.
+struct Scene {
+    parent: tempfile::TempDir,
+    dir: PathBuf,
+    socket: PathBuf,
+    clients: Vec<Child>,
+    lost: Option<Server>,
+    locks: Vec<File>,
+    bystander: UnixListener,
+}
+
+impl Scene {
+    fn new(adversaries: &[Adversary]) -> Self {
+        let parent = tempfile::Builder::new().prefix("janitor-").tempdir_in("/tmp").unwrap();
+        let dir = parent.path().join("d");
+        fs::create_dir(&dir).unwrap();
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).unwrap();
+        let socket = dir.join("x");
+        let lost = adversaries.contains(&Adversary::Recreate).then(|| {
+            let server = start(&socket);
+            fs::remove_file(&socket).unwrap();
+            server
+        });
+        drop(UnixListener::bind(&socket).unwrap());
+        wait::until("x is dead", || UnixStream::connect(&socket).is_err());
+        let bystander = UnixListener::bind(dir.join("y")).unwrap();
+        Self { parent, dir, socket, clients: Vec::new(), lost, locks: Vec::new(), bystander }
+    }
+
+    /// A client that is to make a session; it may have to wait for us.
+    fn client(&mut self) {
+        let mut command = tmux(&self.socket);
+        command.args(["new-session", "-d", "-P", "-F", "#{pid}", "sleep 3600"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let call = format!("/proc/{}/syscall", child.id());
+        wait::until("the client is done or waits for a lock", || {
+            // 257 openat, 73 flock: the numbers of x86_64.
+            let waits = fs::read_to_string(&call)
+                .is_ok_and(|call| call.starts_with("257 ") || call.starts_with("73 "));
+            waits || child.try_wait().unwrap().is_some()
+        });
+        self.clients.push(child);
+    }
+
+    fn act(&mut self, adversary: Adversary) {
+        match adversary {
+            Adversary::Start => self.client(),
+            Adversary::StartTwice => {
+                self.client();
+                self.client();
+            }
+            Adversary::Kill => kill_servers_of(&self.socket),
+            Adversary::Recreate => {
+                let before = inode(&self.socket);
+                if let Some(server) = self.lost.as_ref().filter(|server| server.is_alive()) {
+                    server.signal(Signal::USR1);
+                    // Where the directory is gone or cannot be written there is nothing to wait for.
+                    let possible = self.dir.exists() && !is_immutable(&self.dir);
+                    wait::until("the server has its socket anew", || {
+                        !possible || inode(&self.socket) != before
+                    });
+                }
+            }
+            Adversary::DeleteSocket => drop(fs::remove_file(&self.socket)),
+            Adversary::DeleteDirectory => {
+                set_immutable(&self.dir, false);
+                drop(fs::remove_dir_all(&self.dir));
+            }
+            Adversary::ReplaceByFile => {
+                let _ = fs::remove_file(&self.socket);
+                let _ = fs::write(&self.socket, "a file");
+            }
+            Adversary::TakeLock => {
+                let mut options = OpenOptions::new();
+                options.write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NONBLOCK);
+                if let Ok(lock) = options.open(self.socket.with_extension("lock"))
+                    && rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_ok()
+                {
+                    self.locks.push(lock);
+                }
+            }
+            Adversary::SecondJanitor => {
+                let run = Run::of(janitor(&self.dir).arg("sweep"));
+                assert!(matches!(run.code, Some(0 | 1)), "{:?} {}", run.code, run.stderr);
+            }
+            Adversary::Chmod => drop(fs::set_permissions(&self.dir, fs::Permissions::from_mode(0o000))),
+            Adversary::Immutable => set_immutable(&self.dir, true),
+        }
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        set_immutable(&self.dir, false);
+        for server in listeners_of(self.parent.path()) {
+            server.signal(Signal::KILL);
+        }
+    }
+}
+
+fn inode(path: &Path) -> Option<u64> {
+    use std::os::unix::fs::MetadataExt;
+    fs::symlink_metadata(path).ok().map(|facts| facts.ino())
+}
+
+fn set_immutable(dir: &Path, on: bool) {
+    let flag = if on { "+i" } else { "-i" };
+    let _ = Command::new("chattr").arg(flag).arg(dir).stderr(Stdio::null()).status();
+}
+
+fn is_immutable(dir: &Path) -> bool {
+    let output = Command::new("lsattr").arg("-d").arg(dir).output();
+    output.is_ok_and(|output| {
+        String::from_utf8_lossy(&output.stdout).split(' ').next().unwrap_or_default().contains('i')
+    })
+}
+
+/// The tmux servers that are bound somewhere under a folder, whether they can be reached or not.
+fn listeners_of(folder: &Path) -> Vec<Server> {
+    let uid = rustix::process::getuid().as_raw();
+    let mut witness = Witness::new(uid);
+    witness.refresh();
+    let sockets =
+        witness.table().iter().filter(|bound| bound.name.starts_with(folder)).map(|bound| bound.socket);
+    let holders = tmux_janitor::process::Processes::open().unwrap().holders(uid, &sockets.collect());
+    let pids: BTreeSet<i32> = holders.into_values().collect();
+    let me = i32::try_from(std::process::id()).unwrap();
+    pids.into_iter()
+        .filter(|pid| *pid != me && Path::new(&format!("/proc/{pid}")).exists())
+        .map(Server::of)
+        .collect()
+}
+
+fn kill_servers_of(socket: &Path) {
+    for server in listeners_of(socket) {
+        server.signal(Signal::KILL);
+        server.wait_for_end();
+    }
+}
+
+/// Who acts where, in this order.
+type Story = Vec<(Checkpoint, Adversary)>;
+
+/// One removal, stopped where the story says. The checkpoints at which somebody acted.
+fn play(story: &Story) -> BTreeSet<Checkpoint> {
+    let adversaries: Vec<Adversary> = story.iter().map(|(_, adversary)| *adversary).collect();
+    let scene = Rc::new(RefCell::new(Scene::new(&adversaries)));
+    let acted = Rc::new(RefCell::new(Vec::new()));
+    let (stage, done, mut acts) =
+        (Rc::clone(&scene), Rc::clone(&acted), story.clone().into_iter().peekable());
+    checkpoint::install(Some(Box::new(move |here| {
+        while let Some((at, adversary)) = acts.next_if(|(at, _)| *at == here) {
+            stage.borrow_mut().act(adversary);
+            done.borrow_mut().push(at);
+        }
+    })));
+    let dir = scene.borrow().dir.clone();
+    sweep(&dir);
+    checkpoint::install(None);
+    let acted = acted.borrow();
+    check(&format!("{story:?}"), &mut scene.borrow_mut(), &adversaries[..acted.len()]);
+    acted.iter().copied().collect()
+}
+
+fn sweep(dir: &Path) {
+    let user = rustix::process::getuid().as_raw();
+    let settings = Settings::default();
+    let pass = Pass { settings: &settings, user, act: Act::Remove };
+    pass.run(&mut Witness::new(user), &[Target::whole(dir.to_owned())]);
+}
+
+fn check(story: &str, scene: &mut Scene, adversaries: &[Adversary]) {
+    // The disturbances end, and whoever waited goes on.
+    scene.locks.clear();
+    set_immutable(&scene.dir, false);
+    if scene.dir.exists() {
+        fs::set_permissions(&scene.dir, fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    for mut client in std::mem::take(&mut scene.clients) {
+        wait::until(&format!("a client ends: {story}"), || client.try_wait().unwrap().is_some());
+    }
+    // An adversary who takes a path away himself is not our fault; what came after him is.
+    let took_away = |adversary: &Adversary| {
+        matches!(
+            adversary,
+            Adversary::DeleteSocket
+                | Adversary::DeleteDirectory
+                | Adversary::ReplaceByFile
+                | Adversary::Recreate
+        )
+    };
+    let excused = adversaries.iter().any(took_away) && adversaries != [Adversary::Recreate];
+    // The server that lost its socket before we came is none of ours, until it has it again.
+    let lost =
+        scene.lost.as_ref().filter(|_| !adversaries.contains(&Adversary::Recreate)).map(|lost| lost.pid);
+    let servers: Vec<Server> =
+        listeners_of(&scene.socket).into_iter().filter(|server| Some(server.pid) != lost).collect();
+    let reached = servers.iter().filter(|server| is_reached(&scene.socket, server)).count();
+    assert!(excused || reached == servers.len(), "{story}: a live server cannot be reached");
+    assert!(servers.len() - reached <= 2, "{story}");
+    if scene.dir.exists() {
+        let stands = UnixStream::connect(scene.dir.join("y")).is_ok();
+        assert!(stands && scene.bystander.accept().is_ok(), "{story}: the bystander was harmed");
+    }
+    // Everybody goes; one sweep in quiet clears all that is left.
+    drop(servers);
+    kill_servers_of(&scene.socket);
+    if scene.dir.exists() {
+        wait::until(&format!("a sweep clears: {story}"), || {
+            sweep(&scene.dir);
+            let left: BTreeSet<_> =
+                fs::read_dir(&scene.dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            left.iter().all(|name| {
+                name == "y" || (name == "x" && fs::symlink_metadata(&scene.socket).unwrap().is_file())
+            })
+        });
+    } else {
+        fs::create_dir(&scene.dir).unwrap();
+    }
+    let fresh = start(&scene.socket);
+    assert!(is_reached(&scene.socket, &fresh), "{story}: a start afterwards");
+    fresh.signal(Signal::KILL);
+    fresh.wait_for_end();
+}
+
+fn is_reached(socket: &Path, server: &Server) -> bool {
+    let output = tmux(socket).args(["display-message", "-p", "#{pid}"]).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).trim() == server.pid.to_string()
+}
+
+/// Plays all stories, two at a time; at which checkpoints somebody acted.
+fn play_all(stories: &[Story]) -> BTreeSet<Checkpoint> {
+    let next = AtomicUsize::new(0);
+    let visited = Mutex::new(BTreeSet::new());
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(story) = stories.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    visited.lock().unwrap().extend(play(story));
+                }
+            });
+        }
+    });
+    visited.into_inner().unwrap()
+}
+
+/// How a removal comes to a checkpoint that lies beside the straight way.
+fn way_to(at: Checkpoint) -> Story {
+    match at {
+        Checkpoint::PutBack => vec![(Checkpoint::Move, Adversary::Recreate)],
+        Checkpoint::LockBack => vec![(Checkpoint::LockOut, Adversary::Start)],
+        _ => Vec::new(),
+    }
+}
+
+/// Every checkpoint with every adversary, or with every two in a row.
+fn stories(pairs: bool) -> Vec<Story> {
+    let rows: Vec<Vec<Adversary>> = if pairs {
+        ALL.iter().flat_map(|one| ALL.iter().map(|two| vec![*one, *two])).collect()
+    } else {
+        ALL.iter().map(|one| vec![*one]).collect()
+    };
+    CHECKPOINTS
+        .iter()
+        .flat_map(|at| {
+            rows.iter().map(|row| [way_to(*at), row.iter().map(|one| (*at, *one)).collect()].concat())
+        })
+        .collect()
+}
+
+#[test]
+fn no_adversary_at_any_step_makes_us_lose_a_server() {
+    let stories = stories(false);
+    let begun = std::time::Instant::now();
+    let visited = play_all(&stories);
+    println!("{} stories in {:.0?}", stories.len(), begun.elapsed());
+    assert_eq!(visited, CHECKPOINTS.into_iter().collect(), "a checkpoint was never come to");
+}
+
+#[test]
+fn nor_do_two_adversaries_in_a_row() {
+    let stories = stories(true);
+    let begun = std::time::Instant::now();
+    play_all(&stories);
+    println!("{} stories in {:.0?}", stories.len(), begun.elapsed());
+}
