@@ -89,6 +89,17 @@ impl Processes {
         open_dir(&self.proc, pid.to_string()).ok().map(|dir| Process { pid, dir })
     }
 
+    /// The user's service manager: the first process of `init.scope` in `user@UID.service`.
+    pub fn user_manager(&self, user: u32) -> Option<Process> {
+        ["", "/unified", "/systemd"].iter().find_map(|hierarchy| {
+            let path = format!(
+                "/sys/fs/cgroup{hierarchy}/user.slice/user-{user}.slice/user@{user}.service/init.scope/cgroup.procs"
+            );
+            let pids = std::fs::read_to_string(path).ok()?;
+            self.by_pid(pids.lines().next()?.parse().ok()?)
+        })
+    }
+
     /// The tmux servers of `uid`. Every process of the machine is asked for its name first, which is
     /// cheaper than its owner.
     pub fn tmux_servers(&self, uid: u32) -> Result<impl Iterator<Item = Process> + '_, Errno> {
@@ -185,6 +196,17 @@ impl Process {
         let length = rustix::io::read(&file, &mut buffer).ok()?;
         buffer.truncate(length);
         Some(buffer)
+    }
+
+    /// Whether it is stopped (SIGSTOP, a debugger): `T` or `t` in `/proc/PID/stat`.
+    pub fn is_stopped(&self) -> bool {
+        let stat = rustix::fs::openat(&self.dir, "stat", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+        let mut buffer = [0; 512];
+        let length = stat.and_then(|file| rustix::io::read(&file, &mut buffer)).unwrap_or_default();
+        // The name may hold anything, so the last parenthesis ends it.
+        let text = &buffer[..length];
+        let state = text.iter().rposition(|byte| *byte == b')').and_then(|at| text.get(at + 2));
+        matches!(state, Some(b'T' | b't'))
     }
 
     /// The numbers of the sockets it holds. `EACCES`: not readable from here, as from a user

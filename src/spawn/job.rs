@@ -1,0 +1,264 @@
+//! Creating, verifying, and once more after a socket error.
+
+use super::answer::{self, Answer, Created};
+use super::cgroup;
+use super::manager::Kind;
+use super::place::{Place, Standing};
+use super::registration;
+use super::request::Request;
+use super::result::Spawned;
+use super::scope::{self, Scope};
+use super::session::{self, Printed, Question};
+use super::words;
+use crate::child::{self, Ended};
+use crate::config::Settings;
+use crate::journal;
+use crate::outcome::Outcome;
+use crate::process::Processes;
+use crate::socket::sight::Witness;
+use crate::sweep::{Act, Pass};
+use crate::tmux::client::{self, DEADLINE, Start, Tmux};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::process::{Pid, PidfdFlags};
+use std::ffi::OsString;
+
+/// How often a session is asked for: once more after a socket error, never more.
+const ATTEMPTS: u32 = 2;
+
+/// How often a server that is just ending is waited for.
+const MOST_ENDINGS: u32 = 8;
+
+/// All that a spawn goes by, once its place is known.
+#[derive(Debug)]
+pub(super) struct Job<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) user: u32,
+    pub(super) request: &'a Request,
+    pub(super) place: &'a Place,
+    pub(super) scope: Scope,
+}
+
+/// Why an attempt failed.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// The socket or the server behind it: worth another attempt.
+    Socket(String),
+    /// Anything else.
+    Other(String),
+    /// A session of that name is there.
+    Exists,
+}
+
+impl Job<'_> {
+    /// The program, on the session's socket.
+    pub(super) fn tmux(&self) -> Tmux<'_> {
+        Tmux {
+            program: &self.settings.spawn.tmux,
+            socket: &self.place.path,
+            utf8: !self.request.name.is_ascii() && !self.settings.spawn.clear_registration,
+        }
+    }
+
+    /// Makes the session; the result says how it went.
+    pub(super) fn run(&self, witness: &mut Witness, spawned: &mut Spawned) {
+        if let Scope::Unavailable(why) = &self.scope {
+            spawned.scope_note = Some(why.clone());
+        }
+        if self.settings.spawn.clear_registration {
+            return registration::run(self, witness, spawned);
+        }
+        let mut endings = 0;
+        while spawned.attempts < ATTEMPTS {
+            let standing = self.place.look(self.settings, self.user, witness);
+            let (start, pid) = match self.how(&standing) {
+                Ok(Some(start)) => start,
+                // Its server is just ending.
+                Ok(None) if endings < MOST_ENDINGS => {
+                    endings += 1;
+                    wait_for_end(standing.server());
+                    continue;
+                }
+                Ok(None) => return spawned.fail(words::silent(&self.place.path, standing.server())),
+                Err(Trouble::Exists) => return spawned.exists(standing.server()),
+                Err(Trouble::Socket(error) | Trouble::Other(error)) => return spawned.fail(error),
+            };
+            spawned.attempts += 1;
+            match self.attempt(start, witness, spawned) {
+                Ok(()) => return spawned.succeed(),
+                Err(Trouble::Exists) => return spawned.exists(self.server(witness)),
+                Err(Trouble::Other(error)) => return spawned.fail(error),
+                Err(Trouble::Socket(error)) => {
+                    spawned.errors.push(error);
+                    wait_for_end(pid);
+                    self.sweep_again(witness, spawned);
+                }
+            }
+        }
+        spawned.give_up();
+    }
+
+    /// How the session may be asked for, seeing what stands at the path, and the server that is to
+    /// be asked. `None`: a server that no longer answers; look again when it has ended.
+    fn how(&self, standing: &Standing) -> Result<Option<(Start, Option<i32>)>, Trouble> {
+        match standing {
+            Standing::InTheWay(error) => Err(Trouble::Other(error.clone())),
+            Standing::Free | Standing::Starting if self.request.join_only => {
+                Err(Trouble::Other(words::not_living(&self.place.path)))
+            }
+            Standing::Free | Standing::Starting => Ok(Some((Start::Allowed, None))),
+            Standing::Live(pid) => {
+                if let Some(stopped) = pid.filter(|pid| is_stopped(*pid)) {
+                    return Err(Trouble::Other(words::stopped(&self.place.path, stopped)));
+                }
+                match session::is_there(&self.tmux(), &self.request.name) {
+                    Ok(Answer::Yes) => Err(Trouble::Exists),
+                    Ok(Answer::No(_)) => Ok(Some((Start::Never, *pid))),
+                    Ok(Answer::NoServer(_)) => Ok(None),
+                    Ok(Answer::GivenUp) => Err(Trouble::Other(words::silent(&self.place.path, *pid))),
+                    Err(error) => Err(self.cannot_run(&error)),
+                }
+            }
+        }
+    }
+
+    pub(super) fn cannot_run(&self, error: &std::io::Error) -> Trouble {
+        Trouble::Other(words::cannot_run(&self.settings.spawn.tmux, error))
+    }
+
+    /// One `new-session`, verified.
+    fn attempt(&self, start: Start, witness: &mut Witness, spawned: &mut Spawned) -> Result<(), Trouble> {
+        let ended = self.create(start, true, spawned)?;
+        match answer::created(&ended) {
+            Created::Duplicate => return Err(Trouble::Exists),
+            Created::SocketError(error) => return Err(Trouble::Socket(error)),
+            Created::Refused(error) => return Err(Trouble::Other(error)),
+            Created::GivenUp => return Err(Trouble::Other(words::given_up(&self.place.path))),
+            Created::Perhaps => {}
+        }
+        let printed = Printed::of(&ended);
+        let question = Question::new(&self.request.name, printed.as_ref());
+        self.verify(&question, witness)?;
+        spawned.tmux_name = printed.map(|printed| printed.name());
+        spawned.server_pid = self.server(witness);
+        // A server that was there already, or came first, lives elsewhere.
+        let pid = spawned.server_pid;
+        let is_ours = |unit: &String| pid.is_some_and(|pid| cgroup::is_in(pid, unit));
+        spawned.scope = spawned.scope.take().filter(is_ours);
+        Ok(())
+    }
+
+    /// Asks for the session. In a scope, if a server is to be started and one is wanted.
+    pub(super) fn create(&self, start: Start, prints: bool, spawned: &mut Spawned) -> Result<Ended, Trouble> {
+        let words = session::new_session(self.request, prints);
+        let arguments = self.tmux().arguments(start, &words);
+        match &self.scope {
+            Scope::Ours(unit) => spawned.scope = Some(unit.clone()),
+            Scope::Wanted { manager, needed } if start == Start::Allowed => {
+                let unit = Kind::Scope.unit(&self.place.label, spawned.attempts);
+                let pwd = self.request.cwd.clone().map(Into::into);
+                let cwd = pwd.clone().map_or_else(here, Ok).map_err(|error| self.cannot_run(&error))?;
+                let environment = scope::environment(pwd);
+                match scope::start(*manager, &unit, arguments.clone(), cwd, environment) {
+                    Ok(ended) => {
+                        spawned.scope = Some(unit);
+                        return Ok(ended);
+                    }
+                    Err(error) if *needed => return Err(Trouble::Other(error)),
+                    Err(error) => spawned.scope_note = Some(error),
+                }
+            }
+            _ => {}
+        }
+        let ended = self.run_client(&arguments)?;
+        if start == Start::Never && !self.request.join_only && client::is_usage_error(&ended) {
+            // Before 3.2 there is no -N.
+            return self.run_client(&self.tmux().arguments(Start::Allowed, &words));
+        }
+        Ok(ended)
+    }
+
+    fn run_client(&self, arguments: &[OsString]) -> Result<Ended, Trouble> {
+        let mut command = client::command(arguments);
+        if let Some(cwd) = &self.request.cwd {
+            // tmux believes PWD where it leads to the same directory: links keep their names.
+            command.current_dir(cwd).env("PWD", cwd);
+        }
+        child::run(&mut command, DEADLINE).map_err(|error| self.cannot_run(&error))
+    }
+
+    /// Asks at once and then up to `verify-attempts` times whether the session is there.
+    fn verify(&self, question: &Question, witness: &mut Witness) -> Result<(), Trouble> {
+        let tmux = self.tmux();
+        let mut answer = question.ask(&tmux).map_err(|error| self.cannot_run(&error))?;
+        for _ in 0..self.settings.spawn.verify_attempts {
+            match &answer {
+                Answer::Yes => return Ok(()),
+                // The kernel says so too: nobody listens, and no start is under way.
+                Answer::NoServer(_) if self.is_free(witness) => break,
+                _ => {}
+            }
+            std::thread::sleep(self.settings.spawn.verify_delay);
+            answer = question.ask(&tmux).map_err(|error| self.cannot_run(&error))?;
+        }
+        let error = session::unverified(&tmux, &self.request.name, &answer);
+        match answer {
+            Answer::Yes => Ok(()),
+            Answer::NoServer(_) => Err(Trouble::Socket(error)),
+            Answer::No(_) | Answer::GivenUp => Err(Trouble::Other(error)),
+        }
+    }
+
+    pub(super) fn is_free(&self, witness: &mut Witness) -> bool {
+        self.place.look(self.settings, self.user, witness) == Standing::Free
+    }
+
+    /// The server that listens at the path now.
+    fn server(&self, witness: &mut Witness) -> Option<i32> {
+        self.place.look(self.settings, self.user, witness).server()
+    }
+
+    fn sweep_again(&self, witness: &mut Witness, spawned: &mut Spawned) {
+        if !self.request.sweep {
+            return;
+        }
+        let pass = Pass { settings: self.settings, user: self.user, act: Act::Remove };
+        let report = pass.run(witness, &[self.place.target()]);
+        if report.entries.iter().any(|entry| matches!(entry.outcome, Outcome::Removed | Outcome::Failed(_))) {
+            journal::pass(&report, false);
+        }
+        spawned.swept.extend(report.removed());
+    }
+}
+
+impl Standing {
+    /// The server that listens there.
+    fn server(&self) -> Option<i32> {
+        match self {
+            Self::Live(pid) => *pid,
+            _ => None,
+        }
+    }
+}
+
+fn here() -> std::io::Result<OsString> {
+    std::env::current_dir().map(Into::into)
+}
+
+fn is_stopped(pid: i32) -> bool {
+    Processes::open().is_ok_and(|all| all.by_pid(pid).is_some_and(|process| process.is_stopped()))
+}
+
+/// Waits for a server that is just ending, as long as for a client at most.
+fn wait_for_end(pid: Option<i32>) {
+    let Some(pid) = pid.and_then(Pid::from_raw) else {
+        return;
+    };
+    let Ok(pidfd) = rustix::process::pidfd_open(pid, PidfdFlags::empty()) else {
+        return;
+    };
+    let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
+    if let Ok(deadline) = Timespec::try_from(DEADLINE) {
+        // Whatever ended the wait: the next look decides.
+        let _ = rustix::event::poll(&mut fds, Some(&deadline));
+    }
+}

@@ -1,0 +1,174 @@
+//! Where a session's socket goes: the first socket directory in which one can be, and what stands at
+//! its path now.
+
+use super::{label, words};
+use crate::config::Settings;
+use crate::process::Processes;
+use crate::socket::directory::{Rule, SocketDir};
+use crate::socket::sight::Witness;
+use crate::socket::verdict::{Reason, State};
+use crate::socket::wire::Role;
+use crate::sweep::{Act, Pass, Target};
+use crate::tmux::paths;
+use rustix::fs::{Access, AtFlags, FileType, Mode};
+use rustix::io::Errno;
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+/// A socket's place.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) dir: SocketDir,
+    pub(super) label: OsString,
+    /// The resolved path, which tmux gets.
+    pub(super) path: PathBuf,
+}
+
+/// A server without its socket: its pid, where it can be told.
+#[derive(Debug)]
+struct Ghost(Option<i32>);
+
+/// What stands at a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Nothing, or what is proven dead: a server may be started.
+    Free,
+    /// A start is under way.
+    Starting,
+    /// A server listens: its pid, where it can be told.
+    Live(Option<i32>),
+    /// Something that forbids a start: one sentence with its cure.
+    InTheWay(String),
+}
+
+impl Place {
+    /// The place for a session in a directory, which is made as tmux makes it if it is missing.
+    ///
+    /// # Errors
+    /// One sentence: why no socket of ours can be there.
+    pub(super) fn open(
+        path: &Path,
+        user: u32,
+        name: &OsStr,
+        socket_label: Option<&OsStr>,
+    ) -> Result<Self, String> {
+        let dir = match SocketDir::open(path, user, Rule::Swept).map_err(|error| error.to_string())? {
+            Some(dir) => dir,
+            None => make(path, user)?,
+        };
+        let room = (paths::MAX_SOCKET_PATH - 1).saturating_sub(dir.path().as_os_str().len());
+        let label = match socket_label {
+            Some(label) if label.len() <= room => label.to_owned(),
+            Some(_) => return Err(words::too_long(dir.path())),
+            None => label::of(name, room).ok_or_else(|| words::too_long(dir.path()))?,
+        };
+        let path = dir.path_of(&label);
+        Ok(Self { dir, label, path })
+    }
+
+    /// This place alone, for a pass.
+    pub(super) fn target(&self) -> Target {
+        let only = Some(vec![self.label.clone()]);
+        Target { path: self.dir.path().to_owned(), only, rule: Rule::Swept }
+    }
+
+    /// Judges what stands here.
+    pub(super) fn look(&self, settings: &Settings, user: u32, witness: &mut Witness) -> Standing {
+        let report = Pass { settings, user, act: Act::Look }.run(witness, &[self.target()]);
+        let verdict = report.entries.first().map(|entry| (entry.verdict, entry.server_pid));
+        match verdict {
+            Some((verdict, pid)) if verdict.state == State::Live => Standing::Live(pid),
+            Some((verdict, _)) if verdict.state == State::Starting => Standing::Starting,
+            Some((verdict, _)) if !is_free(verdict.state, verdict.reason) => {
+                Standing::InTheWay(words::in_the_way(&self.path, verdict.reason))
+            }
+            _ => match self.ghost(user, witness) {
+                Some(Ghost(pid)) => Standing::InTheWay(words::ghost(&self.path, pid)),
+                None => Standing::Free,
+            },
+        }
+    }
+
+    /// A server that is bound at this path according to the table, while its socket is not there.
+    fn ghost(&self, user: u32, witness: &Witness) -> Option<Ghost> {
+        let at_this_path = |name: &Path| {
+            name.file_name() == Some(&self.label)
+                && name.parent().and_then(|dir| dir.canonicalize().ok()).as_deref() == Some(self.dir.path())
+        };
+        let listeners: HashSet<u32> = witness
+            .table()
+            .iter()
+            .filter(|bound| bound.role == Role::Listening && at_this_path(bound.name))
+            .map(|bound| bound.socket)
+            .collect();
+        if listeners.is_empty() {
+            return None;
+        }
+        let Ok(processes) = Processes::open() else {
+            return Some(Ghost(None));
+        };
+        let own = std::fs::read_link("/proc/self/ns/mnt").ok();
+        let holders = processes.holders(user, &listeners);
+        for socket in &listeners {
+            let pid = holders.get(socket).copied();
+            // In another mount namespace the path is another place.
+            let theirs = pid.and_then(|pid| std::fs::read_link(format!("/proc/{pid}/ns/mnt")).ok());
+            if pid.is_none() || theirs.is_none() || theirs == own {
+                return Some(Ghost(pid));
+            }
+        }
+        None
+    }
+
+    /// Whether a server can be started here: its socket and its lock can be made.
+    ///
+    /// # Errors
+    /// [`Hindrance`].
+    pub(super) fn can_start(&self) -> Result<(), Hindrance> {
+        let may = |name: &OsStr, access| rustix::fs::accessat(&self.dir, name, access, AtFlags::EACCESS);
+        may(OsStr::new("."), Access::WRITE_OK | Access::EXEC_OK)
+            .map_err(|errno| Hindrance::Directory(words::not_writable(self.dir.path(), errno)))?;
+        let lock = paths::lock_name(&self.label);
+        let lock_path = self.dir.path_of(&lock);
+        match self.dir.look(&lock) {
+            Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(Hindrance::Lock(words::lock_unopenable(&lock_path, errno))),
+            Ok(facts) if facts.kind != FileType::RegularFile => {
+                Err(Hindrance::Lock(words::lock_no_file(&lock_path, facts.kind)))
+            }
+            Ok(_) => match may(&lock, Access::WRITE_OK) {
+                // tmux removes it while its server listens.
+                Ok(()) | Err(Errno::NOENT) => Ok(()),
+                Err(errno) => Err(Hindrance::Lock(words::lock_unopenable(&lock_path, errno))),
+            },
+        }
+    }
+}
+
+/// Why no server can be started at a place: one sentence each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Hindrance {
+    /// The directory cannot be written: another one may do.
+    Directory(String),
+    /// The start lock cannot be opened: tmux would start without it, and beside another start.
+    Lock(String),
+}
+
+/// Whether tmux may make its socket where this stands. What is no socket tmux would delete.
+fn is_free(state: State, reason: Reason) -> bool {
+    state == State::Dead || reason == Reason::NoSuchSocket
+}
+
+/// Makes a directory as tmux makes its own (tmux.c: `make_label`): 0700, its parent must be there.
+fn make(path: &Path, user: u32) -> Result<SocketDir, String> {
+    match rustix::fs::mkdir(path, Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(errno) => return Err(words::cannot_make(path, errno)),
+    }
+    match SocketDir::open(path, user, Rule::Swept) {
+        Ok(Some(dir)) => Ok(dir),
+        Ok(None) => Err(words::cannot_make(path, Errno::NOENT)),
+        Err(error) => Err(error.to_string()),
+    }
+}
