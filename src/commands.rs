@@ -195,12 +195,12 @@ fn spawn_one(global: &Global, arguments: &Spawn, output: &mut Output) -> Result<
         Ending::Made => journal::spawned(user, &spawned),
         Ending::Exists | Ending::Failed => {}
     }
-    for error in &spawned.errors {
-        let number = if spawned.attempts > 1 { ", in spite of a second attempt" } else { "" };
+    for (error, number) in spawned.errors.iter().zip(1..) {
+        let attempt = if spawned.attempts > 1 { format!("attempt {number}: ") } else { String::new() };
         if spawned.ending == Ending::Failed {
-            tracing::error!("{}{number}", escaped(error));
+            tracing::error!("{attempt}{}", escaped(error));
         } else {
-            tracing::warn!("{}", escaped(error));
+            tracing::warn!("{attempt}{}", escaped(error));
         }
     }
     if arguments.json {

@@ -4,13 +4,16 @@
 //! Identity is ownership of the listening socket (`/proc/PID/fd`).
 
 use crate::socket::file_id::{FileFacts, FileId};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags};
 use std::collections::{HashMap, HashSet};
 use std::ffi::{CStr, OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// `comm` of a tmux server (server.c: `proc_start("server")`); its pane children bear it until exec.
 const SERVER_COMM: &[u8] = b"tmux: server";
@@ -198,17 +201,6 @@ impl Process {
         Some(buffer)
     }
 
-    /// Whether it is stopped (SIGSTOP, a debugger): `T` or `t` in `/proc/PID/stat`.
-    pub fn is_stopped(&self) -> bool {
-        let stat = rustix::fs::openat(&self.dir, "stat", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
-        let mut buffer = [0; 512];
-        let length = stat.and_then(|file| rustix::io::read(&file, &mut buffer)).unwrap_or_default();
-        // The name may hold anything, so the last parenthesis ends it.
-        let text = &buffer[..length];
-        let state = text.iter().rposition(|byte| *byte == b')').and_then(|at| text.get(at + 2));
-        matches!(state, Some(b'T' | b't'))
-    }
-
     /// The numbers of the sockets it holds. `EACCES`: not readable from here, as from a user
     /// namespace (`PrivateUsers=`).
     pub fn sockets(&self) -> Result<Vec<u32>, Errno> {
@@ -237,6 +229,20 @@ impl Process {
 impl AsFd for Process {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.dir.as_fd()
+    }
+}
+
+/// Waits until a process has ended, at most `most`; then the caller looks again.
+pub fn await_end(pid: i32, most: Duration) {
+    let Some(pid) = Pid::from_raw(pid) else {
+        return;
+    };
+    let Ok(pidfd) = rustix::process::pidfd_open(pid, PidfdFlags::empty()) else {
+        return;
+    };
+    let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
+    if let Ok(most) = Timespec::try_from(most) {
+        let _ = rustix::event::poll(&mut fds, Some(&most));
     }
 }
 

@@ -12,14 +12,14 @@ use super::session::{self, Printed, Question};
 use super::words;
 use crate::child::{self, Ended};
 use crate::config::Settings;
+use crate::ghost::{self, Ghost};
 use crate::journal;
 use crate::outcome::Outcome;
-use crate::process::Processes;
+use crate::process::{Processes, Stat, await_end};
+use crate::report::Report;
 use crate::socket::sight::Witness;
 use crate::sweep::{Act, Pass};
 use crate::tmux::client::{self, DEADLINE, Start, Tmux};
-use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::process::{Pid, PidfdFlags};
 use std::ffi::OsString;
 
 /// How often a session is asked for: once more after a socket error, never more.
@@ -70,6 +70,15 @@ impl Job<'_> {
         let mut endings = 0;
         while spawned.attempts < ATTEMPTS {
             let standing = self.place.look(self.settings, self.user, witness);
+            if let Standing::Ghost(ghost) = &standing {
+                match self.rescue(ghost, witness, spawned) {
+                    // Back, or gone, or somebody else's start: look again.
+                    Ok(()) if endings < MOST_ENDINGS => endings += 1,
+                    Ok(()) => return spawned.fail(words::ghost(ghost, &ghost.plight.to_string())),
+                    Err(error) => return spawned.fail(error),
+                }
+                continue;
+            }
             let (start, pid) = match self.how(&standing) {
                 Ok(Some(start)) => start,
                 // Its server is just ending.
@@ -102,6 +111,7 @@ impl Job<'_> {
     fn how(&self, standing: &Standing) -> Result<Option<(Start, Option<i32>)>, Trouble> {
         match standing {
             Standing::InTheWay(error) => Err(Trouble::Other(error.clone())),
+            Standing::Ghost(ghost) => Err(Trouble::Other(words::ghost(ghost, &ghost.plight.to_string()))),
             Standing::Free | Standing::Starting if self.request.join_only => {
                 Err(Trouble::Other(words::not_living(&self.place.path)))
             }
@@ -119,6 +129,26 @@ impl Job<'_> {
                 }
             }
         }
+    }
+
+    /// Gives the path's own server its socket back, where that is provably safe.
+    fn rescue(&self, ghost: &Ghost, witness: &mut Witness, spawned: &mut Spawned) -> Result<(), String> {
+        let rescue = ghost::rescue(self.settings, self.user, witness, ghost);
+        let outcome = rescue.outcome;
+        let mut report = Report::default();
+        ghost::enter_rescue(&mut report, self.user, ghost, rescue);
+        let why = report.entries.iter().find(|entry| entry.label == self.place.label);
+        let why = why.map(|entry| entry.verdict.reason.to_string()).unwrap_or_default();
+        journal::rescue(&report);
+        spawned.swept.extend(report.removed());
+        match outcome {
+            Outcome::Rescued => spawned.rescued.push(self.place.path.clone()),
+            Outcome::Busy => std::thread::sleep(self.settings.spawn.verify_delay),
+            Outcome::Vanished => {}
+            Outcome::Failed(failure) => return Err(words::ghost(ghost, &failure.to_string())),
+            _ => return Err(words::ghost(ghost, &why)),
+        }
+        Ok(())
     }
 
     pub(super) fn cannot_run(&self, error: &std::io::Error) -> Trouble {
@@ -245,20 +275,13 @@ fn here() -> std::io::Result<OsString> {
 }
 
 fn is_stopped(pid: i32) -> bool {
-    Processes::open().is_ok_and(|all| all.by_pid(pid).is_some_and(|process| process.is_stopped()))
+    Processes::open()
+        .is_ok_and(|all| all.by_pid(pid).is_some_and(|process| process.stat().is_some_and(Stat::is_stopped)))
 }
 
 /// Waits for a server that is just ending, as long as for a client at most.
 fn wait_for_end(pid: Option<i32>) {
-    let Some(pid) = pid.and_then(Pid::from_raw) else {
-        return;
-    };
-    let Ok(pidfd) = rustix::process::pidfd_open(pid, PidfdFlags::empty()) else {
-        return;
-    };
-    let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
-    if let Ok(deadline) = Timespec::try_from(DEADLINE) {
-        // Whatever ended the wait: the next look decides.
-        let _ = rustix::event::poll(&mut fds, Some(&deadline));
+    if let Some(pid) = pid {
+        await_end(pid, DEADLINE);
     }
 }

@@ -141,7 +141,7 @@ fn choose(
         // A multiplexer of another kind may have its sockets elsewhere.
         let standing = place.look(settings, user, witness);
         let usable = match standing {
-            Standing::Live(_) => Ok(()),
+            Standing::Live(_) | Standing::Ghost(_) => Ok(()),
             Standing::InTheWay(error) => return Err(error),
             Standing::Free | Standing::Starting if request.join_only => Ok(()),
             Standing::Free | Standing::Starting => place.can_start(),

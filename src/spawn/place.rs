@@ -3,18 +3,23 @@
 
 use super::{label, words};
 use crate::config::Settings;
-use crate::process::Processes;
+use crate::ghost::{self, Ghost, Scope};
+use crate::process::await_end;
 use crate::socket::directory::{Rule, SocketDir};
 use crate::socket::sight::Witness;
-use crate::socket::verdict::{Reason, State};
-use crate::socket::wire::Role;
+use crate::socket::verdict::{Blindness, Reason, State};
 use crate::sweep::{Act, Pass, Target};
 use crate::tmux::paths;
+use crate::tmux::start_lock::is_seen_held;
 use rustix::fs::{Access, AtFlags, FileType, Mode};
 use rustix::io::Errno;
-use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How often and how long a server that seems to be ending is waited for.
+const MOST_ENDINGS: u32 = 4;
+const ENDING: Duration = Duration::from_millis(250);
 
 /// A socket's place.
 #[derive(Debug)]
@@ -25,9 +30,15 @@ pub(super) struct Place {
     pub(super) path: PathBuf,
 }
 
-/// A server without its socket: its pid, where it can be told.
+/// One look.
 #[derive(Debug)]
-struct Ghost(Option<i32>);
+enum Look {
+    Is(Standing),
+    /// It may be over with the next look, and is this if not: a server that the table does not show,
+    /// so that it cannot be believed, may be just ending, its socket closed already (its pid); a
+    /// socket that was bound only may listen since, its start over.
+    Passing(Option<i32>, Standing),
+}
 
 /// What stands at a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +49,8 @@ pub(super) enum Standing {
     Starting,
     /// A server listens: its pid, where it can be told.
     Live(Option<i32>),
+    /// A server listens that has lost its socket.
+    Ghost(Ghost),
     /// Something that forbids a start: one sentence with its cure.
     InTheWay(String),
 }
@@ -67,6 +80,12 @@ impl Place {
         Ok(Self { dir, label, path })
     }
 
+    /// A live server that is bound here and has lost its socket.
+    fn ghost(&self, user: u32, witness: &mut Witness) -> Option<Ghost> {
+        let scope = Scope::path(&self.path)?;
+        ghost::find(user, witness, &scope).into_iter().next()
+    }
+
     /// This place alone, for a pass.
     pub(super) fn target(&self) -> Target {
         let only = Some(vec![self.label.clone()]);
@@ -75,50 +94,47 @@ impl Place {
 
     /// Judges what stands here.
     pub(super) fn look(&self, settings: &Settings, user: u32, witness: &mut Witness) -> Standing {
-        let report = Pass { settings, user, act: Act::Look }.run(witness, &[self.target()]);
-        let verdict = report.entries.first().map(|entry| (entry.verdict, entry.server_pid));
-        match verdict {
-            Some((verdict, pid)) if verdict.state == State::Live => Standing::Live(pid),
-            Some((verdict, _)) if verdict.state == State::Starting => Standing::Starting,
-            Some((verdict, _)) if !is_free(verdict.state, verdict.reason) => {
-                Standing::InTheWay(words::in_the_way(&self.path, verdict.reason))
+        for _ in 0..MOST_ENDINGS {
+            match self.look_once(settings, user, witness) {
+                Look::Passing(pid, _) => {
+                    if let Some(pid) = pid {
+                        await_end(pid, ENDING);
+                    }
+                    // It looks at its surroundings once only.
+                    *witness = Witness::new(user);
+                }
+                Look::Is(standing) => return standing,
             }
-            _ => match self.ghost(user, witness) {
-                Some(Ghost(pid)) => Standing::InTheWay(words::ghost(&self.path, pid)),
-                None => Standing::Free,
-            },
+        }
+        match self.look_once(settings, user, witness) {
+            Look::Is(standing) | Look::Passing(_, standing) => standing,
         }
     }
 
-    /// A server that is bound at this path according to the table, while its socket is not there.
-    fn ghost(&self, user: u32, witness: &Witness) -> Option<Ghost> {
-        let at_this_path = |name: &Path| {
-            name.file_name() == Some(&self.label)
-                && name.parent().and_then(|dir| dir.canonicalize().ok()).as_deref() == Some(self.dir.path())
-        };
-        let listeners: HashSet<u32> = witness
-            .table()
-            .iter()
-            .filter(|bound| bound.role == Role::Listening && at_this_path(bound.name))
-            .map(|bound| bound.socket)
-            .collect();
-        if listeners.is_empty() {
-            return None;
-        }
-        let Ok(processes) = Processes::open() else {
-            return Some(Ghost(None));
-        };
-        let own = std::fs::read_link("/proc/self/ns/mnt").ok();
-        let holders = processes.holders(user, &listeners);
-        for socket in &listeners {
-            let pid = holders.get(socket).copied();
-            // In another mount namespace the path is another place.
-            let theirs = pid.and_then(|pid| std::fs::read_link(format!("/proc/{pid}/ns/mnt")).ok());
-            if pid.is_none() || theirs.is_none() || theirs == own {
-                return Some(Ghost(pid));
+    fn look_once(&self, settings: &Settings, user: u32, witness: &mut Witness) -> Look {
+        let report = Pass { settings, user, act: Act::Look }.run(witness, &[self.target()]);
+        let verdict = report.entries.first().map(|entry| (entry.verdict, entry.server_pid));
+        Look::Is(match verdict {
+            Some((verdict, pid)) if verdict.state == State::Live => Standing::Live(pid),
+            Some((verdict, _)) if verdict.state == State::Starting => Standing::Starting,
+            Some((verdict, _)) if !is_free(verdict.state, verdict.reason) => {
+                let standing = Standing::InTheWay(words::in_the_way(&self.path, verdict.reason));
+                match verdict.reason {
+                    Reason::Blind(Blindness::ServersMissing(pid)) => {
+                        return Look::Passing(Some(pid), standing);
+                    }
+                    Reason::BoundOnly if is_seen_held(&self.dir, &self.label, &mut None) => {
+                        Standing::Starting
+                    }
+                    Reason::BoundOnly => return Look::Passing(None, standing),
+                    _ => standing,
+                }
             }
-        }
-        None
+            _ => match self.ghost(user, witness) {
+                Some(ghost) => Standing::Ghost(ghost),
+                None => Standing::Free,
+            },
+        })
     }
 
     /// Whether a server can be started here: its socket and its lock can be made.

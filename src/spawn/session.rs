@@ -67,7 +67,9 @@ impl Question {
     /// After `new-session` printed what it made, or without that.
     pub(super) fn new(name: &OsStr, printed: Option<&Printed>) -> Self {
         match printed {
-            Some(printed) if !quote::is_plain_name(name) => Self::ByLine(printed.line.clone()),
+            Some(printed) if !quote::is_plain_name(name) || printed.name() != name => {
+                Self::ByLine(printed.line.clone())
+            }
             _ => Self::ByName(name.to_owned()),
         }
     }

@@ -1,6 +1,7 @@
 //! Every English sentence of `spawn`: what is in the way, where, and its cure.
 
 use crate::escape::escaped;
+use crate::ghost::Ghost;
 use crate::socket::verdict::Reason;
 use crate::words::{errno_text, kind_name};
 use rustix::fs::FileType;
@@ -24,11 +25,11 @@ pub(super) fn in_the_way(path: &Path, reason: Reason) -> String {
     format!("{}: {reason}{cure}", escaped(path))
 }
 
-pub(super) fn ghost(path: &Path, pid: Option<i32>) -> String {
-    let who = pid.map_or_else(|| "a server".to_owned(), |pid| format!("the server with pid {pid}"));
+pub(super) fn ghost(ghost: &Ghost, plight: &str) -> String {
+    let who = ghost.pid.map_or_else(|| "a server".to_owned(), |pid| format!("the server with pid {pid}"));
     format!(
-        "{}: {who} is alive and bound to this path, but its socket is gone; a second one would take its place, so nothing was started; `tmux-janitor rescue` gives it its socket back",
-        escaped(path)
+        "{}: {who} is alive, and its socket is gone from here; a second one would take its place, so nothing was started: {plight}",
+        escaped(&ghost.path)
     )
 }
 

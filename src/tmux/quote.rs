@@ -47,11 +47,12 @@ pub fn format(data: &OsStr) -> OsString {
 }
 
 /// Whether `-t =NAME` means the session of that name and nothing else, in every version (cmd-find.c:
-/// `cmd_find_target`): `:` and `.` divide a target, `$` makes it an id. tmux keeps such a name as it
-/// is; others it changes (control characters, backslashes, bytes that are not UTF-8).
+/// `cmd_find_target`): `:` and `.` divide a target, a leading `$` makes it an id. tmux keeps such a name
+/// as it is; others it changes (control characters, backslashes, `$` before a letter, bytes that are
+/// not UTF-8; utf8.c: `utf8_stravis`).
 pub fn is_plain_name(name: &OsStr) -> bool {
-    let is_plain = |c: char| !c.is_control() && !matches!(c, ':' | '.' | '\\' | '#');
-    name.to_str().is_some_and(|name| !name.is_empty() && !name.starts_with('$') && name.chars().all(is_plain))
+    let is_plain = |c: char| !c.is_control() && !matches!(c, ':' | '.' | '\\' | '#' | '$');
+    name.to_str().is_some_and(|name| !name.is_empty() && name.chars().all(is_plain))
 }
 
 #[cfg(test)]
@@ -120,10 +121,10 @@ mod tests {
 
     #[test]
     fn names_with_a_meaning_in_a_target_are_not_plain() {
-        for name in ["a", "ä b", "-x", "=", "a$b", "@1", "%1", "{last}", "100%"] {
+        for name in ["a", "ä b", "-x", "=", "@1", "%1", "{last}", "100%"] {
             assert!(is_plain_name(OsStr::new(name)), "{name}");
         }
-        for name in ["", "a.b", "a:b", "$1", "a\nb", "a\\b", "#S"] {
+        for name in ["", "a.b", "a:b", "$1", "a$b", "a\nb", "a\\b", "#S"] {
             assert!(!is_plain_name(OsStr::new(name)), "{name}");
         }
         assert!(!is_plain_name(OsStr::from_bytes(b"\xff")));
