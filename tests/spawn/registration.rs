@@ -53,7 +53,7 @@ impl Scene {
         let room = format!("#!/bin/sh\nroom='{}'\n", scene.room.path().display());
         fs::write(&program, STAND_IN.replacen("#!/bin/sh\n", &room, 1)).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-        let table = format!("tmux = {program:?}\nverify-delay = \"30ms\"\n{more}");
+        let table = format!("tmux = \"{}\"\nverify-delay = \"30ms\"\n{more}", program.display());
         scene.configured(&table)
     }
 

@@ -23,7 +23,7 @@ impl Scene {
         fs::write(&program, format!("#!/bin/sh\nroom='{room}'\nreal() {{ {real} \"$@\"; }}\n{script}\n"))
             .unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-        let table = format!("tmux = {program:?}\nverify-delay = \"20ms\"");
+        let table = format!("tmux = \"{}\"\nverify-delay = \"20ms\"", program.display());
         scene.configured(&table)
     }
 
@@ -147,7 +147,9 @@ fn in_a_mount_namespace(script: &str) -> Option<Run> {
     }
     let mut command = Command::new("unshare");
     let prepared = format!(
-        "set -eu; mount -t tmpfs none /tmp; mkdir -m 700 /tmp/tmux-0; run() {{ '{}' spawn \"$@\"; }}\n{script}",
+        "set -eu; mount -t tmpfs none /tmp; mkdir -m 700 /tmp/tmux-0
+        printf '[spawn]\\ntmux = \"%s\"\\n' \"$TMUX_BIN\" >/tmp/config.toml
+        run() {{ '{}' --config /tmp/config.toml spawn \"$@\"; }}\n{script}",
         env!("CARGO_BIN_EXE_tmux-janitor")
     );
     command.args(["--mount", "--propagation", "private", "sh", "-c", &prepared]);
@@ -163,7 +165,7 @@ fn where_the_first_directory_is_read_only_the_next_is_taken() {
         mkdir -p /tmp/next/tmux-0; chmod 700 /tmp/next/tmux-0
         mount --bind /tmp/tmux-0 /tmp/tmux-0; mount -o remount,ro,bind /tmp/tmux-0
         XDG_RUNTIME_DIR=/tmp/next run --json x -- 'sleep 1000'
-        tmux -S /tmp/next/tmux-0/spawn-x kill-server
+        "$TMUX_BIN" -S /tmp/next/tmux-0/spawn-x kill-server
     "#;
     let Some(run) = in_a_mount_namespace(script) else { return };
     let json = run.json();
@@ -177,7 +179,7 @@ fn where_the_first_directory_is_read_only_the_next_is_taken() {
 fn where_no_directory_can_be_written_the_mount_is_named() {
     let script = r#"
         mount -o remount,ro /tmp
-        if run --json --dir /tmp/tmux-0 x -- 'sleep 1000'; then exit 9; else exit $?; fi
+        run --json --dir /tmp/tmux-0 x -- "sleep 1000" || exit $?
     "#;
     let Some(run) = in_a_mount_namespace(script) else { return };
     assert_eq!(run.code, Some(1), "{}", run.stderr);
@@ -187,11 +189,11 @@ fn where_no_directory_can_be_written_the_mount_is_named() {
 #[test]
 fn a_server_that_lives_where_nothing_can_be_written_is_joined_all_the_same() {
     let script = r#"
-        tmux -f /dev/null -S /tmp/tmux-0/spawn-x new-session -d -s other 'sleep 1000'
+        "$TMUX_BIN" -f /dev/null -S /tmp/tmux-0/spawn-x new-session -d -s other 'sleep 1000'
         mount --bind /tmp/tmux-0 /tmp/tmux-0; mount -o remount,ro,bind /tmp/tmux-0
         run --json x -- 'sleep 1000'
-        tmux -S /tmp/tmux-0/spawn-x list-sessions -F '#{session_name}' >&2
-        tmux -S /tmp/tmux-0/spawn-x kill-server
+        "$TMUX_BIN" -S /tmp/tmux-0/spawn-x list-sessions -F '#{session_name}' >&2
+        "$TMUX_BIN" -S /tmp/tmux-0/spawn-x kill-server
     "#;
     let Some(run) = in_a_mount_namespace(script) else { return };
     assert_eq!(run.code, Some(0), "{} {}", run.stdout, run.stderr);
@@ -205,7 +207,7 @@ fn an_unusable_tmux_tmpdir_is_passed_over_and_a_missing_directory_made() {
         rmdir /tmp/tmux-0
         TMUX_TMPDIR=/tmp/nowhere run --json x -- 'sleep 1000'
         stat -c %a /tmp/tmux-0 >&2
-        tmux -S /tmp/tmux-0/spawn-x kill-server
+        "$TMUX_BIN" -S /tmp/tmux-0/spawn-x kill-server
     "#;
     let Some(run) = in_a_mount_namespace(script) else { return };
     assert_eq!(run.code, Some(0), "{} {}", run.stdout, run.stderr);
@@ -334,7 +336,7 @@ fn the_real_tmux_hangs_on_a_server_that_stops_answering_and_is_given_up() {
     let real = tmux_program().into_string().unwrap();
     fs::write(&program, format!("#!/bin/sh\nkill -STOP {pid}; exec {real} \"$@\"\n")).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    let scene = scene.configured(&format!("tmux = {program:?}"));
+    let scene = scene.configured(&format!("tmux = \"{}\"", program.display()));
     let started = Instant::now();
     let json = failed(&scene, &["x", "--", "sleep 1000"], 0);
     let took = started.elapsed();
