@@ -168,8 +168,10 @@ impl Job<'_> {
         let printed = Printed::of(&ended);
         let question = Question::new(&self.request.name, printed.as_ref());
         self.verify(&question, witness)?;
+        let told = printed.as_ref().and_then(Printed::pid);
+        let told = told.filter(|pid| self.place.is_held_by(*pid, witness));
+        spawned.server_pid = told.or_else(|| self.server(witness));
         spawned.tmux_name = printed.map(|printed| printed.name());
-        spawned.server_pid = self.server(witness);
         // A server that was there already, or came first, lives elsewhere.
         let pid = spawned.server_pid;
         let is_ours = |unit: &String| pid.is_some_and(|pid| cgroup::is_in(pid, unit));

@@ -4,10 +4,10 @@
 use super::{label, words};
 use crate::config::Settings;
 use crate::ghost::{self, Ghost, Scope};
-use crate::process::await_end;
+use crate::process::{Processes, await_end};
 use crate::socket::directory::{Rule, SocketDir};
 use crate::socket::sight::Witness;
-use crate::socket::verdict::{Blindness, Reason, State};
+use crate::socket::verdict::{Blindness, Reason, State, TableSays};
 use crate::sweep::{Act, Pass, Target};
 use crate::tmux::paths;
 use crate::tmux::start_lock::is_seen_held;
@@ -84,6 +84,19 @@ impl Place {
     fn ghost(&self, user: u32, witness: &mut Witness) -> Option<Ghost> {
         let scope = Scope::path(&self.path)?;
         ghost::find(user, witness, &scope).into_iter().next()
+    }
+
+    /// Whether a process holds the socket that listens here. Cheaper than to search all processes.
+    pub(super) fn is_held_by(&self, pid: i32, witness: &mut Witness) -> bool {
+        let Ok(facts) = self.dir.look(&self.label) else {
+            return false;
+        };
+        witness.refresh();
+        let Some(TableSays::Listed { socket, .. }) = witness.lists(facts.id) else {
+            return false;
+        };
+        let process = Processes::open().ok().and_then(|all| all.by_pid(pid));
+        process.is_some_and(|process| process.sockets().is_ok_and(|sockets| sockets.contains(&socket)))
     }
 
     /// This place alone, for a pass.

@@ -46,6 +46,12 @@ impl Printed {
         (line.splitn(3, |byte| *byte == b' ').count() == 3).then(|| Self { line: line.to_vec() })
     }
 
+    /// Its server, as the server itself tells it.
+    pub(super) fn pid(&self) -> Option<i32> {
+        let digits = self.line.split(|byte| *byte == b' ').next()?;
+        std::str::from_utf8(digits).ok()?.parse().ok()
+    }
+
     /// Its name as tmux keeps it.
     pub(super) fn name(&self) -> OsString {
         let name = self.line.splitn(3, |byte| *byte == b' ').nth(2);
@@ -129,6 +135,7 @@ mod tests {
         let printed = Printed::of(&ended(b"12 $0 a b\n"));
         assert_eq!(printed.as_ref().map(Printed::name), Some("a b".into()));
         assert_eq!(Printed::of(&ended(b"")), None);
+        assert_eq!(printed.as_ref().and_then(Printed::pid), Some(12));
         let plain = Question::new(OsStr::new("a"), printed.as_ref());
         assert_eq!(plain, Question::ByName("a".into()));
         let odd = Question::new(OsStr::new("a.b"), printed.as_ref());

@@ -270,7 +270,7 @@ fn a_server_that_dies_between_the_steps_is_replaced_once() {
     assert_eq!(Scene::sessions(scene.arena.path("spawn-x")), "x\n");
     // Between the creation and the check.
     let script = r#"case "$*" in *has-session*) [ -e "$room/died" ] || { : >"$room/died"; real -S "$3" kill-server; };; esac; real "$@""#;
-    let scene = Scene::scripted(Arena::new(), &script);
+    let scene = Scene::scripted(Arena::new(), script);
     let json = scene.made(["x", "--", "sleep 1000"]);
     assert_eq!(json["attempts"], 2, "{json:#}");
     assert_eq!(json["errors"].as_array().map(Vec::len), Some(1));
