@@ -62,14 +62,23 @@ pub fn contents(file: &File) -> io::Result<Vec<u8>> {
 /// # Errors
 /// It cannot be started, or the kernel lacks what is needed to watch it (pidfd, memfd).
 pub fn run(command: &mut Command, deadline: Duration) -> io::Result<Ended> {
+    run_patiently(command, deadline, &mut || false)
+}
+
+/// The same, but at the deadline `patient` is asked, and while it says so there is another one.
+pub fn run_patiently(
+    command: &mut Command,
+    deadline: Duration,
+    patient: &mut dyn FnMut() -> bool,
+) -> io::Result<Ended> {
     let (out, err) = (memory_file()?, memory_file()?);
     command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(err.try_clone()?).process_group(0);
-    let end = wait(command, deadline)?;
+    let end = wait(command, deadline, patient)?;
     Ok(Ended { end, out: contents(&out)?, err: contents(&err)? })
 }
 
-fn wait(command: &mut Command, deadline: Duration) -> io::Result<End> {
-    let started = Instant::now();
+fn wait(command: &mut Command, deadline: Duration, patient: &mut dyn FnMut() -> bool) -> io::Result<End> {
+    let mut started = Instant::now();
     let mut child = command.spawn()?;
     let ended_in_time = (|| {
         let pidfd = rustix::process::pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
@@ -79,6 +88,7 @@ fn wait(command: &mut Command, deadline: Duration) -> io::Result<End> {
                 .map_err(|_| rustix::io::Errno::INVAL)?;
             match rustix::event::poll(&mut fds, Some(&left)) {
                 Err(rustix::io::Errno::INTR) => {}
+                Ok(0) if patient() => started = Instant::now(),
                 Ok(ready) => return Ok(ready > 0),
                 Err(errno) => return Err(errno),
             }

@@ -2,15 +2,13 @@
 
 use super::answer::{self, Answer, Created};
 use super::cgroup;
-use super::manager::Kind;
 use super::place::{Place, Standing};
 use super::registration;
 use super::request::Request;
 use super::result::Spawned;
-use super::scope::{self, Scope};
+use super::scope::Scope;
 use super::session::{self, Printed, Question};
 use super::words;
-use crate::child::{self, Ended};
 use crate::config::Settings;
 use crate::ghost::{self, Ghost};
 use crate::journal;
@@ -19,8 +17,7 @@ use crate::process::{Processes, Stat, await_end};
 use crate::report::Report;
 use crate::socket::sight::Witness;
 use crate::sweep::{Act, Pass};
-use crate::tmux::client::{self, DEADLINE, Start, Tmux};
-use std::ffi::OsString;
+use crate::tmux::client::{DEADLINE, Start, Tmux};
 
 /// How often a session is asked for: once more after a socket error, never more.
 const ATTEMPTS: u32 = 2;
@@ -157,7 +154,7 @@ impl Job<'_> {
 
     /// One `new-session`, verified.
     fn attempt(&self, start: Start, witness: &mut Witness, spawned: &mut Spawned) -> Result<(), Trouble> {
-        let ended = self.create(start, true, spawned)?;
+        let ended = self.create(start, true, witness, spawned)?;
         match answer::created(&ended) {
             Created::Duplicate => return Err(Trouble::Exists),
             Created::SocketError(error) => return Err(Trouble::Socket(error)),
@@ -177,45 +174,6 @@ impl Job<'_> {
         let is_ours = |unit: &String| pid.is_some_and(|pid| cgroup::is_in(pid, unit));
         spawned.scope = spawned.scope.take().filter(is_ours);
         Ok(())
-    }
-
-    /// Asks for the session. In a scope, if a server is to be started and one is wanted.
-    pub(super) fn create(&self, start: Start, prints: bool, spawned: &mut Spawned) -> Result<Ended, Trouble> {
-        let words = session::new_session(self.request, prints);
-        let arguments = self.tmux().arguments(start, &words);
-        match &self.scope {
-            Scope::Ours(unit) => spawned.scope = Some(unit.clone()),
-            Scope::Wanted { manager, needed } if start == Start::Allowed => {
-                let unit = Kind::Scope.unit(&self.place.label, spawned.attempts);
-                let pwd = self.request.cwd.clone().map(Into::into);
-                let cwd = pwd.clone().map_or_else(here, Ok).map_err(|error| self.cannot_run(&error))?;
-                let environment = scope::environment(pwd);
-                match scope::start(*manager, &unit, arguments.clone(), cwd, environment) {
-                    Ok(ended) => {
-                        spawned.scope = Some(unit);
-                        return Ok(ended);
-                    }
-                    Err(error) if *needed => return Err(Trouble::Other(error)),
-                    Err(error) => spawned.scope_note = Some(error),
-                }
-            }
-            _ => {}
-        }
-        let ended = self.run_client(&arguments)?;
-        if start == Start::Never && !self.request.join_only && client::is_usage_error(&ended) {
-            // Before 3.2 there is no -N.
-            return self.run_client(&self.tmux().arguments(Start::Allowed, &words));
-        }
-        Ok(ended)
-    }
-
-    fn run_client(&self, arguments: &[OsString]) -> Result<Ended, Trouble> {
-        let mut command = client::command(arguments);
-        if let Some(cwd) = &self.request.cwd {
-            // tmux believes PWD where it leads to the same directory: links keep their names.
-            command.current_dir(cwd).env("PWD", cwd);
-        }
-        child::run(&mut command, DEADLINE).map_err(|error| self.cannot_run(&error))
     }
 
     /// Asks at once and then up to `verify-attempts` times whether the session is there.
@@ -272,11 +230,8 @@ impl Standing {
     }
 }
 
-fn here() -> std::io::Result<OsString> {
-    std::env::current_dir().map(Into::into)
-}
-
-fn is_stopped(pid: i32) -> bool {
+/// Whether a process is stopped.
+pub(super) fn is_stopped(pid: i32) -> bool {
     Processes::open()
         .is_ok_and(|all| all.by_pid(pid).is_some_and(|process| process.stat().is_some_and(Stat::is_stopped)))
 }

@@ -79,13 +79,19 @@ impl Manager {
     }
 
     /// Runs an order in a unit. `Err`: the manager did not start it; one sentence.
-    pub(super) fn run(self, kind: Kind, unit: &str, order: &Order) -> Result<Ended, String> {
+    pub(super) fn run(
+        self,
+        kind: Kind,
+        unit: &str,
+        order: &Order,
+        patient: &mut dyn FnMut() -> bool,
+    ) -> Result<Ended, String> {
         let no_memory = |error: io::Error| format!("no order can be handed over: {error}");
         let handover = Handover::new(order).map_err(no_memory)?;
         let mut command = self.systemd_run(kind, unit);
         command.arg("--").args(handover.command()).env_remove("NOTIFY_SOCKET");
         let deadline = if kind == Kind::Scope { SCOPE_DEADLINE } else { SERVICE_DEADLINE };
-        let ended = child::run(&mut command, deadline)
+        let ended = child::run_patiently(&mut command, deadline, patient)
             .map_err(|error| format!("systemd-run cannot be run: {error}"))?;
         let end = match (handover.progress(), ended.end) {
             (Progress::Ended(code), _) => End::Code(code),

@@ -12,6 +12,7 @@
 
 mod answer;
 mod cgroup;
+mod create;
 pub(crate) mod handover;
 mod job;
 mod label;

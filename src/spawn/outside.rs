@@ -52,5 +52,6 @@ pub(super) fn run_there(manager: Manager, label: &OsStr) -> Result<Ended, String
     let mut arguments = vec![format!("/proc/{}/exe", std::process::id()).into()];
     arguments.extend(std::env::args_os().skip(1));
     let cwd = std::env::current_dir().map_or_else(|_| "/".into(), PathBuf::into_os_string);
-    manager.run(Kind::Service, &unit, &Order { stay: true, cwd, arguments, environment })
+    let order = Order { stay: true, cwd, arguments, environment };
+    manager.run(Kind::Service, &unit, &order, &mut || false)
 }

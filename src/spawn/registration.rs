@@ -50,7 +50,7 @@ fn make(job: &Job<'_>, witness: &mut Witness, spawned: &mut Spawned) -> Result<(
             }
         }
         spawned.attempts += 1;
-        let ended = job.create(Start::Allowed, false, spawned)?;
+        let ended = job.create(Start::Allowed, false, witness, spawned)?;
         if let Created::SocketError(error) | Created::Refused(error) = answer::created(&ended) {
             said = error;
         }

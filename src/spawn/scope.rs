@@ -4,13 +4,11 @@
 //! service's cgroup when the service ends.
 
 use super::cgroup::{self, Service};
-use super::handover::Order;
-use super::manager::{self, Kind, Manager};
+use super::manager::{self, Manager};
 use super::outside;
 use super::place::Place;
 use super::request::{Request, ScopeWish};
 use super::words;
-use crate::child::Ended;
 use std::ffi::OsString;
 
 /// What is to be done about the cgroup.
@@ -67,17 +65,6 @@ fn decide(wish: ScopeWish, service: Option<&Service>, manager: Result<Manager, S
             Plan::Here(Scope::Unavailable(format!("{error}; the session will end with {}", service.unit)))
         }
     }
-}
-
-/// A server that was started through a manager: the unit, and what the client said.
-pub(super) fn start(
-    manager: Manager,
-    unit: &str,
-    arguments: Vec<OsString>,
-    cwd: OsString,
-    environment: Vec<OsString>,
-) -> Result<Ended, String> {
-    manager.run(Kind::Scope, unit, &Order { stay: false, cwd, arguments, environment })
 }
 
 /// The environment of a client that is started through a manager.

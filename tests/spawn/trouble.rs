@@ -82,6 +82,17 @@ fn a_client_that_hangs_is_given_up() {
 }
 
 #[test]
+fn a_server_that_reads_a_slow_configuration_is_waited_for() {
+    let scene = Scene::new();
+    fs::write(scene.path(".tmux.conf"), "run-shell 'sleep 3'\n").unwrap();
+    let mut command = scene.command(["x", "--json", "--", "sleep 1000"]);
+    let run = Run::of(command.env("HOME", scene.room.path()));
+    let json = run.json();
+    scene.adopt(&json);
+    assert_eq!((run.code, &json["attempts"]), (Some(0), &1.into()), "{json:#}");
+}
+
+#[test]
 fn a_ghost_is_not_replaced_but_brought_back() {
     for beside in [false, true] {
         let scene = Scene::of(Arena::new().live("spawn-x"));
