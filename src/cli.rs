@@ -1,5 +1,6 @@
 //! The command line. Help, completions and man pages are made from it.
 
+use crate::spawn::{self, ScopeWish};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -30,10 +31,13 @@ pub struct Cli {
 /// The exit codes, for help and man page.
 pub const EXIT_CODES: &str = "\
 Exit codes:
-  0   done, also when there was nothing to do; status: healthy; probe: live or starting
-  1   an entry failed or a directory has an error; status: a dead socket or ghost; probe: dead
+  0   done, also when there was nothing to do; status: healthy; probe: live or starting;
+      spawn: the session exists and was verified
+  1   an entry failed or a directory has an error; status: a dead socket or ghost; probe: dead;
+      spawn: the session could not be made
   2   usage
-  3   probe: absent (a ghost of that path is named)
+  3   probe: absent (a ghost of that path is named);
+      spawn: a session of that name is there already, nothing was changed
   4   probe: unknown, foreign, or not a socket
   70  a bug of tmux-janitor
   77  no permission for what was asked
@@ -127,11 +131,19 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Start a session on a socket of its own, and make sure that it is there
+    Spawn(Box<Spawn>),
     /// Check a configuration file, or the one in force
     CheckConfig {
         /// The file; without it the one that every command would read
         #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
         file: Option<PathBuf>,
+    },
+    /// Carry out an order of another tmux-janitor
+    #[command(name = spawn::handover::COMMAND, hide = true)]
+    CarryOut {
+        /// The file that it is in
+        order: PathBuf,
     },
     /// Print a shell's completion script
     #[command(hide = true)]
@@ -161,4 +173,55 @@ pub struct Probe {
     /// Print the result as one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// Whether a help option is not the last thing on the command line of `spawn`: somebody's NAME. Exit
+/// code 0 would say that the session exists.
+pub fn is_name_taken_for_help(arguments: &[OsString]) -> bool {
+    let is_help =
+        |argument: &OsString| ["-h", "--help", "-V", "--version"].iter().any(|help| argument == help);
+    arguments.iter().skip(1).any(|argument| argument == "spawn") && !arguments.last().is_some_and(is_help)
+}
+
+/// Arguments of `spawn`.
+///
+/// NAME, --cwd, --env and COMMAND are data, whoever sent them: nothing in them is expanded or run by
+/// tmux. The session gets a socket of its own, spawn-NAME, in the first socket directory that can be
+/// used, after a sweep; it exists when has-session says so, whatever new-session said. After a socket
+/// error it is tried once more. Nothing is ever started over a server that may be alive.
+#[derive(Debug, Clone, Args)]
+pub struct Spawn {
+    /// The session's name. One that is an option of ours (-v, --json) is a usage error
+    #[arg(allow_hyphen_values = true)]
+    pub name: OsString,
+    /// The label of its socket; by default spawn- and NAME, made safe
+    #[arg(long, value_name = "L", allow_hyphen_values = true)]
+    pub socket_label: Option<OsString>,
+    /// Where it starts
+    #[arg(long, value_name = "DIR", allow_hyphen_values = true, value_hint = ValueHint::DirPath)]
+    pub cwd: Option<PathBuf>,
+    /// Set a variable in the session's environment (repeatable; tmux 3.2 or newer)
+    #[arg(long, value_name = "K=V", allow_hyphen_values = true)]
+    pub env: Vec<OsString>,
+    /// Columns
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub width: Option<u16>,
+    /// Lines
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub height: Option<u16>,
+    /// Give its server a systemd scope of its own; auto: when this runs in a service
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub scope: ScopeWish,
+    /// Only into a server that is living; start none
+    #[arg(long)]
+    pub join_only: bool,
+    /// Do not sweep first
+    #[arg(long)]
+    pub no_sweep: bool,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// One word is a shell line, several are a program and its arguments; none: a shell
+    #[arg(last = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
 }

@@ -1,9 +1,10 @@
 //! The commands: from arguments to a result and an exit code.
 
-use crate::cli::{Cli, Color, Command, Global, Probe};
+use crate::cli::{Cli, Color, Command, Global, Probe, Spawn};
 use crate::config::{self, Settings};
 use crate::discover::{self, Surroundings};
 use crate::error::Error;
+use crate::escape::escaped;
 use crate::exit::Exit;
 use crate::ghost::{self, Scope};
 use crate::journal;
@@ -15,6 +16,7 @@ use crate::report::people::{self, Palette};
 use crate::report::{Report, json};
 use crate::socket::directory::Rule;
 use crate::socket::sight::Witness;
+use crate::spawn::{self, Done, Ending, Request};
 use crate::sweep::{Act, Pass, Target};
 use std::io::IsTerminal;
 use std::path::Path;
@@ -31,6 +33,8 @@ pub fn run(cli: &Cli, output: &mut Output) -> Result<Exit, Error> {
         Some(Command::Status { json }) => status(&cli.global, *json, output),
         Some(Command::Probe(arguments)) => probe_one(&cli.global, arguments, output),
         Some(Command::Rescue { dry_run, json }) => rescue(&cli.global, *dry_run, *json, output),
+        Some(Command::Spawn(arguments)) => spawn_one(&cli.global, arguments, output),
+        Some(Command::CarryOut { order }) => spawn::handover::carry_out(order),
         Some(Command::CheckConfig { file }) => check_config(&cli.global, file.as_deref(), output),
         Some(Command::Completions { shell }) => manual::completions(*shell, output),
         Some(Command::Man { dir }) => manual::man(dir, output),
@@ -177,6 +181,59 @@ fn probe_one(global: &Global, arguments: &Probe, output: &mut Output) -> Result<
 /// `probe -L` looks where tmux would, under tmux's rule; `probe -S` anywhere.
 fn rule_of(arguments: &Probe) -> Rule {
     if arguments.label.is_some() { Rule::Swept } else { Rule::LookedAt }
+}
+
+fn spawn_one(global: &Global, arguments: &Spawn, output: &mut Output) -> Result<Exit, Error> {
+    let settings = load_settings(global)?;
+    let user = rustix::process::getuid().as_raw();
+    let request = request_of(global, arguments)?;
+    let spawned = match spawn::run(&settings, user, &request) {
+        Done::Here(spawned) => spawned,
+        Done::Outside(ended) => return spawn::result::pass_on(&ended, output),
+    };
+    match spawned.ending {
+        Ending::Made => journal::spawned(user, &spawned),
+        Ending::Exists | Ending::Failed => {}
+    }
+    for (error, number) in spawned.errors.iter().zip(1..) {
+        let attempt = if spawned.attempts > 1 { format!("attempt {number}: ") } else { String::new() };
+        if spawned.ending == Ending::Failed {
+            tracing::error!("{attempt}{}", escaped(error));
+        } else {
+            tracing::warn!("{attempt}{}", escaped(error));
+        }
+    }
+    if arguments.json {
+        output.line(&spawned.json()?)?;
+    } else if spawned.ending != Ending::Failed && !global.quiet {
+        output.text(&format!("{}\n", spawned.sentence()))?;
+    }
+    Ok(spawned.ending.exit())
+}
+
+/// What `spawn` is asked for: checked, and the directory made absolute.
+fn request_of(global: &Global, arguments: &Spawn) -> Result<Request, Error> {
+    let arguments = arguments.clone();
+    let cwd = match arguments.cwd.map(std::path::absolute) {
+        Some(Err(error)) => return Err(Error::Usage(format!("--cwd: {error}"))),
+        Some(Ok(cwd)) => Some(cwd),
+        None => None,
+    };
+    let request = Request {
+        name: arguments.name,
+        socket_label: arguments.socket_label,
+        cwd,
+        env: arguments.env,
+        width: arguments.width,
+        height: arguments.height,
+        scope: arguments.scope,
+        join_only: arguments.join_only,
+        sweep: !arguments.no_sweep,
+        command: arguments.command,
+        dirs: global.dir.clone(),
+    };
+    request.check()?;
+    Ok(request)
 }
 
 fn check_config(global: &Global, file: Option<&Path>, output: &mut Output) -> Result<Exit, Error> {

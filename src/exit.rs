@@ -15,7 +15,7 @@ pub enum Exit {
     Found = 1,
     /// The command line was wrong.
     Usage = 2,
-    /// `probe`: no such socket.
+    /// `probe`: no such socket. `spawn`: a session of that name is there already.
     Absent = 3,
     /// `probe`: unknown, foreign, or not a socket.
     Undecided = 4,
@@ -25,6 +25,23 @@ pub enum Exit {
     NoPermission = 77,
     /// The configuration is wrong or cannot be read.
     Configuration = 78,
+}
+
+impl Exit {
+    /// The exit of another run of ours.
+    pub fn of_code(code: i32) -> Self {
+        let all = [
+            Self::Done,
+            Self::Found,
+            Self::Usage,
+            Self::Absent,
+            Self::Undecided,
+            Self::Bug,
+            Self::NoPermission,
+            Self::Configuration,
+        ];
+        all.into_iter().find(|exit| *exit as i32 == code).unwrap_or(Self::Bug)
+    }
 }
 
 impl From<Exit> for ExitCode {

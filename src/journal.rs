@@ -5,6 +5,7 @@ use crate::logging::id;
 use crate::outcome::Outcome;
 use crate::report::{Entry, Report, json, people};
 use crate::socket::verdict::State;
+use crate::spawn::Spawned;
 
 /// Logs a pass that was made to remove. A dry run only tells of ghosts and directories.
 pub fn pass(report: &Report, dry_run: bool) {
@@ -73,6 +74,21 @@ macro_rules! entry_event {
             $($message)+
         );
     }};
+}
+
+/// A session that was made.
+pub fn spawned(uid: u32, spawned: &Spawned) {
+    let dir = spawned.socket.parent().unwrap_or(&spawned.socket);
+    tracing::info!(
+        message_id = id::SESSION_SPAWNED,
+        tmux_janitor.socket = json::text(spawned.socket.as_os_str()),
+        tmux_janitor.label = json::text(&spawned.label),
+        tmux_janitor.dir = json::text(dir.as_os_str()),
+        tmux_janitor.uid = uid,
+        tmux_janitor.server_pid = spawned.server_pid,
+        "{}",
+        spawned.sentence()
+    );
 }
 
 fn removed(report: &Report, entry: &Entry) {

@@ -19,9 +19,13 @@
 //! 6. [`report`] is what was found and done, for people and for programs; [`journal`] writes it to
 //!    the log; [`words`] holds the sentences; [`exit`] the exit codes.
 //!
+//! [`spawn`] starts a session on top of that, whatever the directory looks like; [`tmux::client`] is the
+//! only place that runs tmux, [`child`] the only one that runs another program.
+//!
 //! Around it: [`cli`] and [`commands`], [`config`], [`logging`], [`probe`] for one socket, [`manual`].
 
 pub mod checkpoint;
+pub mod child;
 pub mod cli;
 pub mod commands;
 pub mod config;
@@ -41,6 +45,7 @@ pub mod quarantine;
 pub mod reap;
 pub mod report;
 pub mod socket;
+pub mod spawn;
 pub mod sweep;
 pub mod tmux;
 pub mod words;
@@ -61,8 +66,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         );
         std::process::exit(Exit::Bug as i32);
     }));
-    let cli = match cli::Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match cli::Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
+        Err(error) if !error.use_stderr() && cli::is_name_taken_for_help(&arguments) => {
+            let _ = writeln!(std::io::stderr(), "error: a session cannot be called like an option of ours");
+            return Exit::Usage;
+        }
         Err(error) => {
             // Help goes to stdout, mistakes to stderr; a closed pipe is no error of ours.
             let _ = error.print();

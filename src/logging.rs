@@ -29,6 +29,8 @@ pub mod id {
     pub const GHOST_RESCUED: &str = "65a72a8713cf4064935158ed5acc9eb4";
     /// A run is over.
     pub const SWEEP_FINISHED: &str = "c6c3da2ba7b145aba0f3a0b175de5903";
+    /// A session was made.
+    pub const SESSION_SPAWNED: &str = "54a7acd7ba464cab8a6929e939bc4af2";
     /// The configuration cannot be used.
     pub const CONFIGURATION_REJECTED: &str = "9d7ca7fe8bbc4c6db0e427172e81b8c6";
 }

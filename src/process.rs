@@ -4,13 +4,16 @@
 //! Identity is ownership of the listening socket (`/proc/PID/fd`).
 
 use crate::socket::file_id::{FileFacts, FileId};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags};
 use std::collections::{HashMap, HashSet};
 use std::ffi::{CStr, OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// `comm` of a tmux server (server.c: `proc_start("server")`); its pane children bear it until exec.
 const SERVER_COMM: &[u8] = b"tmux: server";
@@ -87,6 +90,17 @@ impl Processes {
     /// One process by its number, whoever owns it.
     pub fn by_pid(&self, pid: i32) -> Option<Process> {
         open_dir(&self.proc, pid.to_string()).ok().map(|dir| Process { pid, dir })
+    }
+
+    /// The user's service manager: the first process of `init.scope` in `user@UID.service`.
+    pub fn user_manager(&self, user: u32) -> Option<Process> {
+        ["", "/unified", "/systemd"].iter().find_map(|hierarchy| {
+            let path = format!(
+                "/sys/fs/cgroup{hierarchy}/user.slice/user-{user}.slice/user@{user}.service/init.scope/cgroup.procs"
+            );
+            let pids = std::fs::read_to_string(path).ok()?;
+            self.by_pid(pids.lines().next()?.parse().ok()?)
+        })
     }
 
     /// The tmux servers of `uid`. Every process of the machine is asked for its name first, which is
@@ -215,6 +229,20 @@ impl Process {
 impl AsFd for Process {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.dir.as_fd()
+    }
+}
+
+/// Waits until a process has ended, at most `most`; then the caller looks again.
+pub fn await_end(pid: i32, most: Duration) {
+    let Some(pid) = Pid::from_raw(pid) else {
+        return;
+    };
+    let Ok(pidfd) = rustix::process::pidfd_open(pid, PidfdFlags::empty()) else {
+        return;
+    };
+    let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
+    if let Ok(most) = Timespec::try_from(most) {
+        let _ = rustix::event::poll(&mut fds, Some(&most));
     }
 }
 

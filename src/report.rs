@@ -81,6 +81,12 @@ impl Report {
         directory.map_or_else(PathBuf::new, PathBuf::clone).join(&entry.label)
     }
 
+    /// The paths of the sockets that were removed.
+    pub fn removed(&self) -> impl Iterator<Item = PathBuf> + '_ {
+        let removed = |entry: &&Entry| entry.outcome == Outcome::Removed && !entry.is_litter();
+        self.entries.iter().filter(removed).map(|entry| self.path_of(entry))
+    }
+
     /// Counts states and outcomes.
     pub fn counts(&self) -> Counts {
         let mut counts = Counts::default();

@@ -165,21 +165,10 @@ fn is_another_file(name: &Path, ino: u32, dev: u32, ours: FileId) -> bool {
 fn other_network(processes: &Processes, user: u32) -> Option<Manager> {
     let own = rustix::fs::readlink("/proc/self/ns/net", Vec::new()).ok()?.into_bytes();
     let namespace = |process: Option<Process>| process.and_then(|process| process.network_namespace());
-    let (manager, theirs) = namespace(user_manager(processes, user))
+    let (manager, theirs) = namespace(processes.user_manager(user))
         .map(|theirs| (Manager::User, theirs))
         .or_else(|| namespace(processes.by_pid(1)).map(|theirs| (Manager::Init, theirs)))?;
     (theirs != own).then_some(manager)
-}
-
-/// The user's service manager: the first process of `init.scope` in `user@UID.service`.
-fn user_manager(processes: &Processes, user: u32) -> Option<Process> {
-    ["", "/unified", "/systemd"].iter().find_map(|hierarchy| {
-        let path = format!(
-            "/sys/fs/cgroup{hierarchy}/user.slice/user-{user}.slice/user@{user}.service/init.scope/cgroup.procs"
-        );
-        let pids = std::fs::read_to_string(path).ok()?;
-        processes.by_pid(pids.lines().next()?.parse().ok()?)
-    })
 }
 
 /// The pid of a running tmux server if the table shows none of them.

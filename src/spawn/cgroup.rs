@@ -1,0 +1,67 @@
+//! Which unit we run in, as `/proc/self/cgroup` (cgroups(7)) tells it. Pure but for [`own`].
+
+/// A systemd service that a process runs in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Service {
+    /// Its name.
+    pub(super) unit: String,
+    /// Whether it belongs to a user's manager.
+    pub(super) is_users: bool,
+}
+
+/// The service that we run in. `None`: a login, a scope, a machine without systemd.
+pub(super) fn own() -> Option<Service> {
+    service_of(&std::fs::read_to_string("/proc/self/cgroup").ok()?)
+}
+
+/// Whether a process is in a unit.
+pub(super) fn is_in(pid: i32, unit: &str) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/cgroup"))
+        .is_ok_and(|text| text.lines().any(|line| line.split('/').any(|part| part == unit)))
+}
+
+fn service_of(text: &str) -> Option<Service> {
+    let path = |prefix: &str| {
+        let mut lines = text.lines().filter_map(|line| line.split_once(prefix));
+        lines.find_map(|(_, path)| path.starts_with('/').then_some(path))
+    };
+    // cgroup v2, or systemd's own hierarchy beside v1; where both are there, one of them is "/".
+    let paths = [path("0::"), path(":name=systemd:")];
+    paths.into_iter().flatten().find_map(service_of_path)
+}
+
+fn service_of_path(path: &str) -> Option<Service> {
+    let parts: Vec<&str> = path.split('/').collect();
+    let kind = |part: &str| part.rsplit_once('.').map(|(_, kind)| kind.to_owned());
+    let is_unit = |part: &&&str| matches!(kind(part).as_deref(), Some("service" | "scope"));
+    let unit = parts.iter().rev().find(is_unit)?;
+    let is_manager = |part: &str| part.starts_with("user@") && part.ends_with(".service");
+    if kind(unit).as_deref() == Some("scope") || is_manager(unit) {
+        return None;
+    }
+    Some(Service { unit: (*unit).to_owned(), is_users: parts.iter().any(|part| is_manager(part)) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_are_told_from_logins_and_scopes() {
+        let unit = |text: &str| service_of(text).map(|service| (service.unit, service.is_users));
+        assert_eq!(unit("0::/system.slice/a.service\n"), Some(("a.service".into(), false)));
+        assert_eq!(unit("0::/system.slice/a.service/child\n"), Some(("a.service".into(), false)));
+        let users = "0::/user.slice/user-7.slice/user@7.service/app.slice/b.service\n";
+        assert_eq!(unit(users), Some(("b.service".into(), true)));
+        assert_eq!(unit("9:name=systemd:/system.slice/c.service\n0::/\n"), Some(("c.service".into(), false)));
+        for text in [
+            "0::/user.slice/user-7.slice/session-1.scope\n",
+            "0::/user.slice/user-7.slice/user@7.service/init.scope\n",
+            "0::/user.slice/user-7.slice/user@7.service/app.slice/x.scope\n",
+            "0::/\n",
+            "",
+        ] {
+            assert_eq!(unit(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! A session that starts whatever the socket directory looks like.
+//!
+//! ```text
+//! sweep → choose a place → look what stands there → create → verify → (once more, after a sweep)
+//! ```
+//!
+//! Each session has a socket of its own ([`label`]), in the first directory in which one can be
+//! ([`place`]). What is handed over is data: [`crate::tmux::quote`] says how it gets through. An exit
+//! code proves nothing: [`answer`] reads what tmux said, [`session`] asks whether the session is there.
+//! In a systemd service the server gets a scope of its own ([`scope`]), or is started outside where the
+//! service's files are its own ([`outside`]).
+
+mod answer;
+mod cgroup;
+mod create;
+pub(crate) mod handover;
+mod job;
+mod label;
+mod manager;
+mod mounts;
+pub(crate) mod outside;
+mod place;
+mod registration;
+mod request;
+pub mod result;
+mod scope;
+mod session;
+mod sha256;
+mod words;
+
+pub use request::{Request, ScopeWish};
+pub use result::{Ending, Spawned};
+
+use crate::config::Settings;
+use crate::discover::{self, Surroundings};
+use crate::journal;
+use crate::outcome::Outcome;
+use crate::socket::kernel_table::KernelTable;
+use crate::socket::sight::Witness;
+use crate::sweep::{Act, Pass, Target};
+use place::{Hindrance, Place, Standing};
+use std::path::PathBuf;
+
+/// What a whole run of `spawn` came to.
+#[derive(Debug)]
+pub enum Done {
+    /// It was done here.
+    Here(Box<Spawned>),
+    /// It was done outside of the unit that we run in; this is what that run said.
+    Outside(crate::child::Ended),
+}
+
+/// Makes the session. Never panics and never gives up silently: whatever happens is in the result.
+pub fn run(settings: &Settings, user: u32, request: &Request) -> Done {
+    crate::tmux::inherited::keep_from_children();
+    let mut spawned = Spawned::new(&request.name);
+    let mut witness = Witness::new(user);
+    if let Some(cwd) = &request.cwd
+        && let Err(error) = std::fs::read_dir(cwd).map(drop)
+    {
+        spawned.fail(words::no_directory(cwd, &error));
+        return Done::Here(Box::new(spawned));
+    }
+    if request.sweep {
+        sweep(settings, user, request, &mut witness, &mut spawned);
+    }
+    let place = match choose(settings, user, request, &mut witness, &mut spawned) {
+        Ok(place) => place,
+        Err(error) => {
+            spawned.fail(error);
+            return Done::Here(Box::new(spawned));
+        }
+    };
+    spawned.socket.clone_from(&place.path);
+    spawned.label.clone_from(&place.label);
+    let scope = match scope::plan(request, user, &place) {
+        scope::Plan::Here(scope) => scope,
+        scope::Plan::Impossible(error) => {
+            spawned.fail(error);
+            return Done::Here(Box::new(spawned));
+        }
+        scope::Plan::Outside(manager, why) => match outside::run_there(manager, &place.label) {
+            Ok(ended) => return Done::Outside(ended),
+            Err(error) => {
+                spawned.fail(format!("{why}; {error}"));
+                return Done::Here(Box::new(spawned));
+            }
+        },
+    };
+    let job = job::Job { settings, user, request, place: &place, scope };
+    job.run(&mut witness, &mut spawned);
+    Done::Here(Box::new(spawned))
+}
+
+/// The preflight: one pass over the user's socket directories, the same as `sweep` makes.
+fn sweep(settings: &Settings, user: u32, request: &Request, witness: &mut Witness, spawned: &mut Spawned) {
+    let dirs = if request.dirs.is_empty() {
+        witness.refresh();
+        discover::socket_dirs(settings, &Surroundings::of_this_process(), witness.table(), user)
+    } else {
+        request.dirs.clone()
+    };
+    let targets: Vec<Target> = dirs.into_iter().map(Target::whole).collect();
+    let report = Pass { settings, user, act: Act::Remove }.run(witness, &targets);
+    if report.entries.iter().any(|entry| matches!(entry.outcome, Outcome::Removed | Outcome::Failed(_))) {
+        journal::pass(&report, false);
+    }
+    spawned.swept.extend(report.removed());
+}
+
+/// The directories in which a socket may be made, best first: those that tmux would use, then the
+/// user's runtime directory, then those of the configuration.
+fn candidates(settings: &Settings, user: u32, request: &Request) -> Vec<PathBuf> {
+    if !request.dirs.is_empty() {
+        return request.dirs.clone();
+    }
+    let mut around = Surroundings::of_this_process();
+    around.runtime_dir = around.runtime_dir.or_else(|| Some(manager::runtime_dir(user)));
+    discover::socket_dirs(settings, &around, &KernelTable::default(), user)
+}
+
+/// The first place that can be used.
+///
+/// # Errors
+/// One sentence: what is in the way, or why there is no place at all.
+fn choose(
+    settings: &Settings,
+    user: u32,
+    request: &Request,
+    witness: &mut Witness,
+    spawned: &mut Spawned,
+) -> Result<Place, String> {
+    let mut reasons = Vec::new();
+    for dir in candidates(settings, user, request) {
+        let place = match Place::open(&dir, user, &request.name, request.socket_label.as_deref()) {
+            Ok(place) => place,
+            Err(reason) => {
+                reasons.push(reason);
+                continue;
+            }
+        };
+        // A multiplexer of another kind may have its sockets elsewhere.
+        let standing = place.look(settings, user, witness);
+        let usable = match standing {
+            Standing::Live(_) | Standing::Ghost(_) => Ok(()),
+            Standing::InTheWay(error) => return Err(error),
+            Standing::Free | Standing::Starting if request.join_only => Ok(()),
+            Standing::Free | Standing::Starting => place.can_start(),
+        };
+        match usable {
+            Ok(()) => {
+                if !reasons.is_empty() {
+                    spawned.fallback = Some((place.dir.path().to_owned(), reasons.join("; ")));
+                }
+                return Ok(place);
+            }
+            Err(Hindrance::Directory(reason)) => reasons.push(reason),
+            Err(Hindrance::Lock(error)) => return Err(error),
+        }
+    }
+    Err(words::nowhere(&reasons))
+}

@@ -1,0 +1,203 @@
+//! Where a session's socket goes: the first socket directory in which one can be, and what stands at
+//! its path now.
+
+use super::{label, words};
+use crate::config::Settings;
+use crate::ghost::{self, Ghost, Scope};
+use crate::process::{Processes, await_end};
+use crate::socket::directory::{Rule, SocketDir};
+use crate::socket::sight::Witness;
+use crate::socket::verdict::{Blindness, Reason, State, TableSays};
+use crate::sweep::{Act, Pass, Target};
+use crate::tmux::paths;
+use crate::tmux::start_lock::is_seen_held;
+use rustix::fs::{Access, AtFlags, FileType, Mode};
+use rustix::io::Errno;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How often and how long a server that seems to be ending is waited for.
+const MOST_ENDINGS: u32 = 4;
+const ENDING: Duration = Duration::from_millis(250);
+
+/// A socket's place.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) dir: SocketDir,
+    pub(super) label: OsString,
+    /// The resolved path, which tmux gets.
+    pub(super) path: PathBuf,
+}
+
+/// One look.
+#[derive(Debug)]
+enum Look {
+    Is(Standing),
+    /// It may be over with the next look, and is this if not: a server that the table does not show,
+    /// so that it cannot be believed, may be just ending, its socket closed already (its pid); a
+    /// socket that was bound only may listen since, its start over.
+    Passing(Option<i32>, Standing),
+}
+
+/// What stands at a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Nothing, or what is proven dead: a server may be started.
+    Free,
+    /// A start is under way.
+    Starting,
+    /// A server listens: its pid, where it can be told.
+    Live(Option<i32>),
+    /// A server listens that has lost its socket.
+    Ghost(Ghost),
+    /// Something that forbids a start: one sentence with its cure.
+    InTheWay(String),
+}
+
+impl Place {
+    /// The place for a session in a directory, which is made as tmux makes it if it is missing.
+    ///
+    /// # Errors
+    /// One sentence: why no socket of ours can be there.
+    pub(super) fn open(
+        path: &Path,
+        user: u32,
+        name: &OsStr,
+        socket_label: Option<&OsStr>,
+    ) -> Result<Self, String> {
+        let dir = match SocketDir::open(path, user, Rule::Swept).map_err(|error| error.to_string())? {
+            Some(dir) => dir,
+            None => make(path, user)?,
+        };
+        let room = (paths::MAX_SOCKET_PATH - 1).saturating_sub(dir.path().as_os_str().len());
+        let label = match socket_label {
+            Some(label) if label.len() <= room => label.to_owned(),
+            Some(_) => return Err(words::too_long(dir.path())),
+            None => label::of(name, room).ok_or_else(|| words::too_long(dir.path()))?,
+        };
+        let path = dir.path_of(&label);
+        Ok(Self { dir, label, path })
+    }
+
+    /// A live server that is bound here and has lost its socket.
+    fn ghost(&self, user: u32, witness: &mut Witness) -> Option<Ghost> {
+        let scope = Scope::path(&self.path)?;
+        ghost::find(user, witness, &scope).into_iter().next()
+    }
+
+    /// Whether a process holds the socket that listens here. Cheaper than to search all processes.
+    pub(super) fn is_held_by(&self, pid: i32, witness: &mut Witness) -> bool {
+        let Ok(facts) = self.dir.look(&self.label) else {
+            return false;
+        };
+        witness.refresh();
+        let Some(TableSays::Listed { socket, .. }) = witness.lists(facts.id) else {
+            return false;
+        };
+        let process = Processes::open().ok().and_then(|all| all.by_pid(pid));
+        process.is_some_and(|process| process.sockets().is_ok_and(|sockets| sockets.contains(&socket)))
+    }
+
+    /// This place alone, for a pass.
+    pub(super) fn target(&self) -> Target {
+        let only = Some(vec![self.label.clone()]);
+        Target { path: self.dir.path().to_owned(), only, rule: Rule::Swept }
+    }
+
+    /// Judges what stands here.
+    pub(super) fn look(&self, settings: &Settings, user: u32, witness: &mut Witness) -> Standing {
+        for _ in 0..MOST_ENDINGS {
+            match self.look_once(settings, user, witness) {
+                Look::Passing(pid, _) => {
+                    if let Some(pid) = pid {
+                        await_end(pid, ENDING);
+                    }
+                    // It looks at its surroundings once only.
+                    *witness = Witness::new(user);
+                }
+                Look::Is(standing) => return standing,
+            }
+        }
+        match self.look_once(settings, user, witness) {
+            Look::Is(standing) | Look::Passing(_, standing) => standing,
+        }
+    }
+
+    fn look_once(&self, settings: &Settings, user: u32, witness: &mut Witness) -> Look {
+        let report = Pass { settings, user, act: Act::Look }.run(witness, &[self.target()]);
+        let verdict = report.entries.first().map(|entry| (entry.verdict, entry.server_pid));
+        Look::Is(match verdict {
+            Some((verdict, pid)) if verdict.state == State::Live => Standing::Live(pid),
+            Some((verdict, _)) if verdict.state == State::Starting => Standing::Starting,
+            Some((verdict, _)) if !is_free(verdict.state, verdict.reason) => {
+                let standing = Standing::InTheWay(words::in_the_way(&self.path, verdict.reason));
+                match verdict.reason {
+                    Reason::Blind(Blindness::ServersMissing(pid)) => {
+                        return Look::Passing(Some(pid), standing);
+                    }
+                    Reason::BoundOnly if is_seen_held(&self.dir, &self.label, &mut None) => {
+                        Standing::Starting
+                    }
+                    Reason::BoundOnly => return Look::Passing(None, standing),
+                    _ => standing,
+                }
+            }
+            _ => match self.ghost(user, witness) {
+                Some(ghost) => Standing::Ghost(ghost),
+                None => Standing::Free,
+            },
+        })
+    }
+
+    /// Whether a server can be started here: its socket and its lock can be made.
+    ///
+    /// # Errors
+    /// [`Hindrance`].
+    pub(super) fn can_start(&self) -> Result<(), Hindrance> {
+        let may = |name: &OsStr, access| rustix::fs::accessat(&self.dir, name, access, AtFlags::EACCESS);
+        may(OsStr::new("."), Access::WRITE_OK | Access::EXEC_OK)
+            .map_err(|errno| Hindrance::Directory(words::not_writable(self.dir.path(), errno)))?;
+        let lock = paths::lock_name(&self.label);
+        let lock_path = self.dir.path_of(&lock);
+        match self.dir.look(&lock) {
+            Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(Hindrance::Lock(words::lock_unopenable(&lock_path, errno))),
+            Ok(facts) if facts.kind != FileType::RegularFile => {
+                Err(Hindrance::Lock(words::lock_no_file(&lock_path, facts.kind)))
+            }
+            Ok(_) => match may(&lock, Access::WRITE_OK) {
+                // tmux removes it while its server listens.
+                Ok(()) | Err(Errno::NOENT) => Ok(()),
+                Err(errno) => Err(Hindrance::Lock(words::lock_unopenable(&lock_path, errno))),
+            },
+        }
+    }
+}
+
+/// Why no server can be started at a place: one sentence each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Hindrance {
+    /// The directory cannot be written: another one may do.
+    Directory(String),
+    /// The start lock cannot be opened: tmux would start without it, and beside another start.
+    Lock(String),
+}
+
+/// Whether tmux may make its socket where this stands. What is no socket tmux would delete.
+fn is_free(state: State, reason: Reason) -> bool {
+    state == State::Dead || reason == Reason::NoSuchSocket
+}
+
+/// Makes a directory as tmux makes its own (tmux.c: `make_label`): 0700, its parent must be there.
+fn make(path: &Path, user: u32) -> Result<SocketDir, String> {
+    match rustix::fs::mkdir(path, Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(errno) => return Err(words::cannot_make(path, errno)),
+    }
+    match SocketDir::open(path, user, Rule::Swept) {
+        Ok(Some(dir)) => Ok(dir),
+        Ok(None) => Err(words::cannot_make(path, Errno::NOENT)),
+        Err(error) => Err(error.to_string()),
+    }
+}

@@ -1,0 +1,62 @@
+//! psmux and its kind: a registration can outlive its server, and blocks the name.
+//!
+//! Such a program clears a stale name about a second after it was asked to (`kill-session`), and until
+//! then its `new-session` says 0 and does nothing. It is asked to only when the session positively has
+//! no server: `has-session` says no, *and* nothing stands at the socket's path or it is proven dead.
+
+use super::answer::{self, Answer, Created};
+use super::job::{Job, Trouble};
+use super::result::Spawned;
+use super::session::Question;
+use super::words;
+use crate::socket::sight::Witness;
+use crate::tmux::client::Start;
+use std::ffi::{OsStr, OsString};
+
+/// Makes the session with such a program; `has-session` alone verifies.
+pub(super) fn run(job: &Job<'_>, witness: &mut Witness, spawned: &mut Spawned) {
+    match make(job, witness, spawned) {
+        Ok(()) => spawned.succeed(),
+        Err(Trouble::Exists) => spawned.exists(None),
+        Err(Trouble::Socket(error) | Trouble::Other(error)) => spawned.fail(error),
+    }
+}
+
+fn make(job: &Job<'_>, witness: &mut Witness, spawned: &mut Spawned) -> Result<(), Trouble> {
+    let name = &job.request.name;
+    let question = Question::new(name, None);
+    let ask = || question.ask(&job.tmux()).map_err(|error| job.cannot_run(&error));
+    match ask()? {
+        Answer::Yes => return Err(Trouble::Exists),
+        Answer::GivenUp => return Err(Trouble::Other(words::silent(&job.place.path, None))),
+        Answer::No(_) | Answer::NoServer(_) => {}
+    }
+    if job.request.join_only {
+        return Err(Trouble::Other(words::not_living(&job.place.path)));
+    }
+    if job.is_free(witness) {
+        let mut target = OsString::from("=");
+        target.push(name);
+        let words = [OsStr::new("kill-session"), OsStr::new("-t"), &target];
+        // It says 1 where nothing was registered: whatever it says, has-session decides.
+        job.tmux().ask(&words).map_err(|error| job.cannot_run(&error))?;
+    }
+    let mut said = String::new();
+    for round in 0..job.settings.spawn.verify_attempts {
+        if round > 0 {
+            std::thread::sleep(job.settings.spawn.verify_delay);
+            if ask()? == Answer::Yes {
+                return Ok(());
+            }
+        }
+        spawned.attempts += 1;
+        let ended = job.create(Start::Allowed, false, witness, spawned)?;
+        if let Created::SocketError(error) | Created::Refused(error) = answer::created(&ended) {
+            said = error;
+        }
+        if ask()? == Answer::Yes {
+            return Ok(());
+        }
+    }
+    Err(Trouble::Other(words::no_session(&job.place.path, name, &said)))
+}

@@ -1,0 +1,208 @@
+//! What a spawn came to, for people and for programs.
+
+use crate::child::{End, Ended};
+use crate::error::Error;
+use crate::escape::escaped;
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::report::json::{raw_bytes, text};
+use crate::report::people::plural;
+use serde::Serialize;
+use std::ffi::{OsStr, OsString};
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The session exists and was verified.
+    Made,
+    /// A session of that name is there already; nothing was changed.
+    Exists,
+    /// It could not be made.
+    Failed,
+}
+
+impl Ending {
+    /// The exit code for it.
+    pub fn exit(self) -> Exit {
+        match self {
+            Self::Made => Exit::Done,
+            Self::Exists => Exit::Absent,
+            Self::Failed => Exit::Found,
+        }
+    }
+}
+
+/// A spawn and its result.
+#[derive(Debug)]
+pub struct Spawned {
+    /// How it ended.
+    pub ending: Ending,
+    /// The name that was asked for.
+    pub session: OsString,
+    /// The name as tmux keeps it, where it said so.
+    pub tmux_name: Option<OsString>,
+    /// The socket's path; empty when there is no place for one.
+    pub socket: PathBuf,
+    /// Its label.
+    pub label: OsString,
+    /// The server, where it can be told.
+    pub server_pid: Option<i32>,
+    /// How often `new-session` was asked.
+    pub attempts: u32,
+    /// The sockets that were removed first.
+    pub swept: Vec<PathBuf>,
+    /// The sockets that ghosts got back first.
+    pub rescued: Vec<PathBuf>,
+    /// The unit that the server lives in, if it was given one.
+    pub scope: Option<String>,
+    /// Why it has none although one was wanted.
+    pub scope_note: Option<String>,
+    /// The directory that was taken instead of the first, and why.
+    pub fallback: Option<(PathBuf, String)>,
+    /// One text per failed attempt.
+    pub errors: Vec<String>,
+}
+
+impl Spawned {
+    pub(super) fn new(name: &OsStr) -> Self {
+        Self {
+            ending: Ending::Failed,
+            session: name.to_owned(),
+            tmux_name: None,
+            socket: PathBuf::new(),
+            label: OsString::new(),
+            server_pid: None,
+            attempts: 0,
+            swept: Vec::new(),
+            rescued: Vec::new(),
+            scope: None,
+            scope_note: None,
+            fallback: None,
+            errors: Vec::new(),
+        }
+    }
+
+    pub(super) fn succeed(&mut self) {
+        self.ending = Ending::Made;
+    }
+
+    pub(super) fn exists(&mut self, server_pid: Option<i32>) {
+        self.ending = Ending::Exists;
+        self.server_pid = server_pid;
+        self.scope = None;
+    }
+
+    pub(super) fn fail(&mut self, error: String) {
+        self.errors.push(error);
+        self.give_up();
+    }
+
+    /// Every error has been told.
+    pub(super) fn give_up(&mut self) {
+        self.ending = Ending::Failed;
+        self.scope = None;
+    }
+
+    /// `spawned "build" on /tmp/tmux-1000/spawn-build (pid 4711) after cleaning 1 stale socket`.
+    pub fn sentence(&self) -> String {
+        let (name, socket) = (escaped(&self.session), escaped(&self.socket));
+        let pid = self.server_pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
+        if self.ending == Ending::Exists {
+            return format!("\"{name}\" is there already on {socket}{pid}; nothing was changed");
+        }
+        let mut text = format!("spawned \"{name}\" on {socket}{pid}");
+        // Writing to a String cannot fail.
+        if !self.swept.is_empty() {
+            let _ = write!(text, " after cleaning {}", plural(self.swept.len(), "stale socket"));
+        }
+        if !self.rescued.is_empty() {
+            let _ = write!(text, " after rescuing {}", plural(self.rescued.len(), "ghost"));
+        }
+        if let Some(name) = self.tmux_name.as_ref().filter(|name| **name != self.session) {
+            let _ = write!(text, "; tmux calls it \"{}\"", escaped(name));
+        }
+        if let Some(unit) = &self.scope {
+            let _ = write!(text, "; in {}", escaped(unit));
+        }
+        if let Some(why) = &self.scope_note {
+            let _ = write!(text, "; without a scope of its own: {}", escaped(why));
+        }
+        if let Some((_, why)) = &self.fallback {
+            let _ = write!(text, "; not in the first directory: {}", escaped(why));
+        }
+        text
+    }
+
+    /// One object for programs.
+    pub fn json(&self) -> serde_json::Result<String> {
+        #[derive(Serialize)]
+        struct Object<'a> {
+            version: u32,
+            command: &'static str,
+            outcome: &'static str,
+            session: String,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            session_bytes: Option<&'a [u8]>,
+            tmux_name: Option<String>,
+            socket: Option<String>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            socket_bytes: Option<&'a [u8]>,
+            label: Option<String>,
+            server_pid: Option<i32>,
+            attempts: u32,
+            swept: Vec<String>,
+            rescued: Vec<String>,
+            scope: Option<&'a str>,
+            scope_error: Option<&'a str>,
+            fallback_dir: Option<String>,
+            fallback_reason: Option<&'a str>,
+            errors: &'a [String],
+        }
+        let paths = |paths: &[PathBuf]| paths.iter().map(|path| text(path.as_os_str())).collect();
+        let has_place = !self.label.is_empty();
+        serde_json::to_string(&Object {
+            version: 1,
+            command: "spawn",
+            outcome: match self.ending {
+                Ending::Made => "spawned",
+                Ending::Exists => "exists",
+                Ending::Failed => "failed",
+            },
+            session: text(&self.session),
+            session_bytes: raw_bytes(&self.session),
+            tmux_name: self.tmux_name.as_deref().map(text),
+            socket: has_place.then(|| text(self.socket.as_os_str())),
+            socket_bytes: raw_bytes(self.socket.as_os_str()),
+            label: has_place.then(|| text(&self.label)),
+            server_pid: self.server_pid,
+            attempts: self.attempts,
+            swept: paths(&self.swept),
+            rescued: paths(&self.rescued),
+            scope: self.scope.as_deref(),
+            scope_error: self.scope_note.as_deref(),
+            fallback_dir: self.fallback.as_ref().map(|(dir, _)| text(dir.as_os_str())),
+            fallback_reason: self.fallback.as_ref().map(|(_, why)| why.as_str()),
+            errors: &self.errors,
+        })
+    }
+}
+
+/// Passes on what a run outside of our unit said, and how it ended.
+pub fn pass_on(ended: &Ended, output: &mut Output) -> Result<Exit, Error> {
+    // Nothing can be told about a stderr that cannot be written.
+    let _ = std::io::stderr().lock().write_all(&ended.err);
+    let said = String::from_utf8_lossy(&ended.out);
+    if !said.is_empty() {
+        output.line(said.trim_end_matches('\n'))?;
+    }
+    match ended.end {
+        End::Code(code) => Ok(Exit::of_code(code)),
+        End::Signal(_) | End::GivenUp => {
+            tracing::error!("the run outside of this unit did not end in time");
+            Ok(Exit::Found)
+        }
+    }
+}
