@@ -31,7 +31,8 @@ pub struct Cli {
 pub const EXIT_CODES: &str = "\
 Exit codes:
   0   done, also when there was nothing to do; status: healthy; probe: live or starting
-  1   an entry failed or a directory has an error; status: a dead socket or ghost; probe: dead
+  1   an entry failed or a directory has an error; status: a dead socket or ghost;
+      probe: dead; doctor: a finding
   2   usage
   3   probe: absent (a ghost of that path is named)
   4   probe: unknown, foreign, or not a socket
@@ -123,6 +124,16 @@ pub enum Command {
         /// Only say what would be rescued
         #[arg(long)]
         dry_run: bool,
+        /// Print the result as one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say what in this machine's set-up will bite, and the cure
+    ///
+    /// Looks at sockets, locks and directories, at the units, their environment and cgroups, at
+    /// systemd-tmpfiles' rules and at tmux itself. Each finding has the evidence, why it matters, and the
+    /// command that cures it. Changes nothing.
+    Doctor {
         /// Print the result as one JSON object
         #[arg(long)]
         json: bool,

@@ -19,13 +19,17 @@
 //! 6. [`report`] is what was found and done, for people and for programs; [`journal`] writes it to
 //!    the log; [`words`] holds the sentences; [`exit`] the exit codes.
 //!
+//! [`doctor`] says what in the set-up will bite.
+//!
 //! Around it: [`cli`] and [`commands`], [`config`], [`logging`], [`probe`] for one socket, [`manual`].
 
 pub mod checkpoint;
+pub mod child;
 pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod discover;
+pub mod doctor;
 pub mod error;
 pub mod escape;
 pub mod exit;

@@ -1,0 +1,132 @@
+//! Running another program to its end, or to ours.
+//!
+//! A tmux client hands its standard streams to the server. Were stdout a pipe, a stopped server would
+//! keep it open for ever, and whoever reads to its end would wait as long. So the streams are files in
+//! memory, there is a deadline, and what is ended then is only the process that was started here.
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::MemfdFlags;
+use rustix::process::{Pid, PidfdFlags};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Most of what is read of a stream, in bytes.
+const MOST: usize = 4 * 1024 * 1024;
+
+/// How a program ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// By itself, with this exit code.
+    Code(i32),
+    /// By a signal.
+    Signal(i32),
+    /// Not in time: it was given up and killed.
+    GivenUp,
+}
+
+/// What a program said and how it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// How.
+    pub end: End,
+    /// Its stdout.
+    pub out: Vec<u8>,
+    /// Its stderr.
+    pub err: Vec<u8>,
+}
+
+/// A file in memory.
+pub fn memory_file() -> io::Result<File> {
+    Ok(File::from(rustix::fs::memfd_create("tmux-janitor", MemfdFlags::CLOEXEC)?))
+}
+
+/// All of a file, as much of it as we care for, wherever its offset stands.
+pub fn contents(file: &File) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 4096];
+    while bytes.len() < MOST {
+        match file.read_at(&mut buffer, bytes.len() as u64)? {
+            0 => break,
+            length => bytes.extend_from_slice(&buffer[..length]),
+        }
+    }
+    Ok(bytes)
+}
+
+/// Runs a program in a process group of its own, with nothing on its stdin, for at most `deadline`.
+///
+/// # Errors
+/// It cannot be started, or the kernel lacks what is needed to watch it (pidfd, memfd).
+pub fn run(command: &mut Command, deadline: Duration) -> io::Result<Ended> {
+    let (out, err) = (memory_file()?, memory_file()?);
+    command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(err.try_clone()?).process_group(0);
+    let end = wait(command, deadline)?;
+    Ok(Ended { end, out: contents(&out)?, err: contents(&err)? })
+}
+
+fn wait(command: &mut Command, deadline: Duration) -> io::Result<End> {
+    let started = Instant::now();
+    let mut child = command.spawn()?;
+    let ended_in_time = (|| {
+        let pidfd = rustix::process::pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
+        loop {
+            let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
+            let left = Timespec::try_from(deadline.saturating_sub(started.elapsed()))
+                .map_err(|_| rustix::io::Errno::INVAL)?;
+            match rustix::event::poll(&mut fds, Some(&left)) {
+                Err(rustix::io::Errno::INTR) => {}
+                Ok(ready) => return Ok(ready > 0),
+                Err(errno) => return Err(errno),
+            }
+        }
+    })();
+    if ended_in_time != Ok(true) {
+        // It is our child and not reaped yet: the pid can be nobody else's.
+        child.kill()?;
+    }
+    let status = child.wait()?;
+    if !ended_in_time? {
+        return Ok(End::GivenUp);
+    }
+    Ok(match (status.code(), status.signal()) {
+        (Some(code), _) => End::Code(code),
+        (None, signal) => End::Signal(signal.unwrap_or_default()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn streams_and_exit_code_are_told() {
+        let ended = run(&mut shell("echo a; echo b >&2; exit 3"), Duration::from_secs(10)).unwrap();
+        assert_eq!(ended, Ended { end: End::Code(3), out: b"a\n".into(), err: b"b\n".into() });
+        let ended = run(&mut shell("kill -9 $$"), Duration::from_secs(10)).unwrap();
+        assert_eq!(ended.end, End::Signal(9));
+        assert!(run(&mut Command::new("/nonexistent"), Duration::ZERO).is_err());
+    }
+
+    #[test]
+    fn a_hanging_program_is_given_up_though_a_child_of_it_keeps_the_streams() {
+        let started = Instant::now();
+        let script = "sleep 5 & echo $!; exec sleep 5";
+        let ended = run(&mut shell(script), Duration::from_millis(300)).unwrap();
+        assert_eq!(ended.end, End::GivenUp);
+        assert!(started.elapsed() < Duration::from_secs(4));
+        let grandchild: i32 = String::from_utf8(ended.out).unwrap().trim().parse().unwrap();
+        let grandchild = Pid::from_raw(grandchild).unwrap();
+        rustix::process::kill_process(grandchild, rustix::process::Signal::KILL).unwrap();
+    }
+}
