@@ -1,7 +1,7 @@
 //! Socket directories that tmux would refuse, that cannot be written, or that lie on a network file system.
 
 use super::{Finding, Patient};
-use crate::escape::escaped;
+use crate::escape::{escaped, shell_word};
 use crate::socket::directory::{Rule, SocketDir};
 use crate::socket::file_system::{self, FileSystem};
 use crate::words::errno_text;
@@ -9,12 +9,12 @@ use rustix::fs::{Access, AtFlags};
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     for directory in &patient.report.directories {
-        let path = escaped(&directory.path);
+        let (word, path) = (shell_word(&directory.path), escaped(&directory.path));
         if let Some(error) = &directory.error {
             findings.push(Finding::new(
                 format!("{path}: {error}"),
                 "tmux does not start there, and the janitor does not clean there",
-                format!("ls -ld {path}, then what is said above"),
+                format!("ls -ld {word}, then what is said above"),
             ));
             continue;
         }
@@ -34,7 +34,7 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
             findings.push(Finding::new(
                 format!("{path} cannot be written: {}", errno_text(errno)),
                 "tmux says \"error creating …\" there, with exit code 0, and a dead socket blocks its label",
-                format!("findmnt -T {path}; ls -ld {path}; in a unit: ReadWritePaths="),
+                format!("findmnt -T {word}; ls -ld {word}; in a unit: ReadWritePaths="),
             ));
         }
     }
@@ -45,7 +45,7 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
         findings.push(Finding::new(
             format!("TMUX_TMPDIR is {path}, which is no directory"),
             "tmux since 3.2 then uses /tmp without a word: the same label is another server in a shell that has the directory",
-            format!("mkdir -p -m 700 {path}, or unset TMUX_TMPDIR"),
+            format!("mkdir -p -m 700 {}, or: unset TMUX_TMPDIR", shell_word(parent)),
         ));
     }
 }

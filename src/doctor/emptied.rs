@@ -2,7 +2,7 @@
 
 use super::boot::lingers;
 use super::{Finding, Patient, tmpfiles};
-use crate::escape::escaped;
+use crate::escape::{escaped, shell_word};
 use crate::tmux::paths::DEFAULT_PARENT;
 use std::path::Path;
 
@@ -76,8 +76,8 @@ fn boot(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
             format!("TMUX_TMPDIR is {}, and {emptied}", escaped(&dir)),
             "after a boot the folder is missing, and tmux since 3.2 uses /tmp without a word: other sockets than are expected",
             format!(
-                "echo 'd {} 0700 {uid} - -' | sudo tee /etc/tmpfiles.d/tmux-tmpdir-{uid}.conf",
-                escaped(&dir),
+                "echo {} | sudo tee /etc/tmpfiles.d/tmux-tmpdir-{uid}.conf",
+                shell_word(&format!("d {} 0700 {} - -", dir.display(), patient.user)),
                 uid = patient.user
             ),
         ));

@@ -1,7 +1,7 @@
 //! `TMUX_TMPDIR` differs between the shell and the user's service manager.
 
 use super::{Finding, Patient};
-use crate::escape::escaped;
+use crate::escape::{escaped, shell_word};
 use crate::tmux::paths::DEFAULT_PARENT;
 use std::path::{Path, PathBuf};
 
@@ -19,11 +19,11 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     let cure = match own {
         Some(own) => format!(
             "systemctl --user import-environment TMUX_TMPDIR; for every login: mkdir -p ~/.config/environment.d && echo TMUX_TMPDIR={} >~/.config/environment.d/tmux.conf",
-            escaped(own)
+            shell_word(own)
         ),
         None => format!(
             "systemctl --user unset-environment TMUX_TMPDIR, or in the shell: export TMUX_TMPDIR={}",
-            shown(managers.as_deref())
+            managers.as_deref().map(shell_word).unwrap_or_default()
         ),
     };
     findings.push(Finding::new(

@@ -46,7 +46,7 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
                         unit.get("ExecMainStatus")
                     ),
                     "what it should have swept or watched was left as it is",
-                    format!("journalctl {option}-x -u {id}, then systemctl {option}restart {id}"),
+                    format!("journalctl {option}-x -u {id}; systemctl {option}restart {id}"),
                 ));
             }
         }
