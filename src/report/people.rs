@@ -109,6 +109,7 @@ pub fn rescue(report: &Report, dry_run: bool) -> String {
     let _ = match (counts.ghost, left) {
         (0, _) => writeln!(text, "no ghosts"),
         (_, 0) => writeln!(text, "{verb} {}", plural(done, "ghost")),
+        (_, 1) => writeln!(text, "{verb} {}; 1 left as it is", plural(done, "ghost")),
         _ => writeln!(text, "{verb} {}; {left} left as they are", plural(done, "ghost")),
     };
     text

@@ -3,6 +3,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[allow(dead_code, reason = "each test program uses a part of it")]
 #[path = "../machine/mod.rs"]
 mod machine;
 
