@@ -34,7 +34,7 @@ Exit codes:
   0   done, also when there was nothing to do; status: healthy; probe: live or starting;
       spawn: the session exists and was verified
   1   an entry failed or a directory has an error; status: a dead socket or ghost; probe: dead;
-      spawn: the session could not be made
+      spawn: the session could not be made; doctor: a finding
   2   usage
   3   probe: absent (a ghost of that path is named);
       spawn: a session of that name is there already, nothing was changed
@@ -133,6 +133,16 @@ pub enum Command {
     },
     /// Start a session on a socket of its own, and make sure that it is there
     Spawn(Box<Spawn>),
+    /// Say what in this machine's set-up will bite, and the cure
+    ///
+    /// Looks at sockets, locks and directories, at the units, their environment and cgroups, at
+    /// systemd-tmpfiles' rules and at tmux itself. Each finding has the evidence, why it matters, and the
+    /// command that cures it. Changes nothing.
+    Doctor {
+        /// Print the result as one JSON object
+        #[arg(long)]
+        json: bool,
+    },
     /// Check a configuration file, or the one in force
     CheckConfig {
         /// The file; without it the one that every command would read

@@ -3,6 +3,7 @@
 use crate::cli::{Cli, Color, Command, Global, Probe, Spawn};
 use crate::config::{self, Settings};
 use crate::discover::{self, Surroundings};
+use crate::doctor::Patient;
 use crate::error::Error;
 use crate::escape::escaped;
 use crate::exit::Exit;
@@ -35,6 +36,7 @@ pub fn run(cli: &Cli, output: &mut Output) -> Result<Exit, Error> {
         Some(Command::Rescue { dry_run, json }) => rescue(&cli.global, *dry_run, *json, output),
         Some(Command::Spawn(arguments)) => spawn_one(&cli.global, arguments, output),
         Some(Command::CarryOut { order }) => spawn::handover::carry_out(order),
+        Some(Command::Doctor { json }) => doctor(&cli.global, *json, output),
         Some(Command::CheckConfig { file }) => check_config(&cli.global, file.as_deref(), output),
         Some(Command::Completions { shell }) => manual::completions(*shell, output),
         Some(Command::Man { dir }) => manual::man(dir, output),
@@ -148,6 +150,22 @@ fn status(global: &Global, as_json: bool, output: &mut Output) -> Result<Exit, E
         output.text(&people::status(&report))?;
     }
     Ok(if healthy { Exit::Done } else { Exit::Found })
+}
+
+fn doctor(global: &Global, as_json: bool, output: &mut Output) -> Result<Exit, Error> {
+    let settings = load_settings(global)?;
+    let user = rustix::process::getuid().as_raw();
+    let report = look(global)?;
+    let mut witness = Witness::new(user);
+    witness.refresh();
+    let around = Surroundings::of_this_process();
+    let findings = Patient::new(&settings, user, &around, &report, witness.blindness()).examine();
+    if as_json {
+        output.line(&json::doctor(&findings)?)?;
+    } else {
+        output.text(&people::doctor(&findings))?;
+    }
+    Ok(if findings.is_empty() { Exit::Done } else { Exit::Found })
 }
 
 fn overview(global: &Global, output: &mut Output) -> Result<Exit, Error> {

@@ -47,6 +47,31 @@ impl Display for Escaped<'_> {
     }
 }
 
+/// A word for a shell command that people copy: as it is where that is harmless, else quoted, with
+/// everything that is not printable ASCII spelled out (`$'…'` of POSIX.1-2024, bash, zsh, ksh).
+pub fn shell_word<S: AsRef<OsStr> + ?Sized>(word: &S) -> String {
+    let bytes = word.as_ref().as_bytes();
+    let is_harmless = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+:@%,=".contains(byte);
+    if !bytes.is_empty() && bytes.iter().all(is_harmless) {
+        return String::from_utf8_lossy(bytes).into_owned();
+    }
+    let is_printable = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'\'' | b'\\');
+    if bytes.iter().all(is_printable) {
+        return format!("'{}'", String::from_utf8_lossy(bytes));
+    }
+    let mut text = "$'".to_owned();
+    for byte in bytes {
+        match byte {
+            b'\'' | b'\\' => text.extend(['\\', char::from(*byte)]),
+            b' '..=b'~' => text.push(char::from(*byte)),
+            // Three digits always: the next character cannot become part of the number.
+            _ => text.extend(["\\".to_owned(), format!("{byte:03o}")]),
+        }
+    }
+    text.push('\'');
+    text
+}
+
 /// C1 controls, line and paragraph separators, and the format characters that reorder or hide text.
 fn is_invisible(c: char) -> bool {
     c.is_control()
@@ -62,6 +87,17 @@ mod tests {
     #[test]
     fn plain_names_are_left_alone() {
         assert_eq!(escaped("über-/a b").to_string(), "über-/a b");
+    }
+
+    #[test]
+    fn a_copied_command_does_what_it_says() {
+        assert_eq!(shell_word("/tmp/tmux-0/a.lock"), "/tmp/tmux-0/a.lock");
+        for word in ["", "a b", "; touch x;", "$(x)`y`", "it's", "new\nline", "\x1b[31m1", "ü\\", "-rf ~"] {
+            let script = format!("printf %s {}", shell_word(word));
+            assert!(script.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{script}");
+            let output = std::process::Command::new("bash").args(["-c", &script]).output();
+            assert_eq!(output.map(|output| output.stdout).ok().as_deref(), Some(word.as_bytes()), "{script}");
+        }
     }
 
     #[test]

@@ -21,6 +21,7 @@
 //!
 //! [`spawn`] starts a session on top of that, whatever the directory looks like; [`tmux::client`] is the
 //! only place that runs tmux, [`child`] the only one that runs another program.
+//! [`doctor`] says what in the set-up will bite.
 //!
 //! Around it: [`cli`] and [`commands`], [`config`], [`logging`], [`probe`] for one socket, [`manual`].
 
@@ -30,6 +31,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod discover;
+pub mod doctor;
 pub mod error;
 pub mod escape;
 pub mod exit;

@@ -24,7 +24,7 @@ pub struct Found {
     pub server_pid: Option<i32>,
     /// Why its directory was not looked into.
     directory_error: Option<String>,
-    /// Where nothing stands: live servers that were bound there.
+    /// Where nothing stands, or a dead socket: live servers that were bound there.
     ghosts: Vec<Ghost>,
 }
 
@@ -47,12 +47,15 @@ pub fn look(settings: &Settings, user: u32, path: &Path, rule: Rule) -> Result<F
             is_starting(user, &dir, name).then_some(Verdict::new(State::Starting, Reason::LockHeld))
         }
     };
-    let ghosts = if verdict.is_none() { ghosts(user, &dir.join(name)) } else { Vec::new() };
-    let server_pid = server_pid.or_else(|| ghosts.iter().find_map(|ghost| ghost.pid));
+    // Where nobody answers there may be a ghost; a dead socket is left where a start was tried in vain.
+    let is_deserted = matches!(verdict, None | Some(Verdict { state: State::Dead, .. }));
+    let ghosts = if is_deserted { ghosts(user, &dir.join(name)) } else { Vec::new() };
+    let server_pid =
+        server_pid.or_else(|| ghosts.iter().filter(|_| verdict.is_none()).find_map(|ghost| ghost.pid));
     Ok(Found { verdict, server_pid, directory_error, ghosts })
 }
 
-/// The servers that were bound to a path where nothing stands now.
+/// The live servers that were bound to a path and cannot be reached there.
 fn ghosts(user: u32, path: &Path) -> Vec<Ghost> {
     let Some(scope) = std::path::absolute(path).ok().and_then(|path| Scope::path(&path)) else {
         return Vec::new();
@@ -80,11 +83,13 @@ impl Found {
     pub fn reason(&self) -> String {
         match (&self.directory_error, &self.verdict) {
             (Some(error), _) => format!("its directory was not looked into: {error}"),
-            (None, Some(verdict)) => verdict.reason.to_string(),
-            (None, None) => self.ghosts.iter().fold(Reason::NoSuchSocket.to_string(), |text, ghost| {
-                let pid = ghost.pid.map(|pid| format!(" pid {pid}")).unwrap_or_default();
-                format!("{text}; ghost{pid}: {}", ghost.plight)
-            }),
+            (None, verdict) => {
+                let reason = verdict.map_or(Reason::NoSuchSocket, |verdict| verdict.reason);
+                self.ghosts.iter().fold(reason.to_string(), |text, ghost| {
+                    let pid = ghost.pid.map(|pid| format!(" pid {pid}")).unwrap_or_default();
+                    format!("{text}; ghost{pid}: {}", ghost.plight)
+                })
+            }
         }
     }
 

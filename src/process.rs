@@ -39,6 +39,12 @@ pub struct Stat {
     pub state: u8,
     /// Its parent.
     pub parent: i32,
+    /// Its process group.
+    pub group: i32,
+    /// Its session.
+    pub session: i32,
+    /// Its controlling terminal's device number; 0: it has none.
+    pub terminal: i32,
     /// The process group in the foreground of its terminal; -1: it has none.
     pub foreground: i32,
 }
@@ -62,7 +68,10 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
     Some(Stat {
         state: *fields.next()?.as_bytes().first()?,
         parent: fields.next()?.parse().ok()?,
-        foreground: fields.nth(3)?.parse().ok()?,
+        group: fields.next()?.parse().ok()?,
+        session: fields.next()?.parse().ok()?,
+        terminal: fields.next()?.parse().ok()?,
+        foreground: fields.next()?.parse().ok()?,
     })
 }
 
@@ -299,7 +308,8 @@ mod tests {
     #[test]
     fn a_name_with_parentheses_hides_nothing() {
         let stat = parse_stat(b"7 (a) T 1 (b) t 2 3 4 34816 99 0 0").unwrap();
-        assert_eq!(stat, Stat { state: b't', parent: 2, foreground: 99 });
+        let expected = Stat { state: b't', parent: 2, group: 3, session: 4, terminal: 34816, foreground: 99 };
+        assert_eq!(stat, expected);
         assert!(stat.is_stopped());
         assert_eq!(parse_stat(b"7 (a) S"), None);
     }

@@ -2,7 +2,7 @@
 
 use super::Bar;
 use super::holders::Holder;
-use crate::process::Process;
+use crate::process::{Process, Stat};
 use crate::socket::file_id::{FileFacts, FileId};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
@@ -37,6 +37,13 @@ impl OwnView {
     }
 }
 
+/// Whether a process that looks like a server is its child between fork and exec, which has its name,
+/// program, handlers and descriptors: a pane that is being born. A server leads its session without
+/// a terminal (daemon(3)), or in the foreground (`tmux -D`) its process group.
+pub(super) fn is_unborn(pid: i32, stat: Stat) -> bool {
+    stat.group != pid || (stat.session == pid && stat.terminal != 0)
+}
+
 /// Why a process must not be sent SIGUSR1, if so.
 pub(super) fn bar(holder: &Holder, is_shared: bool) -> Option<Bar> {
     let process = &holder.process;
@@ -61,4 +68,25 @@ fn runs_tmux(process: &Process) -> bool {
     let program = process.program();
     let name = program.as_deref().and_then(std::path::Path::file_name);
     name.is_some_and(|name| name.as_bytes().windows(4).any(|part| part == b"tmux"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pane_before_its_exec_is_no_server() {
+        let stat = |group, session, terminal| Stat {
+            state: b'S',
+            parent: 1,
+            group,
+            session,
+            terminal,
+            foreground: -1,
+        };
+        assert!(!is_unborn(7, stat(7, 7, 0)), "a daemon");
+        assert!(!is_unborn(7, stat(7, 5, 34816)), "tmux -D in a shell");
+        assert!(is_unborn(7, stat(5, 5, 0)), "forked");
+        assert!(is_unborn(7, stat(7, 7, 34816)), "after login_tty(3)");
+    }
 }

@@ -1,6 +1,7 @@
 //! Results for programs: one JSON object per run.
 
 use super::{Counts, Entry, Report};
+use crate::doctor::Finding;
 use crate::escape::escaped;
 use crate::outcome::Outcome;
 use crate::socket::verdict::{State, Verdict};
@@ -172,4 +173,16 @@ pub fn probe(
         reason,
         server_pid,
     })
+}
+
+/// The object of `doctor`.
+pub fn doctor(findings: &[Finding]) -> serde_json::Result<String> {
+    #[derive(Serialize)]
+    struct Doctor<'a> {
+        version: u32,
+        command: &'static str,
+        healthy: bool,
+        findings: &'a [Finding],
+    }
+    serde_json::to_string(&Doctor { version: 1, command: "doctor", healthy: findings.is_empty(), findings })
 }

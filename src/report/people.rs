@@ -1,6 +1,7 @@
 //! Results for people: lines that stay lines.
 
 use super::{Counts, Report};
+use crate::doctor::Finding;
 use crate::escape::escaped;
 use crate::outcome::Outcome;
 use crate::socket::verdict::State;
@@ -108,6 +109,7 @@ pub fn rescue(report: &Report, dry_run: bool) -> String {
     let _ = match (counts.ghost, left) {
         (0, _) => writeln!(text, "no ghosts"),
         (_, 0) => writeln!(text, "{verb} {}", plural(done, "ghost")),
+        (_, 1) => writeln!(text, "{verb} {}; 1 left as it is", plural(done, "ghost")),
         _ => writeln!(text, "{verb} {}; {left} left as they are", plural(done, "ghost")),
     };
     text
@@ -196,4 +198,18 @@ fn next_command(counts: &Counts) -> &'static str {
     } else {
         "nothing to do; `systemctl --user enable --now tmux-janitor.timer` keeps it so"
     }
+}
+
+/// What `doctor` prints: three lines per finding.
+pub fn doctor(findings: &[Finding]) -> String {
+    let mut text = String::new();
+    for Finding { check, what, why, cure } in findings {
+        let _ = writeln!(text, "{check}: {what}\n  why:  {why}\n  cure: {cure}");
+    }
+    if findings.is_empty() {
+        text.push_str("nothing found\n");
+    } else {
+        let _ = writeln!(text, "{}", plural(findings.len(), "finding"));
+    }
+    text
 }

@@ -11,29 +11,39 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use tmux_janitor::ghost::{self, Scope};
 use tmux_janitor::socket::sight::Witness;
 use tmux_janitor::sweep::Target;
 
-/// Looks for ghosts again and again while `churn` runs, and counts the looks.
+/// How often is looked, and how often what happens meanwhile happens, at least.
+const LOOKS: u32 = 60;
+const TURNS: u32 = 20;
+
+/// Looks for ghosts again and again while `turn` is done again and again.
 #[track_caller]
-fn no_ghost_while(arena: &Arena, churn: impl FnOnce() + Send) -> usize {
-    let ended = AtomicBool::new(false);
+fn no_ghost_while(arena: &Arena, mut turn: impl FnMut(u32) + Send) {
+    let (looks, turns) = (AtomicU32::new(0), AtomicU32::new(0));
     std::thread::scope(|scope| {
         let churning = scope.spawn(|| {
-            churn();
-            ended.store(true, Ordering::Release);
+            while looks.load(Ordering::Acquire) < LOOKS || turns.load(Ordering::Acquire) < TURNS {
+                turn(turns.fetch_add(1, Ordering::AcqRel));
+            }
         });
-        let (mut witness, mut looks) = (Witness::new(user()), 0);
+        let mut witness = Witness::new(user());
         let place = Scope::new(&[Target::whole(arena.dir().to_owned())], false);
-        while !ended.load(Ordering::Acquire) && !churning.is_finished() {
+        while !churning.is_finished() {
             witness.refresh();
-            assert_eq!(ghost::find(user(), &mut witness, &place), [], "after {looks} looks");
-            looks += 1;
+            let found = ghost::find(user(), &mut witness, &place);
+            let so_far = looks.fetch_add(1, Ordering::AcqRel);
+            if !found.is_empty() {
+                // Lets the other thread end, too.
+                looks.store(LOOKS, Ordering::Release);
+                turns.store(TURNS, Ordering::Release);
+            }
+            assert_eq!(found, [], "after {so_far} looks");
         }
-        looks
-    })
+    });
 }
 
 /// Starts a server where one has just ended: tmux itself fails at that now and then ("server exited
@@ -52,38 +62,79 @@ fn start_over(socket: &Path) -> arena::Server {
 #[test]
 fn servers_that_start_and_end_are_never_ghosts() {
     let arena = Arena::new();
-    let looks = no_ghost_while(&arena, || {
-        for turn in 0..60 {
-            let path = arena.path("a");
-            let server = start_over(&path);
-            // Some end with their socket deleted a moment before.
-            if turn % 3 == 0 {
-                server.signal(rustix::process::Signal::KILL);
-                server.wait_for_end();
-                fs::remove_file(&path).unwrap();
-            } else {
-                say(&path, &["kill-server"]);
-                server.wait_for_end();
-            }
+    no_ghost_while(&arena, |turn| {
+        let path = arena.path("a");
+        let server = start_over(&path);
+        if turn % 3 == 0 {
+            server.signal(rustix::process::Signal::KILL);
+            server.wait_for_end();
+            fs::remove_file(&path).unwrap();
+        } else {
+            say(&path, &["kill-server"]);
+            server.wait_for_end();
         }
     });
-    assert!(looks > 20, "only {looks} looks");
+}
+
+#[test]
+fn a_pane_that_is_just_being_born_is_none() {
+    if Command::new("strace").arg("-V").output().is_err() {
+        return skip("needs strace: it holds a process up between fork and exec");
+    }
+    // Between fork and exec it has its server's name, program, handlers and listening socket.
+    let arena = Arena::new();
+    let path = arena.path("a");
+    let mut slow = Command::new("strace");
+    slow.args([
+        "-f",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-e",
+        "trace=setsid",
+        "-e",
+        "inject=setsid:delay_enter=1000000",
+    ]);
+    slow.arg(arena::tmux_program()).args(["-f", "/dev/null", "-S"]).arg(&path);
+    let mut slow = slow.args(["new-session", "-d", "sleep 3600"]).env_remove("TMUX").spawn().unwrap();
+    let held = |pid: i32| {
+        let fds = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        let links = fds.filter_map(|fd| fs::read_link(fd.path()).ok());
+        links.filter(|link| link.to_string_lossy().starts_with("socket:")).collect::<Vec<_>>()
+    };
+    let server = || {
+        let list = json(arena.dir(), &["list"], 0);
+        let found = list["sockets"].as_array().unwrap().iter().find(|socket| socket["state"] == "live");
+        found.and_then(|socket| i32::try_from(socket["server_pid"].as_i64()?).ok())
+    };
+    let (mut parent, mut child) = (None, None);
+    wait::until("the server has a child", || {
+        parent = server().and_then(arena::Server::try_of);
+        let children = parent.as_ref().map(|parent| format!("/proc/{0}/task/{0}/children", parent.pid));
+        let children = children.and_then(|children| fs::read_to_string(children).ok()).unwrap_or_default();
+        child = children.trim().parse().ok().and_then(arena::Server::try_of);
+        child.is_some()
+    });
+    let (parent, child) = (parent.unwrap(), child.unwrap());
+    parent.signal(rustix::process::Signal::KILL);
+    parent.wait_for_end();
+    fs::remove_file(&path).unwrap();
+    let found = ghosts(arena.dir());
+    assert!(child.is_alive() && !held(child.pid).is_empty(), "too late to prove anything");
+    assert_eq!(found, []);
+    drop(child);
+    slow.wait().unwrap();
 }
 
 #[test]
 fn a_server_that_makes_its_socket_anew_is_no_ghost() {
     let arena = Arena::new().live("a");
-    let looks = no_ghost_while(&arena, || {
-        let socket = || fs::metadata(arena.path("a")).map(|file| std::os::unix::fs::MetadataExt::ino(&file));
-        for _ in 0..600 {
-            let before = socket();
-            arena.server("a").signal(rustix::process::Signal::USR1);
-            wait::until("the socket is made anew", || {
-                socket().is_ok() && socket().ok() != before.as_ref().ok().copied()
-            });
-        }
+    let socket = || fs::metadata(arena.path("a")).map(|file| std::os::unix::fs::MetadataExt::ino(&file)).ok();
+    no_ghost_while(&arena, |_| {
+        let before = socket();
+        arena.server("a").signal(rustix::process::Signal::USR1);
+        wait::until("the socket is made anew", || socket().is_some() && socket() != before);
     });
-    assert!(looks > 20, "only {looks} looks");
     arena.assert_reachable("a");
 }
 

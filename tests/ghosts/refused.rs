@@ -105,6 +105,57 @@ fn a_start_under_way_is_not_robbed() {
 }
 
 #[test]
+fn where_our_own_lock_takes_the_last_inode_no_signal_is_sent() {
+    if !is_root() {
+        return skip("needs root: it mounts a file system");
+    }
+    let arena = Arena::new();
+    let out = in_mount_namespace(
+        r#"
+        mount -t tmpfs -o nr_inodes=64,mode=700 tmpfs "$1"
+        ask() { "$TMUX_PROGRAM" -f /dev/null -S "$1/a" "${@:2}" </dev/null; }
+        ask "$1" new-session -d 'sleep 3600'; pid=$(ask "$1" display-message -p '#{pid}')
+        trap 'kill -KILL $pid; while [ -e /proc/$pid ] && ! grep -q "State:.Z" /proc/$pid/status; do :; done' EXIT
+        rm "$1/a"
+        i=0; while : 2>/dev/null >"$1/fill-$i"; do i=$((i + 1)); done; rm "$1/fill-0"
+        "$JANITOR" --dir "$1" rescue --json || :
+        rm "$1"/fill-*
+        "$JANITOR" --dir "$1" rescue
+        ask "$1" new-window -d "umask >$1/umask.new; mv $1/umask.new $1/umask"
+        until [ -e "$1/umask" ]; do :; done
+        cat "$1/umask"
+        "#,
+        arena.dir(),
+    );
+    let first: serde_json::Value = serde_json::from_str(out.lines().next().unwrap()).unwrap();
+    assert_eq!(fate(&first, "a"), ("ghost", "failed"), "{out}");
+    assert!(entry(&first, "a")["error"].as_str().unwrap().contains("the server was not told"), "{out}");
+    assert!(out.ends_with("rescued 1 ghost\n0022\n"), "the panes have a wrong umask: {out}");
+}
+
+#[test]
+fn from_a_user_namespace_it_is_reported_without_a_pid() {
+    if !is_root() {
+        return skip("needs root: it makes a user namespace");
+    }
+    // What PrivateUsers= does to a unit: nobody's descriptors can be read.
+    let arena = Arena::new().live("a").live("there");
+    let sandboxed = |arguments: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", env!("CARGO_BIN_EXE_tmux-janitor"), "--dir"]);
+        Run::of(command.arg(arena.dir()).args(arguments).arg("--json"))
+    };
+    assert_eq!(sandboxed(&["status"]).code, Some(0));
+    fs::remove_file(arena.path("a")).unwrap();
+    assert_eq!(sandboxed(&["status"]).code, Some(1));
+    let json = sandboxed(&["sweep", "--rescue"]).json();
+    assert_eq!(fate(&json, "a"), ("ghost", "kept"));
+    assert!(entry(&json, "a")["server_pid"].is_null());
+    assert!(entry(&json, "a")["reason"].as_str().unwrap().contains("PrivateUsers="), "{json:#}");
+    assert!(!arena.has("a"));
+}
+
+#[test]
 fn where_no_socket_can_be_made_no_signal_is_sent() {
     if !is_root() {
         return skip("needs root: it mounts a folder read-only");

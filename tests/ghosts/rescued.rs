@@ -3,9 +3,14 @@
 use crate::common::arena::{self, Arena};
 use crate::common::janitor::{Run, entry, fate, janitor};
 use crate::common::wait;
-use crate::scene::{folder, ghost, ghosts, json, rescue, say};
+use crate::scene::{folder, ghost as ghost_of, ghosts, json, rescue, say, user};
+use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use tmux_janitor::config::Settings;
+use tmux_janitor::ghost::{self, Scope};
+use tmux_janitor::outcome::Outcome;
+use tmux_janitor::socket::sight::Witness;
 
 #[test]
 fn a_deleted_socket_comes_back_with_everything_behind_it() {
@@ -82,7 +87,7 @@ fn a_live_servers_path_is_not_taken_until_it_has_ended() {
     assert_ne!(second.pid, first);
     assert_eq!(ghosts(arena.dir()), [("a".to_owned(), first.into())]);
     let list = json(arena.dir(), &["list"], 0);
-    let reason = ghost(&list, "a")["reason"].as_str().unwrap();
+    let reason = ghost_of(&list, "a")["reason"].as_str().unwrap();
     assert!(reason.contains(&format!("pid {} listens there", second.pid)), "{reason}");
     assert_eq!((&list["counts"]["live"], &list["counts"]["ghost"]), (&1.into(), &1.into()));
 
@@ -105,12 +110,56 @@ fn a_live_servers_path_is_not_taken_until_it_has_ended() {
 }
 
 #[test]
+fn what_was_found_is_looked_at_again_under_the_lock() {
+    let arena = Arena::new().live("a");
+    let socket = arena.path("a");
+    fs::remove_file(&socket).unwrap();
+    let scope = Scope::path(&socket).unwrap();
+    let mut witness = Witness::new(user());
+    witness.refresh();
+    let found = ghost::find(user(), &mut witness, &scope);
+    assert_eq!((found.len(), found[0].plight.bar), (1, None));
+    // Meanwhile somebody starts a server there.
+    let second = arena::start(&socket);
+    let mut rescue = |ghost| ghost::rescue(&Settings::default(), user(), &mut witness, ghost).outcome;
+    assert_eq!(rescue(&found[0]), Outcome::Kept);
+    assert_eq!(arena::pid_of(&socket), second.pid, "the path was stolen");
+    say(&socket, &["kill-server"]);
+    second.wait_for_end();
+    fs::remove_file(&socket).unwrap();
+    assert_eq!(rescue(&found[0]), Outcome::Rescued);
+    assert_eq!(rescue(&found[0]), Outcome::Vanished, "it is none any more");
+    arena.server("a").signal(Signal::KILL);
+    arena.server("a").wait_for_end();
+    assert_eq!(rescue(&found[0]), Outcome::Vanished, "it has ended");
+}
+
+#[test]
+fn when_it_says_rescued_the_socket_is_there() {
+    let arena = Arena::new().live("a");
+    let scope = Scope::path(&arena.path("a")).unwrap();
+    let mut witness = Witness::new(user());
+    for _ in 0..30 {
+        fs::remove_file(arena.path("a")).unwrap();
+        witness.refresh();
+        let found = ghost::find(user(), &mut witness, &scope);
+        let outcome = ghost::rescue(&Settings::default(), user(), &mut witness, &found[0]).outcome;
+        assert!(arena.has("a") && outcome == Outcome::Rescued, "{outcome:?}");
+    }
+    arena.assert_reachable("a");
+}
+
+#[test]
 fn a_dead_socket_in_the_way_goes_first() {
     let arena = Arena::new().live("a");
     fs::remove_file(arena.path("a")).unwrap();
     let arena = arena.dead("a");
     let list = json(arena.dir(), &["list"], 0);
     assert_eq!((&list["counts"]["dead"], &list["counts"]["ghost"]), (&1.into(), &1.into()));
+    let probe = Run::of(janitor(arena.dir()).args(["probe", "--json", "-L", "a"]));
+    assert_eq!((probe.code, &probe.json()["server_pid"]), (Some(1), &serde_json::Value::Null));
+    let named = format!("ghost pid {}", arena.server("a").pid);
+    assert!(probe.json()["reason"].as_str().unwrap().contains(&named), "{}", probe.stdout);
     let swept = json(arena.dir(), &["sweep", "--rescue"], 0);
     assert_eq!((&swept["counts"]["removed"], &swept["counts"]["rescued"]), (&1.into(), &1.into()));
     arena.assert_reachable("a");

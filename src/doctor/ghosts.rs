@@ -1,0 +1,37 @@
+//! Ghosts, and two live servers on one path.
+
+use super::{Finding, Patient};
+use crate::escape::escaped;
+use crate::ghost::{Bar, Standing};
+use crate::socket::verdict::Reason;
+
+pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
+    for entry in &patient.report.entries {
+        let Reason::Ghost(plight) = entry.verdict.reason else {
+            continue;
+        };
+        let pid = entry.server_pid.map_or_else(|| "unknown pid".to_owned(), |pid| format!("pid {pid}"));
+        let mut what = format!("{} ({pid}): {plight}", escaped(&patient.report.path_of(entry)));
+        if !entry.panes.is_empty() {
+            what.push_str("; in its panes: ");
+            what.push_str(&entry.panes.join(", "));
+        }
+        let why = if matches!(plight.standing, Standing::Live(_)) {
+            "two live servers on one path: whoever attaches meets the other one, and these sessions seem lost"
+        } else {
+            "its sessions run on and nobody can attach to them; people kill them in the end"
+        };
+        let cure = match (plight.bar, entry.server_pid) {
+            (None, _) => "tmux-janitor rescue".to_owned(),
+            (Some(Bar::Stopped), Some(pid)) => format!("kill -CONT {pid} && tmux-janitor rescue"),
+            (Some(Bar::Rivals(_)), Some(pid)) => {
+                format!("to keep this one: kill -USR1 {pid} (`tmux-janitor list` shows what runs in each)")
+            }
+            (Some(Bar::Held(_)), _) => {
+                "end or move the server that has the path now, then: tmux-janitor rescue".to_owned()
+            }
+            _ => "see the reason above".to_owned(),
+        };
+        findings.push(Finding::new(what, why, cure));
+    }
+}

@@ -1,0 +1,118 @@
+//! Asking systemd's tools, each with a deadline; what does not answer is not asked twice.
+
+use crate::child::{self, End};
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// How long a tool may take. A manager that is busy answers in a second; one that hangs never does.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Whose units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manager {
+    User,
+    System,
+}
+
+/// The properties of one unit, as `systemctl show` prints them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unit(Vec<(String, String)>);
+
+/// The way to systemd's tools.
+#[derive(Debug)]
+pub(super) struct Systemd {
+    runtime_dir: Option<PathBuf>,
+    silent: Cell<bool>,
+}
+
+impl Systemd {
+    /// For the managers of the system and of `user`.
+    pub(super) fn new(user: u32, runtime_dir: Option<PathBuf>) -> Self {
+        // `su` and `sudo` leave it unset; the manager is there all the same.
+        let usual = PathBuf::from(format!("/run/user/{user}"));
+        let runtime_dir = runtime_dir.or_else(|| usual.is_dir().then_some(usual));
+        Self { runtime_dir, silent: Cell::new(false) }
+    }
+
+    /// What a tool prints if it succeeds.
+    pub(super) fn run(&self, program: &str, arguments: &[&str]) -> Option<String> {
+        if self.silent.get() {
+            return None;
+        }
+        let mut command = Command::new(program);
+        command.args(arguments).env("LC_ALL", "C").env("SYSTEMD_PAGER", "").env("SYSTEMD_COLORS", "0");
+        if let Some(dir) = &self.runtime_dir {
+            command.env("XDG_RUNTIME_DIR", dir);
+        }
+        let ended = child::run(&mut command, DEADLINE).ok()?;
+        self.silent.set(ended.end == End::GivenUp);
+        (ended.end == End::Code(0)).then(|| String::from_utf8_lossy(&ended.out).into_owned())
+    }
+
+    /// `systemctl` for one of the managers.
+    pub(super) fn systemctl(&self, manager: Manager, arguments: &[&str]) -> Option<String> {
+        let scope = match manager {
+            Manager::User => "--user",
+            Manager::System => "--system",
+        };
+        self.run("systemctl", &[&[scope, "--no-pager"], arguments].concat())
+    }
+
+    /// Properties of units; a unit that does not exist has the `LoadState` `not-found`. `None`: the
+    /// manager does not answer.
+    pub(super) fn show(&self, manager: Manager, units: &[&str], properties: &str) -> Option<Vec<Unit>> {
+        let property = format!("--property={properties}");
+        let text = self.systemctl(manager, &[&["show", &property, "--"], units].concat())?;
+        Some(parse(&text))
+    }
+
+    /// A variable of the environment that the user manager gives its units; empty if it is not set.
+    pub(super) fn environment(&self, name: &str) -> Option<String> {
+        let text = self.systemctl(Manager::User, &["show-environment"])?;
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=').map(unquoted));
+        Some(value.unwrap_or_default())
+    }
+
+    /// Whether systemd runs this machine (what `sd_booted` looks at).
+    pub(super) fn is_here() -> bool {
+        Path::new("/run/systemd/system").is_dir()
+    }
+}
+
+impl Unit {
+    /// A property; empty if it has none.
+    pub(super) fn get(&self, name: &str) -> &str {
+        self.0.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+}
+
+fn parse(text: &str) -> Vec<Unit> {
+    let unit = |block: &str| {
+        let pairs = block.lines().filter_map(|line| line.split_once('='));
+        Unit(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    };
+    text.split("\n\n").filter(|block| !block.trim().is_empty()).map(unit).collect()
+}
+
+/// show-environment writes `$'…'` around what a shell would not take as it is.
+fn unquoted(value: &str) -> String {
+    let inner = value.strip_prefix("$'").and_then(|value| value.strip_suffix('\''));
+    inner.map_or_else(|| value.to_owned(), |inner| inner.replace("\\'", "'").replace("\\\\", "\\"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_are_told_apart() {
+        let units = parse("Id=a.timer\nLoadState=loaded\n\nLoadState=not-found\nId=b=c.timer\n");
+        assert_eq!(units.len(), 2);
+        assert_eq!((units[0].get("LoadState"), units[1].get("Id")), ("loaded", "b=c.timer"));
+        assert_eq!(units[0].get("Result"), "");
+        assert_eq!(unquoted("$'/a b\\'c'"), "/a b'c");
+        assert_eq!(unquoted("/tmp"), "/tmp");
+    }
+}

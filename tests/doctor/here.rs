@@ -1,0 +1,188 @@
+//! What is found in socket directories, without systemd.
+
+use crate::common::arena::{self, Arena};
+use crate::common::janitor::{Run, bare, janitor};
+use crate::common::skip::skip;
+use serde_json::Value;
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn is_root() -> bool {
+    rustix::process::getuid().is_root()
+}
+
+/// The findings of one check.
+#[track_caller]
+fn findings(command: &mut Command, check: &str) -> Vec<Value> {
+    let run = Run::of(command.args(["doctor", "--json"]));
+    let json = run.json();
+    let all = json["findings"].as_array().unwrap();
+    assert_eq!(run.code, Some(i32::from(!all.is_empty())), "{json:#}");
+    assert_eq!(json["healthy"], all.is_empty());
+    for finding in all {
+        for part in ["check", "what", "why", "cure"] {
+            assert!(finding[part].as_str().is_some_and(|text| !text.is_empty()), "{finding:#}");
+        }
+    }
+    all.iter().filter(|finding| finding["check"] == check).cloned().collect()
+}
+
+#[track_caller]
+fn finds(dir: &Path, check: &str, part: &str) {
+    let found = findings(&mut janitor(dir), check);
+    let has = |finding: &Value| finding["what"].as_str().unwrap().contains(part);
+    assert!(found.iter().any(has), "{check} does not tell of {part:?}: {found:#?}");
+}
+
+#[track_caller]
+fn finds_nothing(dir: &Path, check: &str) {
+    let found = findings(&mut janitor(dir), check);
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+/// A `tmux-UID` in an arena.
+fn folder(arena: &Arena) -> PathBuf {
+    let dir = arena.path(format!("tmux-{}", rustix::process::getuid().as_raw()));
+    fs::DirBuilder::new().mode(0o700).create(&dir).unwrap();
+    dir
+}
+
+#[test]
+fn people_get_three_lines_for_each_finding() {
+    let arena = Arena::new().live("a");
+    fs::remove_file(arena.path("a")).unwrap();
+    let run = Run::of(janitor(arena.dir()).arg("doctor"));
+    assert_eq!(run.code, Some(1));
+    let lines: Vec<_> = run.stdout.lines().collect();
+    let at = lines.iter().position(|line| line.starts_with("ghost: ")).unwrap();
+    assert!(
+        lines[at + 1].starts_with("  why:  ") && lines[at + 2] == "  cure: tmux-janitor rescue",
+        "{lines:#?}"
+    );
+}
+
+#[test]
+fn ghosts_and_split_brains() {
+    let arena = Arena::new().live("a");
+    finds_nothing(arena.dir(), "ghost");
+    fs::remove_file(arena.path("a")).unwrap();
+    finds(arena.dir(), "ghost", &format!("(pid {})", arena.server("a").pid));
+    finds(arena.dir(), "ghost", "in its panes: sleep");
+    let second = arena::start(&arena.path("a"));
+    finds(arena.dir(), "ghost", &format!("pid {} listens there", second.pid));
+}
+
+#[test]
+fn directories_that_tmux_refuses_or_that_cannot_be_written() {
+    let arena = Arena::new();
+    let dir = folder(&arena);
+    finds_nothing(&dir, "directory");
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
+    finds(&dir, "directory", "chmod o-rwx");
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o500)).unwrap();
+    if !is_root() {
+        finds(&dir, "directory", "cannot be written");
+        return skip("needs root: it mounts a folder read-only");
+    }
+    let script = r#"mount --bind "$2" "$2"; mount -o remount,bind,ro "$2"; exec "$1" --dir "$2" doctor"#;
+    let mut mount = Command::new("unshare");
+    mount.args(["--mount", "--propagation", "private", "bash", "-euc", script, "test"]);
+    let run = Run::of(mount.arg(env!("CARGO_BIN_EXE_tmux-janitor")).arg(&dir));
+    assert!(run.stdout.contains("cannot be written: Read-only file system"), "{} {}", run.stdout, run.stderr);
+}
+
+#[test]
+fn a_file_system_that_is_not_known_to_be_local() {
+    finds(Path::new("/sys/kernel"), "directory", "not known to be local");
+    finds_nothing(Arena::new().dir(), "directory");
+}
+
+#[test]
+fn a_tmux_tmpdir_that_is_none() {
+    let arena = Arena::new();
+    let with = |dir: &Path| findings(janitor(arena.dir()).env("TMUX_TMPDIR", dir), "directory");
+    assert!(with(arena.dir()).is_empty());
+    let found = with(&arena.path("gone"));
+    assert!(found[0]["what"].as_str().unwrap().contains("which is no directory"), "{found:?}");
+}
+
+#[test]
+fn locks_in_the_way() {
+    let arena = Arena::new().dead("a").live("b");
+    // Beside a socket an empty lock is no litter: a start takes it along.
+    for lock in ["b.lock", "c"] {
+        fs::write(arena.path(lock), "").unwrap();
+        fs::set_permissions(arena.path(lock), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    finds_nothing(arena.dir(), "lock");
+    fs::rename(arena.path("c"), arena.path("c.lock")).unwrap();
+    finds(arena.dir(), "lock", "c.lock is an orphaned start lock");
+    fs::create_dir(arena.path("d.lock")).unwrap();
+    finds(arena.dir(), "lock", "d.lock is a directory");
+    if !is_root() {
+        return skip("needs root: it gives a lock to somebody else");
+    }
+    chown(arena.path("b.lock"), Some(65534), None).unwrap();
+    finds(arena.dir(), "lock", "b.lock belongs to uid 65534");
+}
+
+#[test]
+fn sessions_on_the_shared_default_socket() {
+    let arena = Arena::new().live("default");
+    finds_nothing(arena.dir(), "shared");
+    let arena = arena.live("isolated");
+    finds(arena.dir(), "shared", "1 beside it");
+}
+
+#[test]
+fn a_table_that_shows_nothing() {
+    if !is_root() {
+        return skip("needs root: it makes a network namespace");
+    }
+    let arena = Arena::new().live("a");
+    finds_nothing(arena.dir(), "blind");
+    let program = env!("CARGO_BIN_EXE_tmux-janitor");
+    let mut sandbox = Command::new("unshare");
+    sandbox.args(["--net", program, "--dir"]).arg(arena.dir());
+    assert_eq!(findings(&mut sandbox, "blind").len(), 1);
+}
+
+#[test]
+fn a_tmux_with_a_known_trap_or_none_at_all() {
+    let arena = Arena::new();
+    let with = |program: &Path| {
+        let config = arena.path("config.toml");
+        fs::write(&config, format!("[spawn]\ntmux = \"{}\"\n", program.display())).unwrap();
+        findings(janitor(arena.dir()).arg("--config").arg(config), "version")
+    };
+    let called = |version: &str| {
+        let program = arena.path(version);
+        fs::write(&program, format!("#!/bin/sh\necho 'tmux {version}'\n")).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+        program
+    };
+    assert!(with(&called("3.7c")).is_empty());
+    assert!(with(&called("3.0a"))[0]["cure"].as_str().unwrap().contains("3.3 or newer"));
+    assert!(with(&arena.path("none"))[0]["what"].as_str().unwrap().contains("cannot be run"));
+    // One that hangs is not waited for.
+    let hanging = arena.path("hanging");
+    fs::write(&hanging, "#!/bin/sh\nexec sleep 3600\n").unwrap();
+    fs::set_permissions(&hanging, fs::Permissions::from_mode(0o700)).unwrap();
+    let started = std::time::Instant::now();
+    assert!(with(&hanging).is_empty());
+    assert!(started.elapsed() < std::time::Duration::from_secs(15));
+}
+
+#[test]
+fn it_changes_nothing() {
+    let arena = Arena::new().dead("dead").live("a").live("b");
+    fs::remove_file(arena.path("b")).unwrap();
+    fs::write(arena.path("c.lock"), "").unwrap();
+    fs::set_permissions(arena.path("c.lock"), fs::Permissions::from_mode(0o600)).unwrap();
+    let before = arena.names();
+    Run::of(janitor(arena.dir()).arg("doctor"));
+    assert_eq!(arena.names(), before);
+    assert_eq!(Run::of(bare().args(["doctor", "--nonsense"])).code, Some(2));
+}
