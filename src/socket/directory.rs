@@ -118,9 +118,12 @@ impl SocketDir {
 
     /// Whether nothing is in it; also if it was removed. One that cannot be read counts as full.
     pub fn is_empty(&self) -> bool {
-        rustix::fs::Dir::read_from(&self.fd).is_ok_and(|entries| {
-            entries.filter_map(Result::ok).all(|entry| matches!(entry.file_name().to_bytes(), b"." | b".."))
-        })
+        match rustix::fs::Dir::read_from(&self.fd) {
+            Ok(entries) => entries
+                .filter_map(Result::ok)
+                .all(|entry| matches!(entry.file_name().to_bytes(), b"." | b"..")),
+            Err(errno) => errno == Errno::NOENT,
+        }
     }
 
     /// Looks at a name in it without following a link.

@@ -111,13 +111,14 @@ impl Births {
         std::mem::take(&mut self.watches)
     }
 
-    /// Watches an open directory.
+    /// Watches an open directory. The watch's number: another one for another directory, even where
+    /// that has the same inode number.
     ///
     /// # Errors
     /// `ENOSPC`: `fs.inotify.max_user_watches` is used up.
-    pub fn watch(&mut self, directory: BorrowedFd<'_>, role: Role) -> Result<(), Errno> {
+    pub fn watch(&mut self, directory: BorrowedFd<'_>, role: Role) -> Result<Option<i32>, Errno> {
         let Some(inotify) = &self.inotify else {
-            return Ok(());
+            return Ok(None);
         };
         let flags = match role {
             Role::Directory(_) => OF_DIRECTORY,
@@ -131,7 +132,7 @@ impl Births {
         if !roles.contains(&role) {
             roles.push(role);
         }
-        Ok(())
+        Ok(Some(watch))
     }
 
     /// Drops the watches of `before` that were not asked for again.

@@ -123,6 +123,18 @@ impl Engine {
         slot.is_some_and(|slot| slot.births > 0)
     }
 
+    /// Whether any server is known in a directory, be it a ghost.
+    pub fn has_servers(&self, dir: Dir) -> bool {
+        let mut slots = self.slots.get(&dir).into_iter().flat_map(HashMap::values);
+        slots.any(|slot| !slot.servers.is_empty())
+    }
+
+    /// Whether servers live whose files in a directory are gone.
+    pub fn is_haunted(&self, dir: Dir) -> bool {
+        let slots = self.slots.get(&dir).into_iter().flat_map(HashMap::values);
+        slots.flat_map(|slot| &slot.servers).any(|server| server.ghost)
+    }
+
     /// Forgets a directory that is not ours to watch any more.
     pub fn forget(&mut self, dir: Dir) {
         self.slots.remove(&dir);

@@ -169,6 +169,10 @@ impl Watcher {
         if let (What::ServerGone, Some(pid)) = (happening.what, happening.pid()) {
             self.deaths.forget(pid, &(dir, label.to_owned()));
         }
+        if matches!(happening.what, What::Ghost | What::Rescued) {
+            // Its directory may go without a word.
+            self.schedule.places_changed(Instant::now());
+        }
         let path = self.places.full_path(dir, label);
         if happening.what == What::SocketRemoved {
             self.once.gone(&path);

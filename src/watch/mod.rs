@@ -110,7 +110,7 @@ impl Loop<'_> {
                 Wake::Process(pid) => ended.push(pid),
                 Wake::Of(Source::Signal) => self.signals()?,
                 Wake::Of(Source::Names) => self.watcher.hints(),
-                Wake::Of(Source::Mounts) => self.watcher.places_changed(),
+                Wake::Of(Source::Mounts) => self.watcher.schedule.places_changed(Instant::now()),
                 Wake::Of(Source::Output) => self.watcher.flush()?,
             }
         }
@@ -170,14 +170,16 @@ impl Loop<'_> {
         self.service.reloading();
         match config::load(self.global.config.as_deref()) {
             Ok(settings) => {
+                // Ready again when everything has been looked at with it.
                 tracing::info!("configuration read anew");
                 self.watcher.reload(settings);
+                self.told = None;
             }
             Err(error) => {
                 crate::logging::configuration_rejected(&format!("{error}; the one before stays in force"));
                 self.watcher.rejected();
+                self.service.ready(&self.watcher.status());
             }
         }
-        self.service.ready(&self.watcher.status());
     }
 }

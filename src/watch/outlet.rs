@@ -53,6 +53,10 @@ impl Outlet {
 
     /// Writes what can be written without waiting.
     pub fn flush(&mut self, sources: &Sources) -> Result<(), ReaderGone> {
+        if self.waits {
+            // Whether anybody reads is to be known also when there is nothing to write.
+            self.has_room()?;
+        }
         let mut at = 0;
         while at < self.buffer.len() && (!self.waits || self.has_room()?) {
             let part = &self.buffer[at..self.buffer.len().min(at + ATOMIC)];

@@ -19,9 +19,16 @@ use std::path::{Path, PathBuf};
 /// How often a missing directory is looked for while it comes into being under our eyes.
 const LOOKS: usize = 16;
 
+/// Which directory it is: inode numbers are used again, numbers of watches are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Identity {
+    file: FileId,
+    watch: Option<i32>,
+}
+
 #[derive(Debug)]
 struct Place {
-    id: FileId,
+    id: Identity,
     shield: Shield,
 }
 
@@ -114,8 +121,9 @@ impl Places {
         SocketDir::open(self.path(dir), self.user, Rule::Swept).ok().flatten()
     }
 
-    /// Looks at all of them, and watches what there is to watch.
-    pub fn settle(&mut self, sources: &Sources) -> Settled {
+    /// Looks at all of them, and watches what there is to watch. `is_haunted`: servers live whose
+    /// files in it are gone.
+    pub fn settle(&mut self, sources: &Sources, is_haunted: impl Fn(Dir) -> bool) -> Settled {
         let mut settled = Settled {
             unwatched: self.births.open(sources).err().map(Unwatched::NoInstance),
             ..Settled::default()
@@ -125,9 +133,9 @@ impl Places {
         let mut seen: HashSet<FileId> = HashSet::new();
         let wanted = std::mem::take(&mut self.wanted);
         for dir in &wanted {
-            let found = self.find(*dir, &mut settled);
+            let found = self.find(*dir, is_haunted(*dir), &mut settled);
             // A second name of a directory that we have.
-            if found.is_some_and(|id| !seen.insert(id)) {
+            if found.is_some_and(|id| !seen.insert(id.file)) {
                 continue;
             }
             let known = old.remove(dir);
@@ -151,7 +159,7 @@ impl Places {
     pub fn shield(&mut self, dir: Dir, protect: bool) {
         let (user, path) = (self.user, self.paths.get(dir));
         if let (Some(place), Some(path)) = (self.present.get_mut(&dir), path) {
-            let id = place.id;
+            let id = place.id.file;
             if protect {
                 place.shield.update(|| {
                     let directory = SocketDir::open(path, user, Rule::Swept).ok().flatten();
@@ -163,21 +171,31 @@ impl Places {
         }
     }
 
+    /// Whether nothing is in a directory, or it is gone.
+    pub fn is_empty(&self, dir: Dir) -> bool {
+        self.open(dir).is_none_or(|directory| directory.is_empty())
+    }
+
     /// Watches a directory, or what may bring it into being. Its identity, if it is there and
     /// may be used.
-    fn find(&mut self, dir: Dir, settled: &mut Settled) -> Option<FileId> {
+    fn find(&mut self, dir: Dir, is_haunted: bool, settled: &mut Settled) -> Option<Identity> {
         let path = self.path(dir).to_owned();
         let mut watch = |births: &mut Births, fd: &dyn AsFd, role: Role| {
-            if let Err(errno) = births.watch(fd.as_fd(), role) {
+            births.watch(fd.as_fd(), role).unwrap_or_else(|errno| {
                 settled.unwatched.get_or_insert(Unwatched::NoWatch(errno));
-            }
+                None
+            })
         };
         for _ in 0..LOOKS {
             match SocketDir::open(&path, self.user, Rule::Swept) {
                 Ok(Some(directory)) => {
-                    watch(&mut self.births, &directory, Role::Directory(dir));
+                    let number = watch(&mut self.births, &directory, Role::Directory(dir));
                     self.resolved.insert(dir, directory.path().to_owned());
-                    return Some(directory.id());
+                    // Their sockets hold on to it: that it is removed would not be told.
+                    if let (true, Some((parent, awaited))) = (is_haunted, nearest(&path)) {
+                        watch(&mut self.births, &parent, Role::Parent(awaited.to_owned()));
+                    }
+                    return Some(Identity { file: directory.id(), watch: number });
                 }
                 Ok(None) => {
                     let (parent, awaited) = nearest(&path)?;

@@ -14,6 +14,10 @@ pub type Name = (Dir, OsString);
 /// this; whoever needs longer is found by the look afterwards or by the rescan.
 const SETTLE: Duration = Duration::from_millis(20);
 
+/// How long after a directory was emptied it is looked for again. Where a live server's socket was in
+/// it, or somebody's working directory, the kernel does not tell that the directory is removed.
+const EMPTIED: Duration = Duration::from_millis(50);
+
 /// How often a socket whose lock was held is looked at again because the lock was let go. Our own
 /// look lets go of it too, which must not go round in a circle.
 const TRIES: u8 = 3;
@@ -40,6 +44,8 @@ pub struct Schedule {
     settling: BTreeMap<Name, Instant>,
     /// Names whose lock was held: how often they were looked at.
     locked: BTreeMap<Name, u8>,
+    /// When to see whether the directories are still the same.
+    places_at: Option<Instant>,
     /// The rest of a rescan.
     chunks: VecDeque<(Dir, Vec<OsString>)>,
     rescan_at: Option<Instant>,
@@ -50,6 +56,8 @@ pub struct Schedule {
 /// What is due.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Due {
+    /// See whether the directories are still the same.
+    Places,
     /// Look at everything: make the list of it.
     Rescan,
     /// A part of that.
@@ -68,6 +76,7 @@ impl Schedule {
             pause_until: None,
             settling: BTreeMap::new(),
             locked: BTreeMap::new(),
+            places_at: None,
             chunks: VecDeque::new(),
             rescan_at: Some(now),
             last_rescan: None,
@@ -112,6 +121,16 @@ impl Schedule {
         }
     }
 
+    /// The directories may have changed.
+    pub fn places_changed(&mut self, now: Instant) {
+        self.places_at = Some(now);
+    }
+
+    /// A directory was emptied, and may be removed next.
+    pub fn emptied(&mut self, now: Instant) {
+        self.places_at.get_or_insert(now + EMPTIED);
+    }
+
     /// A look has taken from `started` to `now`.
     pub fn looked(&mut self, started: Instant, now: Instant) {
         self.pause_until = Some(now + (now - started) * PAUSE);
@@ -146,6 +165,10 @@ impl Schedule {
     /// What is due now; one thing at a time, so that between two the loop can turn.
     pub fn due(&mut self, now: Instant) -> Option<Due> {
         let due = |at: &Instant| *at <= now;
+        if self.places_at.as_ref().is_some_and(due) {
+            self.places_at = None;
+            return Some(Due::Places);
+        }
         if !self.unsettled.is_empty() && self.pause_until.as_ref().is_none_or(due) {
             return Some(Due::Glance(std::mem::take(&mut self.unsettled).into_iter().collect()));
         }
@@ -176,7 +199,12 @@ impl Schedule {
             return self.last_rescan;
         }
         let glance = if self.unsettled.is_empty() { None } else { self.pause_until.or(self.last_rescan) };
-        glance.into_iter().chain(self.settling.values().min().copied()).chain(self.rescan_at).min()
+        glance
+            .into_iter()
+            .chain(self.settling.values().min().copied())
+            .chain(self.rescan_at)
+            .chain(self.places_at)
+            .min()
     }
 }
 
@@ -226,6 +254,18 @@ mod tests {
         assert_eq!(schedule.due(now), None);
         assert_eq!(schedule.next(), Some(now + SETTLE));
         assert_eq!(schedule.due(now + SETTLE), Some(Due::Look(vec![name("a")])));
+    }
+
+    #[test]
+    fn an_emptied_directory_is_looked_for_a_little_later() {
+        let (mut schedule, now) = begun(600);
+        schedule.emptied(now);
+        schedule.emptied(now + EMPTIED / 2);
+        assert_eq!(schedule.due(now), None);
+        assert_eq!(schedule.next(), Some(now + EMPTIED));
+        assert_eq!(schedule.due(now + EMPTIED), Some(Due::Places));
+        schedule.places_changed(now);
+        assert_eq!(schedule.due(now), Some(Due::Places));
     }
 
     #[test]

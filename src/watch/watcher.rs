@@ -101,15 +101,18 @@ impl Watcher {
     /// inotify has told something.
     pub(super) fn hints(&mut self) {
         let mut dirs: HashMap<Dir, Option<SocketDir>> = HashMap::new();
-        let mut places_changed = false;
+        let mut emptied: Vec<Dir> = Vec::new();
         for hint in self.places.births.read() {
             match hint {
                 Hint::Lost => {
                     self.once.warn(super::hands::LOST);
                     self.schedule.events_lost(Instant::now());
                 }
-                Hint::Places => places_changed = true,
+                Hint::Places => self.schedule.places_changed(Instant::now()),
                 Hint::Name(dir, label, change) => {
+                    if change == Change::Gone && !emptied.contains(&dir) {
+                        emptied.push(dir);
+                    }
                     let places = &self.places;
                     let directory = dirs.entry(dir).or_insert_with(|| places.open(dir));
                     let facts = match change {
@@ -124,8 +127,10 @@ impl Watcher {
         for dir in dirs {
             self.places.shield(dir, self.settings.watch.protect);
         }
-        if places_changed {
-            self.places_changed();
+        for dir in emptied {
+            if self.places.is_empty(dir) && self.engine.has_servers(dir) {
+                self.schedule.emptied(Instant::now());
+            }
         }
     }
 
@@ -162,18 +167,26 @@ impl Watcher {
         }
     }
 
-    /// A directory may have come, gone, or been replaced.
-    pub(super) fn places_changed(&mut self) {
-        let settled = self.places.settle(&self.sources);
+    /// A directory may have come, gone, or been replaced. Whether one was.
+    pub(super) fn places_changed(&mut self) -> bool {
+        let engine = &self.engine;
+        let settled = self.places.settle(&self.sources, |dir| engine.is_haunted(dir));
         self.say_unwatched(settled.unwatched);
-        for dir in settled.changed {
-            self.look_at_all(dir);
+        for dir in &settled.changed {
+            self.look_at_all(*dir);
         }
+        !settled.changed.is_empty()
     }
 
     /// Does what is due.
     pub(super) fn work(&mut self, now: Instant) -> Result<(), ReaderGone> {
         match self.schedule.due(now) {
+            Some(Due::Places) => {
+                // Where one directory went, those above it may follow without a word.
+                if self.places_changed() {
+                    self.schedule.emptied(now);
+                }
+            }
             Some(Due::Rescan) => self.rescan(),
             Some(Due::Chunk(dir, labels)) => self.look(dir, &labels)?,
             Some(Due::Glance(names)) => self.glance(names)?,
@@ -206,7 +219,8 @@ impl Watcher {
         for dir in self.places.set(dirs) {
             self.engine.forget(dir);
         }
-        let settled = self.places.settle(&self.sources);
+        let engine = &self.engine;
+        let settled = self.places.settle(&self.sources, |dir| engine.is_haunted(dir));
         self.say_unwatched(settled.unwatched);
         for dir in self.places.wanted().to_vec() {
             self.look_at_all(dir);
@@ -251,6 +265,7 @@ impl Watcher {
         self.schedule.reload(settings.watch.rescan, Instant::now());
         self.settings = settings;
         self.rejected = false;
+        self.progress = Progress::Beginning;
     }
 
     /// A configuration that was refused.
