@@ -8,7 +8,7 @@ use crate::reap::{Reaped, Reaper};
 use crate::report::{DirectoryReport, Entry, Report};
 use crate::socket::connect::Asker;
 use crate::socket::directory::{DirectoryError, Rule, SocketDir};
-use crate::socket::file_id::{FileFacts, FileId};
+use crate::socket::file_id::FileFacts;
 use crate::socket::sight::Witness;
 use crate::socket::verdict::{Facts, Judgement, LockSays, Reason, State, TableSays, Verdict, judge};
 use crate::socket::wire::Role;
@@ -75,12 +75,10 @@ struct Aids {
 /// What a glance at a name shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Glance {
-    /// A server listens on it: the number of its socket, and the file.
+    /// A server listens on it.
     Live {
         /// What `/proc/PID/fd` shows as `socket:[N]`.
         socket: u32,
-        /// The file it is bound to.
-        file: FileId,
     },
     /// Nothing of that name is there.
     Absent,
@@ -220,7 +218,7 @@ impl Pass<'_> {
             (
                 Judgement::Settled(Verdict { state: State::Live, .. }),
                 TableSays::Listed { socket, role: Role::Listening },
-            ) => Glance::Live { socket, file: facts.id },
+            ) => Glance::Live { socket },
             _ => Glance::Unclear,
         }
     }

@@ -38,6 +38,8 @@ pub struct Tie {
     pub pid: Option<i32>,
     /// Why its end is not waited for, if so.
     pub untied: Option<Untied>,
+    /// Its end was not waited for before, on behalf of this name.
+    pub is_new: bool,
 }
 
 #[derive(Debug)]
@@ -85,11 +87,11 @@ impl Deaths {
         let mut ties = HashMap::with_capacity(sockets.len());
         for (socket, name) in sockets {
             let tie = match holders.get(socket) {
-                None => Tie { pid: None, untied: Some(Untied::NoProcess) },
+                None => Tie { pid: None, untied: Some(Untied::NoProcess), is_new: false },
                 Some(pid) => match self.watch(sources, *pid, *socket, name) {
-                    Ok(()) => Tie { pid: Some(*pid), untied: None },
-                    Err(why @ Untied::NoProcess) => Tie { pid: None, untied: Some(why) },
-                    Err(why) => Tie { pid: Some(*pid), untied: Some(why) },
+                    Ok(is_new) => Tie { pid: Some(*pid), untied: None, is_new },
+                    Err(why @ Untied::NoProcess) => Tie { pid: None, untied: Some(why), is_new: false },
+                    Err(why) => Tie { pid: Some(*pid), untied: Some(why), is_new: false },
                 },
             };
             ties.insert(*socket, tie);
@@ -97,11 +99,11 @@ impl Deaths {
         ties
     }
 
-    fn watch(&mut self, sources: &Sources, pid: i32, socket: u32, name: &Name) -> Result<(), Untied> {
+    /// Whether that is new.
+    fn watch(&mut self, sources: &Sources, pid: i32, socket: u32, name: &Name) -> Result<bool, Untied> {
         if let Some(watched) = self.watched.get_mut(&pid) {
             if !has_ended(&watched.pidfd) {
-                watched.names.insert(name.clone());
-                return Ok(());
+                return Ok(watched.names.insert(name.clone()));
             }
             // Another process than the one we knew by this number.
             self.ended.extend(self.watched.remove(&pid).map(|old| old.names).unwrap_or_default());
@@ -120,7 +122,7 @@ impl Deaths {
         }
         sources.add_process(pidfd.as_fd(), pid).map_err(Untied::NoPidfd)?;
         self.watched.insert(pid, Watched { pidfd, names: BTreeSet::from([name.clone()]) });
-        Ok(())
+        Ok(true)
     }
 
     /// Whether a process holds a socket now.

@@ -2,10 +2,10 @@
 //!
 //! A server is known by the number of its listening socket, which the kernel never gives to two at
 //! a time. From what stood at a name before, what is seen there now, and how many sockets were bound
-//! there in between (inotify tells each), follow the events: each birth and each death once.
+//! there in between (inotify tells each), follow the events: each birth and each death once. What was
+//! bound while we looked may or may not be what we saw: it counts for the next look.
 
 use crate::events::What;
-use crate::socket::file_id::FileId;
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 
@@ -15,13 +15,11 @@ pub type Dir = usize;
 /// What was seen at a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seen {
-    /// A server listens. Its socket's number and file, unless it is in another network namespace;
-    /// its process, where it is known.
+    /// A server listens. Its socket's number, unless it is in another network namespace; its process,
+    /// where it is known.
     Live {
         /// The number that `/proc/PID/fd` shows.
         socket: Option<u32>,
-        /// What stands at the name.
-        file: Option<FileId>,
         /// Who listens.
         pid: Option<i32>,
     },
@@ -42,7 +40,6 @@ pub struct Server {
     pub socket: Option<u32>,
     /// Its process.
     pub pid: Option<i32>,
-    file: Option<FileId>,
     ghost: bool,
 }
 
@@ -54,6 +51,8 @@ struct Slot {
     dead: Option<Dead>,
     /// How many sockets were bound here since the last look.
     births: u32,
+    /// How many since that look began.
+    late: u32,
     /// A start lock of tmux came or went here since the last look.
     lock_seen: bool,
 }
@@ -94,16 +93,41 @@ pub struct Counts {
 #[derive(Debug, Default)]
 pub struct Engine {
     slots: HashMap<Dir, HashMap<OsString, Slot>>,
+    looking: bool,
+    /// Where sockets were bound while we looked.
+    late: Vec<(Dir, OsString)>,
 }
 
 impl Engine {
-    /// inotify told that a socket was bound at a name. `file` is what stands there now.
-    pub fn born(&mut self, dir: Dir, label: &OsStr, file: Option<FileId>) {
+    /// inotify told that a socket was bound at a name.
+    pub fn born(&mut self, dir: Dir, label: &OsStr) {
+        let looking = self.looking;
         let slot = self.slot(dir, label);
-        // A look has found this very server already.
-        let known = file.is_some() && slot.servers.iter().any(|server| server.file == file);
-        if !known {
+        if looking {
+            slot.late = slot.late.saturating_add(1);
+            self.late.push((dir, label.to_owned()));
+        } else {
             slot.births = slot.births.saturating_add(1);
+        }
+    }
+
+    /// A look begins: what is told from now on may or may not be what it sees.
+    pub fn look_begins(&mut self) {
+        self.looking = true;
+    }
+
+    /// Whether a birth at a name was told since the look began.
+    pub fn is_late(&self, dir: Dir, label: &OsStr) -> bool {
+        let slot = self.slots.get(&dir).and_then(|slots| slots.get(label));
+        slot.is_some_and(|slot| slot.late > 0)
+    }
+
+    /// What was seen has been taken in: what was told meanwhile counts for the next look.
+    pub fn look_ends(&mut self) {
+        self.looking = false;
+        for (dir, label) in std::mem::take(&mut self.late) {
+            let slot = self.slot(dir, &label);
+            slot.births = slot.births.saturating_add(std::mem::take(&mut slot.late));
         }
     }
 
@@ -120,7 +144,7 @@ impl Engine {
     /// Whether a birth at a name was told and not yet looked at.
     pub fn expects(&self, dir: Dir, label: &OsStr) -> bool {
         let slot = self.slots.get(&dir).and_then(|slots| slots.get(label));
-        slot.is_some_and(|slot| slot.births > 0)
+        slot.is_some_and(|slot| slot.births + slot.late > 0)
     }
 
     /// Whether any server is known in a directory, be it a ghost.
@@ -180,12 +204,17 @@ impl Engine {
         };
         let happenings = match seen {
             Seen::Undecided => slot.others(None, Missing::MayBeThere, &listens),
-            Seen::Live { socket, file, pid } => {
-                slot.live(Server { socket, pid, file, ghost: false }, &listens)
-            }
+            // Which of them it is, the next look tells.
+            Seen::Live { .. } if slot.late > 0 => slot.others(None, Missing::MayBeThere, &listens),
+            Seen::Live { socket, pid } => slot.live(Server { socket, pid, ghost: false }, &listens),
             Seen::Dead | Seen::Removed | Seen::Absent => slot.no_longer(seen, &listens),
         };
-        if !slot.servers.is_empty() || slot.dead.is_some() || slot.births > 0 || slot.lock_seen {
+        if !slot.servers.is_empty()
+            || slot.dead.is_some()
+            || slot.births > 0
+            || slot.late > 0
+            || slot.lock_seen
+        {
             self.slots.entry(dir).or_default().insert(label.to_owned(), slot);
         }
         happenings
@@ -221,7 +250,8 @@ impl Slot {
         };
         let known = self.servers[at];
         let now = if server.socket.is_some() {
-            Server { pid: server.pid.or(known.pid), ..server }
+            // A pane's process holds the socket of a server that was killed until it has called exec.
+            Server { pid: known.pid.or(server.pid), ..server }
         } else {
             Server { ghost: false, ..known }
         };
@@ -253,7 +283,7 @@ impl Slot {
             Seen::Dead => self.dead = Some(Dead { pid }),
             Seen::Absent if !was_there => {}
             _ => {
-                let server = Server { socket: None, pid, file: None, ghost: false };
+                let server = Server { socket: None, pid, ghost: false };
                 happenings.push(Happening { what: What::SocketRemoved, server: Some(server) });
             }
         }
@@ -316,9 +346,8 @@ mod tests {
     }
 
     impl World {
-        fn born(&self, file: u64) {
-            let file = Some(FileId { dev: 1, ino: file });
-            self.engine.borrow_mut().born(0, OsStr::new("x"), file);
+        fn born(&self) {
+            self.engine.borrow_mut().born(0, OsStr::new("x"));
         }
 
         fn lock(&self) {
@@ -342,15 +371,14 @@ mod tests {
             let mut listening = self.listening.borrow().clone();
             listening.push(socket);
             self.listening(&listening);
-            let file = Some(FileId { dev: 1, ino: u64::from(socket) });
-            self.see(Seen::Live { socket: Some(socket), file, pid: Some(pid) })
+            self.see(Seen::Live { socket: Some(socket), pid: Some(pid) })
         }
     }
 
     #[test]
     fn a_birth_and_a_death_are_told_once() {
         let world = World::default();
-        world.born(1);
+        world.born();
         assert_eq!(world.live(1, 10), [(ServerUp, Some(10))]);
         assert_eq!(world.live(1, 10), []);
         world.listening(&[]);
@@ -372,9 +400,8 @@ mod tests {
     #[test]
     fn servers_between_two_looks_get_their_pair() {
         let world = World::default();
-        for file in 1..=2 {
-            world.born(file);
-        }
+        world.born();
+        world.born();
         assert_eq!(
             world.see(Seen::Removed),
             [
@@ -387,8 +414,8 @@ mod tests {
         );
         world.live(3, 30);
         world.listening(&[]);
-        world.born(4);
-        world.born(5);
+        world.born();
+        world.born();
         assert_eq!(
             world.live(5, 50),
             [(ServerGone, Some(30)), (ServerUp, None), (ServerGone, None), (ServerUp, Some(50))]
@@ -396,21 +423,30 @@ mod tests {
     }
 
     #[test]
-    fn a_birth_that_is_told_after_the_look_is_not_counted_again() {
+    fn a_birth_during_a_look_counts_for_the_next() {
         let world = World::default();
         world.live(1, 10);
-        world.born(1);
         world.listening(&[]);
-        assert_eq!(world.see(Seen::Removed), [(ServerGone, Some(10)), (SocketRemoved, Some(10))]);
+        world.engine.borrow_mut().look_begins();
+        world.born();
+        assert_eq!(world.live(2, 20), [(ServerGone, Some(10))], "is it the one that was born?");
+        world.engine.borrow_mut().look_ends();
+        assert_eq!(world.live(2, 20), [(ServerUp, Some(20))]);
+        world.listening(&[]);
+        world.engine.borrow_mut().look_begins();
+        world.born();
+        assert_eq!(world.see(Seen::Removed), [(ServerGone, Some(20)), (SocketRemoved, Some(20))]);
+        world.engine.borrow_mut().look_ends();
+        assert_eq!(world.see(Seen::Dead), [(ServerUp, None), (ServerGone, None)]);
     }
 
     #[test]
     fn of_a_file_that_came_and_went_only_a_lock_tells_a_server() {
         let world = World::default();
-        world.born(1);
+        world.born();
         assert_eq!(world.see(Seen::Absent), []);
         world.lock();
-        world.born(1);
+        world.born();
         assert_eq!(world.see(Seen::Absent), [(ServerUp, None), (ServerGone, None), (SocketRemoved, None)]);
     }
 
@@ -429,6 +465,15 @@ mod tests {
     }
 
     #[test]
+    fn a_server_keeps_the_pid_it_was_announced_with() {
+        let world = World::default();
+        world.live(1, 10);
+        assert_eq!(world.live(1, 11), [], "a child of it holds the socket");
+        world.listening(&[]);
+        assert_eq!(world.see(Seen::Dead), [(ServerGone, Some(10))]);
+    }
+
+    #[test]
     fn a_stolen_name_makes_a_ghost_of_the_one_who_had_it() {
         let world = World::default();
         world.live(1, 10);
@@ -443,7 +488,7 @@ mod tests {
         world.live(1, 10);
         assert_eq!(world.see(Seen::Undecided), []);
         world.listening(&[]);
-        world.born(7);
+        world.born();
         assert_eq!(world.see(Seen::Undecided), [(ServerGone, Some(10))]);
         assert_eq!(world.live(7, 70), [(ServerUp, Some(70))]);
     }
@@ -452,7 +497,7 @@ mod tests {
     fn a_server_that_a_dump_has_missed_is_the_same_server() {
         let world = World::default();
         world.live(1, 10);
-        assert_eq!(world.see(Seen::Live { socket: None, file: None, pid: None }), []);
+        assert_eq!(world.see(Seen::Live { socket: None, pid: None }), []);
         assert_eq!(world.engine.borrow().counts().live, 1);
     }
 }

@@ -11,8 +11,7 @@ use crate::events::{Event, What};
 use crate::outcome::Outcome;
 use crate::report::Report;
 use crate::socket::directory::Rule;
-use crate::socket::file_id::FileId;
-use crate::socket::verdict::{State, TableSays};
+use crate::socket::verdict::{Reason, State, TableSays};
 use crate::sweep::{Act, Glance, Pass, Target};
 use crate::words::errno_text;
 use std::collections::{BTreeMap, HashMap};
@@ -27,13 +26,14 @@ pub(super) const LOST: &str = "inotify lost events (a storm in a socket director
 pub(super) struct Fresh {
     name: Name,
     socket: u32,
-    file: Option<FileId>,
 }
 
 impl Watcher {
     /// Looks at names of one directory as the sweep does, and removes what is dead.
     pub(super) fn look(&mut self, dir: Dir, labels: &[OsString]) -> Result<(), ReaderGone> {
+        self.hints();
         let started = Instant::now();
+        self.engine.look_begins();
         let path = self.places.path(dir).to_owned();
         let target = Target { path, only: Some(labels.to_vec()), rule: Rule::Swept };
         let pass = Pass { settings: &self.settings, user: self.user, act: self.act };
@@ -45,6 +45,7 @@ impl Watcher {
         let refused = report.directories.iter().any(|directory| directory.error.is_some());
         let absent = if refused { Seen::Undecided } else { Seen::Absent };
         let mut seen = self.seen(dir, &report);
+        self.hints();
         let mut pids = HashMap::new();
         for label in labels {
             let seen = seen.remove(label.as_os_str()).unwrap_or(absent);
@@ -53,6 +54,7 @@ impl Watcher {
                 self.happened(dir, label, happening)?;
             }
         }
+        self.engine.look_ends();
         for entry in &mut report.entries {
             entry.server_pid = entry.server_pid.or_else(|| pids.get(&entry.label).copied());
         }
@@ -81,8 +83,11 @@ impl Watcher {
     /// Looks in the table for those who were just born, and connects to nobody. A server that was
     /// caught between bind and listen must not be taken for a dead one.
     pub(super) fn glance(&mut self, names: Vec<Name>) -> Result<(), ReaderGone> {
+        self.hints();
         let started = Instant::now();
+        self.engine.look_begins();
         self.witness.refresh();
+        let mut all = Vec::with_capacity(names.len());
         for (dir, labels) in by_dir(names) {
             let directory = self.places.open(dir);
             for label in labels {
@@ -92,20 +97,23 @@ impl Watcher {
                     None => Glance::Unclear,
                 };
                 let seen = match glance {
-                    Glance::Live { socket, file } => {
-                        Seen::Live { socket: Some(socket), file: Some(file), pid: None }
-                    }
+                    Glance::Live { socket } => Seen::Live { socket: Some(socket), pid: None },
                     Glance::Absent | Glance::NotASocket => Seen::Absent,
                     Glance::Unclear => {
                         self.schedule.unclear((dir, label), Instant::now());
                         continue;
                     }
                 };
-                for happening in self.take_in(dir, &label, seen) {
-                    self.happened(dir, &label, happening)?;
-                }
+                all.push((dir, label, seen));
             }
         }
+        self.hints();
+        for (dir, label, seen) in all {
+            for happening in self.take_in(dir, &label, seen) {
+                self.happened(dir, &label, happening)?;
+            }
+        }
+        self.engine.look_ends();
         self.schedule.looked(started, Instant::now());
         self.announce()
     }
@@ -119,18 +127,23 @@ impl Watcher {
         let sockets = fresh.iter().map(|fresh| (fresh.socket, fresh.name.clone())).collect();
         let ties = self.deaths.tie(&self.sources, &sockets);
         self.witness.refresh();
-        for Fresh { name, socket, file } in fresh {
+        for Fresh { name, socket } in fresh {
             let Some(tie) = ties.get(&socket) else { continue };
-            if tie.pid.is_none() && !self.witness.table().shows_socket(socket) {
-                // It ended while its process was looked for.
+            if !self.witness.table().shows_socket(socket) {
+                // It ended while its process was looked for, or a dump has missed it.
                 self.schedule.unsettled(name, Instant::now());
                 continue;
             }
             let (dir, label) = name;
+            let announced = self.engine.server(dir, &label, socket).and_then(|server| server.pid);
+            if tie.is_new && announced.is_some() && announced != tie.pid {
+                // Whoever holds the socket of a server that has ended may close it without ending.
+                self.schedule.unclear((dir, label.clone()), Instant::now());
+            }
             if let Some(why) = tie.untied {
                 self.say_untied(dir, &label, why);
             }
-            let seen = Seen::Live { socket: Some(socket), file, pid: tie.pid };
+            let seen = Seen::Live { socket: Some(socket), pid: tie.pid };
             for happening in self.digest(dir, &label, seen) {
                 self.happened(dir, &label, happening)?;
             }
@@ -140,11 +153,13 @@ impl Watcher {
 
     /// A server that is not tied to its process yet waits for [`Self::announce`].
     fn take_in(&mut self, dir: Dir, label: &OsStr, seen: Seen) -> Vec<Happening> {
-        if let Seen::Live { socket: Some(socket), file, .. } = seen {
+        if let Seen::Live { socket: Some(socket), .. } = seen
+            && !self.engine.is_late(dir, label)
+        {
             let name = (dir, label.to_owned());
             let pid = self.engine.server(dir, label, socket).and_then(|server| server.pid);
             if !pid.is_some_and(|pid| self.deaths.is_watching(pid, &name)) {
-                self.fresh.push(Fresh { name, socket, file });
+                self.fresh.push(Fresh { name, socket });
                 return Vec::new();
             }
         }
@@ -195,10 +210,15 @@ impl Watcher {
                         _ => None,
                     });
                     let socket = entry.socket.or(listed);
-                    Seen::Live { socket, file: facts.map(|facts| facts.id), pid: None }
+                    Seen::Live { socket, pid: None }
                 }
                 (State::Starting, _) | (_, Outcome::Busy) => {
                     self.schedule.lock_held(name);
+                    all.insert(entry.label.clone(), Seen::Undecided);
+                    continue;
+                }
+                (State::Unknown, _) if entry.verdict.reason == Reason::BoundOnly => {
+                    self.schedule.bound_only(name, Instant::now());
                     all.insert(entry.label.clone(), Seen::Undecided);
                     continue;
                 }

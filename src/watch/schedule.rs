@@ -11,8 +11,10 @@ use std::time::{Duration, Instant};
 pub type Name = (Dir, OsString);
 
 /// How long a socket is left alone that was just bound and does not listen yet. tmux listens before
-/// this; whoever needs longer is found by the look afterwards or by the rescan.
+/// this. One that is bound and does not listen at the look afterwards is looked at again, each time
+/// after [`LONGER`] times as long, [`TRIES`] times; then the rescan finds it.
 const SETTLE: Duration = Duration::from_millis(20);
+const LONGER: u32 = 4;
 
 /// How long after a directory was emptied it is looked for again. Where a live server's socket was in
 /// it, or somebody's working directory, the kernel does not tell that the directory is removed.
@@ -20,7 +22,7 @@ const EMPTIED: Duration = Duration::from_millis(50);
 
 /// How often a socket whose lock was held is looked at again because the lock was let go. Our own
 /// look lets go of it too, which must not go round in a circle.
-const TRIES: u8 = 3;
+const TRIES: u8 = 4;
 
 /// A look may take this fraction of the time: it is followed by a pause that is longer by this.
 const PAUSE: u32 = 4;
@@ -42,8 +44,8 @@ pub struct Schedule {
     pause_until: Option<Instant>,
     /// Names that a glance could not decide.
     settling: BTreeMap<Name, Instant>,
-    /// Names whose lock was held: how often they were looked at.
-    locked: BTreeMap<Name, u8>,
+    /// Names that looks could not decide: how many looks.
+    undecided: BTreeMap<Name, u8>,
     /// When to see whether the directories are still the same.
     places_at: Option<Instant>,
     /// The rest of a rescan.
@@ -75,7 +77,7 @@ impl Schedule {
             unsettled: BTreeSet::new(),
             pause_until: None,
             settling: BTreeMap::new(),
-            locked: BTreeMap::new(),
+            undecided: BTreeMap::new(),
             places_at: None,
             chunks: VecDeque::new(),
             rescan_at: Some(now),
@@ -106,17 +108,27 @@ impl Schedule {
 
     /// A look found the lock of a name held.
     pub fn lock_held(&mut self, name: Name) {
-        *self.locked.entry(name).or_insert(0) += 1;
+        *self.undecided.entry(name).or_insert(0) += 1;
+    }
+
+    /// A look found a socket that is bound and does not listen yet.
+    pub fn bound_only(&mut self, name: Name, now: Instant) {
+        let tries = self.undecided.entry(name.clone()).or_insert(0);
+        *tries += 1;
+        if *tries <= TRIES {
+            let wait = SETTLE * LONGER.pow(u32::from(*tries));
+            self.settling.entry(name).or_insert(now + wait);
+        }
     }
 
     /// A name is decided.
     pub fn settled(&mut self, name: &Name) {
-        self.locked.remove(name);
+        self.undecided.remove(name);
     }
 
     /// Somebody has let go of a name's lock.
     pub fn lock_released(&mut self, name: Name, now: Instant) {
-        if self.locked.get(&name).is_some_and(|tries| *tries < TRIES) {
+        if self.undecided.get(&name).is_some_and(|tries| *tries < TRIES) {
             self.settling.entry(name).or_insert(now);
         }
     }
@@ -187,7 +199,7 @@ impl Schedule {
             self.rescan_at = self.interval.map(|interval| now + interval);
             self.unsettled.clear();
             self.settling.clear();
-            self.locked.clear();
+            self.undecided.clear();
             return Some(Due::Rescan);
         }
         None
@@ -281,7 +293,22 @@ mod tests {
             schedule.lock_held(name("a"));
             schedule.lock_released(name("a"), now);
         }
-        assert_eq!(looks, 2);
+        assert_eq!(looks, TRIES - 1);
+    }
+
+    #[test]
+    fn a_socket_that_does_not_listen_yet_is_looked_at_ever_more_rarely() {
+        let (mut schedule, now) = begun(600);
+        let mut waits = Vec::new();
+        loop {
+            schedule.bound_only(name("a"), now);
+            match schedule.next() {
+                Some(at) if at < now + Duration::from_secs(600) => waits.push((at - now).as_millis()),
+                _ => break,
+            }
+            assert_eq!(schedule.due(now + Duration::from_secs(6)), Some(Due::Look(vec![name("a")])));
+        }
+        assert_eq!(waits, [80, 320, 1280, 5120]);
     }
 
     #[test]

@@ -141,14 +141,14 @@ impl Watcher {
         let of_lock = paths::socket_of_lock(label).map(|socket| (dir, socket.to_owned()));
         match (change, of_lock) {
             (Change::Made, None) if facts.is_none_or(|facts| facts.is_socket()) => {
-                self.engine.born(dir, label, facts.map(|facts| facts.id));
+                self.engine.born(dir, label);
                 self.schedule.unsettled(name, now);
             }
             (Change::Made, Some(socket)) => {
                 self.engine.lock_seen(dir, &socket.1);
                 // A server's own label may end like a lock's name.
                 if facts.is_some_and(|facts| facts.is_socket()) {
-                    self.engine.born(dir, label, facts.map(|facts| facts.id));
+                    self.engine.born(dir, label);
                     self.schedule.unsettled(name, now);
                 }
             }
@@ -181,17 +181,13 @@ impl Watcher {
     /// Does what is due.
     pub(super) fn work(&mut self, now: Instant) -> Result<(), ReaderGone> {
         match self.schedule.due(now) {
-            Some(Due::Places) => {
-                // Where one directory went, those above it may follow without a word.
-                if self.places_changed() {
-                    self.schedule.emptied(now);
-                }
-            }
             Some(Due::Rescan) => self.rescan(),
             Some(Due::Chunk(dir, labels)) => self.look(dir, &labels)?,
             Some(Due::Glance(names)) => self.glance(names)?,
             Some(Due::Look(names)) => self.look_again(names)?,
-            None => {}
+            // Where one directory went, those above it may follow without a word.
+            Some(Due::Places) if self.places_changed() => self.schedule.emptied(now),
+            Some(Due::Places) | None => {}
         }
         if !self.schedule.is_rescanning() {
             self.announce()?;

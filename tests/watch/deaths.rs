@@ -43,7 +43,7 @@ fn each_way_to_die_is_noticed_and_told_once() {
         wait::until(&format!("the socket of {label} goes"), || !arena.has(label));
         events.until(label, "socket-removed");
     }
-    assert!(arena.names().is_empty(), "{:?}", arena.names());
+    wait::until("nothing is left", || arena.names().is_empty());
     for (label, pid) in pids {
         let expected: Vec<_> = GONE.iter().map(|what| ((*what).to_owned(), Some(i64::from(pid)))).collect();
         assert_eq!(events.of_label(label), expected, "{label}");

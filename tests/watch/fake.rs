@@ -13,6 +13,8 @@ const PATH: &str = "TMUX_JANITOR_FAKE_SOCKET";
 #[ignore = "not a test: the fakes of the other tests run it"]
 fn fake_server() {
     let Some(path) = std::env::var_os(PATH) else { return };
+    // As tmux does.
+    let _ = std::fs::remove_file(&path);
     let _listener = UnixListener::bind(path).unwrap();
     let _ = std::io::stdin().read(&mut [0]);
 }
@@ -39,6 +41,9 @@ impl Fake {
     /// Starts one on each path; they listen when this returns.
     #[track_caller]
     pub(crate) fn all(paths: &[PathBuf]) -> Vec<Self> {
+        for path in paths {
+            let _ = std::fs::remove_file(path);
+        }
         let fakes: Vec<Self> = paths.iter().map(|path| Self::begin(path)).collect();
         wait::until("the fakes listen", || paths.iter().all(|path| path.exists()));
         fakes

@@ -1,12 +1,11 @@
 //! Storms, and what is used up.
 
-use super::common::arena::{self, Arena, start, tmux};
-use super::common::janitor::{janitor, with};
+use super::common::arena::{self, Arena, start};
 use super::common::{skip, wait};
 use super::fake::Fake;
 use super::scene::{Daemon, Events};
 use rustix::process::Signal;
-use std::fs::{self, File};
+use std::fs::File;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::Command;
@@ -106,14 +105,13 @@ fn after_two_thousand_births_and_deaths_it_is_as_at_the_start() {
     let mut daemon = Daemon::watching(arena.dir());
     let paths: Vec<PathBuf> = (0..100).map(|number| arena.path(format!("s{number}"))).collect();
     let round = |daemon: &Daemon| {
-        let known = daemon.descriptors();
         let mut fakes = Fake::all(&paths);
-        wait::until("all are known", || daemon.descriptors() >= known + paths.len());
+        wait::until("all are known", || daemon.waits_for().len() == 1 + paths.len());
         fakes.iter_mut().for_each(Fake::kill);
         wait::until("all are gone", || arena.names() == ["stays"]);
     };
     round(&daemon);
-    wait::until("it rests", || daemon.descriptors() < 30);
+    daemon.rescan();
     let (descriptors, memory) = (daemon.descriptors(), daemon.status("VmRSS"));
     for _ in 0..20 {
         round(&daemon);
@@ -133,7 +131,7 @@ fn a_start_that_is_killed_leaves_nothing_that_stays() {
     let daemon = Daemon::watching(arena.dir());
     // A lock is held while the server dies: a start is under way, and its client is killed.
     let server = start(&arena.path("x"));
-    wait::until("it is known", || daemon.descriptors() > 10);
+    wait::until("it is known", || daemon.waits_for() == [server.pid]);
     let lock = File::create(arena.path("x.lock")).unwrap();
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
     server.signal(Signal::KILL);
@@ -143,6 +141,4 @@ fn a_start_that_is_killed_leaves_nothing_that_stays() {
     drop(lock);
     wait::until("the socket goes when the lock is let go", || !arena.has("x"));
     daemon.stop();
-    let _ =
-        (tmux(&arena.path("x")), fs::remove_file(arena.path("x.lock")), with(janitor(arena.dir()), [""; 0]));
 }

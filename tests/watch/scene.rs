@@ -165,6 +165,15 @@ impl Daemon {
         line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().unwrap()
     }
 
+    /// The processes whose ends it waits for (pidfds; `/proc/PID/fdinfo`).
+    pub(crate) fn waits_for(&self) -> Vec<i32> {
+        let infos = fs::read_dir(format!("/proc/{}/fdinfo", self.pid())).unwrap().map_while(Result::ok);
+        let texts = infos.filter_map(|info| fs::read_to_string(info.path()).ok());
+        texts
+            .filter_map(|text| text.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok()))
+            .collect()
+    }
+
     /// How many files it has open.
     pub(crate) fn descriptors(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()

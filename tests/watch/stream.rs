@@ -1,8 +1,9 @@
 //! `events`: one pipe instead of a polling loop.
 
-use super::common::arena::{Arena, start};
+use super::common::arena::Arena;
 use super::common::janitor::{janitor, with};
 use super::common::wait;
+use super::fake::Fake;
 use super::scene::{Events, ended};
 use rustix::process::{Pid, Signal};
 use std::fs;
@@ -55,9 +56,7 @@ fn a_server_between_two_looks_gets_its_pair() {
     let events = Events::of(arena.dir(), 0);
     events.signal(Signal::STOP);
     for _ in 0..2 {
-        let server = start(&arena.path("brief"));
-        server.signal(Signal::KILL);
-        server.wait_for_end();
+        drop(Fake::all(&[arena.path("brief")]));
     }
     events.signal(Signal::CONT);
     wait::until("both deaths are told", || events.count("brief", "server-gone") == 2);
