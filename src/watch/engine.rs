@@ -228,7 +228,7 @@ impl Engine {
 impl Slot {
     fn live(&mut self, server: Server, listens: &impl Fn(&Server) -> bool) -> Vec<Happening> {
         let births = std::mem::take(&mut self.births);
-        self.lock_seen = false;
+        self.lock_seen &= self.late > 0;
         self.dead = None;
         let current = match server.socket {
             Some(_) => self.servers.iter().position(|known| known.socket == server.socket),
@@ -266,7 +266,9 @@ impl Slot {
 
     fn no_longer(&mut self, seen: Seen, listens: &impl Fn(&Server) -> bool) -> Vec<Happening> {
         let births = std::mem::take(&mut self.births);
-        let started = std::mem::take(&mut self.lock_seen);
+        let started = self.lock_seen;
+        // It may belong to the birth that counts for the next look.
+        self.lock_seen &= self.late > 0;
         let mut happenings = self.others(None, Missing::IsGhost, listens);
         let gone = happenings
             .iter()
@@ -447,6 +449,12 @@ mod tests {
         assert_eq!(world.see(Seen::Absent), []);
         world.lock();
         world.born();
+        assert_eq!(world.see(Seen::Absent), [(ServerUp, None), (ServerGone, None), (SocketRemoved, None)]);
+        world.engine.borrow_mut().look_begins();
+        world.lock();
+        world.born();
+        assert_eq!(world.see(Seen::Absent), []);
+        world.engine.borrow_mut().look_ends();
         assert_eq!(world.see(Seen::Absent), [(ServerUp, None), (ServerGone, None), (SocketRemoved, None)]);
     }
 
