@@ -103,6 +103,24 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// The daemon: remove a socket the moment its server dies
+    ///
+    /// Sleeps until something happens. A server's death is noticed at once (pidfd), a birth by inotify,
+    /// and whatever was missed by a rescan. SIGHUP reads the configuration anew; SIGTERM ends it.
+    Watch {
+        /// Remove nothing; only shield live sockets from ageing and log deaths
+        #[arg(long)]
+        no_reap: bool,
+    },
+    /// Follow births, deaths and removals as lines; removes nothing
+    ///
+    /// Servers that run already are announced first. Each line is written as it happens: one pipe takes
+    /// the place of a polling loop. A death gives exactly one server-gone, however the server died.
+    Events {
+        /// Print one JSON object per line
+        #[arg(long)]
+        json: bool,
+    },
     /// Show every socket with its state and the reason
     List {
         /// Print the result as one JSON object

@@ -19,6 +19,7 @@ use crate::socket::directory::Rule;
 use crate::socket::sight::Witness;
 use crate::spawn::{self, Done, Ending, Request};
 use crate::sweep::{Act, Pass, Target};
+use crate::watch;
 use std::io::IsTerminal;
 use std::path::Path;
 use std::time::Instant;
@@ -30,6 +31,8 @@ pub fn run(cli: &Cli, output: &mut Output) -> Result<Exit, Error> {
         Some(Command::Sweep { dry_run, rescue, json }) => {
             sweep(&cli.global, Rescuing { rescue: *rescue, dry_run: *dry_run }, *json, output)
         }
+        Some(Command::Watch { no_reap }) => watch::watch(&cli.global, *no_reap),
+        Some(Command::Events { json }) => watch::events(&cli.global, *json),
         Some(Command::List { json }) => list(&cli.global, *json, output),
         Some(Command::Status { json }) => status(&cli.global, *json, output),
         Some(Command::Probe(arguments)) => probe_one(&cli.global, arguments, output),

@@ -18,6 +18,9 @@ pub enum Error {
     /// The reader of the result has gone: no error.
     #[error("the reader of the result has gone")]
     ReaderGone,
+    /// The system lacks what the daemon cannot do without.
+    #[error("the system does not let us wait for events: {0}")]
+    System(#[source] std::io::Error),
     /// The result cannot be made into JSON: a bug of ours.
     #[error("the result cannot be made into JSON: {0}")]
     Json(#[from] serde_json::Error),
@@ -29,7 +32,7 @@ impl Error {
         match self {
             Self::Configuration(_) => Exit::Configuration,
             Self::Usage(_) => Exit::Usage,
-            Self::Output(_) => Exit::Found,
+            Self::Output(_) | Self::System(_) => Exit::Found,
             Self::ReaderGone => Exit::Done,
             Self::Json(_) => Exit::Bug,
         }

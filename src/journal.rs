@@ -1,9 +1,10 @@
 //! What a run writes to the log: an entry per removal and per failure, and one at the end.
 
 use crate::escape::escaped;
+use crate::events::Event;
 use crate::logging::id;
 use crate::outcome::Outcome;
-use crate::report::{Entry, Report, json, people};
+use crate::report::{DirectoryReport, Entry, Report, json, people};
 use crate::socket::verdict::State;
 use crate::spawn::Spawned;
 
@@ -40,17 +41,36 @@ fn entries(report: &Report) {
 
 /// Logs the directories that were left alone.
 pub fn directories(report: &Report) {
-    for directory in &report.directories {
-        if let Some(error) = &directory.error {
-            tracing::warn!(
-                message_id = id::REMOVAL_FAILED,
-                tmux_janitor.dir = json::text(directory.path.as_os_str()),
-                tmux_janitor.error = error,
-                "{}: {error}",
-                escaped(&directory.path)
-            );
-        }
+    report.directories.iter().for_each(directory);
+}
+
+/// Logs a directory that was left alone, if it was.
+pub fn directory(directory: &DirectoryReport) {
+    if let Some(error) = &directory.error {
+        tracing::warn!(
+            message_id = id::REMOVAL_FAILED,
+            tmux_janitor.dir = json::text(directory.path.as_os_str()),
+            tmux_janitor.error = error,
+            "{}: {error}",
+            escaped(&directory.path)
+        );
     }
+}
+
+/// Logs the end of a server.
+pub fn server_gone(event: &Event) {
+    let dir = event.path.parent().unwrap_or(&event.path);
+    let pid = event.server_pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
+    tracing::info!(
+        message_id = id::SERVER_GONE,
+        tmux_janitor.socket = json::text(event.path.as_os_str()),
+        tmux_janitor.label = json::text(event.path.file_name().unwrap_or_default()),
+        tmux_janitor.dir = json::text(dir.as_os_str()),
+        tmux_janitor.uid = rustix::process::getuid().as_raw(),
+        tmux_janitor.server_pid = event.server_pid,
+        "server gone: {}{pid}",
+        escaped(&event.path)
+    );
 }
 
 /// The fields that every event about an entry has.
@@ -91,13 +111,15 @@ pub fn spawned(uid: u32, spawned: &Spawned) {
     );
 }
 
-fn removed(report: &Report, entry: &Entry) {
+/// Logs a removal.
+pub fn removed(report: &Report, entry: &Entry) {
     let path = report.path_of(entry);
     let what = if entry.is_litter() { entry.verdict.reason.to_string() } else { "dead socket".to_owned() };
     entry_event!(info, id::SOCKET_REMOVED, report, entry, None, "removed {what} {}", escaped(&path));
 }
 
-fn failed(report: &Report, entry: &Entry, error: &str) {
+/// Logs a dead socket that could not be removed.
+pub fn failed(report: &Report, entry: &Entry, error: &str) {
     let path = report.path_of(entry);
     entry_event!(
         warn,

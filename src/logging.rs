@@ -5,12 +5,13 @@
 
 use crate::cli::LogTarget;
 use crate::escape::escaped;
+use crate::journald::{self, JournalLayer};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
-use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
@@ -27,6 +28,8 @@ pub mod id {
     pub const GHOST_FOUND: &str = "1fb95ee20bb243e492b6a5e070a17ff0";
     /// A ghost has its socket again.
     pub const GHOST_RESCUED: &str = "65a72a8713cf4064935158ed5acc9eb4";
+    /// A server has gone.
+    pub const SERVER_GONE: &str = "e8a71bf29e1a4ac488afff24aa9a9f1f";
     /// A run is over.
     pub const SWEEP_FINISHED: &str = "c6c3da2ba7b145aba0f3a0b175de5903";
     /// A session was made.
@@ -50,24 +53,17 @@ pub fn init(target: LogTarget, verbose: u8, quiet: bool) -> bool {
         LogTarget::Stderr => false,
         LogTarget::Auto => is_journal(std::io::stderr().as_fd()),
     };
-    let journal = if wants_journal { tracing_journald::layer().ok() } else { None };
+    let journal = if wants_journal {
+        JournalLayer::connect(Path::new(journald::SOCKET), IDENTIFIER).ok()
+    } else {
+        None
+    };
     let level = match (journal.is_some(), verbose, quiet) {
         (_, _, true) | (false, 0, _) => LevelFilter::WARN,
         (true, 0, _) | (false, 1, _) => LevelFilter::INFO,
         _ => LevelFilter::DEBUG,
     };
     let in_journal = journal.is_some();
-    let journal = journal.map(|layer| {
-        layer.with_field_prefix(None).with_syslog_identifier(IDENTIFIER.to_owned()).with_priority_mappings(
-            PriorityMappings {
-                error: Priority::Error,
-                warn: Priority::Warning,
-                info: Priority::Informational,
-                debug: Priority::Debug,
-                trace: Priority::Debug,
-            },
-        )
-    });
     let people = (!in_journal).then_some(PeopleLayer);
     let subscriber = tracing_subscriber::registry().with(level).with(journal).with(people);
     // A second call keeps the first log.

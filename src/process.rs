@@ -136,27 +136,63 @@ impl Processes {
     /// Who holds the sockets that are asked for: socket number to pid. The search ends when all are
     /// found.
     pub fn holders(&self, uid: u32, sockets: &HashSet<u32>) -> HashMap<u32, i32> {
+        self.holders_besides(uid, sockets, |_| false)
+    }
+
+    /// As [`Self::holders`], with the processes that are `unlikely` to be the ones asked last. At no
+    /// time is more than one of them held open: descriptors may be scarce.
+    pub fn holders_besides(
+        &self,
+        uid: u32,
+        sockets: &HashSet<u32>,
+        unlikely: impl Fn(i32) -> bool,
+    ) -> HashMap<u32, i32> {
         let mut found = HashMap::new();
         let Ok(processes) = self.of_user(uid) else {
             return found;
         };
         // Servers first: they are what is looked for nearly always.
-        let (servers, others): (Vec<_>, Vec<_>) = processes.partition(Process::is_tmux_server);
-        for process in servers.into_iter().chain(others) {
-            if found.len() == sockets.len() {
-                break;
+        let (mut others, mut last) = (Vec::new(), Vec::new());
+        for process in processes {
+            if unlikely(process.pid) {
+                last.push(process.pid);
+            } else if !process.is_tmux_server() {
+                others.push(process.pid);
+            } else if note_holder(&process, sockets, &mut found) {
+                return found;
             }
-            for number in process.sockets().unwrap_or_default() {
-                if sockets.contains(&number) {
-                    found.entry(number).or_insert(process.pid);
-                }
+        }
+        for pid in others.into_iter().chain(last) {
+            let process = self.by_pid(pid).filter(|process| process.is_of(uid));
+            if process.is_some_and(|process| note_holder(&process, sockets, &mut found)) {
+                break;
             }
         }
         found
     }
 }
 
+/// Enters which of the sockets a process holds. Whether all are found.
+fn note_holder(process: &Process, sockets: &HashSet<u32>, found: &mut HashMap<u32, i32>) -> bool {
+    for number in process.sockets().unwrap_or_default() {
+        if sockets.contains(&number) {
+            found.entry(number).or_insert(process.pid);
+        }
+    }
+    found.len() == sockets.len()
+}
+
 impl Process {
+    /// Whether it belongs to `uid`.
+    fn is_of(&self, uid: u32) -> bool {
+        rustix::fs::fstat(&self.dir).is_ok_and(|stat| stat.st_uid == uid)
+    }
+
+    /// Whether it holds the socket of that number.
+    pub fn holds(&self, socket: u32) -> bool {
+        self.sockets().is_ok_and(|sockets| sockets.contains(&socket))
+    }
+
     /// Whether its `comm` is that of a tmux server.
     pub fn is_tmux_server(&self) -> bool {
         self.comm().is_some_and(|comm| comm == SERVER_COMM)

@@ -37,6 +37,8 @@ pub struct Entry {
     pub server_pid: Option<i32>,
     /// What runs in the panes of a ghost, where it was looked for.
     pub panes: Vec<String>,
+    /// The number of its listening socket, where the kernel's table shows one.
+    pub socket: Option<u32>,
 }
 
 /// A whole run.

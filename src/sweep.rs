@@ -11,6 +11,7 @@ use crate::socket::directory::{DirectoryError, Rule, SocketDir};
 use crate::socket::file_id::FileFacts;
 use crate::socket::sight::Witness;
 use crate::socket::verdict::{Facts, Judgement, LockSays, Reason, State, TableSays, Verdict, judge};
+use crate::socket::wire::Role;
 use crate::tmux::paths;
 use crate::tmux::proc_locks::ProcLocks;
 use crate::tmux::start_lock::{is_plain_lock, is_seen_held};
@@ -69,6 +70,22 @@ pub struct Pass<'a> {
 struct Aids {
     asker: Asker,
     locks: Option<ProcLocks>,
+}
+
+/// What a glance at a name shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Glance {
+    /// A server listens on it.
+    Live {
+        /// What `/proc/PID/fd` shows as `socket:[N]`.
+        socket: u32,
+    },
+    /// Nothing of that name is there.
+    Absent,
+    /// It is something else than a socket.
+    NotASocket,
+    /// A closer look is needed.
+    Unclear,
 }
 
 /// An entry that was looked at and not yet judged.
@@ -138,9 +155,14 @@ impl Pass<'_> {
                 outcome: Outcome::Kept,
                 server_pid: None,
                 panes: Vec::new(),
+                socket: None,
             };
             let at = report.entries.len();
-            match judge(&self.facts(witness, dir, facts)) {
+            let known = self.facts(witness, dir, facts);
+            if let TableSays::Listed { role: Role::Listening, socket } = known.table {
+                entry.socket = Some(socket);
+            }
+            match judge(&known) {
                 Judgement::Settled(verdict) => entry.verdict = verdict,
                 Judgement::AskConnect => undecided.push(at),
             }
@@ -181,6 +203,24 @@ impl Pass<'_> {
             }
         }
         self.clear_locks(dir, &mut reaper, &locks, report);
+    }
+
+    /// What the table alone, as last read, says of a name. Nobody is connected to or locked.
+    pub fn glance(&self, witness: &mut Witness, dir: &SocketDir, name: &OsStr) -> Glance {
+        let facts = match dir.look(name) {
+            Err(Errno::NOENT) => return Glance::Absent,
+            Err(_) => return Glance::Unclear,
+            Ok(facts) if !facts.is_socket() => return Glance::NotASocket,
+            Ok(facts) => facts,
+        };
+        let known = self.facts(witness, dir, &facts);
+        match (judge(&known), known.table) {
+            (
+                Judgement::Settled(Verdict { state: State::Live, .. }),
+                TableSays::Listed { socket, role: Role::Listening },
+            ) => Glance::Live { socket },
+            _ => Glance::Unclear,
+        }
     }
 
     /// What is known of an entry without holding it open and without touching it.

@@ -20,6 +20,7 @@ pub fn enter(report: &mut Report, user: u32, ghost: &Ghost, outcome: Outcome, wi
         verdict: Verdict::new(State::Ghost, Reason::Ghost(ghost.plight)),
         outcome,
         server_pid: ghost.pid,
+        socket: Some(ghost.socket),
         panes: ghost.pid.filter(|_| with_panes).map(|pid| panes::of(user, pid)).unwrap_or_default(),
     });
 }

@@ -116,6 +116,16 @@ impl SocketDir {
         Ok(names)
     }
 
+    /// Whether nothing is in it; also if it was removed. One that cannot be read counts as full.
+    pub fn is_empty(&self) -> bool {
+        match rustix::fs::Dir::read_from(&self.fd) {
+            Ok(entries) => entries
+                .filter_map(Result::ok)
+                .all(|entry| matches!(entry.file_name().to_bytes(), b"." | b"..")),
+            Err(errno) => errno == Errno::NOENT,
+        }
+    }
+
     /// Looks at a name in it without following a link.
     pub fn look(&self, name: &OsStr) -> Result<FileFacts, Errno> {
         FileFacts::at(self.fd.as_fd(), name)

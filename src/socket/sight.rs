@@ -61,6 +61,16 @@ impl Witness {
         };
     }
 
+    /// Has the surroundings looked at again when they are needed next: a daemon outlives them.
+    pub fn forget_surroundings(&mut self) {
+        self.surroundings = Surroundings::NotLookedAt;
+    }
+
+    /// Whether the table could be read the last time.
+    pub fn was_read(&self) -> bool {
+        self.failure.is_none()
+    }
+
     /// The table as last read; empty if it could not be.
     pub fn table(&self) -> &KernelTable {
         &self.table

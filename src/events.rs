@@ -1,0 +1,112 @@
+//! What happens to servers and their sockets, as lines for people and for programs. Pure.
+
+use crate::escape::escaped;
+use crate::report::json::{raw_bytes, text};
+use serde::Serialize;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum What {
+    /// A server listens.
+    ServerUp,
+    /// A server has gone, however it ended.
+    ServerGone,
+    /// A dead socket's file has gone, whoever took it away.
+    SocketRemoved,
+    /// A live server cannot be reached at its path any more.
+    Ghost,
+    /// A ghost can be reached at its path again.
+    Rescued,
+}
+
+impl What {
+    /// The word for it, in JSON and for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::ServerUp => "server-up",
+            Self::ServerGone => "server-gone",
+            Self::SocketRemoved => "socket-removed",
+            Self::Ghost => "ghost",
+            Self::Rescued => "rescued",
+        }
+    }
+}
+
+/// Something that happened at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// What.
+    pub what: What,
+    /// The socket's full path.
+    pub path: PathBuf,
+    /// The server's process, where it is known.
+    pub server_pid: Option<i32>,
+}
+
+/// One JSON object, without a newline behind it.
+pub fn json(event: &Event, time: SystemTime) -> serde_json::Result<String> {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        version: u32,
+        event: &'static str,
+        path: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        path_bytes: Option<&'a [u8]>,
+        label: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        label_bytes: Option<&'a [u8]>,
+        server_pid: Option<i32>,
+        time: String,
+    }
+    let label = event.path.file_name().unwrap_or_default();
+    serde_json::to_string(&Line {
+        version: 1,
+        event: event.what.word(),
+        path: text(event.path.as_os_str()),
+        path_bytes: raw_bytes(event.path.as_os_str()),
+        label: text(label),
+        label_bytes: raw_bytes(label),
+        server_pid: event.server_pid,
+        time: humantime::format_rfc3339_micros(time).to_string(),
+    })
+}
+
+/// One line for people, without a newline behind it.
+pub fn people(event: &Event, time: SystemTime) -> String {
+    let pid = event.server_pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
+    let time = humantime::format_rfc3339_millis(time);
+    format!("{time} {:14} {}{pid}", event.what.word(), escaped(&event.path))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+    use super::*;
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt;
+
+    #[test]
+    fn a_name_is_exact_for_programs_and_harmless_for_people() {
+        let path = PathBuf::from("/tmp/tmux-7/a\nb");
+        let event = Event { what: What::ServerUp, path, server_pid: Some(9) };
+        assert_eq!(
+            json(&event, SystemTime::UNIX_EPOCH).unwrap(),
+            "{\"version\":1,\"event\":\"server-up\",\"path\":\"/tmp/tmux-7/a\\nb\",\"label\":\"a\\nb\",\
+             \"server_pid\":9,\"time\":\"1970-01-01T00:00:00.000000Z\"}"
+        );
+        assert_eq!(
+            people(&event, SystemTime::UNIX_EPOCH),
+            "1970-01-01T00:00:00.000Z server-up      /tmp/tmux-7/a\\nb (pid 9)"
+        );
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_given_as_numbers() {
+        let path = PathBuf::from(OsString::from_vec(b"/d/\xff".to_vec()));
+        let event = Event { what: What::ServerGone, path, server_pid: None };
+        let line = json(&event, SystemTime::UNIX_EPOCH).unwrap();
+        assert!(line.contains("\"label_bytes\":[255]") && line.contains("\"server_pid\":null"), "{line}");
+    }
+}

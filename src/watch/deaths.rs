@@ -1,0 +1,168 @@
+//! Who listens, and when they end: each server's process, found without connecting to it, and its
+//! pidfd.
+//!
+//! From the number of the listening socket (the kernel's table) to the process that holds it
+//! (`/proc/PID/fd`), to a pidfd, and back: the process must hold the socket still, else the pid was
+//! used again in between.
+
+use super::schedule::Name;
+use super::sources::Sources;
+use crate::process::Processes;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, getrlimit, pidfd_open, setrlimit};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::os::fd::{AsFd, OwnedFd};
+
+/// Descriptors that are left for everything else: looking into directories, taking locks.
+const RESERVE: usize = 40;
+
+/// A descriptor limit beyond this is as good as none.
+const ENOUGH: u64 = 1 << 20;
+
+/// Why a server's death will be noticed by the rescan only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Untied {
+    /// No process that can be seen from here holds its socket.
+    NoProcess,
+    /// No descriptor is left.
+    NoDescriptor,
+    /// `pidfd_open(2)` failed.
+    NoPidfd(Errno),
+}
+
+/// What is known of who holds a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tie {
+    /// The process.
+    pub pid: Option<i32>,
+    /// Why its end is not waited for, if so.
+    pub untied: Option<Untied>,
+    /// Its end was not waited for before, on behalf of this name.
+    pub is_new: bool,
+}
+
+#[derive(Debug)]
+struct Watched {
+    pidfd: OwnedFd,
+    names: BTreeSet<Name>,
+}
+
+/// The servers' processes.
+#[derive(Debug)]
+pub struct Deaths {
+    user: u32,
+    processes: Option<Processes>,
+    watched: HashMap<i32, Watched>,
+    /// Names of processes that had ended when their pid was found used again.
+    ended: Vec<Name>,
+    most: usize,
+}
+
+impl Deaths {
+    /// Nobody yet. Raises the limit of open files as far as it may be raised: a pidfd per server.
+    pub fn new(user: u32) -> Self {
+        let limit = getrlimit(Resource::Nofile);
+        let wanted = Rlimit { current: limit.maximum, maximum: limit.maximum };
+        let raised = setrlimit(Resource::Nofile, wanted).is_ok();
+        let limit = if raised { limit.maximum } else { limit.current };
+        let limit = usize::try_from(limit.unwrap_or(ENOUGH).min(ENOUGH)).unwrap_or(usize::MAX);
+        Self {
+            user,
+            processes: Processes::open().ok(),
+            watched: HashMap::new(),
+            ended: Vec::new(),
+            most: limit.saturating_sub(RESERVE),
+        }
+    }
+
+    /// Finds out who holds these sockets, and waits for their ends.
+    pub fn tie(&mut self, sources: &Sources, sockets: &HashMap<u32, Name>) -> HashMap<u32, Tie> {
+        let wanted: HashSet<u32> = sockets.keys().copied().collect();
+        let unlikely = |pid: i32| self.watched.contains_key(&pid);
+        let holders = match &self.processes {
+            Some(processes) => processes.holders_besides(self.user, &wanted, unlikely),
+            None => HashMap::new(),
+        };
+        let mut ties = HashMap::with_capacity(sockets.len());
+        for (socket, name) in sockets {
+            let tie = match holders.get(socket) {
+                None => Tie { pid: None, untied: Some(Untied::NoProcess), is_new: false },
+                Some(pid) => match self.watch(sources, *pid, *socket, name) {
+                    Ok(is_new) => Tie { pid: Some(*pid), untied: None, is_new },
+                    Err(why @ Untied::NoProcess) => Tie { pid: None, untied: Some(why), is_new: false },
+                    Err(why) => Tie { pid: Some(*pid), untied: Some(why), is_new: false },
+                },
+            };
+            ties.insert(*socket, tie);
+        }
+        ties
+    }
+
+    /// Whether that is new.
+    fn watch(&mut self, sources: &Sources, pid: i32, socket: u32, name: &Name) -> Result<bool, Untied> {
+        if let Some(watched) = self.watched.get_mut(&pid) {
+            if !has_ended(&watched.pidfd) {
+                return Ok(watched.names.insert(name.clone()));
+            }
+            // Another process than the one we knew by this number.
+            self.ended.extend(self.watched.remove(&pid).map(|old| old.names).unwrap_or_default());
+        }
+        if self.watched.len() >= self.most {
+            return Err(Untied::NoDescriptor);
+        }
+        let number = Pid::from_raw(pid).ok_or(Untied::NoProcess)?;
+        let pidfd = pidfd_open(number, PidfdFlags::empty()).map_err(|errno| match errno {
+            Errno::SRCH => Untied::NoProcess,
+            Errno::MFILE | Errno::NFILE => Untied::NoDescriptor,
+            other => Untied::NoPidfd(other),
+        })?;
+        if !self.holds(pid, socket) {
+            return Err(Untied::NoProcess);
+        }
+        sources.add_process(pidfd.as_fd(), pid).map_err(Untied::NoPidfd)?;
+        self.watched.insert(pid, Watched { pidfd, names: BTreeSet::from([name.clone()]) });
+        Ok(true)
+    }
+
+    /// Whether a process holds a socket now.
+    pub fn holds(&self, pid: i32, socket: u32) -> bool {
+        let process = self.processes.as_ref().and_then(|processes| processes.by_pid(pid));
+        process.is_some_and(|process| process.holds(socket))
+    }
+
+    /// Whether the end of a process is waited for, on behalf of a name.
+    pub fn is_watching(&self, pid: i32, name: &Name) -> bool {
+        self.watched.get(&pid).is_some_and(|watched| watched.names.contains(name))
+    }
+
+    /// A process is said to have ended: the names it served. Nothing is waited for any more.
+    pub fn take(&mut self, pid: i32) -> BTreeSet<Name> {
+        if self.watched.get(&pid).is_some_and(|watched| has_ended(&watched.pidfd)) {
+            self.watched.remove(&pid).map(|watched| watched.names).unwrap_or_default()
+        } else {
+            BTreeSet::new()
+        }
+    }
+
+    /// The names of processes whose ends were noticed by the way.
+    pub fn take_ended(&mut self) -> Vec<Name> {
+        std::mem::take(&mut self.ended)
+    }
+
+    /// A process does not serve a name any more.
+    pub fn forget(&mut self, pid: i32, name: &Name) {
+        if let Some(watched) = self.watched.get_mut(&pid) {
+            watched.names.remove(name);
+            if watched.names.is_empty() {
+                self.watched.remove(&pid);
+            }
+        }
+    }
+}
+
+fn has_ended(pidfd: &OwnedFd) -> bool {
+    let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    matches!(poll(&mut fds, Some(&now)), Ok(1..))
+}

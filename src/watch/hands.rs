@@ -1,0 +1,283 @@
+//! The daemon's looks: the sweep's pass on a narrow target, and what was seen goes to the engine.
+
+use super::deaths::Untied;
+use super::engine::{Dir, Happening, Seen, Server};
+use super::outlet::ReaderGone;
+use super::places::Unwatched;
+use super::schedule::Name;
+use super::watcher::Watcher;
+use crate::escape::escaped;
+use crate::events::{Event, What};
+use crate::outcome::Outcome;
+use crate::report::Report;
+use crate::socket::directory::Rule;
+use crate::socket::verdict::{Reason, State, TableSays};
+use crate::sweep::{Act, Glance, Pass, Target};
+use crate::words::errno_text;
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::{OsStr, OsString};
+use std::time::Instant;
+
+/// The warning about lost events.
+pub(super) const LOST: &str = "inotify lost events (a storm in a socket directory); looking at everything instead, now and whenever it happens again";
+
+/// A live server whose process is not known yet.
+#[derive(Debug)]
+pub(super) struct Fresh {
+    name: Name,
+    socket: u32,
+}
+
+impl Watcher {
+    /// Looks at names of one directory as the sweep does, and removes what is dead.
+    pub(super) fn look(&mut self, dir: Dir, labels: &[OsString]) -> Result<(), ReaderGone> {
+        self.hints();
+        let started = Instant::now();
+        self.engine.look_begins();
+        let path = self.places.path(dir).to_owned();
+        let target = Target { path, only: Some(labels.to_vec()), rule: Rule::Swept };
+        let pass = Pass { settings: &self.settings, user: self.user, act: self.act };
+        let mut report = pass.run(&mut self.witness, &[target]);
+        if self.witness.blindness().is_some() {
+            // A server that was just starting or ending may have made it seem so.
+            self.witness.forget_surroundings();
+        }
+        let refused = report.directories.iter().any(|directory| directory.error.is_some());
+        let absent = if refused { Seen::Undecided } else { Seen::Absent };
+        let mut seen = self.seen(dir, &report);
+        self.hints();
+        let mut pids = HashMap::new();
+        for label in labels {
+            let seen = seen.remove(label.as_os_str()).unwrap_or(absent);
+            for happening in self.take_in(dir, label, seen) {
+                pids.extend(happening.pid().map(|pid| (label.clone(), pid)));
+                self.happened(dir, label, happening)?;
+            }
+        }
+        self.engine.look_ends();
+        for entry in &mut report.entries {
+            entry.server_pid = entry.server_pid.or_else(|| pids.get(&entry.label).copied());
+        }
+        self.news |= self.once.pass(&report);
+        self.schedule.looked(started, Instant::now());
+        Ok(())
+    }
+
+    /// Looks closely at names that a glance could not decide.
+    pub(super) fn look_again(&mut self, names: Vec<Name>) -> Result<(), ReaderGone> {
+        for (dir, mut labels) in by_dir(names) {
+            let directory = self.places.open(dir);
+            let engine = &self.engine;
+            labels.retain(|label| {
+                let is_there = directory.as_ref().is_some_and(|directory| directory.look(label).is_ok());
+                is_there || engine.knows(dir, label)
+            });
+            drop(directory);
+            if !labels.is_empty() {
+                self.look(dir, &labels)?;
+            }
+        }
+        self.announce()
+    }
+
+    /// Looks in the table for those who were just born, and connects to nobody. A server that was
+    /// caught between bind and listen must not be taken for a dead one.
+    pub(super) fn glance(&mut self, names: Vec<Name>) -> Result<(), ReaderGone> {
+        self.hints();
+        let started = Instant::now();
+        self.engine.look_begins();
+        self.witness.refresh();
+        let mut all = Vec::with_capacity(names.len());
+        for (dir, labels) in by_dir(names) {
+            let directory = self.places.open(dir);
+            for label in labels {
+                let pass = Pass { settings: &self.settings, user: self.user, act: Act::Look };
+                let glance = match &directory {
+                    Some(directory) => pass.glance(&mut self.witness, directory, &label),
+                    None => Glance::Unclear,
+                };
+                let seen = match glance {
+                    Glance::Live { socket } => Seen::Live { socket: Some(socket), pid: None },
+                    Glance::Absent | Glance::NotASocket => Seen::Absent,
+                    Glance::Unclear => {
+                        self.schedule.unclear((dir, label), Instant::now());
+                        continue;
+                    }
+                };
+                all.push((dir, label, seen));
+            }
+        }
+        self.hints();
+        for (dir, label, seen) in all {
+            for happening in self.take_in(dir, &label, seen) {
+                self.happened(dir, &label, happening)?;
+            }
+        }
+        self.engine.look_ends();
+        self.schedule.looked(started, Instant::now());
+        self.announce()
+    }
+
+    /// Ties the servers that were found to their processes, and announces them.
+    pub(super) fn announce(&mut self) -> Result<(), ReaderGone> {
+        if self.fresh.is_empty() {
+            return Ok(());
+        }
+        let fresh = std::mem::take(&mut self.fresh);
+        let sockets = fresh.iter().map(|fresh| (fresh.socket, fresh.name.clone())).collect();
+        let ties = self.deaths.tie(&self.sources, &sockets);
+        self.witness.refresh();
+        for Fresh { name, socket } in fresh {
+            let Some(tie) = ties.get(&socket) else { continue };
+            if !self.witness.table().shows_socket(socket) {
+                // It ended while its process was looked for, or a dump has missed it.
+                self.schedule.unsettled(name, Instant::now());
+                continue;
+            }
+            let (dir, label) = name;
+            let announced = self.engine.server(dir, &label, socket).and_then(|server| server.pid);
+            if tie.is_new && announced.is_some() && announced != tie.pid {
+                // Whoever holds the socket of a server that has ended may close it without ending.
+                self.schedule.unclear((dir, label.clone()), Instant::now());
+            }
+            if let Some(why) = tie.untied {
+                self.say_untied(dir, &label, why);
+            }
+            let seen = Seen::Live { socket: Some(socket), pid: tie.pid };
+            for happening in self.digest(dir, &label, seen) {
+                self.happened(dir, &label, happening)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A server that is not tied to its process yet waits for [`Self::announce`].
+    fn take_in(&mut self, dir: Dir, label: &OsStr, seen: Seen) -> Vec<Happening> {
+        if let Seen::Live { socket: Some(socket), .. } = seen
+            && !self.engine.is_late(dir, label)
+        {
+            let name = (dir, label.to_owned());
+            let pid = self.engine.server(dir, label, socket).and_then(|server| server.pid);
+            if !pid.is_some_and(|pid| self.deaths.is_watching(pid, &name)) {
+                self.fresh.push(Fresh { name, socket });
+                return Vec::new();
+            }
+        }
+        self.digest(dir, label, seen)
+    }
+
+    fn digest(&mut self, dir: Dir, label: &OsStr, seen: Seen) -> Vec<Happening> {
+        let (witness, deaths) = (&self.witness, &self.deaths);
+        self.engine.digest(dir, label, seen, |server: &Server| match (server.socket, server.pid) {
+            (Some(socket), _) if witness.table().shows_socket(socket) => true,
+            // A dump can miss one.
+            (Some(socket), Some(pid)) => deaths.holds(pid, socket),
+            // Of a table that could not be read nothing is concluded.
+            (Some(_), None) => !witness.was_read(),
+            (None, _) => false,
+        })
+    }
+
+    /// Passes on what happened.
+    fn happened(&mut self, dir: Dir, label: &OsStr, happening: Happening) -> Result<(), ReaderGone> {
+        self.news = true;
+        if let (What::ServerGone, Some(pid)) = (happening.what, happening.pid()) {
+            self.deaths.forget(pid, &(dir, label.to_owned()));
+        }
+        if matches!(happening.what, What::Ghost | What::Rescued) {
+            // Its directory may go without a word.
+            self.schedule.places_changed(Instant::now());
+        }
+        let path = self.places.full_path(dir, label);
+        if happening.what == What::SocketRemoved {
+            self.once.gone(&path);
+        }
+        self.teller.tell(&Event { what: happening.what, path, server_pid: happening.pid() }, &self.sources)
+    }
+
+    /// What a pass saw, by label.
+    fn seen(&mut self, dir: Dir, report: &Report) -> HashMap<OsString, Seen> {
+        let directory = self.places.open(dir);
+        let mut all = HashMap::with_capacity(report.entries.len());
+        for entry in report.entries.iter().filter(|entry| !entry.is_litter()) {
+            let name = (dir, entry.label.clone());
+            let seen = match (entry.verdict.state, entry.outcome) {
+                (_, Outcome::Vanished) => Seen::Absent,
+                (State::Live, _) => {
+                    let facts = directory.as_ref().and_then(|directory| directory.look(&entry.label).ok());
+                    let listed = facts.and_then(|facts| match self.witness.lists(facts.id) {
+                        Some(TableSays::Listed { socket, .. }) => Some(socket),
+                        _ => None,
+                    });
+                    let socket = entry.socket.or(listed);
+                    Seen::Live { socket, pid: None }
+                }
+                (State::Starting, _) | (_, Outcome::Busy) => {
+                    self.schedule.lock_held(name);
+                    all.insert(entry.label.clone(), Seen::Undecided);
+                    continue;
+                }
+                (State::Unknown, _) if entry.verdict.reason == Reason::BoundOnly => {
+                    self.schedule.bound_only(name, Instant::now());
+                    all.insert(entry.label.clone(), Seen::Undecided);
+                    continue;
+                }
+                // Another stood there by then.
+                (_, Outcome::Resurrected) => {
+                    self.schedule.unsettled(name.clone(), Instant::now());
+                    Seen::Undecided
+                }
+                (State::Dead, Outcome::Removed) => Seen::Removed,
+                (State::Dead, _) => Seen::Dead,
+                (State::Unknown | State::Ghost, _) => Seen::Undecided,
+                (State::Foreign | State::NotASocket, _) => Seen::Absent,
+            };
+            self.schedule.settled(&name);
+            all.insert(entry.label.clone(), seen);
+        }
+        all
+    }
+
+    pub(super) fn say_unwatched(&mut self, unwatched: Option<Unwatched>) {
+        let (what, sysctl, errno) = match unwatched {
+            None => return,
+            Some(Unwatched::NoInstance(errno)) => ("inotify cannot be used", "max_user_instances", errno),
+            Some(Unwatched::NoWatch(errno)) => ("a directory cannot be watched", "max_user_watches", errno),
+        };
+        self.once.warn(&format!(
+            "{what} ({}; `sysctl fs.inotify.{sysctl}` shows the limit); new servers are found by the rescan only, deaths of known ones still at once",
+            errno_text(errno)
+        ));
+    }
+
+    pub(super) fn say_blindness(&mut self) {
+        if let Some(why) = self.witness.blindness() {
+            self.once
+                .warn(&format!("the kernel's socket table cannot be believed here: {why}; removing nothing"));
+        }
+    }
+
+    fn say_untied(&mut self, dir: Dir, label: &OsStr, why: Untied) {
+        let (path, rest) = (
+            self.places.full_path(dir, label),
+            "its death is noticed by the rescan only, as with all others of its kind",
+        );
+        let cause = match why {
+            Untied::NoProcess => {
+                "its process cannot be found from here (another pid namespace, or PrivateUsers= in a unit)"
+                    .to_owned()
+            }
+            Untied::NoDescriptor => "no file descriptor is left (`ulimit -n`, LimitNOFILE=)".to_owned(),
+            Untied::NoPidfd(errno) => format!("pidfd_open(2) failed: {}", errno_text(errno)),
+        };
+        self.once.warn_of(&cause, || format!("{}: {cause}; {rest}", escaped(&path)));
+    }
+}
+
+fn by_dir(names: Vec<Name>) -> BTreeMap<Dir, Vec<OsString>> {
+    let mut dirs: BTreeMap<Dir, Vec<OsString>> = BTreeMap::new();
+    for (dir, label) in names {
+        dirs.entry(dir).or_default().push(label);
+    }
+    dirs
+}

@@ -1,0 +1,185 @@
+//! The daemon: removes a socket the moment its server dies, and tells of births and deaths.
+//!
+//! One thread, one epoll, no polling. Births are hints of inotify ([`births`]) on directories that may
+//! come and go ([`places`]); deaths are pidfds ([`deaths`]), for inotify says nothing when a server
+//! dies. Each leads to the same look as the sweep's, on a narrower target: [`crate::sweep::Pass`]. What
+//! a look means is decided in [`engine`], when to look in [`schedule`]; both are pure. A rescan is the
+//! safety net: whatever was lost or could not be watched is found then.
+//!
+//! `events` is the same with the removal off and a reader instead of the log ([`teller`]).
+
+pub mod births;
+pub mod deaths;
+pub mod engine;
+mod hands;
+pub mod outlet;
+pub mod places;
+pub mod schedule;
+pub mod shield;
+pub mod sources;
+pub mod teller;
+mod watcher;
+
+use crate::cli::Global;
+use crate::config;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::service::Service;
+use crate::sweep::Act;
+use nix::sys::signal::Signal;
+use outlet::{Outlet, ReaderGone};
+use sources::{Source, Sources, Wake};
+use std::time::{Duration, Instant};
+use teller::Teller;
+use watcher::Watcher;
+
+/// `systemctl status` shows a line that is at most this old.
+const STATUS_AGE: Duration = Duration::from_secs(1);
+
+/// Why the loop ended.
+enum End {
+    Asked,
+    ReaderGone,
+}
+
+impl From<ReaderGone> for End {
+    fn from(_: ReaderGone) -> Self {
+        Self::ReaderGone
+    }
+}
+
+/// Runs the daemon until it is told to end.
+pub fn watch(global: &Global, no_reap: bool) -> Result<Exit, Error> {
+    let settings = config::load(global.config.as_deref())?;
+    let signals = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
+    let sources = Sources::open(&signals).map_err(Error::System)?;
+    let act = if no_reap { Act::DryRun } else { Act::Remove };
+    let watcher = Watcher::new(settings, &global.dir, act, Teller::Log, sources);
+    Ok(Loop { watcher, global, service: Service::of_this_process(), told: None, ping_at: None }.run())
+}
+
+/// Tells of births, deaths and removals until it is told to end or its reader goes.
+pub fn events(global: &Global, json: bool) -> Result<Exit, Error> {
+    let mut settings = config::load(global.config.as_deref())?;
+    // It looks and tells; what protects or mends is the daemon's.
+    settings.watch.protect = false;
+    settings.watch.rescue = false;
+    let sources = Sources::open(&[Signal::SIGTERM, Signal::SIGINT]).map_err(Error::System)?;
+    let outlet = Outlet::stdout(&sources).map_err(Error::Output)?;
+    let watcher = Watcher::new(settings, &global.dir, Act::DryRun, Teller::Reader { outlet, json }, sources);
+    Ok(Loop { watcher, global, service: Service::default(), told: None, ping_at: None }.run())
+}
+
+struct Loop<'a> {
+    watcher: Watcher,
+    global: &'a Global,
+    service: Service,
+    /// When the service manager was last told the counts; `None`: not ready yet.
+    told: Option<Instant>,
+    ping_at: Option<Instant>,
+}
+
+impl Loop<'_> {
+    fn run(mut self) -> Exit {
+        loop {
+            match self.turn() {
+                Ok(()) => {}
+                Err(End::Asked) => {
+                    self.service.stopping();
+                    return Exit::Done;
+                }
+                Err(End::ReaderGone) => return Exit::Done,
+            }
+        }
+    }
+
+    /// One turn: wait, take in what happened, do one thing that is due, tell the service manager.
+    fn turn(&mut self) -> Result<(), End> {
+        let deadline = self.deadline();
+        let wakes = match self.watcher.sources.wait(deadline) {
+            Ok(wakes) => wakes,
+            Err(error) => {
+                // An epoll that fails is a bug; the manager restarts us.
+                tracing::error!("the event loop cannot wait: {error}");
+                return Err(End::Asked);
+            }
+        };
+        let mut ended = Vec::new();
+        for wake in wakes {
+            match wake {
+                Wake::Process(pid) => ended.push(pid),
+                Wake::Of(Source::Signal) => self.signals()?,
+                Wake::Of(Source::Names) => self.watcher.hints(),
+                Wake::Of(Source::Mounts) => self.watcher.schedule.places_changed(Instant::now()),
+                Wake::Of(Source::Output) => self.watcher.flush()?,
+            }
+        }
+        self.watcher.ended(&ended)?;
+        self.watcher.work(Instant::now())?;
+        self.tell();
+        while self.watcher.is_reader_behind() {
+            self.watcher.wait_for_reader()?;
+            self.signals()?;
+        }
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let status = self.told.filter(|_| self.watcher.is_news()).map(|told| told + STATUS_AGE);
+        let status = status.filter(|_| self.service.is_heard());
+        self.watcher.schedule.next().into_iter().chain(status).chain(self.ping_at).min()
+    }
+
+    /// Tells the service manager that we turn, that we are ready, how many there are.
+    fn tell(&mut self) {
+        let now = Instant::now();
+        if self.ping_at.is_none_or(|at| at <= now)
+            && let Some(interval) = self.service.ping_interval()
+        {
+            self.service.ping();
+            self.ping_at = Some(now + interval);
+        }
+        match self.told {
+            None if self.watcher.is_complete() => {
+                let status = self.watcher.status();
+                tracing::info!("{status}");
+                self.service.ready(&status);
+                self.told = Some(now);
+            }
+            Some(told) if self.watcher.is_news() && told + STATUS_AGE <= now => {
+                let status = self.watcher.status();
+                self.service.status(&status);
+                self.told = Some(now);
+            }
+            _ => {}
+        }
+    }
+
+    fn signals(&mut self) -> Result<(), End> {
+        for signal in self.watcher.sources.signals() {
+            match signal {
+                Signal::SIGHUP => self.reload(),
+                _ => return Err(End::Asked),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the configuration anew; a bad one is said to be so, and the old one is kept.
+    fn reload(&mut self) {
+        self.service.reloading();
+        match config::load(self.global.config.as_deref()) {
+            Ok(settings) => {
+                // Ready again when everything has been looked at with it.
+                tracing::info!("configuration read anew");
+                self.watcher.reload(settings);
+                self.told = None;
+            }
+            Err(error) => {
+                crate::logging::configuration_rejected(&format!("{error}; the one before stays in force"));
+                self.watcher.rejected();
+                self.service.ready(&self.watcher.status());
+            }
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The socket directories: those that are there, those that may come, and what becomes of them.
+//!
+//! A directory that is there is watched itself. For one that is missing, the nearest directory above
+//! it is watched until it comes, and only so long: everybody makes files in `/tmp`.
+
+use super::births::{Births, Role};
+use super::engine::Dir;
+use super::shield::Shield;
+use super::sources::Sources;
+use crate::socket::directory::{DirectoryError, Rule, SocketDir};
+use crate::socket::file_id::FileId;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// How often a missing directory is looked for while it comes into being under our eyes.
+const LOOKS: usize = 16;
+
+/// Which directory it is: inode numbers are used again, numbers of watches are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Identity {
+    file: FileId,
+    watch: Option<i32>,
+}
+
+#[derive(Debug)]
+struct Place {
+    id: Identity,
+    shield: Shield,
+}
+
+/// What could not be watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Unwatched {
+    /// No inotify instance can be had.
+    NoInstance(Errno),
+    /// No further watch can be had.
+    NoWatch(Errno),
+}
+
+/// The directories of the watch.
+#[derive(Debug)]
+pub struct Places {
+    user: u32,
+    /// All that there ever were: a [`Dir`] is an index.
+    paths: Vec<PathBuf>,
+    /// Those that are ours to watch now.
+    wanted: Vec<Dir>,
+    present: BTreeMap<Dir, Place>,
+    /// Under which path each was last found.
+    resolved: BTreeMap<Dir, PathBuf>,
+    /// What inotify tells.
+    pub births: Births,
+}
+
+/// What has become of the directories.
+#[derive(Debug, Default)]
+pub struct Settled {
+    /// These have come, gone, or been replaced.
+    pub changed: Vec<Dir>,
+    /// Why some are not watched.
+    pub unwatched: Option<Unwatched>,
+}
+
+impl Places {
+    /// None yet.
+    pub fn new(user: u32) -> Self {
+        Self {
+            user,
+            paths: Vec::new(),
+            wanted: Vec::new(),
+            present: BTreeMap::new(),
+            resolved: BTreeMap::new(),
+            births: Births::default(),
+        }
+    }
+
+    /// Sets which directories are ours to watch. Those that are not any more.
+    pub fn set(&mut self, paths: Vec<PathBuf>) -> Vec<Dir> {
+        let before = std::mem::take(&mut self.wanted);
+        for path in paths {
+            let dir = self.paths.iter().position(|known| *known == path).unwrap_or_else(|| {
+                self.paths.push(path);
+                self.paths.len() - 1
+            });
+            self.wanted.push(dir);
+        }
+        before.into_iter().filter(|dir| !self.wanted.contains(dir)).collect()
+    }
+
+    /// The path of a directory, as it was asked for.
+    pub fn path(&self, dir: Dir) -> &Path {
+        self.paths.get(dir).map_or(Path::new(""), PathBuf::as_path)
+    }
+
+    /// The path of a name in a directory, links in the directory's path resolved.
+    pub fn full_path(&self, dir: Dir, label: &OsStr) -> PathBuf {
+        self.resolved.get(&dir).map_or_else(|| self.path(dir), PathBuf::as_path).join(label)
+    }
+
+    /// Whether a directory is there, and not a second name of another.
+    pub fn is_present(&self, dir: Dir) -> bool {
+        self.present.contains_key(&dir)
+    }
+
+    /// The directories that are ours to watch, there or not.
+    pub fn wanted(&self) -> &[Dir] {
+        &self.wanted
+    }
+
+    /// How many are there.
+    pub fn count(&self) -> usize {
+        self.present.len()
+    }
+
+    /// Opens one that is there.
+    pub fn open(&self, dir: Dir) -> Option<SocketDir> {
+        SocketDir::open(self.path(dir), self.user, Rule::Swept).ok().flatten()
+    }
+
+    /// Looks at all of them, and watches what there is to watch. `is_haunted`: servers live whose
+    /// files in it are gone.
+    pub fn settle(&mut self, sources: &Sources, is_haunted: impl Fn(Dir) -> bool) -> Settled {
+        let mut settled = Settled {
+            unwatched: self.births.open(sources).err().map(Unwatched::NoInstance),
+            ..Settled::default()
+        };
+        let before = self.births.begin();
+        let mut old = std::mem::take(&mut self.present);
+        let mut seen: HashSet<FileId> = HashSet::new();
+        let wanted = std::mem::take(&mut self.wanted);
+        for dir in &wanted {
+            let found = self.find(*dir, is_haunted(*dir), &mut settled);
+            // A second name of a directory that we have.
+            if found.is_some_and(|id| !seen.insert(id.file)) {
+                continue;
+            }
+            let known = old.remove(dir);
+            if known.as_ref().map(|place| place.id) != found {
+                settled.changed.push(*dir);
+            }
+            if let Some(id) = found {
+                let mut place =
+                    known.filter(|place| place.id == id).unwrap_or(Place { id, shield: Shield::default() });
+                place.shield.forgive();
+                self.present.insert(*dir, place);
+            }
+        }
+        settled.changed.extend(old.into_keys().filter(|dir| wanted.contains(dir)));
+        self.wanted = wanted;
+        self.births.finish(before);
+        settled
+    }
+
+    /// Raises or lowers a directory's shield.
+    pub fn shield(&mut self, dir: Dir, protect: bool) {
+        let (user, path) = (self.user, self.paths.get(dir));
+        if let (Some(place), Some(path)) = (self.present.get_mut(&dir), path) {
+            let id = place.id.file;
+            if protect {
+                place.shield.update(|| {
+                    let directory = SocketDir::open(path, user, Rule::Swept).ok().flatten();
+                    directory.filter(|directory| directory.id() == id)
+                });
+            } else {
+                place.shield = Shield::default();
+            }
+        }
+    }
+
+    /// Whether nothing is in a directory, or it is gone.
+    pub fn is_empty(&self, dir: Dir) -> bool {
+        self.open(dir).is_none_or(|directory| directory.is_empty())
+    }
+
+    /// Watches a directory, or what may bring it into being. Its identity, if it is there and
+    /// may be used.
+    fn find(&mut self, dir: Dir, is_haunted: bool, settled: &mut Settled) -> Option<Identity> {
+        let path = self.path(dir).to_owned();
+        let mut watch = |births: &mut Births, fd: &dyn AsFd, role: Role| {
+            births.watch(fd.as_fd(), role).unwrap_or_else(|errno| {
+                settled.unwatched.get_or_insert(Unwatched::NoWatch(errno));
+                None
+            })
+        };
+        for _ in 0..LOOKS {
+            match SocketDir::open(&path, self.user, Rule::Swept) {
+                Ok(Some(directory)) => {
+                    let number = watch(&mut self.births, &directory, Role::Directory(dir));
+                    self.resolved.insert(dir, directory.path().to_owned());
+                    // Their sockets hold on to it: that it is removed would not be told.
+                    if let (true, Some((parent, awaited))) = (is_haunted, nearest(&path)) {
+                        watch(&mut self.births, &parent, Role::Parent(awaited.to_owned()));
+                    }
+                    return Some(Identity { file: directory.id(), watch: number });
+                }
+                Ok(None) => {
+                    let (parent, awaited) = nearest(&path)?;
+                    watch(&mut self.births, &parent, Role::Parent(awaited.to_owned()));
+                    // Has it come before we began to watch?
+                    if nearest(&path).is_some_and(|(_, now)| now == awaited) && !is_there(&path) {
+                        return None;
+                    }
+                }
+                Err(DirectoryError::Refused(_)) => {
+                    let mended = open_dir(&path, OFlags::NOFOLLOW).ok()?;
+                    watch(&mut self.births, &mended, Role::Refused);
+                    return None;
+                }
+                Err(DirectoryError::Unreadable(_)) => return None,
+            }
+        }
+        None
+    }
+}
+
+/// The nearest directory above `path` that is there, and what is missing in it.
+fn nearest(path: &Path) -> Option<(OwnedFd, &OsStr)> {
+    path.ancestors().zip(path.ancestors().skip(1)).find_map(|(child, parent)| {
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        Some((open_dir(parent, OFlags::empty()).ok()?, child.file_name()?))
+    })
+}
+
+fn is_there(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok()
+}
+
+fn open_dir(path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+    rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC | flags, Mode::empty())
+}

@@ -1,0 +1,308 @@
+//! The daemon's state, and what each kind of event does to it.
+
+use super::births::{Change, Hint};
+use super::deaths::Deaths;
+use super::engine::{Dir, Engine};
+use super::outlet::ReaderGone;
+use super::places::Places;
+use super::schedule::{Due, Name, Schedule};
+use super::sources::Sources;
+use super::teller::{Once, Teller};
+use crate::config::Settings;
+use crate::discover::{self, Surroundings};
+use crate::report::people::plural;
+use crate::socket::directory::SocketDir;
+use crate::socket::file_id::FileFacts;
+use crate::socket::sight::Witness;
+use crate::sweep::Act;
+use crate::tmux::paths;
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// How far the first look at everything has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    Beginning,
+    First,
+    Complete,
+}
+
+/// Everything that the daemon is.
+pub(super) struct Watcher {
+    pub(super) settings: Settings,
+    /// `--dir`: these and no others.
+    given: Vec<PathBuf>,
+    pub(super) user: u32,
+    pub(super) act: Act,
+    pub(super) sources: Sources,
+    pub(super) witness: Witness,
+    pub(super) places: Places,
+    pub(super) deaths: Deaths,
+    pub(super) engine: Engine,
+    pub(super) schedule: Schedule,
+    pub(super) teller: Teller,
+    pub(super) once: Once,
+    /// Live servers that are not announced yet: their processes are looked for together.
+    pub(super) fresh: Vec<super::hands::Fresh>,
+    progress: Progress,
+    /// Something was told since the status was made.
+    pub(super) news: bool,
+    rejected: bool,
+}
+
+impl Watcher {
+    pub(super) fn new(
+        settings: Settings,
+        given: &[PathBuf],
+        act: Act,
+        teller: Teller,
+        sources: Sources,
+    ) -> Self {
+        let user = rustix::process::getuid().as_raw();
+        Self {
+            schedule: Schedule::new(settings.watch.rescan, Instant::now()),
+            settings,
+            given: given.to_vec(),
+            user,
+            act,
+            sources,
+            witness: Witness::new(user),
+            places: Places::new(user),
+            deaths: Deaths::new(user),
+            engine: Engine::default(),
+            teller,
+            once: Once::default(),
+            fresh: Vec::new(),
+            progress: Progress::Beginning,
+            news: false,
+            rejected: false,
+        }
+    }
+
+    /// Processes have ended: what they served is looked at at once.
+    pub(super) fn ended(&mut self, pids: &[i32]) -> Result<(), ReaderGone> {
+        let mut names: BTreeMap<Dir, Vec<OsString>> = BTreeMap::new();
+        let mut ended = self.deaths.take_ended();
+        ended.extend(pids.iter().flat_map(|pid| self.deaths.take(*pid)));
+        for (dir, label) in ended {
+            if self.places.wanted().contains(&dir) {
+                names.entry(dir).or_default().push(label);
+            }
+        }
+        for (dir, labels) in names {
+            self.look(dir, &labels)?;
+        }
+        self.announce()
+    }
+
+    /// inotify has told something.
+    pub(super) fn hints(&mut self) {
+        let mut dirs: HashMap<Dir, Option<SocketDir>> = HashMap::new();
+        let mut emptied: Vec<Dir> = Vec::new();
+        for hint in self.places.births.read() {
+            match hint {
+                Hint::Lost => {
+                    self.once.warn(super::hands::LOST);
+                    self.schedule.events_lost(Instant::now());
+                }
+                Hint::Places => self.schedule.places_changed(Instant::now()),
+                Hint::Name(dir, label, change) => {
+                    if change == Change::Gone && !emptied.contains(&dir) {
+                        emptied.push(dir);
+                    }
+                    let places = &self.places;
+                    let directory = dirs.entry(dir).or_insert_with(|| places.open(dir));
+                    let facts = match change {
+                        Change::Made => directory.as_ref().and_then(|directory| directory.look(&label).ok()),
+                        _ => None,
+                    };
+                    self.hint((dir, label), change, facts);
+                }
+            }
+        }
+        let dirs: Vec<Dir> = dirs.into_keys().collect();
+        for dir in dirs {
+            self.places.shield(dir, self.settings.watch.protect);
+        }
+        for dir in emptied {
+            if self.places.is_empty(dir) && self.engine.has_servers(dir) {
+                self.schedule.emptied(Instant::now());
+            }
+        }
+    }
+
+    /// One name: `facts` is what stands there, where something was made.
+    fn hint(&mut self, name: Name, change: Change, facts: Option<FileFacts>) {
+        let now = Instant::now();
+        let (dir, label) = (name.0, &name.1);
+        let of_lock = paths::socket_of_lock(label).map(|socket| (dir, socket.to_owned()));
+        match (change, of_lock) {
+            (Change::Made, None) if facts.is_none_or(|facts| facts.is_socket()) => {
+                self.engine.born(dir, label);
+                self.schedule.unsettled(name, now);
+            }
+            (Change::Made, Some(socket)) => {
+                self.engine.lock_seen(dir, &socket.1);
+                // A server's own label may end like a lock's name.
+                if facts.is_some_and(|facts| facts.is_socket()) {
+                    self.engine.born(dir, label);
+                    self.schedule.unsettled(name, now);
+                }
+            }
+            (Change::Gone, Some(socket)) => {
+                self.engine.lock_seen(dir, &socket.1);
+                self.schedule.unsettled(socket, now);
+                if self.engine.knows(dir, label) {
+                    self.schedule.unsettled(name, now);
+                }
+            }
+            (Change::Closed, Some(socket)) => self.schedule.lock_released(socket, now),
+            (Change::Gone, None) if self.engine.knows(dir, label) => self.schedule.unsettled(name, now),
+            (Change::Touched, _) if self.engine.expects(dir, label) => self.schedule.unsettled(name, now),
+            (Change::Arrived, None) => self.schedule.unsettled(name, now),
+            _ => {}
+        }
+    }
+
+    /// A directory may have come, gone, or been replaced. Whether one was.
+    pub(super) fn places_changed(&mut self) -> bool {
+        let engine = &self.engine;
+        let settled = self.places.settle(&self.sources, |dir| engine.is_haunted(dir));
+        self.say_unwatched(settled.unwatched);
+        for dir in &settled.changed {
+            self.look_at_all(*dir);
+        }
+        !settled.changed.is_empty()
+    }
+
+    /// Does what is due.
+    pub(super) fn work(&mut self, now: Instant) -> Result<(), ReaderGone> {
+        match self.schedule.due(now) {
+            Some(Due::Rescan) => self.rescan(),
+            Some(Due::Chunk(dir, labels)) => self.look(dir, &labels)?,
+            Some(Due::Glance(names)) => self.glance(names)?,
+            Some(Due::Look(names)) => self.look_again(names)?,
+            // Where one directory went, those above it may follow without a word.
+            Some(Due::Places) if self.places_changed() => self.schedule.emptied(now),
+            Some(Due::Places) | None => {}
+        }
+        if !self.schedule.is_rescanning() {
+            self.announce()?;
+            if self.progress == Progress::First {
+                self.progress = Progress::Complete;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at everything: which directories there are, and what is in them, part by part.
+    fn rescan(&mut self) {
+        if self.progress == Progress::Beginning {
+            self.progress = Progress::First;
+        }
+        self.witness.forget_surroundings();
+        self.witness.refresh();
+        self.say_blindness();
+        let dirs = if self.given.is_empty() {
+            let around = Surroundings::of_this_process();
+            discover::socket_dirs(&self.settings, &around, self.witness.table(), self.user)
+        } else {
+            self.given.clone()
+        };
+        for dir in self.places.set(dirs) {
+            self.engine.forget(dir);
+        }
+        let engine = &self.engine;
+        let settled = self.places.settle(&self.sources, |dir| engine.is_haunted(dir));
+        self.say_unwatched(settled.unwatched);
+        for dir in self.places.wanted().to_vec() {
+            self.look_at_all(dir);
+        }
+    }
+
+    fn look_at_all(&mut self, dir: Dir) {
+        self.places.shield(dir, self.settings.watch.protect);
+        let mut labels = match self.places.open(dir).map(|directory| directory.names()) {
+            Some(Ok(names)) if self.places.is_present(dir) => names,
+            _ => Vec::new(),
+        };
+        labels.extend(self.engine.labels(dir).cloned());
+        labels.sort_unstable();
+        labels.dedup();
+        self.schedule.look_at_all(dir, labels);
+    }
+
+    /// Writes what the reader has room for.
+    pub(super) fn flush(&mut self) -> Result<(), ReaderGone> {
+        match &mut self.teller {
+            Teller::Reader { outlet, .. } => outlet.flush(&self.sources),
+            Teller::Log => Ok(()),
+        }
+    }
+
+    /// Whether the reader must take something before anything else is looked at.
+    pub(super) fn is_reader_behind(&self) -> bool {
+        matches!(&self.teller, Teller::Reader { outlet, .. } if outlet.is_full())
+    }
+
+    /// Waits for the reader, or for a signal.
+    pub(super) fn wait_for_reader(&mut self) -> Result<(), ReaderGone> {
+        match &mut self.teller {
+            Teller::Reader { outlet, .. } => outlet.wait_for_reader(&self.sources),
+            Teller::Log => Ok(()),
+        }
+    }
+
+    /// Another configuration.
+    pub(super) fn reload(&mut self, settings: Settings) {
+        self.schedule.reload(settings.watch.rescan, Instant::now());
+        self.settings = settings;
+        self.rejected = false;
+        self.progress = Progress::Beginning;
+    }
+
+    /// A configuration that was refused.
+    pub(super) fn rejected(&mut self) {
+        self.rejected = true;
+    }
+
+    /// Whether everything has been looked at once.
+    pub(super) fn is_complete(&self) -> bool {
+        self.progress == Progress::Complete
+    }
+
+    /// Whether the status has changed.
+    pub(super) fn is_news(&self) -> bool {
+        self.news
+    }
+
+    /// One line for `systemctl status`: numbers only, no names.
+    pub(super) fn status(&mut self) -> String {
+        self.news = false;
+        let counts = self.engine.counts();
+        let mut text = format!(
+            "watching {} in {}",
+            plural(counts.live, "server"),
+            if self.places.count() == 1 {
+                "1 directory".to_owned()
+            } else {
+                format!("{} directories", self.places.count())
+            }
+        );
+        for (count, what) in [(counts.ghosts, "ghost"), (counts.dead, "dead socket")] {
+            if count > 0 {
+                let _ = write!(text, ", {}", plural(count, what));
+            }
+        }
+        if self.act == Act::Remove {
+            let _ = write!(text, "; {} removed", self.once.removed);
+        }
+        if self.rejected {
+            text.push_str("; a new configuration was rejected, the old one is in force");
+        }
+        text
+    }
+}

@@ -1,0 +1,212 @@
+//! The watcher as a service, on a real machine with real tmux servers.
+#![expect(clippy::expect_used, reason = "a test stops at the first thing that does not work")]
+
+#[expect(dead_code, reason = "shared with the tests of the oneshot")]
+#[path = "../machine/mod.rs"]
+mod machine;
+#[expect(dead_code, reason = "shared with the tests of the oneshot")]
+#[path = "../systemd/scene.rs"]
+mod scene;
+#[path = "../common/skip.rs"]
+mod skip;
+
+use machine::{Machine, User};
+use scene::{INSTALL, start};
+use serde_json::Value;
+
+const SERVER_GONE: &str = "e8a71bf29e1a4ac488afff24aa9a9f1f";
+const SOCKET_REMOVED: &str = "02faf4bc75b3441f95bf477ea1110562";
+const REJECTED: &str = "9d7ca7fe8bbc4c6db0e427172e81b8c6";
+const UNIT: &str = "tmux-janitor-watch.service";
+
+/// A machine with the program installed and a user.
+fn installed() -> Option<(Machine, User)> {
+    let machine = Machine::boot()?;
+    machine.sh(&format!("{INSTALL} --prefix /usr"));
+    let ann = machine.user("ann");
+    Some((machine, ann))
+}
+
+#[track_caller]
+fn show(machine: &Machine, user: &User, property: &str) -> String {
+    machine
+        .sh_as(user, &format!("systemctl --user show --property={property} --value {UNIT}"))
+        .trim()
+        .to_owned()
+}
+
+/// The journal's entries of the watcher.
+#[track_caller]
+fn entries(machine: &Machine) -> Vec<Value> {
+    let text =
+        machine.sh("journalctl --sync; journalctl --output=json --no-pager SYSLOG_IDENTIFIER=tmux-janitor");
+    text.lines().map(|line| serde_json::from_str(line).expect("journalctl prints JSON")).collect()
+}
+
+/// Kills a server and waits until its socket is gone.
+#[track_caller]
+fn dies_and_is_cleaned_up(machine: &Machine, user: &User, label: &str) -> String {
+    let pid = start(machine, user, "/tmp", label);
+    kill(machine, user, &pid, label);
+    pid
+}
+
+#[track_caller]
+fn kill(machine: &Machine, user: &User, pid: &str, label: &str) {
+    let socket = format!("/tmp/tmux-{}/{label}", user.uid);
+    machine.sh_as(user, &format!("kill -KILL {pid}; {}", until(&format!("[ ! -e {socket} ]"))));
+}
+
+/// A line of shell that waits for a condition.
+fn until(condition: &str) -> String {
+    format!("for i in $(seq 500); do if {condition}; then break; fi; sleep 0.02; done; {condition}")
+}
+
+#[test]
+fn started_it_removes_each_socket_and_the_journal_tells_all() {
+    let Some((machine, ann)) = installed() else { return };
+    let before = start(&machine, &ann, "/tmp", "before");
+    machine.sh_as(&ann, &format!("systemctl --user start {UNIT}"));
+    assert_eq!(show(&machine, &ann, "ActiveState"), "active");
+    assert!(show(&machine, &ann, "StatusText").starts_with("watching 1 server in "));
+    kill(&machine, &ann, &before, "before");
+    let after = dies_and_is_cleaned_up(&machine, &ann, "after");
+
+    let told = entries(&machine);
+    let uid = ann.uid.to_string();
+    for (label, pid) in [("before", &before), ("after", &after)] {
+        for (id, outcome) in [(SERVER_GONE, None), (SOCKET_REMOVED, Some("removed"))] {
+            let of_it: Vec<_> = told
+                .iter()
+                .filter(|entry| entry["MESSAGE_ID"] == id && entry["TMUX_JANITOR_LABEL"] == label)
+                .collect();
+            assert_eq!(of_it.len(), 1, "{id} of {label} in {told:#?}");
+            let socket = format!("/tmp/tmux-{uid}/{label}");
+            for (field, value) in [
+                ("TMUX_JANITOR_SOCKET", socket.as_str()),
+                ("TMUX_JANITOR_DIR", &format!("/tmp/tmux-{uid}")),
+                ("TMUX_JANITOR_UID", &uid),
+                // Known only where a server can be tied to its socket: the sandbox lets it.
+                ("TMUX_JANITOR_SERVER_PID", pid),
+                ("PRIORITY", "6"),
+                ("_SYSTEMD_USER_UNIT", UNIT),
+            ] {
+                assert_eq!(of_it[0][field], value, "{field} of {:#}", of_it[0]);
+            }
+            if let Some(outcome) = outcome {
+                assert_eq!(of_it[0]["TMUX_JANITOR_OUTCOME"], outcome);
+            }
+        }
+    }
+    let explained = machine.sh_as(&ann, &format!("journalctl --user --catalog --no-pager --unit={UNIT}"));
+    assert!(explained.contains("Subject: The tmux server behind after is gone"), "{explained}");
+    let warnings: Vec<_> =
+        told.iter().filter(|entry| entry["PRIORITY"].as_str().is_some_and(|level| level < "6")).collect();
+    assert!(warnings.is_empty(), "{warnings:#?}");
+
+    let ended = machine.sh_as(
+        &ann,
+        &format!("before=$(date +%s%3N); systemctl --user stop {UNIT}; after=$(date +%s%3N); echo $((after - before))"),
+    );
+    assert!(ended.trim().parse::<u32>().is_ok_and(|took| took < 1500), "it took {ended} ms to stop");
+    assert_eq!(
+        (show(&machine, &ann, "Result"), show(&machine, &ann, "ExecMainStatus")),
+        ("success".into(), "0".into())
+    );
+}
+
+#[test]
+fn a_reload_is_heard_and_a_bad_one_changes_nothing() {
+    let Some((machine, ann)) = installed() else { return };
+    let configure = |text: &str| {
+        machine.sh_as(
+            &ann,
+            &format!("mkdir -p ~/.config/tmux-janitor; echo '{text}' >~/.config/tmux-janitor/config.toml"),
+        );
+    };
+    configure("keep = [\"homebase\"]");
+    machine.sh_as(&ann, &format!("systemctl --user start {UNIT}"));
+    let main = show(&machine, &ann, "MainPID");
+    let socket = format!("/tmp/tmux-{}/homebase", ann.uid);
+
+    configure("keeep = []");
+    machine.sh_as(&ann, &format!("systemctl --user reload {UNIT}"));
+    machine.sh_as(
+        &ann,
+        &until(&format!("systemctl --user show --property=StatusText {UNIT} | grep -q rejected")),
+    );
+    assert_eq!(show(&machine, &ann, "ActiveState"), "active");
+    let rejected = entries(&machine).into_iter().filter(|entry| entry["MESSAGE_ID"] == REJECTED).count();
+    assert_eq!(rejected, 1);
+    let pid = start(&machine, &ann, "/tmp", "homebase");
+    machine.sh_as(&ann, &format!("kill -KILL {pid}"));
+    dies_and_is_cleaned_up(&machine, &ann, "other");
+    machine.sh(&format!("test -S {socket}"));
+
+    configure("keep = []");
+    machine.sh_as(&ann, &format!("systemctl --user reload {UNIT}; {}", until(&format!("[ ! -e {socket} ]"))));
+    assert_eq!(show(&machine, &ann, "MainPID"), main, "the same process all the time");
+
+    // At the start it is another matter: what a restart cannot cure is not restarted.
+    configure("keeep = []");
+    machine.try_sh_as(&ann, &format!("systemctl --user restart {UNIT}"));
+    let state = ["ActiveState", "ExecMainStatus", "NRestarts"].map(|property| show(&machine, &ann, property));
+    assert_eq!(state, ["failed", "78", "0"]);
+}
+
+#[test]
+fn a_stopped_daemon_is_started_again_by_the_watchdog() {
+    let Some((machine, ann)) = installed() else { return };
+    machine.sh_as(
+        &ann,
+        &format!(
+            "mkdir -p ~/.config/systemd/user/{UNIT}.d
+            printf '[Service]\\nWatchdogSec=1s\\nRestartSec=100ms\\nTimeoutAbortSec=1s\\n' >~/.config/systemd/user/{UNIT}.d/fast.conf
+            systemctl --user daemon-reload
+            systemctl --user start {UNIT}"
+        ),
+    );
+    let main = show(&machine, &ann, "MainPID");
+    // It lives longer than the watchdog's time as long as its loop turns.
+    machine.sh_as(&ann, "sleep 2.5");
+    assert_eq!(show(&machine, &ann, "MainPID"), main);
+    machine.sh_as(
+        &ann,
+        &format!(
+            "kill -STOP {main}
+            {}",
+            until(&format!("new=$(systemctl --user show --property=MainPID --value {UNIT}); [ $new != 0 ] && [ $new != {main} ] && systemctl --user --quiet is-active {UNIT}"))
+        ),
+    );
+    assert_eq!(show(&machine, &ann, "NRestarts"), "1");
+    dies_and_is_cleaned_up(&machine, &ann, "afterwards");
+}
+
+#[test]
+fn enabled_it_comes_back_after_a_reboot_beside_the_timer() {
+    let Some((mut machine, ann)) = installed() else { return };
+    machine.sh_as(&ann, &format!("systemctl --user enable --now {UNIT} tmux-janitor.timer"));
+    let pid = start(&machine, &ann, "/tmp", "over-the-reboot");
+    assert!(!pid.is_empty());
+    machine.crash();
+    let ann = machine.user("ann");
+    assert_eq!(show(&machine, &ann, "ActiveState"), "active");
+    machine.sh_as(&ann, &until(&format!("[ ! -e /tmp/tmux-{}/over-the-reboot ]", ann.uid)));
+    for label in ["one", "two"] {
+        dies_and_is_cleaned_up(&machine, &ann, label);
+        machine.sh_as(&ann, "systemctl --user start tmux-janitor.service");
+    }
+}
+
+#[test]
+fn the_unit_loads_without_a_warning_and_stays_locked_up() {
+    let Some((machine, ann)) = installed() else { return };
+    let path = format!("/usr/lib/systemd/user/{UNIT}");
+    let verified = machine.try_sh_as(&ann, &format!("systemd-analyze --user verify {path}"));
+    assert_eq!((verified.code, verified.out.as_str(), verified.err.as_str()), (Some(0), "", ""));
+    let report =
+        machine.sh_as(&ann, &format!("systemd-analyze --user security --offline=true --no-pager {path}"));
+    let (_, figure) = report.rsplit_once(&format!("{UNIT}: ")).expect("the figure stands in the last line");
+    let figure: f64 = figure.split_whitespace().next().and_then(|word| word.parse().ok()).expect("a number");
+    assert!(figure <= 6.2, "the exposure has grown:\n{report}");
+}

@@ -1,0 +1,276 @@
+//! The daemon, the reader of events, and what they said.
+
+use super::common::janitor::{janitor, with};
+use super::common::wait;
+use rustix::process::{Pid, Signal};
+use serde_json::Value;
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::net::UnixDatagram;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// A running `tmux-janitor watch`.
+pub(crate) struct Daemon {
+    child: Child,
+    room: tempfile::TempDir,
+    manager: UnixDatagram,
+    told: Vec<String>,
+}
+
+impl Daemon {
+    /// Watches `dir`; ready when this returns.
+    #[track_caller]
+    pub(crate) fn watching(dir: &Path) -> Self {
+        Self::of(with(janitor(dir), ["-v", "watch"]))
+    }
+
+    /// The same with this configuration.
+    #[track_caller]
+    pub(crate) fn configured(dir: &Path, config: &str) -> Self {
+        let mut daemon = Self::begin(janitor(dir), |command, room| {
+            fs::write(room.join("config.toml"), config).unwrap();
+            command.arg("--config").arg(room.join("config.toml")).args(["-v", "watch"]);
+        });
+        daemon.until_told("READY=1");
+        daemon
+    }
+
+    /// Runs this command; ready when this returns.
+    #[track_caller]
+    pub(crate) fn of(command: Command) -> Self {
+        let mut daemon = Self::begin(command, |_, _| {});
+        daemon.until_told("READY=1");
+        daemon
+    }
+
+    /// Runs a command as the service manager would.
+    #[track_caller]
+    pub(crate) fn begin(mut command: Command, prepare: impl FnOnce(&mut Command, &Path)) -> Self {
+        let room = tempfile::Builder::new().prefix("manager-").tempdir_in("/tmp").unwrap();
+        let manager = UnixDatagram::bind(room.path().join("notify")).unwrap();
+        manager.set_nonblocking(true).unwrap();
+        prepare(&mut command, room.path());
+        let log = fs::File::create(room.path().join("log")).unwrap();
+        let child = command
+            .env("NOTIFY_SOCKET", room.path().join("notify"))
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("the daemon starts");
+        Self { child, room, manager, told: Vec::new() }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The configuration file of [`Daemon::configured`].
+    pub(crate) fn config(&self) -> PathBuf {
+        self.room.path().join("config.toml")
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.room.path().join("log")).unwrap()).into_owned()
+    }
+
+    /// How many lines of the log contain `part`.
+    pub(crate) fn logged(&self, part: &str) -> usize {
+        self.log().lines().filter(|line| line.contains(part)).count()
+    }
+
+    /// What it has told the service manager so far.
+    pub(crate) fn told(&mut self) -> &[String] {
+        let mut buffer = [0; 4096];
+        while let Ok(length) = self.manager.recv(&mut buffer) {
+            self.told.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
+        }
+        &self.told
+    }
+
+    /// Forgets what it has told.
+    pub(crate) fn forget(&mut self) {
+        self.told();
+        self.told.clear();
+    }
+
+    /// Waits until it tells the service manager `part`.
+    #[track_caller]
+    pub(crate) fn until_told(&mut self, part: &str) {
+        let started = Instant::now();
+        while !self.told().iter().any(|message| message.contains(part)) {
+            let ended = self.child.try_wait().unwrap();
+            assert!(
+                ended.is_none() && started.elapsed() < wait::DEADLINE,
+                "{part} was never told ({ended:?}): {:?}\n{}",
+                self.told,
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.child.id().cast_signed()).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// Has it look at everything, and waits until it has.
+    #[track_caller]
+    pub(crate) fn rescan(&mut self) {
+        self.forget();
+        self.signal(Signal::HUP);
+        self.until_told("READY=1");
+    }
+
+    /// Stops it (SIGSTOP), and waits until it is.
+    #[track_caller]
+    pub(crate) fn freeze(&self) {
+        self.signal(Signal::STOP);
+        let stat = format!("/proc/{}/stat", self.pid());
+        wait::until("the daemon stops", || fs::read_to_string(&stat).unwrap().contains(") T "));
+    }
+
+    pub(crate) fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// Ends it; it must end well and within a second. What it has logged.
+    #[track_caller]
+    pub(crate) fn stop(mut self) -> String {
+        let started = Instant::now();
+        self.signal(Signal::TERM);
+        let status = ended(&mut self.child);
+        let took = started.elapsed();
+        assert_eq!(status.code(), Some(0), "{status:?} {}", self.log());
+        assert!(took < Duration::from_secs(1), "it took {took:?} to end");
+        self.until_told_after_end("STOPPING=1");
+        self.log()
+    }
+
+    #[track_caller]
+    fn until_told_after_end(&mut self, part: &str) {
+        assert!(self.told().iter().any(|message| message.contains(part)), "{part}: {:?}", self.told);
+    }
+
+    /// A line of `/proc/PID/status`.
+    #[track_caller]
+    pub(crate) fn status(&self, key: &str) -> u64 {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(key)).unwrap();
+        line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// The processes whose ends it waits for (pidfds; `/proc/PID/fdinfo`).
+    pub(crate) fn waits_for(&self) -> Vec<i32> {
+        let infos = fs::read_dir(format!("/proc/{}/fdinfo", self.pid())).unwrap().map_while(Result::ok);
+        let texts = infos.filter_map(|info| fs::read_to_string(info.path()).ok());
+        texts
+            .filter_map(|text| text.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok()))
+            .collect()
+    }
+
+    /// How many files it has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("the daemon's log:\n{}", self.log());
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits for a child's end.
+#[track_caller]
+pub(crate) fn ended(child: &mut Child) -> ExitStatus {
+    let mut status = ExitStatus::from_raw(0);
+    wait::until("the program ends", || child.try_wait().unwrap().inspect(|ended| status = *ended).is_some());
+    status
+}
+
+/// A running `tmux-janitor events --json`.
+pub(crate) struct Events {
+    child: Child,
+    lines: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Events {
+    /// Follows `dir`. What runs there is announced first: waits for `announced` servers.
+    #[track_caller]
+    pub(crate) fn of(dir: &Path, announced: usize) -> Self {
+        let mut child =
+            with(janitor(dir), ["events", "--json"]).stdout(Stdio::piped()).spawn().expect("it starts");
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let (reader, sink) = (BufReader::new(child.stdout.take().unwrap()), Arc::clone(&lines));
+        std::thread::spawn(move || {
+            for line in reader.lines().map_while(Result::ok) {
+                sink.lock().unwrap().push(serde_json::from_str(&line).expect("each line is an object"));
+            }
+        });
+        let events = Self { child, lines };
+        wait::until("the servers are announced", || events.all().len() >= announced);
+        // inotify is there, so births are seen from now on.
+        let fds = format!("/proc/{}/fd", events.child.id());
+        wait::until("the stream listens", || {
+            let watches = |fd: fs::DirEntry| {
+                let info = fs::read_to_string(fd.path().to_string_lossy().replace("/fd/", "/fdinfo/"));
+                info.is_ok_and(|info| info.contains("inotify wd:"))
+            };
+            fs::read_dir(&fds).unwrap().map_while(Result::ok).any(watches)
+        });
+        events
+    }
+
+    pub(crate) fn all(&self) -> Vec<Value> {
+        self.lines.lock().unwrap().clone()
+    }
+
+    /// The events of a label: what, and whose.
+    pub(crate) fn of_label(&self, label: &str) -> Vec<(String, Option<i64>)> {
+        let of = |event: &Value| (event["event"].as_str().unwrap().to_owned(), event["server_pid"].as_i64());
+        self.all().iter().filter(|event| event["label"] == label).map(of).collect()
+    }
+
+    /// How many events of that kind a label has had.
+    pub(crate) fn count(&self, label: &str, what: &str) -> usize {
+        self.of_label(label).iter().filter(|(event, _)| event == what).count()
+    }
+
+    /// Waits for an event.
+    #[track_caller]
+    pub(crate) fn until(&self, label: &str, what: &str) {
+        wait::until(&format!("{what} of {label:?}"), || self.count(label, what) > 0);
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.child.id().cast_signed()).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// Ends it as a supervisor would.
+    #[track_caller]
+    pub(crate) fn stop(mut self) {
+        self.signal(Signal::TERM);
+        assert_eq!(ended(&mut self.child).code(), Some(0));
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("the events:\n{:#?}", self.all());
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

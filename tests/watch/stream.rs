@@ -1,0 +1,119 @@
+//! `events`: one pipe instead of a polling loop.
+
+use super::common::arena::Arena;
+use super::common::janitor::{janitor, with};
+use super::common::wait;
+use super::fake::Fake;
+use super::scene::{Events, ended};
+use rustix::process::{Pid, Signal};
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+fn signal(child: &Child, signal: Signal) {
+    rustix::process::kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), signal).unwrap();
+}
+
+#[test]
+fn what_runs_is_announced_first_in_lines_for_people_too() {
+    let arena = Arena::new().live("run\nning");
+    let pid = arena.server("run\nning").pid;
+    let mut child = with(janitor(arena.dir()), ["events"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let told = format!(" server-up      {}/run\\nning (pid {pid})\n", arena.dir().display());
+    assert!(line.ends_with(&told), "{line:?}");
+    signal(&child, Signal::INT);
+    assert_eq!(ended(&mut child).code(), Some(0));
+}
+
+#[test]
+fn events_remove_nothing_and_tell_who_else_does() {
+    let arena = Arena::new().live("x").dead("old");
+    let events = Events::of(arena.dir(), 1);
+    arena.server("x").signal(Signal::KILL);
+    events.until("x", "server-gone");
+    assert!(arena.has("x") && arena.has("old"));
+    let sweep = with(janitor(arena.dir()), ["sweep"]).output().unwrap();
+    assert!(sweep.status.success());
+    events.until("x", "socket-removed");
+    events.until("old", "socket-removed");
+    let pid = Some(i64::from(arena.server("x").pid));
+    let expected = ["server-up", "server-gone", "socket-removed"].map(|what| (what.to_owned(), pid));
+    assert_eq!(events.of_label("x"), expected);
+    assert_eq!(events.of_label("old"), [("socket-removed".to_owned(), None)]);
+    let event = events.all().into_iter().find(|event| event["label"] == "x").unwrap();
+    assert_eq!((&event["version"], &event["path"]), (&1.into(), &arena.path("x").to_str().into()));
+    let time = event["time"].as_str().unwrap();
+    assert!(time.len() == 27 && time.ends_with('Z') && time.contains('T'), "{time}");
+    events.stop();
+}
+
+#[test]
+fn a_server_between_two_looks_gets_its_pair() {
+    let arena = Arena::new();
+    let events = Events::of(arena.dir(), 0);
+    events.signal(Signal::STOP);
+    for _ in 0..2 {
+        drop(Fake::all(&[arena.path("brief")]));
+    }
+    events.signal(Signal::CONT);
+    wait::until("both deaths are told", || events.count("brief", "server-gone") == 2);
+    let pair = ["server-up", "server-gone"].map(|what| (what.to_owned(), None));
+    assert_eq!(events.of_label("brief"), [pair.clone(), pair].concat());
+    events.stop();
+}
+
+#[test]
+fn a_reader_that_does_not_read_harms_nothing() {
+    let mut arena = Arena::new();
+    let mut child = with(janitor(arena.dir()), ["events", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
+    // More than a pipe and the buffer behind it hold: 64 KiB, and a rescan's worth of lines beside it.
+    arena = arena.live("x");
+    let pid = arena.server("x").pid;
+    let long = "l".repeat(60);
+    for number in 0..400 {
+        let listener = std::os::unix::net::UnixListener::bind(arena.path(format!("{long}{number}"))).unwrap();
+        drop(listener);
+        let _ = fs::remove_file(arena.path(format!("{long}{number}")));
+        let listener = std::os::unix::net::UnixListener::bind(arena.path(format!("{long}{number}")));
+        std::mem::forget(listener);
+    }
+    let stat = format!("/proc/{}/stat", child.id());
+    wait::until("it sleeps", || fs::read_to_string(&stat).unwrap().contains(") S "));
+    arena.assert_reachable("x");
+    // It reads late, and everything is there.
+    let reader = BufReader::new(child.stdout.take().unwrap());
+    let mut lines = reader.lines().map_while(Result::ok);
+    let first_of_x = lines.find(|line| line.contains("\"label\":\"x\"")).unwrap();
+    assert!(first_of_x.contains(&format!("\"server_pid\":{pid}")), "{first_of_x}");
+    drop(lines);
+
+    // The reader has gone: so does the stream, well.
+    assert_eq!(ended(&mut child).code(), Some(0), "the end of the reader is no error");
+}
+
+#[test]
+fn a_stream_that_is_full_still_hears_signals() {
+    let arena = Arena::new();
+    let count = 3000;
+    let long = "l".repeat(60);
+    let paths: Vec<_> = (0..count).map(|number| arena.path(format!("{long}{number}"))).collect();
+    let listeners: Vec<_> =
+        paths.iter().map(|path| std::os::unix::net::UnixListener::bind(path).unwrap()).collect();
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut child = with(janitor(arena.dir()), ["events", "--json"]).stdout(writer).spawn().unwrap();
+    // 3,000 lines of more than 200 bytes: the pipe is full, and so is what is kept behind it.
+    let io = format!("/proc/{}/io", child.id());
+    wait::until("the pipe is full", || {
+        let io = fs::read_to_string(&io).unwrap_or_default();
+        let written = io.lines().find_map(|line| line.strip_prefix("wchar: ")).unwrap_or_default().to_owned();
+        written.parse::<usize>().is_ok_and(|written| written >= 50 * 1024)
+    });
+    let started = Instant::now();
+    signal(&child, Signal::TERM);
+    assert_eq!(ended(&mut child).code(), Some(0));
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    drop((reader, listeners));
+}
