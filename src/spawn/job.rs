@@ -180,11 +180,15 @@ impl Job<'_> {
     fn verify(&self, question: &Question, witness: &mut Witness) -> Result<(), Trouble> {
         let tmux = self.tmux();
         let mut answer = question.ask(&tmux).map_err(|error| self.cannot_run(&error))?;
+        let mut hung = 0;
         for _ in 0..self.settings.spawn.verify_attempts {
             match &answer {
                 Answer::Yes => return Ok(()),
                 // The kernel says so too: nobody listens, and no start is under way.
                 Answer::NoServer(_) if self.is_free(witness) => break,
+                // It has had its time twice.
+                Answer::GivenUp if hung > 0 => break,
+                Answer::GivenUp => hung += 1,
                 _ => {}
             }
             std::thread::sleep(self.settings.spawn.verify_delay);
