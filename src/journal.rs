@@ -24,18 +24,23 @@ pub fn rescue(report: &Report) {
 }
 
 fn entries(report: &Report) {
-    for entry in &report.entries {
-        match entry.outcome {
-            Outcome::Rescued => ghost_rescued(report, entry),
-            Outcome::Failed(failure) if entry.verdict.state == State::Ghost => {
-                ghost_found(report, entry, Some(&failure.to_string()));
-            }
-            Outcome::WouldRescue => {}
-            _ if entry.verdict.state == State::Ghost => ghost_found(report, entry, None),
-            Outcome::Removed => removed(report, entry),
-            Outcome::Failed(failure) => failed(report, entry, &failure.to_string()),
-            _ => {}
+    for one in &report.entries {
+        entry(report, one);
+    }
+}
+
+/// Logs an entry that was removed, failed, or is a ghost.
+pub fn entry(report: &Report, entry: &Entry) {
+    match entry.outcome {
+        Outcome::Rescued => ghost_rescued(report, entry),
+        Outcome::Failed(failure) if entry.verdict.state == State::Ghost => {
+            ghost_found(report, entry, Some(&failure.to_string()));
         }
+        Outcome::WouldRescue => {}
+        _ if entry.verdict.state == State::Ghost => ghost_found(report, entry, None),
+        Outcome::Removed => removed(report, entry),
+        Outcome::Failed(failure) => failed(report, entry, &failure.to_string()),
+        _ => {}
     }
 }
 

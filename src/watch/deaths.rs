@@ -136,6 +136,13 @@ impl Deaths {
         self.watched.get(&pid).is_some_and(|watched| watched.names.contains(name))
     }
 
+    /// Whether a process that serves a name has not ended.
+    pub fn is_alive(&self, pid: i32, name: &Name) -> bool {
+        self.watched
+            .get(&pid)
+            .is_some_and(|watched| watched.names.contains(name) && !has_ended(&watched.pidfd))
+    }
+
     /// A process is said to have ended: the names it served. Nothing is waited for any more.
     pub fn take(&mut self, pid: i32) -> BTreeSet<Name> {
         if self.watched.get(&pid).is_some_and(|watched| has_ended(&watched.pidfd)) {

@@ -33,6 +33,17 @@ pub enum Seen {
     Undecided,
 }
 
+/// Whether a server that was announced still has its socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listens {
+    /// It listens.
+    Yes,
+    /// It does not, and nobody else on its behalf.
+    No,
+    /// It lives, but its socket is gone: it may be making it anew (SIGUSR1) or ending.
+    Maybe,
+}
+
 /// A server that was announced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Server {
@@ -159,6 +170,19 @@ impl Engine {
         slots.flat_map(|slot| &slot.servers).any(|server| server.ghost)
     }
 
+    /// A ghost was found, by its socket. Nothing, if it is known as one.
+    pub fn haunt(&mut self, dir: Dir, label: &OsStr, socket: u32, pid: Option<i32>) -> Vec<Happening> {
+        let slot = self.slot(dir, label);
+        if let Some(known) = slot.servers.iter_mut().find(|server| server.socket == Some(socket)) {
+            let was = std::mem::replace(&mut known.ghost, true);
+            let happening = Happening { what: What::Ghost, server: Some(*known) };
+            return if was { Vec::new() } else { vec![happening] };
+        }
+        let server = Server { socket: Some(socket), pid, ghost: true };
+        slot.servers.push(server);
+        [What::ServerUp, What::Ghost].map(|what| Happening { what, server: Some(server) }).to_vec()
+    }
+
     /// Forgets a directory that is not ours to watch any more.
     pub fn forget(&mut self, dir: Dir) {
         self.slots.remove(&dir);
@@ -187,14 +211,13 @@ impl Engine {
         counts
     }
 
-    /// Takes in what was seen at a name. `listens` tells whether a server that was announced still
-    /// has its socket.
+    /// Takes in what was seen at a name. `listens` tells of each server that was announced.
     pub fn digest(
         &mut self,
         dir: Dir,
         label: &OsStr,
         seen: Seen,
-        listens: impl Fn(&Server) -> bool,
+        listens: impl Fn(&Server) -> Listens,
     ) -> Vec<Happening> {
         let Some(mut slot) = self.slots.get_mut(&dir).and_then(|slots| slots.remove(label)).or_else(|| {
             // Nothing was there, nothing is there.
@@ -226,7 +249,7 @@ impl Engine {
 }
 
 impl Slot {
-    fn live(&mut self, server: Server, listens: &impl Fn(&Server) -> bool) -> Vec<Happening> {
+    fn live(&mut self, server: Server, listens: &impl Fn(&Server) -> Listens) -> Vec<Happening> {
         let births = std::mem::take(&mut self.births);
         self.lock_seen &= self.late > 0;
         self.dead = None;
@@ -236,7 +259,7 @@ impl Slot {
             None => self
                 .servers
                 .iter()
-                .position(|known| !known.ghost && (known.socket.is_none() || listens(known))),
+                .position(|known| !known.ghost && (known.socket.is_none() || listens(known) == Listens::Yes)),
         };
         // SIGUSR1: the same process has made its socket anew.
         let current = current
@@ -264,7 +287,7 @@ impl Slot {
         happenings
     }
 
-    fn no_longer(&mut self, seen: Seen, listens: &impl Fn(&Server) -> bool) -> Vec<Happening> {
+    fn no_longer(&mut self, seen: Seen, listens: &impl Fn(&Server) -> Listens) -> Vec<Happening> {
         let births = std::mem::take(&mut self.births);
         let started = self.lock_seen;
         // It may belong to the birth that counts for the next look.
@@ -297,16 +320,20 @@ impl Slot {
         &mut self,
         current: Option<Server>,
         missing: Missing,
-        listens: &impl Fn(&Server) -> bool,
+        listens: &impl Fn(&Server) -> Listens,
     ) -> Vec<Happening> {
         let mut happenings = Vec::new();
         self.servers.retain_mut(|server| {
             if Some(*server) == current {
                 return true;
             }
-            if !listens(server) {
-                happenings.push(Happening { what: What::ServerGone, server: Some(*server) });
-                return false;
+            match listens(server) {
+                Listens::Yes => {}
+                Listens::Maybe => return true,
+                Listens::No => {
+                    happenings.push(Happening { what: What::ServerGone, server: Some(*server) });
+                    return false;
+                }
             }
             if !server.ghost && missing == Missing::IsGhost {
                 server.ghost = true;
@@ -345,6 +372,7 @@ mod tests {
     struct World {
         engine: RefCell<Engine>,
         listening: RefCell<Vec<u32>>,
+        closing: RefCell<Option<u32>>,
     }
 
     impl World {
@@ -363,7 +391,11 @@ mod tests {
         /// Looks; what happened, with pids.
         fn see(&self, seen: Seen) -> Vec<(What, Option<i32>)> {
             let listening = self.listening.borrow().clone();
-            let listens = |server: &Server| server.socket.is_some_and(|socket| listening.contains(&socket));
+            let listens = |server: &Server| match server.socket {
+                Some(socket) if listening.contains(&socket) => Listens::Yes,
+                Some(socket) if *self.closing.borrow() == Some(socket) => Listens::Maybe,
+                _ => Listens::No,
+            };
             let happenings = self.engine.borrow_mut().digest(0, OsStr::new("x"), seen, listens);
             happenings.iter().map(|happening| (happening.what, happening.pid())).collect()
         }
@@ -477,6 +509,18 @@ mod tests {
         let world = World::default();
         world.live(1, 10);
         assert_eq!(world.live(1, 11), [], "a child of it holds the socket");
+        world.listening(&[]);
+        assert_eq!(world.see(Seen::Dead), [(ServerGone, Some(10))]);
+    }
+
+    #[test]
+    fn a_server_between_two_sockets_has_not_gone() {
+        let world = World::default();
+        world.live(1, 10);
+        world.listening(&[]);
+        *world.closing.borrow_mut() = Some(1);
+        assert_eq!(world.see(Seen::Absent), []);
+        assert_eq!(world.live(2, 10), [], "SIGUSR1 makes another socket");
         world.listening(&[]);
         assert_eq!(world.see(Seen::Dead), [(ServerGone, Some(10))]);
     }

@@ -1,7 +1,7 @@
 //! The daemon's looks: the sweep's pass on a narrow target, and what was seen goes to the engine.
 
 use super::deaths::Untied;
-use super::engine::{Dir, Happening, Seen, Server};
+use super::engine::{Dir, Happening, Listens, Seen, Server};
 use super::outlet::ReaderGone;
 use super::places::Unwatched;
 use super::schedule::Name;
@@ -14,7 +14,8 @@ use crate::socket::directory::Rule;
 use crate::socket::verdict::{Reason, State, TableSays};
 use crate::sweep::{Act, Glance, Pass, Target};
 use crate::words::errno_text;
-use std::collections::{BTreeMap, HashMap};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::time::Instant;
 
@@ -127,9 +128,10 @@ impl Watcher {
         let sockets = fresh.iter().map(|fresh| (fresh.socket, fresh.name.clone())).collect();
         let ties = self.deaths.tie(&self.sources, &sockets);
         self.witness.refresh();
+        let listed: HashSet<u32> = self.witness.table().iter().map(|bound| bound.socket).collect();
         for Fresh { name, socket } in fresh {
             let Some(tie) = ties.get(&socket) else { continue };
-            if !self.witness.table().shows_socket(socket) {
+            if !listed.contains(&socket) {
                 // It ended while its process was looked for, or a dump has missed it.
                 self.schedule.unsettled(name, Instant::now());
                 continue;
@@ -167,26 +169,50 @@ impl Watcher {
     }
 
     fn digest(&mut self, dir: Dir, label: &OsStr, seen: Seen) -> Vec<Happening> {
-        let (witness, deaths) = (&self.witness, &self.deaths);
-        self.engine.digest(dir, label, seen, |server: &Server| match (server.socket, server.pid) {
-            (Some(socket), _) if witness.table().shows_socket(socket) => true,
-            // A dump can miss one.
-            (Some(socket), Some(pid)) => deaths.holds(pid, socket),
-            // Of a table that could not be read nothing is concluded.
-            (Some(_), None) => !witness.was_read(),
-            (None, _) => false,
-        })
+        let name = (dir, label.to_owned());
+        let (witness, deaths, closing) = (&self.witness, &self.deaths, &self.closing);
+        let closed = RefCell::new(None);
+        let happenings = self.engine.digest(dir, label, seen, |server: &Server| {
+            let Some(socket) = server.socket else { return Listens::No };
+            if witness.table().shows_socket(socket) {
+                return Listens::Yes;
+            }
+            match server.pid {
+                // A dump can miss one.
+                Some(pid) if deaths.holds(pid, socket) => Listens::Yes,
+                Some(pid) if deaths.is_alive(pid, &name) && !closing.contains(&socket) => {
+                    *closed.borrow_mut() = Some(socket);
+                    Listens::Maybe
+                }
+                // Of a table that could not be read nothing is concluded.
+                None if !witness.was_read() => Listens::Yes,
+                _ => Listens::No,
+            }
+        });
+        for happening in &happenings {
+            self.closing.retain(|socket| happening.server.and_then(|server| server.socket) != Some(*socket));
+        }
+        if let Some(socket) = closed.into_inner() {
+            // Another look decides.
+            self.closing.insert(socket);
+            self.schedule.unclear(name, Instant::now());
+        }
+        happenings
     }
 
     /// Passes on what happened.
-    fn happened(&mut self, dir: Dir, label: &OsStr, happening: Happening) -> Result<(), ReaderGone> {
+    pub(super) fn happened(
+        &mut self,
+        dir: Dir,
+        label: &OsStr,
+        happening: Happening,
+    ) -> Result<(), ReaderGone> {
         self.news = true;
         if let (What::ServerGone, Some(pid)) = (happening.what, happening.pid()) {
             self.deaths.forget(pid, &(dir, label.to_owned()));
         }
         if matches!(happening.what, What::Ghost | What::Rescued) {
-            // Its directory may go without a word.
-            self.schedule.places_changed(Instant::now());
+            self.ghost_seen();
         }
         let path = self.places.full_path(dir, label);
         if happening.what == What::SocketRemoved {

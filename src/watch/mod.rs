@@ -11,6 +11,7 @@
 pub mod births;
 pub mod deaths;
 pub mod engine;
+mod ghosts;
 mod hands;
 pub mod outlet;
 pub mod places;

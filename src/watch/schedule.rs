@@ -34,7 +34,7 @@ const BETWEEN_RESCANS: Duration = Duration::from_secs(1);
 const MOST_NAMES: usize = 4096;
 
 /// How many names one look at everything takes at a time; between two the loop turns.
-const CHUNK: usize = 512;
+const CHUNK: usize = 2048;
 
 /// What is to be done, and when.
 #[derive(Debug)]
@@ -48,6 +48,8 @@ pub struct Schedule {
     undecided: BTreeMap<Name, u8>,
     /// When to see whether the directories are still the same.
     places_at: Option<Instant>,
+    /// When to look for ghosts.
+    ghosts_at: Option<Instant>,
     /// The rest of a rescan.
     chunks: VecDeque<(Dir, Vec<OsString>)>,
     rescan_at: Option<Instant>,
@@ -60,6 +62,8 @@ pub struct Schedule {
 pub enum Due {
     /// See whether the directories are still the same.
     Places,
+    /// Look for ghosts.
+    Ghosts,
     /// Look at everything: make the list of it.
     Rescan,
     /// A part of that.
@@ -79,6 +83,7 @@ impl Schedule {
             settling: BTreeMap::new(),
             undecided: BTreeMap::new(),
             places_at: None,
+            ghosts_at: None,
             chunks: VecDeque::new(),
             rescan_at: Some(now),
             last_rescan: None,
@@ -143,6 +148,11 @@ impl Schedule {
         self.places_at.get_or_insert(now + EMPTIED);
     }
 
+    /// A server has lost its place. One that makes its socket anew has none for a moment.
+    pub fn ghost_seen(&mut self, now: Instant) {
+        self.ghosts_at.get_or_insert(now + SETTLE);
+    }
+
     /// A look has taken from `started` to `now`.
     pub fn looked(&mut self, started: Instant, now: Instant) {
         self.pause_until = Some(now + (now - started) * PAUSE);
@@ -193,6 +203,10 @@ impl Schedule {
         }
         if let Some((dir, labels)) = self.chunks.pop_front() {
             return Some(Due::Chunk(dir, labels));
+        }
+        if self.ghosts_at.as_ref().is_some_and(due) {
+            self.ghosts_at = None;
+            return Some(Due::Ghosts);
         }
         if self.rescan_at.as_ref().is_some_and(due) {
             self.last_rescan = Some(now);

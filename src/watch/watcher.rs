@@ -16,17 +16,16 @@ use crate::socket::file_id::FileFacts;
 use crate::socket::sight::Witness;
 use crate::sweep::Act;
 use crate::tmux::paths;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// How far the first look at everything has come.
+/// Whether everything has been looked at with the configuration in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Progress {
     Beginning,
-    First,
     Complete,
 }
 
@@ -45,9 +44,13 @@ pub(super) struct Watcher {
     pub(super) schedule: Schedule,
     pub(super) teller: Teller,
     pub(super) once: Once,
+    /// Sockets that their living servers have closed: seen so once.
+    pub(super) closing: HashSet<u32>,
     /// Live servers that are not announced yet: their processes are looked for together.
     pub(super) fresh: Vec<super::hands::Fresh>,
+    rescanning: bool,
     progress: Progress,
+    pub(super) ghosts: super::ghosts::Ghosts,
     /// Something was told since the status was made.
     pub(super) news: bool,
     rejected: bool,
@@ -75,8 +78,11 @@ impl Watcher {
             engine: Engine::default(),
             teller,
             once: Once::default(),
+            closing: HashSet::new(),
             fresh: Vec::new(),
+            rescanning: false,
             progress: Progress::Beginning,
+            ghosts: super::ghosts::Ghosts::default(),
             news: false,
             rejected: false,
         }
@@ -181,6 +187,7 @@ impl Watcher {
     /// Does what is due.
     pub(super) fn work(&mut self, now: Instant) -> Result<(), ReaderGone> {
         match self.schedule.due(now) {
+            Some(Due::Ghosts) => self.look_for_ghosts()?,
             Some(Due::Rescan) => self.rescan(),
             Some(Due::Chunk(dir, labels)) => self.look(dir, &labels)?,
             Some(Due::Glance(names)) => self.glance(names)?,
@@ -191,8 +198,9 @@ impl Watcher {
         }
         if !self.schedule.is_rescanning() {
             self.announce()?;
-            if self.progress == Progress::First {
+            if std::mem::take(&mut self.rescanning) {
                 self.progress = Progress::Complete;
+                self.schedule.ghost_seen(now);
             }
         }
         Ok(())
@@ -200,9 +208,7 @@ impl Watcher {
 
     /// Looks at everything: which directories there are, and what is in them, part by part.
     fn rescan(&mut self) {
-        if self.progress == Progress::Beginning {
-            self.progress = Progress::First;
-        }
+        self.rescanning = true;
         self.witness.forget_surroundings();
         self.witness.refresh();
         self.say_blindness();
@@ -267,6 +273,11 @@ impl Watcher {
     /// A configuration that was refused.
     pub(super) fn rejected(&mut self) {
         self.rejected = true;
+    }
+
+    /// Whether ghosts are looked for at every path of a tmux server, not in given directories alone.
+    pub(super) fn is_everywhere(&self) -> bool {
+        self.given.is_empty()
     }
 
     /// Whether everything has been looked at once.

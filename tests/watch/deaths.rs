@@ -5,6 +5,7 @@ use super::common::wait;
 use super::scene::{Daemon, Events};
 use rustix::process::Signal;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::process::Command;
 
 const GONE: [&str; 3] = ["server-up", "server-gone", "socket-removed"];
@@ -187,6 +188,55 @@ fn a_server_that_loses_its_file_is_a_ghost_and_is_told_when_it_is_back() {
     assert_eq!(whats(&events, "x"), told);
     let pid = i64::from(arena.server("x").pid);
     assert!(events.of_label("x").iter().all(|(_, of)| *of == Some(pid)), "{:?}", events.of_label("x"));
+    daemon.stop();
+}
+
+#[test]
+fn a_server_that_makes_its_socket_anew_has_not_gone() {
+    let arena = Arena::new().live("x");
+    let daemon = Daemon::watching(arena.dir());
+    let events = Events::of(arena.dir(), 1);
+    for _ in 0..100 {
+        let before = fs::symlink_metadata(arena.path("x")).map(|file| file.ctime_nsec()).unwrap_or_default();
+        arena.server("x").signal(Signal::USR1);
+        wait::until("the socket is new", || {
+            fs::symlink_metadata(arena.path("x")).is_ok_and(|file| file.ctime_nsec() != before)
+        });
+    }
+    arena.assert_reachable("x");
+    arena.server("x").signal(Signal::KILL);
+    events.until("x", "server-gone");
+    wait::until("the socket goes", || !arena.has("x"));
+    let told: Vec<_> =
+        whats(&events, "x").into_iter().filter(|what| what != "ghost" && what != "rescued").collect();
+    assert_eq!(told[..2], GONE[..2], "one birth, one death: {told:?}");
+    assert_eq!(events.count("x", "ghost"), events.count("x", "rescued"));
+    daemon.stop();
+}
+
+#[test]
+fn a_ghost_of_before_is_told_and_rescued_where_that_is_wanted() {
+    let arena = Arena::new().live("old").live("new");
+    fs::remove_file(arena.path("old")).unwrap();
+    let daemon = Daemon::watching(arena.dir());
+    let events = Events::of(arena.dir(), 1);
+    events.until("old", "ghost");
+    wait::until("the journal tells it", || daemon.logged("ghost") == 1);
+    assert!(!arena.has("old"), "nobody asked for it");
+    daemon.stop();
+
+    let daemon = Daemon::configured(arena.dir(), "[watch]\nrescue = true\n");
+    events.until("old", "rescued");
+    arena.assert_reachable("old");
+    fs::remove_file(arena.path("new")).unwrap();
+    events.until("new", "rescued");
+    arena.assert_reachable("new");
+    wait::until("both are told", || daemon.logged("rescued the ghost") == 2);
+    for label in ["old", "new"] {
+        arena.server(label).signal(Signal::KILL);
+        events.until(label, "socket-removed");
+        assert_eq!(whats(&events, label), ["server-up", "ghost", "rescued", "server-gone", "socket-removed"]);
+    }
     daemon.stop();
 }
 

@@ -1,0 +1,123 @@
+//! Ghosts beside the watch: told once, and rescued where the configuration wants it.
+//!
+//! A rescue waits for the server's answer, seconds if it is busy, under the path's start lock. So it
+//! has a thread of its own, and the loop goes on; that the socket is back is seen like any birth.
+
+use super::engine::Dir;
+use super::outlet::ReaderGone;
+use super::watcher::Watcher;
+use crate::ghost::{self, Ghost, Scope};
+use crate::journal;
+use crate::outcome::Outcome;
+use crate::report::Report;
+use crate::socket::sight::Witness;
+use crate::sweep::{Act, Target};
+use std::collections::{HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+/// What was said of ghosts: path, process, what.
+type Said = Arc<Mutex<HashSet<(PathBuf, Option<i32>, String)>>>;
+
+/// What is known of ghosts, and the one rescue that is under way.
+#[derive(Debug, Default)]
+pub(super) struct Ghosts {
+    said: Said,
+    rescue: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Watcher {
+    /// Looks for ghosts everywhere; tells of those that are new, and rescues.
+    pub(super) fn look_for_ghosts(&mut self) -> Result<(), ReaderGone> {
+        let wanted = self.places.wanted().to_vec();
+        let targets: Vec<Target> =
+            wanted.iter().map(|dir| Target::whole(self.places.path(*dir).to_owned())).collect();
+        let scope = Scope::new(&targets, self.is_everywhere());
+        self.witness.refresh();
+        let found = ghost::find(self.user, &mut self.witness, &scope);
+        for ghost in &found {
+            if let Some((dir, label)) = self.name_of(ghost) {
+                self.haunt(dir, &label, ghost)?;
+            }
+        }
+        if self.act != Act::Remove {
+            return Ok(());
+        }
+        for ghost in &found {
+            let mut report = Report::default();
+            ghost::enter(&mut report, self.user, ghost, Outcome::Kept, false);
+            say(&self.ghosts.said, &report);
+        }
+        if self.settings.watch.rescue && !found.is_empty() {
+            self.rescue(found);
+        }
+        Ok(())
+    }
+
+    /// A ghost that may have been one before we came.
+    fn haunt(&mut self, dir: Dir, label: &OsStr, ghost: &Ghost) -> Result<(), ReaderGone> {
+        let happenings = self.engine.haunt(dir, label, ghost.socket, ghost.pid);
+        if !happenings.is_empty() {
+            let sockets = HashMap::from([(ghost.socket, (dir, label.to_owned()))]);
+            self.deaths.tie(&self.sources, &sockets);
+        }
+        for happening in happenings {
+            self.happened(dir, label, happening)?;
+        }
+        Ok(())
+    }
+
+    /// The directory of ours that a ghost belongs to, and its label.
+    fn name_of(&self, ghost: &Ghost) -> Option<(Dir, OsString)> {
+        let (parent, label) = (ghost.path.parent()?, ghost.path.file_name()?);
+        let dir = self.places.wanted().iter().copied().find(|dir| {
+            self.places.path(*dir) == parent || self.places.full_path(*dir, label) == ghost.path
+        })?;
+        Some((dir, label.to_owned()))
+    }
+
+    /// Rescues them one after the other, beside the loop. While one rescue is under way no other
+    /// begins: a later look finds who is a ghost still.
+    fn rescue(&mut self, ghosts: Vec<Ghost>) {
+        if self.ghosts.rescue.as_ref().is_some_and(|rescue| !rescue.is_finished()) {
+            return;
+        }
+        let (settings, user, said) = (self.settings.clone(), self.user, Arc::clone(&self.ghosts.said));
+        let rescue = move || {
+            let mut witness = Witness::new(user);
+            for ghost in ghosts {
+                let rescue = ghost::rescue(&settings, user, &mut witness, &ghost);
+                let mut report = Report::default();
+                ghost::enter_rescue(&mut report, user, &ghost, rescue);
+                say(&said, &report);
+            }
+        };
+        let thread = std::thread::Builder::new().name("rescue".to_owned());
+        self.ghosts.rescue = thread.spawn(rescue).ok();
+    }
+
+    /// A server has become a ghost: what to do about it is looked at when it has settled.
+    pub(super) fn ghost_seen(&mut self) {
+        let now = Instant::now();
+        self.schedule.ghost_seen(now);
+        // Its directory may go without a word.
+        self.schedule.places_changed(now);
+    }
+}
+
+/// Logs the entries of which the same was not said before.
+fn say(said: &Said, report: &Report) {
+    let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+    for entry in &report.entries {
+        let what = format!("{:?} {}", entry.outcome, entry.verdict.reason);
+        if entry.outcome == Outcome::Rescued {
+            // Should it become one again, that is news.
+            said.retain(|(path, pid, _)| (path, *pid) != (&report.path_of(entry), entry.server_pid));
+            journal::entry(report, entry);
+        } else if said.insert((report.path_of(entry), entry.server_pid, what)) {
+            journal::entry(report, entry);
+        }
+    }
+}
