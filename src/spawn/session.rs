@@ -136,8 +136,10 @@ mod tests {
         assert_eq!(printed.as_ref().map(Printed::name), Some("a b".into()));
         assert_eq!(Printed::of(&ended(b"")), None);
         assert_eq!(printed.as_ref().and_then(Printed::pid), Some(12));
-        let plain = Question::new(OsStr::new("a"), printed.as_ref());
-        assert_eq!(plain, Question::ByName("a".into()));
+        let plain = Printed::of(&ended(b"12 $0 a\n"));
+        assert_eq!(Question::new(OsStr::new("a"), plain.as_ref()), Question::ByName("a".into()));
+        let other = Question::new(OsStr::new("a"), printed.as_ref());
+        assert_eq!(other, Question::ByLine(b"12 $0 a b".to_vec()), "tmux made another name of it");
         let odd = Question::new(OsStr::new("a.b"), printed.as_ref());
         assert_eq!(odd, Question::ByLine(b"12 $0 a b".to_vec()));
     }
