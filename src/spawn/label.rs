@@ -1,6 +1,6 @@
 //! The label of a session's own socket. Pure.
 
-use super::sha256;
+use sha2::{Digest, Sha256};
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
@@ -28,7 +28,7 @@ pub(super) fn of(name: &OsStr, room: usize) -> Option<OsString> {
     let room = room.checked_sub(SUFFIX).filter(|room| *room >= PREFIX.len())?;
     label.truncate(room);
     label.push('-');
-    for byte in &sha256::hash(name.as_bytes())[..4] {
+    for byte in &Sha256::digest(name.as_bytes())[..4] {
         // Writing to a String cannot fail.
         let _ = write!(label, "{byte:02x}");
     }

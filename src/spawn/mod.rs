@@ -25,7 +25,6 @@ mod request;
 pub mod result;
 mod scope;
 mod session;
-mod sha256;
 mod words;
 
 pub use request::{Request, ScopeWish};
