@@ -45,6 +45,7 @@ Exit codes:
 
 /// Options of all commands.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of all commands")]
 pub struct Global {
     /// Look in this folder of sockets instead of those that tmux would use (repeatable)
     #[arg(long, value_name = "DIR", global = true, value_hint = ValueHint::DirPath)]

@@ -42,7 +42,7 @@ pub fn run(cli: &Cli, output: &mut Output) -> Result<Exit, Error> {
         Some(Command::Doctor { json }) => doctor(&cli.global, *json, output),
         Some(Command::CheckConfig { file }) => check_config(&cli.global, file.as_deref(), output),
         Some(Command::Completions { shell }) => manual::completions(*shell, output),
-        Some(Command::Man { dir }) => manual::man(dir, output),
+        Some(Command::Man { dir }) => manual::man(dir),
     }
 }
 

@@ -5,6 +5,7 @@ mod common;
 
 use common::arena::Arena;
 use common::janitor::{Run, bare, janitor};
+use common::skip::skip;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -195,11 +196,52 @@ fn without_arguments_it_says_what_is_there_and_what_comes_next() {
 fn man_pages_and_completions_are_made_from_the_same_definition() {
     let dir = tempfile::tempdir().unwrap();
     assert_eq!(Run::of(bare().arg("man").arg(dir.path())).code, Some(0));
-    let page = fs::read_to_string(dir.path().join("tmux-janitor.1")).unwrap();
-    let help = Run::of(bare().arg("--help")).stdout;
-    for word in help.split(|c: char| !(c.is_alphanumeric() || c == '-')).filter(|word| word.starts_with("--"))
+    let page = fs::read_to_string(dir.path().join("tmux-janitor.1")).unwrap().replace('\\', "");
+    let commands = [
+        "",
+        "sweep",
+        "watch",
+        "events",
+        "list",
+        "status",
+        "probe",
+        "rescue",
+        "spawn",
+        "doctor",
+        "check-config",
+    ];
+    for command in commands {
+        let help = Run::of(bare().args(command.split_whitespace()).arg("--help")).stdout;
+        for word in
+            help.split(|c: char| !(c.is_alphanumeric() || c == '-')).filter(|word| word.starts_with("--"))
+        {
+            assert!(page.contains(word) || word == "--", "{command} {word} is missing from the man page");
+        }
+        assert!(page.contains(&format!("COMMAND {}", command.to_uppercase())), "{command} has no section");
+    }
+    for code in ["70", "77", "78"] {
+        assert!(page.contains(code));
+    }
+    let config = fs::read_to_string(dir.path().join("tmux-janitor.toml.5")).unwrap().replace('\\', "");
+    let sample = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/config.toml")).unwrap();
+    for key in
+        sample.lines().filter_map(|line| line.split_once(" = ")).filter(|(key, _)| !key.starts_with('#'))
     {
-        assert!(page.replace('\\', "").contains(word), "{word} is missing from the man page");
+        assert!(
+            config.contains(&format!(".B {} =", key.0)),
+            "{} is missing from tmux-janitor.toml(5)",
+            key.0
+        );
+    }
+    // groff finds no fault with them, where it is installed.
+    for page in ["tmux-janitor.1", "tmux-janitor.toml.5", "tmux-janitor.service.8"] {
+        let mut groff = Command::new("man");
+        groff.args(["--warnings=all", "-l"]).arg(dir.path().join(page)).env("MANPAGER", "cat");
+        let Ok(output) = groff.env("LC_ALL", "C.UTF-8").output() else {
+            return skip("man is not installed");
+        };
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{page}");
+        assert!(output.status.success());
     }
     for shell in ["bash", "zsh", "fish"] {
         let script = Run::of(bare().args(["completions", shell]));
