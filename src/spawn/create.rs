@@ -32,6 +32,7 @@ impl Job<'_> {
         let words = session::new_session(self.request, prints);
         let arguments = self.tmux().arguments(start, &words);
         match &self.scope {
+            Scope::Unavailable(why) if start == Start::Allowed => spawned.scope_note = Some(why.clone()),
             Scope::Ours(unit) => spawned.scope = Some(unit.clone()),
             Scope::Wanted { manager, needed } if start == Start::Allowed => {
                 let unit = Kind::Scope.unit(&self.place.label, spawned.attempts);

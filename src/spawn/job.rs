@@ -58,9 +58,6 @@ impl Job<'_> {
 
     /// Makes the session; the result says how it went.
     pub(super) fn run(&self, witness: &mut Witness, spawned: &mut Spawned) {
-        if let Scope::Unavailable(why) = &self.scope {
-            spawned.scope_note = Some(why.clone());
-        }
         if self.settings.spawn.clear_registration {
             return registration::run(self, witness, spawned);
         }

@@ -38,7 +38,8 @@ use crate::socket::kernel_table::KernelTable;
 use crate::socket::sight::Witness;
 use crate::sweep::{Act, Pass, Target};
 use place::{Hindrance, Place, Standing};
-use std::path::PathBuf;
+use rustix::fs::{Access, AtFlags, Mode, OFlags};
+use std::path::{Path, PathBuf};
 
 /// What a whole run of `spawn` came to.
 #[derive(Debug)]
@@ -55,7 +56,7 @@ pub fn run(settings: &Settings, user: u32, request: &Request) -> Done {
     let mut spawned = Spawned::new(&request.name);
     let mut witness = Witness::new(user);
     if let Some(cwd) = &request.cwd
-        && let Err(error) = std::fs::read_dir(cwd).map(drop)
+        && let Err(error) = can_enter(cwd)
     {
         spawned.fail(words::no_directory(cwd, &error));
         return Done::Here(Box::new(spawned));
@@ -89,6 +90,13 @@ pub fn run(settings: &Settings, user: u32, request: &Request) -> Done {
     let job = job::Job { settings, user, request, place: &place, scope };
     job.run(&mut witness, &mut spawned);
     Done::Here(Box::new(spawned))
+}
+
+/// Whether a directory is there and can be entered; it need not be readable.
+fn can_enter(dir: &Path) -> std::io::Result<()> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let handle = rustix::fs::open(dir, flags, Mode::empty())?;
+    Ok(rustix::fs::accessat(&handle, ".", Access::EXEC_OK, AtFlags::EACCESS)?)
 }
 
 /// The preflight: one pass over the user's socket directories, the same as `sweep` makes.

@@ -93,6 +93,7 @@ impl Spawned {
         self.ending = Ending::Exists;
         self.server_pid = server_pid;
         self.scope = None;
+        self.scope_note = None;
     }
 
     pub(super) fn fail(&mut self, error: String) {
