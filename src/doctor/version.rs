@@ -3,17 +3,13 @@
 use super::{Finding, Patient};
 use crate::child::{self, End};
 use crate::escape::escaped;
-use std::process::Command;
-use std::time::Duration;
-
-const DEADLINE: Duration = Duration::from_secs(5);
+use crate::tmux::client;
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     let program = &patient.settings.spawn.tmux;
     let shown = escaped(program).to_string();
-    let mut ask = Command::new(program);
-    ask.arg("-V").env("LC_ALL", "C");
-    let Ok(ended) = child::run(&mut ask, DEADLINE) else {
+    let mut ask = client::command(&[program.into(), "-V".into()]);
+    let Ok(ended) = child::run(&mut ask, client::DEADLINE) else {
         findings.push(Finding::new(
             format!("{shown} cannot be run"),
             "`tmux-janitor spawn` needs it",

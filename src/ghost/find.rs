@@ -50,19 +50,28 @@ struct Suspect {
 impl Search<'_> {
     fn first_look(&self, table: &KernelTable) -> Vec<Suspect> {
         let mut view = View::ours(self.scope.directories());
+        let is_wide = self.scope.is_wide();
         let mut suspects: Vec<Suspect> = listeners(table)
             .filter(|bound| self.scope.names(bound.name))
             .map(|bound| Suspect { listener: listener_of(&bound), is_placed: true })
-            .filter(|suspect| view.reach(table, &suspect.listener) != Reach::There)
+            .filter(|suspect| {
+                // Of many, one reading of the directory clears nearly all.
+                let is_seen = is_wide && view.is_seen_beside(&suspect.listener);
+                !is_seen && view.reach(table, &suspect.listener) != Reach::There
+            })
             .collect();
-        if suspects.is_empty() && !self.scope.is_wide() {
+        if suspects.is_empty() && !is_wide {
             return suspects;
         }
-        // Paths that no text names: only those of tmux servers are looked up.
-        let servers = Holders::servers(self.processes, self.user);
+        // Paths that lead to the places by other names, or anywhere if they are tmux servers'.
+        let servers = self.scope.anywhere.then(|| Holders::servers(self.processes, self.user));
         let mut settled = Settled::default();
         for bound in listeners(table) {
-            if self.scope.names(bound.name) || !servers.is_held_by_tmux(bound.socket) {
+            let is_candidate = servers.as_ref().map_or_else(
+                || self.scope.may_hold(bound.dev),
+                |servers| servers.is_held_by_tmux(bound.socket),
+            );
+            if !is_candidate || self.scope.names(bound.name) {
                 continue;
             }
             let is_placed = self.scope.covers(bound.name, &mut settled);

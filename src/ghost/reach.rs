@@ -5,7 +5,7 @@ use crate::socket::file_id::{FileFacts, FileId};
 use crate::socket::file_system::{self, FileSystem};
 use crate::socket::kernel_table::KernelTable;
 use crate::socket::wire::Role;
-use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
@@ -42,7 +42,7 @@ pub(super) struct View {
     /// Where a socket may stand besides its own directory: bind mounts come and go.
     places: Vec<PathBuf>,
     /// The sockets of directories, each read once.
-    beside: HashMap<PathBuf, Option<HashSet<FileId>>>,
+    beside: HashMap<PathBuf, Option<Sockets>>,
 }
 
 impl View {
@@ -96,13 +96,18 @@ impl View {
         }
     }
 
-    /// Whether the socket stands in its directory under another name.
+    /// Whether the socket stands in its directory under whatever name. A directory that cannot be read
+    /// may hold it.
     fn is_beside(&mut self, listener: &Listener) -> bool {
-        let Some(parent) = listener.path.parent().map(Path::to_owned) else {
+        let Some(parent) = listener.path.parent() else {
             return true;
         };
-        // A directory that cannot be read may hold it.
-        self.is_in(&parent, listener).unwrap_or(true)
+        self.is_in(parent, listener).unwrap_or(true)
+    }
+
+    /// Whether the socket is seen in its directory.
+    pub(super) fn is_seen_beside(&mut self, listener: &Listener) -> bool {
+        listener.path.parent().is_some_and(|parent| self.is_in(parent, listener) == Some(true))
     }
 
     fn is_in_a_place(&mut self, listener: &Listener) -> bool {
@@ -110,13 +115,15 @@ impl View {
         places.iter().any(|place| self.is_in(place, listener) == Some(true))
     }
 
-    /// Whether the socket stands in a directory under whatever name. `None`: that cannot be told.
+    /// Whether the socket stands in a directory. `None`: that cannot be told.
     fn is_in(&mut self, dir: &Path, listener: &Listener) -> Option<bool> {
-        let handle = self.open(dir, OFlags::RDONLY | OFlags::DIRECTORY).ok()?;
-        let are_true = file_system::has_true_numbers(handle.as_fd());
-        let sockets = self.beside.entry(dir.to_owned()).or_insert_with(|| sockets_in(&handle).ok());
-        let is_file = |id: &FileId| is_file_of(listener, *id, are_true);
-        Some(sockets.as_ref()?.iter().any(is_file))
+        if !self.beside.contains_key(dir) {
+            let sockets =
+                self.open(dir, OFlags::RDONLY | OFlags::DIRECTORY).and_then(|dir| Sockets::of(&dir)).ok();
+            self.beside.insert(dir.to_owned(), sockets);
+        }
+        let sockets = self.beside.get(dir)?.as_ref()?;
+        Some(sockets.inodes.contains(&listener.ino) && sockets.device.is_none_or(|dev| dev == listener.dev))
     }
 
     fn open(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
@@ -158,23 +165,39 @@ fn is_file_of(listener: &Listener, id: FileId, are_true: bool) -> bool {
     ino == listener.ino && (id.kernel_dev() == listener.dev || !are_true)
 }
 
-fn sockets_in(dir: &OwnedFd) -> Result<HashSet<FileId>, Errno> {
-    let mut sockets = HashSet::new();
-    for entry in rustix::fs::Dir::read_from(dir)? {
-        let entry = entry?;
-        let name = OsStr::from_bytes(entry.file_name().to_bytes());
-        if !matches!(entry.file_type(), rustix::fs::FileType::Socket | rustix::fs::FileType::Unknown) {
-            continue;
-        }
-        match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).map(FileFacts::from) {
-            Ok(facts) if facts.is_socket() => {
-                sockets.insert(facts.id);
+/// The sockets in a directory.
+#[derive(Debug)]
+struct Sockets {
+    /// Where the table shows the same.
+    device: Option<u32>,
+    /// 32 bits of their inode numbers.
+    inodes: HashSet<u32>,
+}
+
+impl Sockets {
+    #[expect(clippy::cast_possible_truncation, reason = "the table has 32 bits of it")]
+    fn of(dir: &OwnedFd) -> Result<Self, Errno> {
+        let are_true = file_system::has_true_numbers(dir.as_fd());
+        let device = FileFacts::of(dir.as_fd())?.id.kernel_dev();
+        let mut inodes = HashSet::new();
+        for entry in rustix::fs::Dir::read_from(dir)? {
+            let entry = entry?;
+            let is_sure = are_true && entry.file_type() == FileType::Socket;
+            if is_sure {
+                inodes.insert(entry.ino() as u32);
+            } else if matches!(entry.file_type(), FileType::Socket | FileType::Unknown) {
+                let name = OsStr::from_bytes(entry.file_name().to_bytes());
+                match FileFacts::at(dir.as_fd(), name) {
+                    Ok(facts) if facts.is_socket() => {
+                        inodes.insert(facts.id.ino as u32);
+                    }
+                    Ok(_) | Err(Errno::NOENT) => {}
+                    Err(errno) => return Err(errno),
+                }
             }
-            Ok(_) | Err(Errno::NOENT) => {}
-            Err(errno) => return Err(errno),
         }
+        Ok(Self { device: are_true.then_some(device), inodes })
     }
-    Ok(sockets)
 }
 
 #[cfg(test)]
@@ -207,7 +230,7 @@ mod tests {
         std::os::unix::fs::symlink("b", &path).unwrap();
         assert_eq!(reach(&table), Reach::There, "a link leads to it");
         std::fs::remove_file(folder.join("b")).unwrap();
-        assert_eq!(reach(&table), Reach::Gone(Standing::Other(rustix::fs::FileType::Symlink)));
+        assert_eq!(reach(&table), Reach::Gone(Standing::Other(FileType::Symlink)));
         std::fs::remove_file(&path).unwrap();
         assert_eq!(reach(&table), Reach::Gone(Standing::Nothing));
         let rival = UnixListener::bind(&path).unwrap();

@@ -1,9 +1,12 @@
 //! Where ghosts are looked for.
 
 use crate::socket::file_id::{FileFacts, FileId};
+use crate::socket::file_system;
 use crate::sweep::Target;
+use rustix::fs::{Mode, OFlags};
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 /// Where ghosts are looked for: socket directories, there or deleted, and if wanted every path that
@@ -21,6 +24,8 @@ struct Place {
     named: PathBuf,
     settled: PathBuf,
     id: Option<FileId>,
+    /// Its device, where the kernel's table shows the same.
+    device: Option<u32>,
     only: Option<Vec<OsString>>,
 }
 
@@ -29,7 +34,9 @@ impl Scope {
     pub fn new(targets: &[Target], anywhere: bool) -> Self {
         let place = |target: &Target| {
             let named: PathBuf = target.path.components().collect();
-            Place { settled: settle(&named), id: id_of(&named), named, only: target.only.clone() }
+            let id = id_of(&named);
+            let device = id.filter(|_| has_true_numbers(&named)).map(FileId::kernel_dev);
+            Place { settled: settle(&named), id, device, named, only: target.only.clone() }
         };
         Self { places: targets.iter().map(place).collect(), anywhere }
     }
@@ -52,10 +59,17 @@ impl Scope {
         self.anywhere || self.places.iter().any(|place| place.only.is_none())
     }
 
-    /// Whether a bound path is asked for, by its text alone: nothing is looked up, so that a dead
-    /// network mount of somebody else cannot hold us up.
+    /// Whether a bound path is asked for, by its text alone: nothing is looked up.
     pub(super) fn names(&self, path: &Path) -> bool {
         self.places.iter().any(|place| place.has(path, |dir| dir == place.named || dir == place.settled))
+    }
+
+    /// Whether a socket whose file is on `device` may lie in a place by another path. Only those are
+    /// looked up, so that a dead network mount of somebody else cannot hold us up.
+    pub(super) fn may_hold(&self, device: u32) -> bool {
+        let is_possible =
+            |place: &Place| place.id.is_some() && place.device.is_none_or(|known| known == device);
+        self.places.iter().any(is_possible)
     }
 
     /// Whether a bound path is asked for, links resolved.
@@ -98,6 +112,11 @@ fn settle(dir: &Path) -> PathBuf {
         }
         _ => dir.to_owned(),
     })
+}
+
+fn has_true_numbers(dir: &Path) -> bool {
+    let dir = rustix::fs::open(dir, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    dir.is_ok_and(|dir| file_system::has_true_numbers(dir.as_fd()))
 }
 
 fn id_of(dir: &Path) -> Option<FileId> {
