@@ -252,6 +252,7 @@ fn beside_polling() {
     let dir = room();
     let servers = servers(dir.path(), 50);
     let watcher = Watcher::start(dir.path());
+    std::thread::sleep(Duration::from_millis(500));
     let begun = Instant::now();
     let cpu = watcher.cpu();
     let (rounds, mut polling) = (4_u32, Duration::ZERO);

@@ -47,8 +47,10 @@ pub enum Change {
     Made,
     /// It was moved here.
     Arrived,
-    /// It is gone.
+    /// It was removed.
     Gone,
+    /// It was moved away: what a janitor does with a lock.
+    Left,
     /// Its mode or times changed.
     Touched,
     /// Whoever had it open for writing has closed it.
@@ -212,7 +214,7 @@ fn change(flags: ReadFlags) -> Option<Change> {
         (ReadFlags::CREATE, Change::Made),
         (ReadFlags::MOVED_TO, Change::Arrived),
         (ReadFlags::DELETE, Change::Gone),
-        (ReadFlags::MOVED_FROM, Change::Gone),
+        (ReadFlags::MOVED_FROM, Change::Left),
         (ReadFlags::ATTRIB, Change::Touched),
         (ReadFlags::CLOSE_WRITE, Change::Closed),
     ]

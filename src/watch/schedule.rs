@@ -230,6 +230,7 @@ impl Schedule {
             .chain(self.settling.values().min().copied())
             .chain(self.rescan_at)
             .chain(self.places_at)
+            .chain(self.ghosts_at)
             .min()
     }
 }
@@ -292,6 +293,9 @@ mod tests {
         assert_eq!(schedule.due(now + EMPTIED), Some(Due::Places));
         schedule.places_changed(now);
         assert_eq!(schedule.due(now), Some(Due::Places));
+        schedule.ghost_seen(now);
+        assert_eq!(schedule.next(), Some(now + SETTLE));
+        assert_eq!(schedule.due(now + SETTLE), Some(Due::Ghosts));
     }
 
     #[test]

@@ -98,6 +98,9 @@ impl Watcher {
                 names.entry(dir).or_default().push(label);
             }
         }
+        if names.is_empty() {
+            return Ok(());
+        }
         for (dir, labels) in names {
             self.look(dir, &labels)?;
         }
@@ -116,7 +119,7 @@ impl Watcher {
                 }
                 Hint::Places => self.schedule.places_changed(Instant::now()),
                 Hint::Name(dir, label, change) => {
-                    if change == Change::Gone && !emptied.contains(&dir) {
+                    if matches!(change, Change::Gone | Change::Left) && !emptied.contains(&dir) {
                         emptied.push(dir);
                     }
                     let places = &self.places;
@@ -166,7 +169,9 @@ impl Watcher {
                 }
             }
             (Change::Closed, Some(socket)) => self.schedule.lock_released(socket, now),
-            (Change::Gone, None) if self.engine.knows(dir, label) => self.schedule.unsettled(name, now),
+            (Change::Gone | Change::Left, _) if self.engine.knows(dir, label) => {
+                self.schedule.unsettled(name, now);
+            }
             (Change::Touched, _) if self.engine.expects(dir, label) => self.schedule.unsettled(name, now),
             (Change::Arrived, None) => self.schedule.unsettled(name, now),
             _ => {}

@@ -184,3 +184,38 @@ fn live_sockets_are_shielded_and_nobody_is_hindered() {
     assert!(!is_shielded(arena.dir()));
     daemon.stop();
 }
+
+/// systemd-tmpfiles cleaning by one rule, in another network namespace: there every socket looks dead.
+fn clean(room: &Path, rule: &str) -> bool {
+    let rules = room.join("rules.conf");
+    fs::write(&rules, format!("{rule}\n")).unwrap();
+    let run = Command::new("unshare").args(["--net", "systemd-tmpfiles", "--clean"]).arg(rules).output();
+    run.is_ok_and(|run| run.status.success())
+}
+
+#[test]
+fn ageing_leaves_live_sockets_alone_unless_its_rule_names_their_very_directory() {
+    let arena = Arena::new();
+    let (room, parent) = (tempfile::tempdir().unwrap(), arena.path("parent"));
+    let dir = parent.join("sockets");
+    make(&dir);
+    let on_parent = format!("d {} - - - 0", parent.display());
+    let on_directory = format!("d {} - - - 0", dir.display());
+    let server = start(&dir.join("x"));
+    if !clean(room.path(), &on_parent) {
+        return skip::skip("no systemd-tmpfiles, or this user may not make a network namespace");
+    }
+    assert!(!dir.join("x").exists(), "without the watch ageing takes a live server's socket");
+    drop(server);
+
+    make(&dir);
+    let daemon = Daemon::watching(&dir);
+    let server = start(&dir.join("x"));
+    wait::until("the shield is up", || is_shielded(&dir));
+    assert!(clean(room.path(), &on_parent));
+    assert_eq!(super::common::arena::pid_of(&dir.join("x")), server.pid);
+    // As documented: that rule takes no lock.
+    assert!(clean(room.path(), &on_directory));
+    assert!(!dir.join("x").exists());
+    daemon.stop();
+}
