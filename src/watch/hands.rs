@@ -1,26 +1,19 @@
 //! The daemon's looks: the sweep's pass on a narrow target, and what was seen goes to the engine.
 
-use super::deaths::Untied;
 use super::engine::{Dir, Happening, Listens, Seen, Server};
 use super::outlet::ReaderGone;
-use super::places::Unwatched;
 use super::schedule::Name;
 use super::watcher::Watcher;
-use crate::escape::escaped;
 use crate::events::{Event, What};
 use crate::outcome::Outcome;
 use crate::report::Report;
 use crate::socket::directory::Rule;
 use crate::socket::verdict::{Reason, State, TableSays};
 use crate::sweep::{Act, Glance, Pass, Target};
-use crate::words::errno_text;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::time::Instant;
-
-/// The warning about lost events.
-pub(super) const LOST: &str = "inotify lost events (a storm in a socket directory); looking at everything instead, now and whenever it happens again";
 
 /// A live server whose process is not known yet.
 #[derive(Debug)]
@@ -262,41 +255,6 @@ impl Watcher {
             all.insert(entry.label.clone(), seen);
         }
         all
-    }
-
-    pub(super) fn say_unwatched(&mut self, unwatched: Option<Unwatched>) {
-        let (what, sysctl, errno) = match unwatched {
-            None => return,
-            Some(Unwatched::NoInstance(errno)) => ("inotify cannot be used", "max_user_instances", errno),
-            Some(Unwatched::NoWatch(errno)) => ("a directory cannot be watched", "max_user_watches", errno),
-        };
-        self.once.warn(&format!(
-            "{what} ({}; `sysctl fs.inotify.{sysctl}` shows the limit); new servers are found by the rescan only, deaths of known ones still at once",
-            errno_text(errno)
-        ));
-    }
-
-    pub(super) fn say_blindness(&mut self) {
-        if let Some(why) = self.witness.blindness() {
-            self.once
-                .warn(&format!("the kernel's socket table cannot be believed here: {why}; removing nothing"));
-        }
-    }
-
-    fn say_untied(&mut self, dir: Dir, label: &OsStr, why: Untied) {
-        let (path, rest) = (
-            self.places.full_path(dir, label),
-            "its death is noticed by the rescan only, as with all others of its kind",
-        );
-        let cause = match why {
-            Untied::NoProcess => {
-                "its process cannot be found from here (another pid namespace, or PrivateUsers= in a unit)"
-                    .to_owned()
-            }
-            Untied::NoDescriptor => "no file descriptor is left (`ulimit -n`, LimitNOFILE=)".to_owned(),
-            Untied::NoPidfd(errno) => format!("pidfd_open(2) failed: {}", errno_text(errno)),
-        };
-        self.once.warn_of(&cause, || format!("{}: {cause}; {rest}", escaped(&path)));
     }
 }
 

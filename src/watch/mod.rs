@@ -13,12 +13,14 @@ pub mod deaths;
 pub mod engine;
 mod ghosts;
 mod hands;
+mod hints;
 pub mod outlet;
 pub mod places;
 pub mod schedule;
 pub mod shield;
 pub mod sources;
 pub mod teller;
+mod warnings;
 mod watcher;
 
 use crate::cli::Global;

@@ -1,22 +1,18 @@
 //! The daemon's state, and what each kind of event does to it.
 
-use super::births::{Change, Hint};
 use super::deaths::Deaths;
 use super::engine::{Dir, Engine};
 use super::outlet::ReaderGone;
 use super::places::Places;
-use super::schedule::{Due, Name, Schedule};
+use super::schedule::{Due, Schedule};
 use super::sources::Sources;
 use super::teller::{Once, Teller};
 use crate::config::Settings;
 use crate::discover::{self, Surroundings};
 use crate::report::people::plural;
-use crate::socket::directory::SocketDir;
-use crate::socket::file_id::FileFacts;
 use crate::socket::sight::Witness;
 use crate::sweep::Act;
-use crate::tmux::paths;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -105,77 +101,6 @@ impl Watcher {
             self.look(dir, &labels)?;
         }
         self.announce()
-    }
-
-    /// inotify has told something.
-    pub(super) fn hints(&mut self) {
-        let mut dirs: HashMap<Dir, Option<SocketDir>> = HashMap::new();
-        let mut emptied: Vec<Dir> = Vec::new();
-        for hint in self.places.births.read() {
-            match hint {
-                Hint::Lost => {
-                    self.once.warn(super::hands::LOST);
-                    self.schedule.events_lost(Instant::now());
-                }
-                Hint::Places => self.schedule.places_changed(Instant::now()),
-                Hint::Name(dir, label, change) => {
-                    if matches!(change, Change::Gone | Change::Left) && !emptied.contains(&dir) {
-                        emptied.push(dir);
-                    }
-                    let places = &self.places;
-                    let directory = dirs.entry(dir).or_insert_with(|| places.open(dir));
-                    let facts = match change {
-                        Change::Made => directory.as_ref().and_then(|directory| directory.look(&label).ok()),
-                        _ => None,
-                    };
-                    self.hint((dir, label), change, facts);
-                }
-            }
-        }
-        let dirs: Vec<Dir> = dirs.into_keys().collect();
-        for dir in dirs {
-            self.places.shield(dir, self.settings.watch.protect);
-        }
-        for dir in emptied {
-            if self.places.is_empty(dir) && self.engine.has_servers(dir) {
-                self.schedule.emptied(Instant::now());
-            }
-        }
-    }
-
-    /// One name: `facts` is what stands there, where something was made.
-    fn hint(&mut self, name: Name, change: Change, facts: Option<FileFacts>) {
-        let now = Instant::now();
-        let (dir, label) = (name.0, &name.1);
-        let of_lock = paths::socket_of_lock(label).map(|socket| (dir, socket.to_owned()));
-        match (change, of_lock) {
-            (Change::Made, None) if facts.is_none_or(|facts| facts.is_socket()) => {
-                self.engine.born(dir, label);
-                self.schedule.unsettled(name, now);
-            }
-            (Change::Made, Some(socket)) => {
-                self.engine.lock_seen(dir, &socket.1);
-                // A server's own label may end like a lock's name.
-                if facts.is_some_and(|facts| facts.is_socket()) {
-                    self.engine.born(dir, label);
-                    self.schedule.unsettled(name, now);
-                }
-            }
-            (Change::Gone, Some(socket)) => {
-                self.engine.lock_seen(dir, &socket.1);
-                self.schedule.unsettled(socket, now);
-                if self.engine.knows(dir, label) {
-                    self.schedule.unsettled(name, now);
-                }
-            }
-            (Change::Closed, Some(socket)) => self.schedule.lock_released(socket, now),
-            (Change::Gone | Change::Left, _) if self.engine.knows(dir, label) => {
-                self.schedule.unsettled(name, now);
-            }
-            (Change::Touched, _) if self.engine.expects(dir, label) => self.schedule.unsettled(name, now),
-            (Change::Arrived, None) => self.schedule.unsettled(name, now),
-            _ => {}
-        }
     }
 
     /// A directory may have come, gone, or been replaced. Whether one was.

@@ -1,0 +1,138 @@
+//! One name: what is known of it, and what a look means for it.
+
+use super::{Happening, Listens, Seen, Server};
+use crate::events::What;
+
+/// What is known of a name.
+#[derive(Debug, Default)]
+pub(super) struct Slot {
+    pub(super) servers: Vec<Server>,
+    /// A dead socket stands there.
+    pub(super) dead: Option<Dead>,
+    /// How many sockets were bound here since the last look.
+    pub(super) births: u32,
+    /// How many since that look began.
+    pub(super) late: u32,
+    /// A start lock of tmux came or went here since the last look.
+    pub(super) lock_seen: bool,
+}
+
+/// A dead socket.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Dead {
+    /// The process whose it was, where that is known.
+    pub(super) pid: Option<i32>,
+}
+
+impl Slot {
+    pub(super) fn live(&mut self, server: Server, listens: &impl Fn(&Server) -> Listens) -> Vec<Happening> {
+        let births = std::mem::take(&mut self.births);
+        self.lock_seen &= self.late > 0;
+        self.dead = None;
+        let current = match server.socket {
+            Some(_) => self.servers.iter().position(|known| known.socket == server.socket),
+            // Not in the table, but it answers: the one we know, if a dump has missed it.
+            None => self
+                .servers
+                .iter()
+                .position(|known| !known.ghost && (known.socket.is_none() || listens(known) == Listens::Yes)),
+        };
+        // SIGUSR1: the same process has made its socket anew.
+        let current = current
+            .or_else(|| self.servers.iter().position(|known| known.pid.is_some() && known.pid == server.pid));
+        let Some(at) = current else {
+            let mut happenings = self.others(None, Missing::IsGhost, listens);
+            pairs(births.saturating_sub(1), &mut happenings);
+            happenings.push(Happening { what: What::ServerUp, server: Some(server) });
+            self.servers.push(server);
+            return happenings;
+        };
+        let known = self.servers[at];
+        let now = if server.socket.is_some() {
+            // A pane's process holds the socket of a server that was killed until it has called exec.
+            Server { pid: known.pid.or(server.pid), ..server }
+        } else {
+            Server { ghost: false, ..known }
+        };
+        self.servers[at] = now;
+        let mut happenings = Vec::new();
+        if known.ghost {
+            happenings.push(Happening { what: What::Rescued, server: Some(now) });
+        }
+        happenings.extend(self.others(Some(now), Missing::IsGhost, listens));
+        happenings
+    }
+
+    pub(super) fn no_longer(&mut self, seen: Seen, listens: &impl Fn(&Server) -> Listens) -> Vec<Happening> {
+        let births = std::mem::take(&mut self.births);
+        let started = self.lock_seen;
+        // It may belong to the birth that counts for the next look.
+        self.lock_seen &= self.late > 0;
+        let mut happenings = self.others(None, Missing::IsGhost, listens);
+        let gone = happenings
+            .iter()
+            .rev()
+            .filter(|happening| happening.what == What::ServerGone)
+            .find_map(|happening| happening.server.filter(|server| !server.ghost));
+        let pid = gone.and_then(|server| server.pid).or(self.dead.and_then(|dead| dead.pid));
+        // Of a file that came and went, only tmux's lock tells that it was a socket.
+        let births = if seen == Seen::Absent && !started { 0 } else { births };
+        pairs(births, &mut happenings);
+        let was_there = gone.is_some() || self.dead.is_some() || births > 0;
+        self.dead = None;
+        match seen {
+            Seen::Dead => self.dead = Some(Dead { pid }),
+            Seen::Absent if !was_there => {}
+            _ => {
+                let server = Server { socket: None, pid, ghost: false };
+                happenings.push(Happening { what: What::SocketRemoved, server: Some(server) });
+            }
+        }
+        happenings
+    }
+
+    /// The servers that do not stand at the name any more: ghosts where they still listen, else gone.
+    pub(super) fn others(
+        &mut self,
+        current: Option<Server>,
+        missing: Missing,
+        listens: &impl Fn(&Server) -> Listens,
+    ) -> Vec<Happening> {
+        let mut happenings = Vec::new();
+        self.servers.retain_mut(|server| {
+            if Some(*server) == current {
+                return true;
+            }
+            match listens(server) {
+                Listens::Yes => {}
+                Listens::Maybe => return true,
+                Listens::No => {
+                    happenings.push(Happening { what: What::ServerGone, server: Some(*server) });
+                    return false;
+                }
+            }
+            if !server.ghost && missing == Missing::IsGhost {
+                server.ghost = true;
+                happenings.push(Happening { what: What::Ghost, server: Some(*server) });
+            }
+            true
+        });
+        happenings
+    }
+}
+
+/// What a server is that listens and was not seen at its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    IsGhost,
+    MayBeThere,
+}
+
+/// Servers that came and went between two looks.
+fn pairs(count: u32, happenings: &mut Vec<Happening>) {
+    for _ in 0..count {
+        for what in [What::ServerUp, What::ServerGone] {
+            happenings.push(Happening { what, server: None });
+        }
+    }
+}

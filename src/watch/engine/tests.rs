@@ -1,0 +1,185 @@
+//! A small world of sockets that come and go at one name.
+
+use super::*;
+use What::{Ghost, Rescued, ServerGone, ServerUp, SocketRemoved};
+use std::cell::RefCell;
+
+/// An engine and the sockets that are listening.
+#[derive(Default)]
+struct World {
+    engine: RefCell<Engine>,
+    listening: RefCell<Vec<u32>>,
+    closing: RefCell<Option<u32>>,
+}
+
+impl World {
+    fn born(&self) {
+        self.engine.borrow_mut().born(0, OsStr::new("x"));
+    }
+
+    fn lock(&self) {
+        self.engine.borrow_mut().lock_seen(0, OsStr::new("x"));
+    }
+
+    fn listening(&self, sockets: &[u32]) {
+        *self.listening.borrow_mut() = sockets.to_vec();
+    }
+
+    /// Looks; what happened, with pids.
+    fn see(&self, seen: Seen) -> Vec<(What, Option<i32>)> {
+        let listening = self.listening.borrow().clone();
+        let listens = |server: &Server| match server.socket {
+            Some(socket) if listening.contains(&socket) => Listens::Yes,
+            Some(socket) if *self.closing.borrow() == Some(socket) => Listens::Maybe,
+            _ => Listens::No,
+        };
+        let happenings = self.engine.borrow_mut().digest(0, OsStr::new("x"), seen, listens);
+        happenings.iter().map(|happening| (happening.what, happening.pid())).collect()
+    }
+
+    /// Looks while `socket` of `pid` stands at the name.
+    fn live(&self, socket: u32, pid: i32) -> Vec<(What, Option<i32>)> {
+        let mut listening = self.listening.borrow().clone();
+        listening.push(socket);
+        self.listening(&listening);
+        self.see(Seen::Live { socket: Some(socket), pid: Some(pid) })
+    }
+}
+
+#[test]
+fn a_birth_and_a_death_are_told_once() {
+    let world = World::default();
+    world.born();
+    assert_eq!(world.live(1, 10), [(ServerUp, Some(10))]);
+    assert_eq!(world.live(1, 10), []);
+    world.listening(&[]);
+    assert_eq!(world.see(Seen::Dead), [(ServerGone, Some(10))]);
+    assert_eq!(world.see(Seen::Dead), [], "a socket that is kept makes no drumbeat");
+    assert_eq!(world.see(Seen::Absent), [(SocketRemoved, Some(10))]);
+    assert_eq!(world.see(Seen::Absent), []);
+    assert!(world.engine.borrow().slots[&0].is_empty(), "nothing is left to remember");
+}
+
+#[test]
+fn a_removal_of_ours_follows_the_death() {
+    let world = World::default();
+    world.live(1, 10);
+    world.listening(&[]);
+    assert_eq!(world.see(Seen::Removed), [(ServerGone, Some(10)), (SocketRemoved, Some(10))]);
+}
+
+#[test]
+fn servers_between_two_looks_get_their_pair() {
+    let world = World::default();
+    world.born();
+    world.born();
+    assert_eq!(
+        world.see(Seen::Removed),
+        [(ServerUp, None), (ServerGone, None), (ServerUp, None), (ServerGone, None), (SocketRemoved, None)]
+    );
+    world.live(3, 30);
+    world.listening(&[]);
+    world.born();
+    world.born();
+    assert_eq!(
+        world.live(5, 50),
+        [(ServerGone, Some(30)), (ServerUp, None), (ServerGone, None), (ServerUp, Some(50))]
+    );
+}
+
+#[test]
+fn a_birth_during_a_look_counts_for_the_next() {
+    let world = World::default();
+    world.live(1, 10);
+    world.listening(&[]);
+    world.engine.borrow_mut().look_begins();
+    world.born();
+    assert_eq!(world.live(2, 20), [(ServerGone, Some(10))], "is it the one that was born?");
+    world.engine.borrow_mut().look_ends();
+    assert_eq!(world.live(2, 20), [(ServerUp, Some(20))]);
+    world.listening(&[]);
+    world.engine.borrow_mut().look_begins();
+    world.born();
+    assert_eq!(world.see(Seen::Removed), [(ServerGone, Some(20)), (SocketRemoved, Some(20))]);
+    world.engine.borrow_mut().look_ends();
+    assert_eq!(world.see(Seen::Dead), [(ServerUp, None), (ServerGone, None)]);
+}
+
+#[test]
+fn of_a_file_that_came_and_went_only_a_lock_tells_a_server() {
+    let world = World::default();
+    world.born();
+    assert_eq!(world.see(Seen::Absent), []);
+    world.lock();
+    world.born();
+    assert_eq!(world.see(Seen::Absent), [(ServerUp, None), (ServerGone, None), (SocketRemoved, None)]);
+    world.engine.borrow_mut().look_begins();
+    world.lock();
+    world.born();
+    assert_eq!(world.see(Seen::Absent), []);
+    world.engine.borrow_mut().look_ends();
+    assert_eq!(world.see(Seen::Absent), [(ServerUp, None), (ServerGone, None), (SocketRemoved, None)]);
+}
+
+#[test]
+fn a_server_whose_file_goes_is_a_ghost_and_can_come_back() {
+    let world = World::default();
+    world.live(1, 10);
+    assert_eq!(world.see(Seen::Absent), [(Ghost, Some(10))]);
+    assert_eq!(world.see(Seen::Absent), []);
+    assert_eq!(world.engine.borrow().counts(), Counts { live: 0, ghosts: 1, dead: 0 });
+    world.listening(&[]);
+    assert_eq!(world.live(2, 10), [(Rescued, Some(10))], "SIGUSR1 makes another socket");
+    world.see(Seen::Absent);
+    world.listening(&[]);
+    assert_eq!(world.see(Seen::Absent), [(ServerGone, Some(10))], "its file was gone before");
+}
+
+#[test]
+fn a_server_keeps_the_pid_it_was_announced_with() {
+    let world = World::default();
+    world.live(1, 10);
+    assert_eq!(world.live(1, 11), [], "a child of it holds the socket");
+    world.listening(&[]);
+    assert_eq!(world.see(Seen::Dead), [(ServerGone, Some(10))]);
+}
+
+#[test]
+fn a_server_between_two_sockets_has_not_gone() {
+    let world = World::default();
+    world.live(1, 10);
+    world.listening(&[]);
+    *world.closing.borrow_mut() = Some(1);
+    assert_eq!(world.see(Seen::Absent), []);
+    assert_eq!(world.live(2, 10), [], "SIGUSR1 makes another socket");
+    world.listening(&[]);
+    assert_eq!(world.see(Seen::Dead), [(ServerGone, Some(10))]);
+}
+
+#[test]
+fn a_stolen_name_makes_a_ghost_of_the_one_who_had_it() {
+    let world = World::default();
+    world.live(1, 10);
+    assert_eq!(world.live(2, 20), [(Ghost, Some(10)), (ServerUp, Some(20))]);
+    world.listening(&[2]);
+    assert_eq!(world.live(2, 20), [(ServerGone, Some(10))]);
+}
+
+#[test]
+fn what_is_not_decided_changes_nothing_but_a_death() {
+    let world = World::default();
+    world.live(1, 10);
+    assert_eq!(world.see(Seen::Undecided), []);
+    world.listening(&[]);
+    world.born();
+    assert_eq!(world.see(Seen::Undecided), [(ServerGone, Some(10))]);
+    assert_eq!(world.live(7, 70), [(ServerUp, Some(70))]);
+}
+
+#[test]
+fn a_server_that_a_dump_has_missed_is_the_same_server() {
+    let world = World::default();
+    world.live(1, 10);
+    assert_eq!(world.see(Seen::Live { socket: None, pid: None }), []);
+    assert_eq!(world.engine.borrow().counts().live, 1);
+}
