@@ -21,6 +21,8 @@
 //!
 //! [`spawn`] starts a session on top of that, whatever the directory looks like; [`tmux::client`] is the
 //! only place that runs tmux, [`child`] the only one that runs another program.
+//! [`watch`] does the same look at the moment a server dies, and tells of it as [`events`]; [`service`] is
+//! what systemd hears of it, [`journald`] the way to a journal that is never waited for.
 //! [`doctor`] says what in the set-up will bite.
 //!
 //! Around it: [`cli`] and [`commands`], [`config`], [`logging`], [`probe`] for one socket, [`manual`].
