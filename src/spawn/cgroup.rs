@@ -2,11 +2,11 @@
 
 /// A systemd service that a process runs in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Service {
+pub(crate) struct Service {
     /// Its name.
-    pub(super) unit: String,
+    pub(crate) unit: String,
     /// Whether it belongs to a user's manager.
-    pub(super) is_users: bool,
+    pub(crate) is_users: bool,
 }
 
 /// The service that we run in. `None`: a login, a scope, a machine without systemd.
@@ -20,7 +20,8 @@ pub(super) fn is_in(pid: i32, unit: &str) -> bool {
         .is_ok_and(|text| text.lines().any(|line| line.split('/').any(|part| part == unit)))
 }
 
-fn service_of(text: &str) -> Option<Service> {
+/// The service that a process with this `/proc/PID/cgroup` runs in.
+pub(crate) fn service_of(text: &str) -> Option<Service> {
     let path = |prefix: &str| {
         let mut lines = text.lines().filter_map(|line| line.split_once(prefix));
         lines.find_map(|(_, path)| path.starts_with('/').then_some(path))

@@ -11,7 +11,7 @@
 //! service's files are its own ([`outside`]).
 
 mod answer;
-mod cgroup;
+pub(crate) mod cgroup;
 mod create;
 pub(crate) mod handover;
 mod job;
