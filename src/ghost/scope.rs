@@ -7,6 +7,7 @@ use rustix::fs::{Mode, OFlags};
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// Where ghosts are looked for: socket directories, there or deleted, and if wanted every path that
@@ -61,7 +62,17 @@ impl Scope {
 
     /// Whether a bound path is asked for, by its text alone: nothing is looked up.
     pub(super) fn names(&self, path: &Path) -> bool {
-        self.places.iter().any(|place| place.has(path, |dir| dir == place.named || dir == place.settled))
+        // Of thousands of sockets: bytes are compared, not components.
+        let bytes = path.as_os_str().as_bytes();
+        let Some(at) = bytes.iter().rposition(|byte| *byte == b'/') else {
+            return false;
+        };
+        let (dir, name) = (&bytes[..at], &bytes[at + 1..]);
+        let is_in = |place: &Place| {
+            dir == place.named.as_os_str().as_bytes() || dir == place.settled.as_os_str().as_bytes()
+        };
+        let is_wanted = |only: &Vec<OsString>| only.iter().any(|wanted| wanted.as_bytes() == name);
+        self.places.iter().any(|place| is_in(place) && place.only.as_ref().is_none_or(is_wanted))
     }
 
     /// Whether a socket whose file is on `device` may lie in a place by another path. Only those are
