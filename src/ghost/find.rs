@@ -24,13 +24,32 @@ pub fn find(user: u32, witness: &mut Witness, scope: &Scope) -> Vec<Ghost> {
     let Ok(processes) = Processes::open() else {
         return Vec::new();
     };
-    let mut search = Search { user, scope, processes: &processes, own: OwnView::new() };
+    let search = Search { user, scope, processes: &processes, own: OwnView::new() };
     let suspects = search.first_look(witness.table());
     if suspects.is_empty() {
         return Vec::new();
     }
     witness.refresh();
-    search.second_look(witness.table(), suspects)
+    let mut ghosts = search.second_look(witness.table(), &suspects);
+    for _ in 0..MORE_LOOKS {
+        if !ghosts.iter().any(|ghost| is_at_work(&processes, ghost)) {
+            break;
+        }
+        std::thread::yield_now();
+        witness.refresh();
+        ghosts = search.second_look(witness.table(), &suspects);
+    }
+    ghosts
+}
+
+/// How often a server that is at work is looked at again: it may be between two sockets.
+const MORE_LOOKS: u32 = 20;
+
+/// Whether a ghost's process runs at this moment, or waits for a processor. One that has no socket for
+/// good sleeps in poll(2) nearly always; one that makes its socket anew does not.
+fn is_at_work(processes: &Processes, ghost: &Ghost) -> bool {
+    let process = ghost.pid.and_then(|pid| processes.by_pid(pid));
+    process.and_then(|process| process.stat()).is_some_and(|stat| matches!(stat.state, b'R' | b'D'))
 }
 
 struct Search<'a> {
@@ -83,7 +102,7 @@ impl Search<'_> {
         suspects
     }
 
-    fn second_look(&mut self, table: &KernelTable, mut suspects: Vec<Suspect>) -> Vec<Ghost> {
+    fn second_look(&self, table: &KernelTable, suspects: &[Suspect]) -> Vec<Ghost> {
         let mut holders = Holders::servers(self.processes, self.user);
         let unclaimed: HashSet<u32> = suspects
             .iter()
@@ -93,13 +112,14 @@ impl Search<'_> {
         if !unclaimed.is_empty() {
             holders.add_others(self.processes, self.user, &unclaimed);
         }
-        suspects.retain(|suspect| {
+        let is_listed = |suspect: &&Suspect| {
             listeners(table)
                 .any(|bound| bound.socket == suspect.listener.socket && bound.name == suspect.listener.path)
-        });
+        };
         let mut view = View::ours(self.scope.directories());
         let mut ghosts: Vec<(Ghost, bool)> = suspects
             .iter()
+            .filter(is_listed)
             .filter_map(|suspect| {
                 let Reach::Gone(standing) = view.reach(table, &suspect.listener) else {
                     return None;
@@ -167,12 +187,18 @@ impl Search<'_> {
     /// whoever started it, or is the one it gives up while it makes its socket anew.
     fn has_another(&self, table: &KernelTable, view: &mut View, holder: &Holder, suspect: &Suspect) -> bool {
         let mut settled = Settled::default();
-        holder.is_tmux
-            && listeners(table)
-                .filter(|bound| bound.socket != suspect.listener.socket)
-                .filter(|bound| holder.sockets.contains(&bound.socket))
-                .filter(|bound| !suspect.is_placed || self.scope.covers(bound.name, &mut settled))
-                .any(|bound| view.reach(table, &listener_of(&bound)) == Reach::There)
+        let is_bound_anew = table.iter().any(|bound| {
+            bound.role == Role::Bound
+                && bound.name == suspect.listener.path
+                && holder.process.sockets().is_ok_and(|sockets| sockets.contains(&bound.socket))
+        });
+        is_bound_anew
+            || holder.is_tmux
+                && listeners(table)
+                    .filter(|bound| bound.socket != suspect.listener.socket)
+                    .filter(|bound| holder.sockets.contains(&bound.socket))
+                    .filter(|bound| !suspect.is_placed || self.scope.covers(bound.name, &mut settled))
+                    .any(|bound| view.reach(table, &listener_of(&bound)) == Reach::There)
     }
 
     /// Whether the holder has another listening socket that might as well be its own. What lies in
