@@ -170,7 +170,7 @@ fn where_no_socket_can_be_made_no_signal_is_sent() {
         trap 'kill -KILL $pid; while [ -e /proc/$pid ] && ! grep -q "State:.Z" /proc/$pid/status; do :; done' EXIT
         rm "$1/d/a"; mount -o remount,bind,ro "$1/d"
         strace -qq -p $pid -e trace=none -e signal=USR1 -o "$1/signals" & tracer=$!
-        until grep -q "TracerPid:.[1-9]" /proc/$pid/status; do :; done
+        until grep -q "TracerPid:.[1-9]" /proc/$pid/status && grep -q "State:.S" /proc/$pid/status; do :; done
         for i in 1 2 3; do "$JANITOR" --dir "$1/d" rescue --json || :; done
         kill $tracer; wait $tracer || :
         mount -o remount,bind,rw "$1/d"

@@ -148,7 +148,10 @@ fn when_it_says_rescued_the_socket_is_there() {
     slow.args(["-qq", "-o", "/dev/null", "-e", "trace=bind", "-e", "inject=bind:delay_enter=300000", "-p"]);
     let mut slow = slow.arg(server.pid.to_string()).spawn().unwrap();
     let status = || fs::read_to_string(format!("/proc/{}/status", server.pid)).unwrap();
-    wait::until("strace holds the server", || !status().contains("TracerPid:\t0\n"));
+    wait::until("strace holds the server and lets it sleep", || {
+        let status = status();
+        !status.contains("TracerPid:\t0\n") && status.contains("State:\tS")
+    });
     let outcome = rescue(arena.dir(), "a");
     let is_there = arena.has("a");
     slow.kill().unwrap();
