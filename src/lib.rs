@@ -50,6 +50,7 @@ pub mod process;
 pub mod quarantine;
 pub mod reap;
 pub mod report;
+pub mod sandbox;
 pub mod service;
 pub mod socket;
 pub mod spawn;

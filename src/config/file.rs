@@ -35,6 +35,9 @@ struct Spawn {
     clear_registration: Option<bool>,
 }
 
+/// How many folders may be named: each is held open while a sweep lasts.
+const MOST_DIRS: usize = 256;
+
 /// A mistake in a value: where, and what is wrong with it.
 struct Mistake(usize, String);
 
@@ -51,11 +54,15 @@ fn located(path: &Path, text: &str, Mistake(offset, what): &Mistake) -> ConfigEr
     let position::Position { line, column, key } = position::of(text, *offset);
     let path = crate::escape::escaped(path);
     let key = if key.is_empty() { String::new() } else { format!("{}: ", crate::escape::escaped(&key)) };
-    ConfigError(format!("{path}:{line}:{column}: {key}{}", what.replace('\n', "; ")))
+    let what = what.replace('\n', "; ");
+    ConfigError(format!("{path}:{line}:{column}: {key}{}", crate::escape::escaped(&what)))
 }
 
 fn validate(file: File) -> Result<Settings, Mistake> {
     let mut settings = Settings::default();
+    if let Some(beyond) = file.extra_socket_dirs.get(MOST_DIRS) {
+        return Err(Mistake(beyond.span().start, format!("at most {MOST_DIRS} folders")));
+    }
     for dir in file.extra_socket_dirs {
         settings.extra_socket_dirs.push(absolute(dir)?);
     }
@@ -155,6 +162,7 @@ mod tests {
             ("[spawn]\nverify-delay = \"infinity\"", "/etc/x.toml:2:16: spawn.verify-delay: ", "at most"),
             ("[spawn]\ntmux = \"\"", "/etc/x.toml:2:8: spawn.tmux: ", "program"),
             ("keep = [", "/etc/x.toml:1:9: keep: ", ""),
+            ("\"\\u001b[31m\" = 3", "/etc/x.toml:1:1: ", "unknown field `\\x1b[31m`"),
         ] {
             let error = error(text);
             assert!(error.starts_with(start) && error.contains(part), "{text:?}: {error}");

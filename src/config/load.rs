@@ -2,11 +2,17 @@
 
 use super::{ConfigError, Settings, file};
 use crate::escape::escaped;
-use std::io::ErrorKind;
+use crate::sandbox::Mounts;
+use rustix::fs::{FileType, Mode, OFlags};
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 /// The machine's configuration.
 const MACHINE: &str = "/etc/tmux-janitor/config.toml";
+
+/// The longest file that is read, in bytes. More is no configuration: `/dev/zero`, a log.
+const LONGEST: u64 = 1 << 20;
 
 /// Loads the first of: the file given, the user's, the machine's. Without any, the defaults.
 ///
@@ -16,8 +22,17 @@ pub fn load(given: Option<&Path>) -> Result<Settings, ConfigError> {
     if let Some(path) = given {
         return read_file(path);
     }
-    for path in user_file().into_iter().chain([PathBuf::from(MACHINE)]) {
-        if let Some(text) = read(&path)? {
+    let user_file = user_file()?;
+    if let Some(path) = &user_file
+        && Mounts::read().hides_home(path)
+    {
+        return Err(ConfigError(format!(
+            "{}: this unit hides it (ProtectHome=); it may hold a `keep` list, so nothing is done without it; ProtectHome=read-only shows it",
+            escaped(path)
+        )));
+    }
+    for path in user_file.into_iter().chain([PathBuf::from(MACHINE)]) {
+        if let Some(text) = read(&path, open_found)? {
             return file::parse(&path, &text);
         }
     }
@@ -26,15 +41,34 @@ pub fn load(given: Option<&Path>) -> Result<Settings, ConfigError> {
 
 /// Reads one file, which must be there.
 pub fn read_file(path: &Path) -> Result<Settings, ConfigError> {
-    match read(path)? {
+    match read(path, |path| File::open(path))? {
         Some(text) => file::parse(path, &text),
         None => Err(ConfigError(format!("{}: no such file; name one that is there", escaped(path)))),
     }
 }
 
+/// Opens a file that was found, not named: only a real one. A FIFO would keep us waiting.
+fn open_found(path: &Path) -> std::io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::empty())?;
+    match FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) {
+        FileType::RegularFile => Ok(File::from(file)),
+        kind => Err(std::io::Error::other(format!("it is {}", crate::words::kind_name(kind)))),
+    }
+}
+
 /// The text of a file; `None`: it is not there.
-fn read(path: &Path) -> Result<Option<String>, ConfigError> {
-    match std::fs::read_to_string(path) {
+fn read(
+    path: &Path,
+    open: impl FnOnce(&Path) -> std::io::Result<File>,
+) -> Result<Option<String>, ConfigError> {
+    let mut text = String::new();
+    let whole = open(path).and_then(|file| {
+        let length = file.take(LONGEST + 1).read_to_string(&mut text)?;
+        let fits = length as u64 <= LONGEST;
+        fits.then_some(()).ok_or_else(|| std::io::Error::other("it is longer than 1 MiB"))
+    });
+    match whole.map(|()| text) {
         Ok(text) => Ok(Some(text)),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
         Err(error) => Err(ConfigError(format!(
@@ -46,13 +80,26 @@ fn read(path: &Path) -> Result<Option<String>, ConfigError> {
 
 /// `$XDG_CONFIG_HOME/tmux-janitor/config.toml`; a relative `XDG_CONFIG_HOME` counts as unset (XDG
 /// Base Directory Specification).
-fn user_file() -> Option<PathBuf> {
+fn user_file() -> Result<Option<PathBuf>, ConfigError> {
     let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let home = || {
-        absolute("HOME").or_else(|| {
-            nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|user| user.dir)
-        })
+    let base = match absolute("XDG_CONFIG_HOME") {
+        Some(base) => Some(base),
+        None => match absolute("HOME") {
+            Some(home) => Some(home),
+            None => home_of_account()?,
+        }
+        .map(|home| home.join(".config")),
     };
-    let base = absolute("XDG_CONFIG_HOME").or_else(|| home().map(|home| home.join(".config")))?;
-    Some(base.join("tmux-janitor/config.toml"))
+    Ok(base.map(|base| base.join("tmux-janitor/config.toml")))
+}
+
+/// `None`: there is no account.
+fn home_of_account() -> Result<Option<PathBuf>, ConfigError> {
+    match nix::unistd::User::from_uid(nix::unistd::getuid()) {
+        Ok(account) => Ok(account.map(|account| account.dir).filter(|home| home.is_absolute())),
+        Err(errno) => Err(ConfigError(format!(
+            "the home of this user, where a configuration may be, cannot be looked up ({}); nothing is done without it",
+            errno.desc()
+        ))),
+    }
 }
