@@ -6,12 +6,15 @@ use crate::tmux::paths;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+/// Where systemd-logind makes each user's `$XDG_RUNTIME_DIR`.
+pub const RUNTIME_DIRS: &str = "/run/user";
+
 /// The environment that decides where tmux looks.
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
     /// `TMUX_TMPDIR`, unless empty.
     pub tmux_tmpdir: Option<PathBuf>,
-    /// `XDG_RUNTIME_DIR`, unless empty.
+    /// `XDG_RUNTIME_DIR`; where that is unset or empty, what logind would set it to.
     pub runtime_dir: Option<PathBuf>,
 }
 
@@ -19,7 +22,10 @@ impl Surroundings {
     /// Those of this process.
     pub fn of_this_process() -> Self {
         let path = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        Self { tmux_tmpdir: path("TMUX_TMPDIR"), runtime_dir: path("XDG_RUNTIME_DIR") }
+        // A cron job and a system unit with User= have none, and the sockets are there all the same.
+        let usual = || Path::new(RUNTIME_DIRS).join(rustix::process::getuid().as_raw().to_string());
+        let runtime_dir = path("XDG_RUNTIME_DIR").unwrap_or_else(usual);
+        Self { tmux_tmpdir: path("TMUX_TMPDIR"), runtime_dir: Some(runtime_dir) }
     }
 
     /// The parents in which tmux makes or may have made its `tmux-UID`.
@@ -55,6 +61,8 @@ pub fn socket_dirs(
     let mut dirs: Vec<PathBuf> = around.parents().map(|parent| parent.join(&own_name)).collect();
     let bound = table
         .iter()
+        // Anybody may bind a name like ours: in a folder of theirs, on a file system that never answers.
+        .filter(|socket| socket.may_be_of(user))
         .filter_map(|socket| socket.name.parent())
         .filter(|dir| dir.is_absolute() && dir.file_name() == Some(OsStr::new(&own_name)));
     for dir in bound.chain(settings.extra_socket_dirs.iter().map(PathBuf::as_path)) {

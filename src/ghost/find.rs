@@ -71,7 +71,7 @@ impl Search<'_> {
         let mut view = View::ours(self.scope.directories());
         let is_wide = self.scope.is_wide();
         let mut suspects: Vec<Suspect> = listeners(table)
-            .filter(|bound| self.scope.names(bound.name))
+            .filter(|bound| bound.may_be_of(self.user) && self.scope.names(bound.name))
             .map(|bound| Suspect { listener: listener_of(&bound), is_placed: true })
             .filter(|suspect| {
                 // Of many, one reading of the directory clears nearly all.

@@ -24,8 +24,17 @@ pub struct Bound<'a> {
     pub ino: u32,
     /// The device of its file as the kernel writes it.
     pub dev: u32,
+    /// Who made it, where the kernel tells. A name can be anybody's; this cannot.
+    pub owner: Option<u32>,
     /// The path it was bound under, as bind(2) was told it.
     pub name: &'a Path,
+}
+
+impl Bound<'_> {
+    /// Whether it may be `user`'s: nobody else but root has made it.
+    pub fn may_be_of(&self, user: u32) -> bool {
+        self.owner.is_none_or(|owner| owner == user || owner == 0)
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +43,7 @@ struct Row {
     dev: u32,
     socket: u32,
     role: Role,
+    owner: Option<u32>,
     name: (u32, u16),
 }
 
@@ -138,7 +148,14 @@ impl KernelTable {
             return;
         };
         self.names.extend_from_slice(row.name);
-        self.rows.push(Row { ino, dev, socket: row.socket, role: row.role, name: (at, length) });
+        self.rows.push(Row {
+            ino,
+            dev,
+            socket: row.socket,
+            role: row.role,
+            owner: row.owner,
+            name: (at, length),
+        });
     }
 
     /// Whether the dump showed our own canary. If not, it is some other table than it seems.
@@ -172,6 +189,7 @@ impl KernelTable {
             role: row.role,
             ino: row.ino,
             dev: row.dev,
+            owner: row.owner,
             name: Path::new(OsStr::from_bytes(name)),
         }
     }
@@ -197,6 +215,9 @@ mod tests {
         assert!(table.canary_shown());
         let bound = table.with_inode_of(id).find(|bound| bound.name == path).unwrap();
         assert_eq!(bound.role, Role::Listening);
+        let me = rustix::process::getuid().as_raw();
+        assert_eq!(bound.owner, Some(me));
+        assert!(bound.may_be_of(me) && (me == 0 || !bound.may_be_of(me + 1)));
         let number = rustix::fs::fstat(listener.as_fd()).unwrap().st_ino;
         assert_eq!(u64::from(bound.socket), number);
         drop(listener);

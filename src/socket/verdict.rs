@@ -136,6 +136,8 @@ pub enum Reason {
     OrphanedLock,
     /// A live server without a socket.
     Ghost(Plight),
+    /// What another process of ours said.
+    Told(&'static str),
     /// No such entry.
     NoSuchSocket,
 }

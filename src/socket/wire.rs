@@ -12,8 +12,11 @@ const NLM_F_DUMP_INTR: u16 = 0x10;
 const AF_UNIX: u8 = 1;
 const UDIAG_SHOW_NAME: u32 = 0x1;
 const UDIAG_SHOW_VFS: u32 = 0x2;
+/// Since Linux 5.3; an older kernel leaves it out.
+const UDIAG_SHOW_UID: u32 = 0x40;
 const UNIX_DIAG_NAME: u16 = 0;
 const UNIX_DIAG_VFS: u16 = 1;
+const UNIX_DIAG_UID: u16 = 7;
 /// States of a unix socket, named after TCP's (unix(7), `net/tcp_states.h`).
 const TCP_CLOSE: u8 = 7;
 const TCP_LISTEN: u8 = 10;
@@ -43,6 +46,8 @@ pub struct Row<'a> {
     pub role: Role,
     /// The file it is bound to: inode (32 bits) and device as the kernel writes it.
     pub file: Option<(u32, u32)>,
+    /// Who made it, where the kernel tells.
+    pub owner: Option<u32>,
     /// The path it was bound under; empty if it has none, first byte NUL if abstract.
     pub name: &'a [u8],
 }
@@ -83,7 +88,7 @@ pub fn request(sequence: u32) -> [u8; 40] {
     put(&[AF_UNIX, 0, 0, 0]);
     put(&((1_u32 << TCP_CLOSE) | (1 << TCP_LISTEN)).to_ne_bytes());
     put(&0_u32.to_ne_bytes());
-    put(&(UDIAG_SHOW_NAME | UDIAG_SHOW_VFS).to_ne_bytes());
+    put(&(UDIAG_SHOW_NAME | UDIAG_SHOW_VFS | UDIAG_SHOW_UID).to_ne_bytes());
     put(&u32::MAX.to_ne_bytes());
     put(&u32::MAX.to_ne_bytes());
     bytes
@@ -145,7 +150,7 @@ fn row(body: &[u8]) -> Result<Row<'_>, Malformed> {
         (SOCK_DGRAM, _) => Role::Datagram,
         _ => Role::Bound,
     };
-    let mut row = Row { socket: u32_at(body, 4)?, role, file: None, name: &[] };
+    let mut row = Row { socket: u32_at(body, 4)?, role, file: None, owner: None, name: &[] };
     let mut rest = &body[MESSAGE..];
     while rest.len() >= 4 {
         let length = usize::from(u16_at(rest, 0)?);
@@ -155,6 +160,7 @@ fn row(body: &[u8]) -> Result<Row<'_>, Malformed> {
         let value = &rest[4..length];
         match u16_at(rest, 2)? & 0x3fff {
             UNIX_DIAG_NAME => row.name = trimmed(value),
+            UNIX_DIAG_UID => row.owner = Some(u32_at(value, 0)?),
             UNIX_DIAG_VFS => row.file = Some((u32_at(value, 0)?, u32_at(value, 4)?)),
             _ => {}
         }
@@ -230,7 +236,8 @@ mod tests {
         bytes.extend(message(SOCK_DIAG_BY_FAMILY, 2, &body));
         bytes.extend(message(NLMSG_ERROR, 3, &(-2_i32).to_ne_bytes()));
         bytes.extend(message(NLMSG_DONE, 3, &[0; 4]));
-        let row = Row { socket: 77, role: Role::Listening, file: Some((5, 9)), name: b"/tmp/a\nb" };
+        let row =
+            Row { socket: 77, role: Role::Listening, file: Some((5, 9)), owner: None, name: b"/tmp/a\nb" };
         assert_eq!(
             messages(&bytes, 3).collect::<Vec<_>>(),
             [Ok(Message::Row(row)), Ok(Message::Error(2)), Ok(Message::Done)]
