@@ -100,6 +100,9 @@ pub enum Command {
         /// Give ghosts their socket back, too
         #[arg(long)]
         rescue: bool,
+        /// For every user of this machine, each as that user; needs root
+        #[arg(long)]
+        all_users: bool,
         /// Print the result as one JSON object
         #[arg(long)]
         json: bool,
@@ -124,12 +127,18 @@ pub enum Command {
     },
     /// Show every socket with its state and the reason
     List {
+        /// For every user of this machine, each as that user; needs root
+        #[arg(long)]
+        all_users: bool,
         /// Print the result as one JSON object
         #[arg(long)]
         json: bool,
     },
     /// The health row: one line
     Status {
+        /// For every user of this machine, each as that user; needs root
+        #[arg(long)]
+        all_users: bool,
         /// Print the result as one JSON object
         #[arg(long)]
         json: bool,

@@ -1,6 +1,6 @@
 //! The commands: from arguments to a result and an exit code.
 
-use crate::cli::{Cli, Color, Command, Global, Probe, Spawn};
+use crate::cli::{Cli, Color, Command, Global, LogTarget, Probe, Spawn};
 use crate::config::{self, Settings};
 use crate::discover::{self, Surroundings};
 use crate::doctor::Patient;
@@ -15,11 +15,15 @@ use crate::output::Output;
 use crate::probe;
 use crate::report::people::{self, Palette};
 use crate::report::{Report, json};
+use crate::sandbox::Mounts;
 use crate::socket::directory::Rule;
 use crate::socket::sight::Witness;
 use crate::spawn::{self, Done, Ending, Request};
 use crate::sweep::{Act, Pass, Target};
+use crate::users::order::Order;
+use crate::users::{self, Task};
 use crate::watch;
+use crate::words;
 use std::io::IsTerminal;
 use std::path::Path;
 use std::time::Instant;
@@ -28,13 +32,13 @@ use std::time::Instant;
 pub fn run(cli: &Cli, output: &mut Output) -> Result<Exit, Error> {
     match &cli.command {
         None => overview(&cli.global, output),
-        Some(Command::Sweep { dry_run, rescue, json }) => {
-            sweep(&cli.global, Rescuing { rescue: *rescue, dry_run: *dry_run }, *json, output)
+        Some(Command::Sweep { dry_run, rescue, all_users, json }) => {
+            sweep(&cli.global, Rescuing { rescue: *rescue, dry_run: *dry_run }, *all_users, *json, output)
         }
+        Some(Command::List { all_users, json }) => list(&cli.global, *all_users, *json, output),
+        Some(Command::Status { all_users, json }) => status(&cli.global, *all_users, *json, output),
         Some(Command::Watch { no_reap }) => watch::watch(&cli.global, *no_reap),
         Some(Command::Events { json }) => watch::events(&cli.global, *json),
-        Some(Command::List { json }) => list(&cli.global, *json, output),
-        Some(Command::Status { json }) => status(&cli.global, *json, output),
         Some(Command::Probe(arguments)) => probe_one(&cli.global, arguments, output),
         Some(Command::Rescue { dry_run, json }) => rescue(&cli.global, *dry_run, *json, output),
         Some(Command::Spawn(arguments)) => spawn_one(&cli.global, arguments, output),
@@ -75,6 +79,11 @@ fn pass(global: &Global, act: Option<Act>, rescuing: Rescuing) -> Result<Report,
     }
     let pass = Pass { settings: &settings, user, act: act.unwrap_or(Act::Look) };
     let mut report = pass.run(&mut witness, &passed);
+    if global.dir.is_empty() && Mounts::read().has_private_tmp() {
+        // Every server would look like a ghost from here.
+        report.directories.push(words::private_tmp());
+        return Ok(report);
+    }
     let scope = Scope::new(&targets, global.dir.is_empty());
     for found in ghost::find(user, &mut witness, &scope) {
         match rescuing {
@@ -94,9 +103,44 @@ fn pass(global: &Global, act: Option<Act>, rescuing: Rescuing) -> Result<Report,
     Ok(report)
 }
 
+/// The same for every user of the machine, if that is asked for.
+fn pass_for(global: &Global, all_users: bool, act: Act, rescuing: Rescuing) -> Result<Report, Error> {
+    if !all_users {
+        return pass(global, Some(act), rescuing);
+    }
+    if !global.dir.is_empty() || global.config.is_some() {
+        return Err(Error::Usage(
+            "--all-users looks in each user's own directories, by each user's own configuration; --dir and --config do not go with it"
+                .to_owned(),
+        ));
+    }
+    users::pass(Task { act, rescue: rescuing.rescue })
+}
+
+/// One user's part of it, as a process of its own that was started as root.
+pub fn work(order: Order, output: &mut Output) -> Result<Exit, Error> {
+    let global = Global {
+        dir: Vec::new(),
+        config: None,
+        verbose: 0,
+        quiet: true,
+        color: Color::Never,
+        log_target: LogTarget::Stderr,
+    };
+    let Order { task: Task { act, rescue }, uid, gid } = order;
+    let rescuing = Rescuing { rescue, dry_run: act != Act::Remove };
+    let report = users::worker::become_user(uid, gid).and_then(|()| pass(&global, Some(act), rescuing));
+    let (message, exit) = match report {
+        Ok(report) => (users::wire::write(&report), exit_of(&report)),
+        Err(error) => (users::wire::refusal(&error.to_string()), error.exit()),
+    };
+    output.bytes(&message)?;
+    Ok(exit)
+}
+
 /// A pass that only looks.
-fn look(global: &Global) -> Result<Report, Error> {
-    pass(global, Some(Act::Look), Rescuing { rescue: false, dry_run: false })
+fn look(global: &Global, all_users: bool) -> Result<Report, Error> {
+    pass_for(global, all_users, Act::Look, Rescuing { rescue: false, dry_run: false })
 }
 
 fn load_settings(global: &Global) -> Result<Settings, Error> {
@@ -107,10 +151,16 @@ fn exit_of(report: &Report) -> Exit {
     if report.has_failures() { Exit::Found } else { Exit::Done }
 }
 
-fn sweep(global: &Global, rescuing: Rescuing, as_json: bool, output: &mut Output) -> Result<Exit, Error> {
+fn sweep(
+    global: &Global,
+    rescuing: Rescuing,
+    all_users: bool,
+    as_json: bool,
+    output: &mut Output,
+) -> Result<Exit, Error> {
     let dry_run = rescuing.dry_run;
     let act = if dry_run { Act::DryRun } else { Act::Remove };
-    let report = pass(global, Some(act), rescuing)?;
+    let report = pass_for(global, all_users, act, rescuing)?;
     journal::pass(&report, dry_run);
     if as_json {
         output.json(|to| json::run(to, &report, "sweep", dry_run, json::Listing::Eventful))?;
@@ -131,8 +181,8 @@ fn rescue(global: &Global, dry_run: bool, as_json: bool, output: &mut Output) ->
     Ok(exit_of(&report))
 }
 
-fn list(global: &Global, as_json: bool, output: &mut Output) -> Result<Exit, Error> {
-    let report = look(global)?;
+fn list(global: &Global, all_users: bool, as_json: bool, output: &mut Output) -> Result<Exit, Error> {
+    let report = look(global, all_users)?;
     journal::directories(&report);
     if as_json {
         output.json(|to| json::run(to, &report, "list", false, json::Listing::All))?;
@@ -142,8 +192,8 @@ fn list(global: &Global, as_json: bool, output: &mut Output) -> Result<Exit, Err
     Ok(exit_of(&report))
 }
 
-fn status(global: &Global, as_json: bool, output: &mut Output) -> Result<Exit, Error> {
-    let report = look(global)?;
+fn status(global: &Global, all_users: bool, as_json: bool, output: &mut Output) -> Result<Exit, Error> {
+    let report = look(global, all_users)?;
     journal::directories(&report);
     let counts = report.counts();
     let healthy = counts.dead == 0 && counts.ghost == 0;
@@ -158,7 +208,7 @@ fn status(global: &Global, as_json: bool, output: &mut Output) -> Result<Exit, E
 fn doctor(global: &Global, as_json: bool, output: &mut Output) -> Result<Exit, Error> {
     let settings = load_settings(global)?;
     let user = rustix::process::getuid().as_raw();
-    let report = look(global)?;
+    let report = look(global, false)?;
     let mut witness = Witness::new(user);
     witness.refresh();
     let around = Surroundings::of_this_process();
@@ -172,7 +222,7 @@ fn doctor(global: &Global, as_json: bool, output: &mut Output) -> Result<Exit, E
 }
 
 fn overview(global: &Global, output: &mut Output) -> Result<Exit, Error> {
-    let report = look(global)?;
+    let report = look(global, false)?;
     journal::directories(&report);
     output.text(&people::overview(&report))?;
     Ok(exit_of(&report))

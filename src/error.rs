@@ -12,6 +12,9 @@ pub enum Error {
     /// The command line asks for something that makes no sense.
     #[error("{0}")]
     Usage(String),
+    /// What was asked for needs rights that we do not have.
+    #[error("{0}")]
+    NoPermission(String),
     /// The result cannot be written.
     #[error("the result cannot be written: {0}")]
     Output(#[source] std::io::Error),
@@ -32,6 +35,7 @@ impl Error {
         match self {
             Self::Configuration(_) => Exit::Configuration,
             Self::Usage(_) => Exit::Usage,
+            Self::NoPermission(_) => Exit::NoPermission,
             Self::Output(_) | Self::System(_) => Exit::Found,
             Self::ReaderGone => Exit::Done,
             Self::Json(_) => Exit::Bug,

@@ -7,6 +7,7 @@ use crate::outcome::Outcome;
 use crate::report::{DirectoryReport, Entry, Report, json, people};
 use crate::socket::verdict::State;
 use crate::spawn::Spawned;
+use crate::words;
 
 /// Logs a pass that was made to remove. A dry run only tells of ghosts and directories.
 pub fn pass(report: &Report, dry_run: bool) {
@@ -44,9 +45,26 @@ pub fn entry(report: &Report, entry: &Entry) {
     }
 }
 
-/// Logs the directories that were left alone.
+/// Logs the directories that were left alone, and those in which nothing could be judged.
 pub fn directories(report: &Report) {
-    report.directories.iter().for_each(directory);
+    for (at, directory) in report.directories.iter().enumerate() {
+        let of_it = |entry: &&Entry| entry.directory == at && words::is_blindness(&entry.verdict.reason);
+        if let Some(blind) = report.entries.iter().find(of_it) {
+            blinded(directory, &blind.verdict.reason.to_string());
+        }
+        self::directory(directory);
+    }
+}
+
+/// Logs that nothing can be judged in a directory.
+fn blinded(directory: &DirectoryReport, reason: &str) {
+    tracing::warn!(
+        message_id = id::REMOVAL_FAILED,
+        tmux_janitor.dir = json::text(directory.path.as_os_str()),
+        tmux_janitor.error = reason,
+        "{}: nothing is removed: {reason}",
+        escaped(&directory.path)
+    );
 }
 
 /// Logs a directory that was left alone, if it was.

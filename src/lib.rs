@@ -26,6 +26,10 @@
 //! [`doctor`] says what in the set-up will bite.
 //!
 //! Around it: [`cli`] and [`commands`], [`config`], [`logging`], [`probe`] for one socket, [`manual`].
+//!
+//! [`users`] does all of it for every user of a machine, one process per user.
+//!
+//! Around it: [`cli`] and [`commands`], [`config`], [`logging`], [`probe`] for one socket, [`sandbox`], [`manual`].
 
 pub mod checkpoint;
 pub mod child;
@@ -56,6 +60,7 @@ pub mod socket;
 pub mod spawn;
 pub mod sweep;
 pub mod tmux;
+pub mod users;
 pub mod watch;
 pub mod words;
 
@@ -76,6 +81,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         std::process::exit(Exit::Bug as i32);
     }));
     let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if let Some(order) = users::order::Order::of(&arguments) {
+        return commands::work(order, &mut output::Output::new(false)).unwrap_or_else(|error| error.exit());
+    }
     let cli = match cli::Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         Err(error) if !error.use_stderr() && cli::is_name_taken_for_help(&arguments) => {

@@ -42,6 +42,8 @@ pub enum Failure {
     QuarantineTaken,
     /// Its name is too long to get a quarantine name.
     NameTooLong,
+    /// What another process of ours said.
+    Told(&'static str),
     /// Another socket was caught and could not be put back: it stands at its quarantine name.
     PutBack(Errno),
     /// Giving a ghost its socket back.

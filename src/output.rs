@@ -18,12 +18,17 @@ impl Output {
 
     /// Writes text for people.
     pub fn text(&mut self, text: &str) -> Result<(), Error> {
-        if self.muted { Ok(()) } else { write(text) }
+        if self.muted { Ok(()) } else { write(text.as_bytes()) }
     }
 
     /// Writes one line for programs.
     pub fn line(&mut self, line: &str) -> Result<(), Error> {
-        write(&format!("{line}\n"))
+        write(format!("{line}\n").as_bytes())
+    }
+
+    /// Writes what only this program reads.
+    pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        write(bytes)
     }
 }
 
@@ -45,7 +50,7 @@ fn error_of(error: std::io::Error) -> Error {
 }
 
 /// Writes all of it.
-fn write(text: &str) -> Result<(), Error> {
+fn write(bytes: &[u8]) -> Result<(), Error> {
     let mut stdout = std::io::stdout().lock();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(error_of)
+    stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(error_of)
 }

@@ -3,14 +3,17 @@
 use crate::ghost::rescue::RescueFailure;
 use crate::ghost::{Bar, Plight, Standing};
 use crate::outcome::{Failure, Outcome};
+use crate::report::DirectoryReport;
 use crate::socket::directory::DirectoryError;
 use crate::socket::file_system;
 use crate::socket::verdict::{Blindness, Manager, Reason, State};
-use crate::tmux::paths::Refusal;
+use crate::tmux::paths::{DEFAULT_PARENT, Refusal};
 use crate::tmux::start_lock::LockFailure;
+use crate::users::{Loss, Stray};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::fmt::{self, Display, Formatter};
+use std::path::PathBuf;
 
 impl State {
     /// The word for it, in JSON and for people.
@@ -68,7 +71,7 @@ impl Display for Reason {
             },
             Self::BoundOnly => f.write_str("a process has bound it and does not listen, or not yet"),
             Self::Datagram => f.write_str("a process has bound it as a datagram socket: it is not tmux's, and in use"),
-            Self::Blind(why) => write!(f, "the kernel's socket table cannot be believed here: {why}"),
+            Self::Blind(why) => write!(f, "{BLIND}{why}"),
             Self::ConnectSaysNothing(errno) => {
                 write!(f, "a connection attempt failed in a way that proves nothing: {}", errno_text(*errno))
             }
@@ -78,6 +81,7 @@ impl Display for Reason {
             Self::OrphanedLock => f.write_str("orphaned lock"),
             Self::Ghost(plight) => plight.fmt(f),
             Self::NoSuchSocket => f.write_str("no such socket"),
+            Self::Told(sentence) => f.write_str(sentence),
         }
     }
 }
@@ -236,6 +240,7 @@ impl Display for Failure {
                 f.write_str("its name is too long to be moved to a quarantine name; give it a shorter one (mv)")
             }
             Self::Rescue(failure) => failure.fmt(f),
+            Self::Told(sentence) => f.write_str(sentence),
             Self::PutBack(errno) => write!(
                 f,
                 "a live server's socket stands at its quarantine name and could not be put back ({}); see what stands at the path, then move it back by hand",
@@ -243,6 +248,62 @@ impl Display for Failure {
             ),
         }
     }
+}
+
+impl Display for Stray {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoDirectory(kind) => {
+                write!(
+                    f,
+                    "it is {}, no user's directory, whatever its name says; left alone",
+                    kind_name(*kind)
+                )
+            }
+            Self::Owner(uid) => write!(f, "it belongs to uid {uid}, whatever its name says; left alone"),
+            Self::Unreadable(errno) => write!(f, "it cannot be looked at: {}", errno_text(*errno)),
+            Self::Others(count) => {
+                write!(
+                    f,
+                    "{count} more names in it are called like users' directories and are none; left alone"
+                )
+            }
+        }
+    }
+}
+
+/// What a sweep in a private `/tmp` has to say of it.
+pub fn private_tmp() -> DirectoryReport {
+    let error = "this is a private /tmp, where nobody's sockets are; take PrivateTmp= out of the unit";
+    DirectoryReport { path: PathBuf::from(DEFAULT_PARENT), error: Some(error.to_owned()) }
+}
+
+/// The beginning of every sentence about a table that must not be believed.
+const BLIND: &str = "the kernel's socket table cannot be believed here: ";
+
+/// Whether a reason, our own or one that a worker told, is that the table must not be believed.
+pub fn is_blindness(reason: &Reason) -> bool {
+    matches!(reason, Reason::Blind(_)) || matches!(reason, Reason::Told(told) if told.starts_with(BLIND))
+}
+
+/// Why nothing is known of a user's sockets.
+pub fn lost_worker(uid: u32, loss: Loss) -> String {
+    let what = match loss {
+        Loss::Account(errno) => {
+            format!("was not started: the account cannot be looked up ({})", errno_text(errno))
+        }
+        Loss::Start(errno) => format!("could not be started: {}", errno_text(errno)),
+        Loss::NoTime => "was not started: the others took all the time".to_owned(),
+        Loss::Late => "took too long and was ended".to_owned(),
+        Loss::Stuck => "took too long and hangs in the kernel, where it cannot be ended".to_owned(),
+        Loss::Signal(libc::SIGKILL) => "was ended by SIGKILL".to_owned(),
+        Loss::Signal(libc::SIGABRT) => "was ended by SIGABRT, as when memory runs out".to_owned(),
+        Loss::Signal(number) => format!("was ended by signal {number}"),
+        Loss::Exit(code) => format!("ended with exit code {code} and no report"),
+        Loss::TooLong => "has more to report than fits".to_owned(),
+        Loss::Garbled => "gave a report that makes no sense".to_owned(),
+    };
+    format!("the worker for uid {uid} {what}; what it did is not known, the next sweep looks again")
 }
 
 /// An errno with its cure, for a directory that cannot be changed.

@@ -1,0 +1,230 @@
+//! Starting workers, a few at a time, and hearing them out; none can make root wait.
+//!
+//! A worker is started as root and gives its privileges up itself: between a setuid(2) and an execve(2)
+//! in a child of ours, its user could stop it, and whoever waits for that execve would wait for ever.
+
+use super::Task;
+use super::accounts::Account;
+use super::merge::User;
+use super::order::Order;
+use crate::discover::RUNTIME_DIRS;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// How many workers run at once, per processor and in all. A worker waits for its exec and its locks'
+/// rest, so two share a processor well.
+const PER_PROCESSOR: usize = 2;
+const MOST_AT_ONCE: usize = 8;
+
+/// How long one worker may take. 10,000 dead sockets take a third of a second.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// When no more workers are started. With [`DEADLINE`] it stays under the units' `TimeoutStartSec=`.
+const LAST_START: Duration = Duration::from_secs(40);
+
+/// How long a worker that was killed may take to be gone. One that hangs in the kernel never is.
+const DEATH: Duration = Duration::from_secs(1);
+
+/// The longest message, in bytes: some 150,000 entries.
+const LONGEST: usize = 16 << 20;
+
+/// Why there is no report of a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// The account could not be looked up, so nobody knows whose configuration holds.
+    Account(Errno),
+    /// It could not be started.
+    Start(Errno),
+    /// It was not started any more: others took all the time.
+    NoTime,
+    /// It took too long and was ended.
+    Late,
+    /// It took too long and cannot even be ended.
+    Stuck,
+    /// A signal ended it.
+    Signal(i32),
+    /// It ended with this code and without a message.
+    Exit(i32),
+    /// Its message is too long.
+    TooLong,
+    /// Its message makes no sense.
+    Garbled,
+}
+
+/// A worker that runs.
+struct Worker<'a> {
+    user: User<'a>,
+    child: Child,
+    pidfd: OwnedFd,
+    /// `None` once there is nothing more to hear.
+    pipe: Option<OwnedFd>,
+    message: Vec<u8>,
+    deadline: Instant,
+    /// Set when it was killed by us, and why.
+    condemned: Option<Loss>,
+}
+
+/// Lets a worker work for each of the users and hands over what became of it.
+pub(super) fn work(
+    users: Vec<(User<'_>, Account)>,
+    task: Task,
+    parent: Option<&Path>,
+    mut done: impl FnMut(User<'_>, Result<Vec<u8>, Loss>),
+) {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let most = (processors * PER_PROCESSOR).min(MOST_AT_ONCE);
+    let last_start = Instant::now() + LAST_START;
+    let mut waiting = users.into_iter().peekable();
+    let mut at_work: Vec<Worker<'_>> = Vec::with_capacity(most);
+    loop {
+        while at_work.len() < most
+            && let Some((user, account)) = waiting.peek()
+        {
+            let user = *user;
+            if Instant::now() >= last_start {
+                done(user, Err(Loss::NoTime));
+            } else {
+                match Worker::start(user, account, task, parent) {
+                    Ok(worker) => at_work.push(worker),
+                    // When others have ended there will be room.
+                    Err(Errno::AGAIN | Errno::NOMEM | Errno::MFILE | Errno::NFILE) if !at_work.is_empty() => {
+                        break;
+                    }
+                    Err(errno) => done(user, Err(Loss::Start(errno))),
+                }
+            }
+            waiting.next();
+        }
+        if at_work.is_empty() {
+            return;
+        }
+        wait(&at_work);
+        let mut index = 0;
+        while index < at_work.len() {
+            match at_work[index].hear() {
+                None => index += 1,
+                Some(outcome) => done(at_work.swap_remove(index).user, outcome),
+            }
+        }
+    }
+}
+
+/// Waits until a worker says something or ends, or the next deadline.
+fn wait(workers: &[Worker<'_>]) {
+    let mut fds: Vec<PollFd<'_>> = workers
+        .iter()
+        .flat_map(|worker| worker.pipe.iter().chain([&worker.pidfd]))
+        .map(|fd| PollFd::new(fd, PollFlags::IN))
+        .collect();
+    let next = workers.iter().map(|worker| worker.deadline).min();
+    let left = next.map_or(Duration::ZERO, |next| next.saturating_duration_since(Instant::now()));
+    // A millisecond more, so as not to come too early again and again.
+    let timeout = Timespec::try_from(left + Duration::from_millis(1)).ok();
+    // An interruption is a look at the deadlines too many.
+    let _ = rustix::event::poll(&mut fds, timeout.as_ref());
+}
+
+impl<'a> Worker<'a> {
+    fn start(user: User<'a>, account: &Account, task: Task, parent: Option<&Path>) -> Result<Self, Errno> {
+        let errno = |error: std::io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
+        // The very program that runs now, whatever stands at its path by now.
+        let mut command = Command::new("/proc/self/exe");
+        let order = Order { task, uid: user.uid, gid: account.gid };
+        command.arg0("tmux-janitor").args(order.arguments());
+        command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").env("HOME", &account.home);
+        if let Some(name) = &account.name {
+            command.env("USER", name).env("LOGNAME", name);
+        }
+        command.env("XDG_RUNTIME_DIR", Path::new(RUNTIME_DIRS).join(user.uid.to_string()));
+        // Root's own may be closed to others; who has a folder in it can use it.
+        if let Some(parent) = parent.filter(|parent| user.folder.parent() == Some(parent)) {
+            command.env("TMUX_TMPDIR", parent);
+        }
+        command.current_dir("/").process_group(0);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().map_err(errno)?;
+        let pidfd = follow(&child);
+        let pipe = child.stdout.take().map(OwnedFd::from);
+        let (Ok(pidfd), Some(pipe)) = (pidfd, pipe) else {
+            // It has not begun; it cannot hang.
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(Errno::NOSYS);
+        };
+        rustix::fs::fcntl_setfl(&pipe, OFlags::NONBLOCK)?;
+        let deadline = Instant::now() + DEADLINE;
+        Ok(Self { user, child, pidfd, pipe: Some(pipe), message: Vec::new(), deadline, condemned: None })
+    }
+
+    /// Takes in what it says. Its end: the message, or why there is none.
+    fn hear(&mut self) -> Option<Result<Vec<u8>, Loss>> {
+        self.read();
+        if self.has_ended() {
+            // What it wrote just before.
+            self.read();
+            let status = self.child.wait().ok();
+            return Some(self.outcome(status));
+        }
+        match self.condemned {
+            None if self.message.len() > LONGEST => self.condemn(Loss::TooLong),
+            None if Instant::now() >= self.deadline => self.condemn(Loss::Late),
+            Some(_) if Instant::now() >= self.deadline => return Some(Err(Loss::Stuck)),
+            _ => {}
+        }
+        None
+    }
+
+    fn condemn(&mut self, loss: Loss) {
+        self.condemned = Some(loss);
+        self.pipe = None;
+        self.deadline = Instant::now() + DEATH;
+        // It may have ended by itself.
+        let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
+    }
+
+    fn outcome(&mut self, status: Option<ExitStatus>) -> Result<Vec<u8>, Loss> {
+        if let Some(loss) = self.condemned {
+            return Err(loss);
+        }
+        match status.map(|status| (status.code(), status.signal())) {
+            Some((Some(_), _)) if self.message.len() > LONGEST => Err(Loss::TooLong),
+            Some((Some(_), _)) if !self.message.is_empty() => Ok(std::mem::take(&mut self.message)),
+            Some((Some(code), _)) => Err(Loss::Exit(code)),
+            Some((None, Some(signal))) => Err(Loss::Signal(signal)),
+            _ => Err(Loss::Garbled),
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN)];
+        rustix::event::poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+    }
+
+    /// Reads what is there, and not endlessly.
+    fn read(&mut self) {
+        let mut buffer = [0; 16 * 1024];
+        while let Some(pipe) = &self.pipe
+            && self.message.len() <= LONGEST
+        {
+            match rustix::io::read(pipe, &mut buffer) {
+                Err(Errno::AGAIN) => return,
+                Err(Errno::INTR) => {}
+                Ok(0) | Err(_) => self.pipe = None,
+                Ok(length) => self.message.extend_from_slice(&buffer[..length]),
+            }
+        }
+    }
+}
+
+/// The pid cannot be used again before we have waited for it.
+fn follow(child: &Child) -> Result<OwnedFd, Errno> {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH)?;
+    rustix::process::pidfd_open(pid, PidfdFlags::empty())
+}

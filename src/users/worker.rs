@@ -1,0 +1,46 @@
+//! A worker: root for a moment, then one user for good.
+
+use crate::error::Error;
+use nix::unistd::{Gid, Uid};
+use rustix::process::{Resource, Rlimit};
+
+/// How much a worker may map, in bytes. A million entries fit; a user who has more starves alone.
+const MOST_MEMORY: u64 = 512 << 20;
+
+/// Becomes a user, with one group and no other, and no way back.
+///
+/// # Errors
+/// Without root, or if anything of root is left.
+pub fn become_user(uid: u32, gid: u32) -> Result<(), Error> {
+    if !Uid::effective().is_root() {
+        return Err(Error::NoPermission("a worker is started by root, through --all-users".to_owned()));
+    }
+    // It was started as /proc/self/exe. Only for people who look at the list of processes.
+    let _ = rustix::thread::set_name(c"tmux-janitor");
+    let (user, group) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    let most = Rlimit { current: Some(MOST_MEMORY), maximum: Some(MOST_MEMORY) };
+    // Where it is lower already, all the better.
+    let _ = rustix::process::setrlimit(Resource::As, most);
+    nix::unistd::setgroups(&[])
+        .and_then(|()| nix::unistd::setresgid(group, group, group))
+        .and_then(|()| nix::unistd::setresuid(user, user, user))
+        .map_err(|errno| Error::NoPermission(format!("cannot become uid {uid}: {}", errno.desc())))?;
+    if is_only(user, group) {
+        Ok(())
+    } else {
+        Err(Error::NoPermission(format!("cannot become uid {uid}: something of root was left")))
+    }
+}
+
+/// Whether we are this user and group, and nothing else.
+fn is_only(user: Uid, group: Gid) -> bool {
+    let users = nix::unistd::getresuid();
+    let groups = nix::unistd::getresgid();
+    let others = nix::unistd::getgroups();
+    let capabilities = rustix::thread::capabilities(None);
+    users.is_ok_and(|ids| [ids.real, ids.effective, ids.saved] == [user; 3])
+        && groups.is_ok_and(|ids| [ids.real, ids.effective, ids.saved] == [group; 3])
+        && others.is_ok_and(|groups| groups.is_empty())
+        && (user.is_root()
+            || capabilities.is_ok_and(|sets| sets.effective.is_empty() && sets.permitted.is_empty()))
+}

@@ -1,0 +1,331 @@
+//! What one user prepares for root and for the others.
+
+use crate::common::janitor::entry;
+use crate::scene::{Hall, User, all_users, error_of, give, make_dir, print_of, removed};
+use nix::mount::{MsFlags, mount};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+const NOTHING: Option<&str> = None;
+
+#[test]
+fn names_that_lie_are_reported_and_left() {
+    let Some(_hall) = Hall::open() else { return };
+    let (victim, mallory) = (User::new().with_dir(), User::new().with_dir());
+    victim.dead("gone");
+    mallory.dead("hers");
+    let [linked, rooted, owned, fifo, file] = [(); 5].map(|()| User::new());
+    symlink(victim.dir(), linked.dir()).unwrap();
+    symlink("/", rooted.dir()).unwrap();
+    make_dir(&owned.dir(), mallory);
+    assert!(
+        rustix::fs::mknodat(rustix::fs::CWD, fifo.dir(), rustix::fs::FileType::Fifo, 0o666.into(), 0).is_ok()
+    );
+    fs::write(file.dir(), "").unwrap();
+    for name in ["tmux-01", "tmux-x", "tmux-", "tmux--1", "tmux-4294967296"] {
+        make_dir(&Path::new("/tmp").join(name), mallory);
+    }
+
+    let run = all_users("sweep", &["--json"]);
+    let json = run.json();
+    assert_eq!(run.code, Some(1), "{json:#}");
+    assert_eq!(
+        removed(&json),
+        [victim.path("gone").to_str().unwrap(), mallory.path("hers").to_str().unwrap()]
+    );
+    for (user, part) in [
+        (linked, "a symbolic link".to_owned()),
+        (rooted, "a symbolic link".to_owned()),
+        (owned, format!("belongs to uid {}", mallory.0)),
+        (fifo, "a FIFO".to_owned()),
+        (file, "a regular file".to_owned()),
+    ] {
+        let error =
+            error_of(&json, &user.dir()).unwrap_or_else(|| panic!("{user:?} is not told of: {json:#}"));
+        assert!(error.contains(&part) && error.ends_with("left alone"), "{error}");
+    }
+    assert_eq!(json["directories"].as_array().unwrap().len(), 7, "{json:#}");
+    assert!(run.stderr.lines().count() == 5, "{}", run.stderr);
+}
+
+#[test]
+fn thousands_of_names_that_lie_are_counted() {
+    let Some(_hall) = Hall::open() else { return };
+    let victim = User::new().with_dir();
+    victim.dead("gone");
+    for number in 0..2000 {
+        symlink("/", format!("/tmp/tmux-{}", 1_000_000 + number)).unwrap();
+    }
+    let json = all_users("sweep", &["--json"]).json();
+    assert_eq!(removed(&json).len(), 1);
+    assert!(error_of(&json, Path::new("/tmp")).unwrap().starts_with("1968 more names"), "{json:#}");
+}
+
+#[test]
+fn a_swap_between_look_and_use_gains_nothing() {
+    let Some(mut hall) = Hall::open() else { return };
+    let mallory = User::new();
+    // Hers are the real directory and what she swaps it with.
+    make_dir(&mallory.dir(), mallory);
+    let (victim, other) = (User::new().with_dir().with_account(), User::new().with_dir());
+    fs::write(victim.config(), "keep = [\"kept\"]").unwrap();
+    victim.dead("kept");
+    let live = hall.live(victim, "live");
+    fs::write(victim.path("notes.lock"), "no lock of tmux").unwrap();
+    give(&victim.path("notes.lock"), victim);
+    let before = print_of(&victim.dir());
+    let roots: Vec<_> = fs::read_dir("/").unwrap().map(|entry| entry.unwrap().file_name()).collect();
+
+    let _attacker = mallory.attack("swap", victim.dir().to_str().unwrap());
+    let until = Instant::now() + Duration::from_secs(20);
+    let (mut runs, mut caught) = (0, 0);
+    while Instant::now() < until {
+        other.dead("gone");
+        let began = Instant::now();
+        let run = all_users(if runs % 4 == 3 { "list" } else { "sweep" }, &["--json"]);
+        assert!(began.elapsed() < Duration::from_secs(5), "root waited {:?}", began.elapsed());
+        let json = run.json();
+        caught += u32::from(error_of(&json, &mallory.dir()).is_some());
+        if json["command"] == "sweep" {
+            assert_eq!(removed(&json), [other.path("gone").to_str().unwrap()], "{json:#}");
+        } else {
+            fs::remove_file(other.path("gone")).unwrap();
+        }
+        runs += 1;
+    }
+    assert!(runs > 20 && caught > 5, "{runs} runs, {caught} with a swapped name");
+    assert_eq!(print_of(&victim.dir()), before);
+    assert_eq!(victim.pid_on("live"), live);
+    let roots_after: Vec<_> = fs::read_dir("/").unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(roots_after, roots);
+}
+
+#[test]
+fn what_lies_in_a_directory_is_judged_by_its_owner() {
+    let Some(mut hall) = Hall::open() else { return };
+    let (victim, mallory) = (User::new().with_dir(), User::new().with_dir());
+    victim.dead("gone");
+    let live = hall.live(victim, "live");
+    // As where fs.protected_hardlinks is off.
+    fs::hard_link(victim.path("gone"), mallory.path("gone-link")).unwrap();
+    fs::hard_link(victim.path("live"), mallory.path("live-link")).unwrap();
+    let treasure = Path::new("/tmp/treasure");
+    fs::write(treasure, "of root").unwrap();
+    for label in ["to-a-file", "to-a-fifo", "to-a-folder", "of-root"] {
+        mallory.dead(label);
+    }
+    symlink(treasure, mallory.path("to-a-file.lock")).unwrap();
+    let fifo = mallory.path("to-a-fifo.lock");
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    give(&fifo, mallory);
+    make_dir(&mallory.path("to-a-folder.lock"), mallory);
+    fs::write(mallory.path("of-root.lock"), "").unwrap();
+
+    let run = all_users("sweep", &["--json"]);
+    let json = run.json();
+    assert_eq!((run.code, &json["counts"]["failed"]), (Some(1), &4.into()), "{json:#}");
+    assert_eq!(removed(&json), [victim.path("gone").to_str().unwrap()]);
+    for label in ["gone-link", "live-link"] {
+        assert_eq!(entry(&json, label)["state"], "foreign", "{json:#}");
+        assert_eq!(entry(&json, label)["uid"], victim.0);
+    }
+    for (label, part) in [
+        ("to-a-file", "is a symbolic link"),
+        ("to-a-fifo", "is a FIFO"),
+        ("to-a-folder", "is a directory"),
+        ("of-root", "belongs to uid 0"),
+    ] {
+        let entry = entry(&json, label);
+        assert_eq!((entry["state"].as_str(), entry["outcome"].as_str()), (Some("dead"), Some("failed")));
+        assert!(entry["error"].as_str().unwrap().contains(part), "{entry:#}");
+    }
+    assert_eq!(mallory.names().len(), 10, "{:?}", mallory.names());
+    assert_eq!(fs::read_to_string(treasure).unwrap(), "of root");
+    assert_eq!(victim.pid_on("live"), live);
+}
+
+#[test]
+fn mounts_in_the_way_are_seen_through() {
+    let Some(_hall) = Hall::open() else { return };
+    let victim = User::new().with_dir();
+    victim.dead("kept-by-read-only");
+    let [bound, read_only, full] = [(); 3].map(|()| User::new().with_dir());
+    // Another's directory under a name that lies.
+    mount(Some(&victim.dir()), &bound.dir(), NOTHING, MsFlags::MS_BIND, NOTHING).unwrap();
+    read_only.dead("gone");
+    mount(Some(&read_only.dir()), &read_only.dir(), NOTHING, MsFlags::MS_BIND, NOTHING).unwrap();
+    let flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
+    mount(NOTHING, &read_only.dir(), NOTHING, flags, NOTHING).unwrap();
+    // Over quota: no inode is left for a lock.
+    let options = format!("mode=700,uid={},nr_inodes=3", full.0);
+    mount(Some("tmpfs"), &full.dir(), Some("tmpfs"), MsFlags::empty(), Some(options.as_str())).unwrap();
+    for label in ["one", "two"] {
+        full.dead(label);
+    }
+
+    let json = all_users("sweep", &["--json"]).json();
+    assert_eq!(removed(&json), [victim.path("kept-by-read-only").to_str().unwrap()]);
+    assert!(
+        error_of(&json, &bound.dir()).unwrap().contains(&format!("belongs to uid {}", victim.0)),
+        "{json:#}"
+    );
+    for (label, part) in [("gone", "read-only"), ("one", "full"), ("two", "full")] {
+        let entry = entry(&json, label);
+        assert_eq!(entry["outcome"], "failed", "{json:#}");
+        assert!(entry["error"].as_str().unwrap().contains(part), "{entry:#}");
+    }
+}
+
+#[test]
+fn a_file_system_that_never_answers_holds_nobody_up() {
+    let Some(_hall) = Hall::open() else { return };
+    let (victim, mallory) = (User::new().with_dir(), User::new().with_dir());
+    victim.dead("gone");
+    let Some(silence) = silence(&mallory.dir(), mallory) else { return };
+    let began = Instant::now();
+    let json = all_users("sweep", &["--json"]).json();
+    // Ends what still waits there, before anything else can fail.
+    drop(silence);
+    assert_eq!(removed(&json), [victim.path("gone").to_str().unwrap()]);
+    assert!(error_of(&json, &mallory.dir()).is_some(), "{json:#}");
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_listener_with_a_name_like_the_victims_leads_nobody_astray() {
+    let Some(_hall) = Hall::open() else { return };
+    let (victim, mallory) = (User::new().with_dir(), User::new());
+    victim.dead("gone");
+    let hers = Path::new("/tmp/hers");
+    let folder = hers.join(format!("tmux-{}", victim.0));
+    make_dir(hers, mallory);
+    fs::set_permissions(hers, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    make_dir(&folder, mallory);
+    let _listener = mallory.attack("squat", folder.join("x").to_str().unwrap());
+    let run = all_users("sweep", &["--json"]);
+    assert_eq!(
+        (run.code, run.json()["directories"].as_array().unwrap().len()),
+        (Some(0), 1),
+        "{}",
+        run.stdout
+    );
+
+    victim.dead("gone");
+    let Some(silence) = silence(hers, mallory) else { return };
+    let began = Instant::now();
+    let json = all_users("sweep", &["--json"]).json();
+    drop(silence);
+    assert_eq!(removed(&json), [victim.path("gone").to_str().unwrap()]);
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+/// A file system that a user serves and whose server never answers, open to all as with `allow_other`. It
+/// ends when the result is dropped.
+fn silence(place: &Path, user: User) -> Option<fs::File> {
+    let Ok(device) = fs::OpenOptions::new().read(true).write(true).open("/dev/fuse") else {
+        crate::common::skip::skip("there is no /dev/fuse here");
+        return None;
+    };
+    let (number, id) = (std::os::fd::AsRawFd::as_raw_fd(&device), user.0);
+    let options = format!("fd={number},rootmode=40000,user_id={id},group_id={id},allow_other");
+    mount(Some("silence"), place, Some("fuse"), MsFlags::empty(), Some(options.as_str())).unwrap();
+    Some(device)
+}
+
+#[test]
+fn fifty_thousand_entries_are_one_users_trouble() {
+    let Some(mut hall) = Hall::open() else { return };
+    let (mallory, victim) = (User::new().with_dir(), User::new().with_dir());
+    for number in 0..50_000 {
+        fs::File::create(mallory.path(format!("f{number}"))).unwrap();
+    }
+    for number in 0..2_000 {
+        mallory.dead(format!("s{number}"));
+    }
+    victim.dead("gone");
+    hall.listening(victim, "never-answers");
+    let began = Instant::now();
+    let run = all_users("sweep", &["--json"]);
+    let json = run.json();
+    assert_eq!((run.code, removed(&json).len()), (Some(0), 2_001), "{}", run.stderr);
+    assert_eq!(json["counts"]["not_a_socket"], 50_000);
+    assert_eq!(victim.names(), ["never-answers"]);
+    assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_configuration_in_an_enemys_hands_hurts_its_owner_alone() {
+    let Some(mut hall) = Hall::open() else { return };
+    let victim = User::new().with_dir();
+    victim.dead("gone");
+    let live = hall.live(victim, "live");
+    victim.dead("kept.lock");
+    let [fifo, endless, huge, many, into, wrong] = [(); 6].map(|()| User::new().with_dir().with_account());
+    for user in [fifo, endless, huge, many, into, wrong] {
+        user.dead("hers");
+    }
+    rustix::fs::mknodat(rustix::fs::CWD, fifo.config(), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    give(&fifo.config(), fifo);
+    symlink("/dev/zero", endless.config()).unwrap();
+    fs::File::create(huge.config()).unwrap().set_len(1 << 40).unwrap();
+    let dirs: Vec<_> = (0..20_000).map(|number| format!("\"/tmp/d{number}\"")).collect();
+    fs::write(many.config(), format!("extra-socket-dirs = [{}]", dirs.join(","))).unwrap();
+    fs::write(into.config(), format!("extra-socket-dirs = [\"{}\", \"/\"]", victim.dir().display())).unwrap();
+    fs::write(wrong.config(), "keeep = [\"\u{1b}[31m\"]").unwrap();
+
+    let began = Instant::now();
+    let run = all_users("sweep", &["--json"]);
+    let json = run.json();
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_eq!(run.code, Some(1));
+    let swept: Vec<_> = [victim.path("gone"), victim.path("kept.lock"), into.path("hers")]
+        .map(|path| path.to_str().unwrap().to_owned())
+        .into();
+    assert_eq!(removed(&json), swept, "{json:#}");
+    for (user, part) in [
+        (fifo, "it is a FIFO"),
+        (endless, "it is a device"),
+        (huge, "longer than 1 MiB"),
+        (many, "at most"),
+        (wrong, "keeep"),
+    ] {
+        let error = error_of(&json, &user.dir()).unwrap_or_else(|| panic!("{user:?}: {json:#}"));
+        assert!(error.contains(part) && error.contains("config.toml"), "{error}");
+        assert_eq!(user.names(), ["hers"], "nothing is removed by guess");
+    }
+    assert_eq!(victim.pid_on("live"), live);
+    assert!(!run.stderr.contains('\u{1b}'), "{:?}", run.stderr);
+}
+
+#[test]
+fn tmux_tmpdir_of_root_is_looked_into_as_carefully() {
+    let Some(_hall) = Hall::open() else { return };
+    let (victim, mallory) = (User::new(), User::new());
+    let parent = Path::new("/tmp/hers");
+    make_dir(parent, mallory);
+    fs::set_permissions(parent, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    make_dir(&parent.join(format!("tmux-{}", victim.0)), victim);
+    symlink(parent.join(format!("tmux-{}", victim.0)), victim.dir()).unwrap();
+    victim.dead("gone");
+    symlink("/", parent.join(format!("tmux-{}", mallory.0))).unwrap();
+    let mut janitor = crate::common::janitor::bare();
+    let run = crate::common::janitor::Run::of(
+        janitor.args(["sweep", "--all-users", "--json"]).env("TMUX_TMPDIR", parent),
+    );
+    let json = run.json();
+    assert_eq!(json["counts"]["removed"], 1, "{json:#}");
+    assert!(error_of(&json, &parent.join(format!("tmux-{}", mallory.0))).unwrap().contains("symbolic link"));
+    assert!(error_of(&json, &victim.dir()).is_some(), "{json:#}");
+
+    // One that is root's alone is nobody's trouble.
+    let closed = Path::new("/tmp/closed");
+    make_dir(closed, User(0));
+    fs::remove_file(victim.dir()).unwrap();
+    make_dir(&victim.dir(), victim);
+    let mut janitor = crate::common::janitor::bare();
+    let run =
+        crate::common::janitor::Run::of(janitor.args(["sweep", "--all-users"]).env("TMUX_TMPDIR", closed));
+    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
+}

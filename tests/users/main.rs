@@ -1,0 +1,227 @@
+//! `--all-users`: one worker per user, in shared places where every user is another's enemy.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod attacks;
+mod hostile;
+mod lost;
+mod price;
+mod scene;
+
+use common::janitor::{Run, bare, entry};
+use scene::{Hall, User, all_users, error_of, removed};
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+#[test]
+fn the_dead_of_all_users_go_and_the_living_stay() {
+    let Some(mut hall) = Hall::open() else { return };
+    let users = [User::new(), User::new(), User::new()].map(|user| user.with_dir().with_account());
+    let living: Vec<i32> = users.iter().map(|user| hall.live(*user, "live")).collect();
+    for user in users {
+        hall.died(user, "gone");
+        user.dead("-rf");
+        user.dead("a b\n\x1b[31m");
+    }
+
+    let looked = all_users("list", &["--json"]);
+    assert_eq!(looked.code, Some(0), "{}", looked.stderr);
+    for (user, pid) in users.iter().zip(&living) {
+        let path = user.path("live");
+        let json = looked.json();
+        let sockets = json["sockets"].as_array().unwrap();
+        let live = sockets.iter().find(|socket| socket["path"] == path.to_str().unwrap()).unwrap();
+        assert_eq!(
+            (live["state"].as_str(), live["server_pid"].as_i64()),
+            (Some("live"), Some((*pid).into()))
+        );
+    }
+    let health = all_users("status", &[]);
+    assert_eq!(health.code, Some(1), "{}", health.stdout);
+    assert!(health.stdout.starts_with("tmux sockets: 3 live, 9 dead, 0 ghosts (dead: "), "{}", health.stdout);
+    let dry = all_users("sweep", &["--dry-run"]);
+    assert_eq!(
+        (dry.code, dry.stdout.matches("\nwould sweep 9 dead sockets; 3 live\n").count()),
+        (Some(0), 1)
+    );
+
+    let swept = all_users("sweep", &["--json"]);
+    assert_eq!((swept.code, swept.stderr.as_str()), (Some(0), ""));
+    let json = swept.json();
+    assert_eq!((&json["counts"]["live"], &json["counts"]["removed"]), (&3.into(), &9.into()), "{json:#}");
+    let expected = users.iter().flat_map(|user| {
+        ["gone", "-rf", "a b\n\x1b[31m"].map(|label| user.path(label).to_str().unwrap().to_owned())
+    });
+    assert_eq!(removed(&json).into_iter().collect::<BTreeSet<_>>(), expected.collect());
+    for socket in json["sockets"].as_array().unwrap() {
+        let path = Path::new(socket["path"].as_str().unwrap());
+        assert_eq!(
+            path.parent(),
+            Some(User(u32::try_from(socket["uid"].as_u64().unwrap()).unwrap()).dir().as_path())
+        );
+    }
+    for (user, pid) in users.iter().zip(living) {
+        assert_eq!(user.names(), ["live"]);
+        assert_eq!(user.pid_on("live"), pid);
+        assert_eq!(fs::metadata(user.dir()).unwrap().uid(), user.0);
+    }
+    assert_eq!(all_users("status", &[]).code, Some(0));
+}
+
+#[test]
+fn root_itself_touches_nothing_and_a_worker_nothing_before_it_is_its_user() {
+    let Some(mut hall) = Hall::open() else { return };
+    let users = [User::new().with_dir(), User::new().with_dir().with_account()];
+    for user in users {
+        user.dead("gone");
+        hall.listening(user, "live");
+    }
+    let trace = Path::new("/tmp/trace");
+    let calls = "trace=connect,flock,openat,renameat2,unlinkat,execve,setgroups,setresgid,setresuid,capget";
+    let run = Run::of(
+        Command::new("strace")
+            .args(["-f", "-v", "-s", "4096", "-e", calls, "-o"])
+            .arg(trace)
+            .arg(env!("CARGO_BIN_EXE_tmux-janitor"))
+            .args(["sweep", "--all-users", "--json"])
+            .env("SECRET", "of root")
+            .env("HOME", "/nonexistent"),
+    );
+    assert_eq!(run.json()["counts"]["removed"], 2, "{}", run.stdout);
+    let trace = fs::read_to_string(trace).unwrap();
+    let mut workers = BTreeSet::new();
+    let mut acts = 0;
+    for line in trace.lines() {
+        let (pid, call) = line.split_once(' ').unwrap();
+        let call = call.trim_start();
+        if call.starts_with("setresuid(") {
+            workers.insert(pid);
+        }
+        let is_act = ["flock(", "renameat2(", "unlinkat("].iter().any(|name| call.starts_with(name))
+            || call.contains("/tmp/tmux-") && !call.starts_with("execve(")
+            || call.starts_with("connect(") && call.contains("/proc/self/fd/");
+        assert!(!is_act || workers.contains(pid), "before it was a user: {line}\n{trace}");
+        acts += u32::from(is_act);
+    }
+    assert_eq!(workers.len(), 2, "{trace}");
+    assert!(acts > 10, "{trace}");
+
+    let id = users[0].0;
+    for needed in [
+        "setgroups(0, [])".to_owned(),
+        "setresgid(65534, 65534, 65534)".to_owned(),
+        format!("setresuid({id}, {id}, {id})"),
+        "{effective=0, permitted=0, inheritable=0}".to_owned(),
+    ] {
+        assert!(trace.contains(&needed), "{needed} is missing in\n{trace}");
+    }
+    let (id, home) = (users[1].0, users[1].home());
+    let environment = format!(
+        "[\"PATH=/usr/local/bin:/usr/bin:/bin\", \"HOME={}\", \"USER=u{id}\", \"LOGNAME=u{id}\", \"XDG_RUNTIME_DIR=/run/user/{id}\"]",
+        home.display()
+    );
+    let start =
+        trace.lines().find(|line| line.contains("execve(") && line.contains(&format!("\"{id}\", \"{id}\"]")));
+    let start = start.unwrap_or_else(|| panic!("no worker for {id}:\n{trace}"));
+    let words = |text: &str| {
+        let mut words: Vec<_> = text.trim_matches(['[', ']']).split(", ").map(str::to_owned).collect();
+        words.sort();
+        words
+    };
+    let given = start.split("], [").nth(1).and_then(|rest| rest.split("])").next()).unwrap();
+    assert_eq!(words(given), words(&environment), "{start}");
+}
+
+#[test]
+fn each_users_configuration_holds_for_their_sockets_alone() {
+    let Some(_hall) = Hall::open() else { return };
+    let (keeps, keeps_not) = (User::new().with_dir().with_account(), User::new().with_dir().with_account());
+    fs::write(keeps.config(), "keep = [\"base\"]").unwrap();
+    for user in [keeps, keeps_not] {
+        user.dead("base");
+    }
+    let json = all_users("sweep", &["--json"]).json();
+    assert_eq!(removed(&json), [keeps_not.path("base").to_str().unwrap()]);
+    assert_eq!(keeps.names(), ["base"]);
+    assert_eq!(entry(&json, "base")["outcome"], "kept");
+}
+
+#[test]
+fn a_users_ghost_is_shown_and_rescued_by_its_worker() {
+    let Some(mut hall) = Hall::open() else { return };
+    let (haunted, other) = (User::new().with_dir().with_account(), User::new().with_dir());
+    let ghost = hall.live(haunted, "ghost");
+    fs::remove_file(haunted.path("ghost")).unwrap();
+    other.dead("gone");
+
+    let shown = all_users("list", &["--json"]).json();
+    let about = entry(&shown, "ghost");
+    assert_eq!(
+        (&about["state"], &about["server_pid"], &about["uid"]),
+        (&"ghost".into(), &ghost.into(), &haunted.0.into())
+    );
+    assert!(about["panes"].as_array().is_some_and(|panes| !panes.is_empty()), "{about:#}");
+    let health = all_users("status", &[]);
+    assert!(health.stdout.starts_with("tmux sockets: 0 live, 1 dead, 1 ghost ("), "{}", health.stdout);
+
+    let swept = all_users("sweep", &["--rescue", "--json"]);
+    let json = swept.json();
+    assert_eq!((&json["counts"]["rescued"], &json["counts"]["removed"]), (&1.into(), &1.into()), "{json:#}");
+    assert_eq!(haunted.pid_on("ghost"), ghost);
+}
+
+#[test]
+fn runtime_directories_are_swept_too() {
+    let Some(_hall) = Hall::open() else { return };
+    if !Path::new("/run/user").is_dir() {
+        return common::skip::skip("there is no /run/user here");
+    }
+    let user = User::new();
+    let runtime = Path::new("/run/user").join(user.0.to_string());
+    scene::make_dir(&runtime, user);
+    scene::make_dir(&runtime.join(format!("tmux-{}", user.0)), user);
+    scene::dead_at(&runtime.join(format!("tmux-{}/gone", user.0)), user);
+    let json = all_users("sweep", &["--json"]).json();
+    assert_eq!(json["counts"]["removed"], 1, "{json:#}");
+    assert_eq!(error_of(&json, &user.dir()), None);
+}
+
+#[test]
+fn without_root_it_ends_with_77_and_one_sentence() {
+    // Where it can be reached by whoever may not enter the build directory.
+    let copy = tempfile::Builder::new().prefix("janitor-").tempdir_in("/tmp").unwrap();
+    let program = copy.path().join("tmux-janitor");
+    fs::copy(env!("CARGO_BIN_EXE_tmux-janitor"), &program).unwrap();
+    fs::set_permissions(copy.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    for command in ["sweep", "list", "status"] {
+        let mut janitor = Command::new(&program);
+        janitor.args([command, "--all-users"]).current_dir("/");
+        if rustix::process::getuid().is_root() {
+            janitor.uid(65_533).gid(65_533);
+        }
+        let run = Run::of(&mut janitor);
+        assert_eq!((run.code, run.stdout.as_str()), (Some(77), ""));
+        assert!(
+            run.stderr.contains("--all-users needs root") && run.stderr.lines().count() == 1,
+            "{}",
+            run.stderr
+        );
+    }
+}
+
+#[test]
+fn all_users_and_one_directory_or_configuration_exclude_each_other() {
+    if !rustix::process::getuid().is_root() {
+        return common::skip::skip("needs root to get so far");
+    }
+    for option in [["--dir", "/tmp"], ["--config", "/dev/null"]] {
+        let run = Run::of(bare().args(option).args(["sweep", "--all-users"]));
+        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{}", run.stderr);
+    }
+}
