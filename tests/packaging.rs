@@ -91,7 +91,20 @@ fn bad_usage_ends_with_2_and_one_sentence() {
 /// systemd.exec(5): what would hide servers from the sweep, or the user from the service.
 #[test]
 fn no_unit_shuts_out_what_a_sweep_must_see() {
-    let banned = ["PrivateTmp=", "PrivateNetwork=", "DynamicUser=", "ProtectProc="];
+    let banned = [
+        "PrivateTmp=",
+        "PrivateNetwork=",
+        "NetworkNamespacePath=",
+        "DynamicUser=",
+        "ProtectProc=",
+        "ProcSubset=",
+        "RootDirectory=",
+        "PrivatePIDs=",
+        "ProtectHome=yes",
+        "ProtectHome=tmpfs",
+        "InaccessiblePaths=",
+        "TemporaryFileSystem=",
+    ];
     let units = units();
     assert!(units.len() >= 2, "{units:?}");
     for unit in units {

@@ -6,6 +6,8 @@ mod machine;
 #[path = "../common/skip.rs"]
 mod skip;
 
+mod all_users;
+mod blinded;
 mod installation;
 mod sandbox;
 mod scene;
