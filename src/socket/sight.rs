@@ -120,7 +120,7 @@ impl Witness {
 
     /// What the table lists for a file, without judging the table.
     pub fn lists(&self, id: FileId) -> Option<TableSays> {
-        listed(&self.table, id)
+        listed(&self.table, self.user, id)
     }
 }
 
@@ -135,10 +135,13 @@ fn blindness(error: TableError) -> Blindness {
 /// The inode numbers of the table have 32 bits, and its devices are not those of stat(2) on btrfs
 /// and some overlays. So an entry with our number and another device counts as ours, unless it is
 /// shown to be another file.
-fn listed(table: &KernelTable, id: FileId) -> Option<TableSays> {
+fn listed(table: &KernelTable, user: u32, id: FileId) -> Option<TableSays> {
     let mut best = None;
     for bound in table.with_inode_of(id) {
-        if bound.dev != id.kernel_dev() && is_another_file(bound.name, bound.ino, bound.dev, id) {
+        // What a stranger made is no file of the user's, and its name is his: on a file system of his own
+        // he could make whoever looks at it wait.
+        let is_another = || !bound.may_be_of(user) || is_another_file(bound.name, bound.ino, bound.dev, id);
+        if bound.dev != id.kernel_dev() && is_another() {
             continue;
         }
         let says = TableSays::Listed { role: bound.role, socket: bound.socket };
