@@ -87,7 +87,7 @@ const CHECKPOINTS: [Checkpoint; 14] = [
 
 /// A directory with a dead socket `x`, a bystander, and where one is needed a server that lost `x`.
 struct Scene {
-    parent: tempfile::TempDir,
+    _parent: tempfile::TempDir,
     dir: PathBuf,
     socket: PathBuf,
     clients: Vec<Child>,
@@ -111,7 +111,7 @@ impl Scene {
         drop(UnixListener::bind(&socket).unwrap());
         wait::until("x is dead", || UnixStream::connect(&socket).is_err());
         let bystander = UnixListener::bind(dir.join("y")).unwrap();
-        Self { parent, dir, socket, clients: Vec::new(), lost, locks: Vec::new(), bystander }
+        Self { _parent: parent, dir, socket, clients: Vec::new(), lost, locks: Vec::new(), bystander }
     }
 
     /// A client that is to make a session; it may have to wait for us.
@@ -178,7 +178,8 @@ impl Scene {
 impl Drop for Scene {
     fn drop(&mut self) {
         set_immutable(&self.dir, false);
-        for server in listeners_of(self.parent.path()) {
+        // Not those of the bystander: a child of the other thread, between fork and exec, has it open.
+        for server in listeners_of(&self.socket) {
             server.signal(Signal::KILL);
         }
     }
