@@ -152,6 +152,11 @@ impl Deaths {
         }
     }
 
+    /// Whether there is something in [`Self::take_ended`].
+    pub fn have_ended(&self) -> bool {
+        !self.ended.is_empty()
+    }
+
     /// The names of processes whose ends were noticed by the way.
     pub fn take_ended(&mut self) -> Vec<Name> {
         std::mem::take(&mut self.ended)

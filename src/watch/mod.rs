@@ -128,7 +128,9 @@ impl Loop<'_> {
     fn deadline(&self) -> Option<Instant> {
         let status = self.told.filter(|_| self.watcher.is_news()).map(|told| told + STATUS_AGE);
         let status = status.filter(|_| self.service.is_heard());
-        self.watcher.schedule.next().into_iter().chain(status).chain(self.ping_at).min()
+        // Nobody else tells of an end that was noticed by the way.
+        let ended = self.watcher.deaths.have_ended().then(Instant::now);
+        self.watcher.schedule.next().into_iter().chain(status).chain(self.ping_at).chain(ended).min()
     }
 
     /// Tells the service manager that we turn, that we are ready, how many there are.

@@ -119,40 +119,42 @@ impl Sources {
         output: Option<&Outlet>,
     ) -> Vec<Wake> {
         let _ = self.set.thread_unblock();
-        // Somebody is busy: the kernel is asked all the same (first), and whoever waits hears what
-        // it said (then), so that work which is due never keeps us from hearing of a death or a signal.
-        if deadline.is_some_and(|at| at <= Instant::now()) || names.has_more() {
-            yield_now().await;
-            yield_now().await;
-        }
+        let is_idle = deadline.is_none_or(|at| at > Instant::now()) && !names.has_more();
         let Self { set, signals, come, mounts, ends, clock } = self;
         clock.set(deadline);
-        let mut mounts = pin!(changed(mounts.as_ref()));
-        // All that there is, and not what a fair share of a task's turn would be.
-        let wakes = unconstrained(poll_fn(|cx| {
-            let mut wakes = Vec::new();
+        let mut mounted = pin!(changed(mounts.as_ref()));
+        let mut wakes = Vec::new();
+        let mut look = |cx: &mut Context<'_>| {
+            let mut once = |wake: Wake, is_so: bool| {
+                if is_so && !wakes.contains(&wake) {
+                    wakes.push(wake);
+                }
+            };
             take_signals(signals, come, cx);
-            if !come.is_empty() {
-                wakes.push(Wake::Signal);
+            once(Wake::Signal, !come.is_empty());
+            once(Wake::Names, names.poll(cx).is_ready());
+            once(Wake::Output, output.is_some_and(|output| output.poll(cx).is_ready()));
+            if mounted.as_mut().poll(cx).is_ready() {
+                once(Wake::Mounts, true);
+                mounted.set(changed(mounts.as_ref()));
             }
             while let Poll::Ready(Some(end)) = ends.poll_join_next(cx) {
                 // One that is not waited for any more is told of too.
                 wakes.extend(end.ok().map(Wake::Process));
             }
-            if names.poll(cx).is_ready() {
-                wakes.push(Wake::Names);
+            clock.poll(cx).is_ready() || !wakes.is_empty()
+        };
+        // All that there is, and not what would be a task's fair share.
+        unconstrained(async {
+            if is_idle {
+                poll_fn(|cx| if look(cx) { Poll::Ready(()) } else { Poll::Pending }).await;
             }
-            if mounts.as_mut().poll(cx).is_ready() {
-                wakes.push(Wake::Mounts);
-            }
-            if output.is_some_and(|output| output.poll(cx).is_ready()) {
-                wakes.push(Wake::Output);
-            }
-            if clock.poll(cx).is_ready() || !wakes.is_empty() {
-                return Poll::Ready(wakes);
-            }
-            Poll::Pending
-        }))
+            // Whatever the kernel knows by now belongs together: a name that is used again and the end of
+            // its last server. Once for the kernel to tell, once for those who wait to hear it.
+            yield_now().await;
+            yield_now().await;
+            poll_fn(|cx| Poll::Ready(look(cx))).await;
+        })
         .await;
         let _ = set.thread_block();
         wakes
