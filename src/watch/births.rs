@@ -1,43 +1,43 @@
 //! What inotify tells of names: a hint where to look, never a proof.
 
 use super::engine::Dir;
-use super::sources::{Source, Sources};
+use super::sources::{nothing_left, told_of};
 use crate::tmux::start_lock::OWN_PREFIX;
-use rustix::event::epoll::EventFlags;
-use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
+use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::task::{Context, Poll, ready};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// What is wanted of a socket directory. `ATTRIB` tells that a server has made its socket ready
 /// (chmod(2) follows listen(2)), and that the directory itself may be used again; `CLOSE_WRITE` that
 /// a start lock was let go.
-const OF_DIRECTORY: WatchFlags = WatchFlags::CREATE
-    .union(WatchFlags::MOVED_TO)
-    .union(WatchFlags::DELETE)
-    .union(WatchFlags::MOVED_FROM)
-    .union(WatchFlags::ATTRIB)
-    .union(WatchFlags::CLOSE_WRITE)
+const OF_DIRECTORY: WatchMask = WatchMask::CREATE
+    .union(WatchMask::MOVED_TO)
+    .union(WatchMask::DELETE)
+    .union(WatchMask::MOVED_FROM)
+    .union(WatchMask::ATTRIB)
+    .union(WatchMask::CLOSE_WRITE)
     .union(OF_PLACE);
 
 /// What is wanted of a directory in which another one may come into being.
-const OF_PARENT: WatchFlags = WatchFlags::CREATE.union(WatchFlags::MOVED_TO).union(OF_PLACE);
+const OF_PARENT: WatchMask = WatchMask::CREATE.union(WatchMask::MOVED_TO).union(OF_PLACE);
 
 /// What is wanted of a directory that tmux would refuse: that somebody mends it.
-const OF_REFUSED: WatchFlags = WatchFlags::ATTRIB.union(OF_PLACE);
+const OF_REFUSED: WatchMask = WatchMask::ATTRIB.union(OF_PLACE);
 
-const OF_PLACE: WatchFlags = WatchFlags::DELETE_SELF
-    .union(WatchFlags::MOVE_SELF)
-    .union(WatchFlags::ONLYDIR)
-    .union(WatchFlags::MASK_ADD);
+const OF_PLACE: WatchMask =
+    WatchMask::DELETE_SELF.union(WatchMask::MOVE_SELF).union(WatchMask::ONLYDIR).union(WatchMask::MASK_ADD);
 
 /// Room for what is read at once.
 const BUFFER: usize = 16 * 1024;
 
-/// How many hints are taken before somebody may look at them.
+/// How many hints are enough before somebody may look at them.
 const AT_ONCE: usize = 8192;
 
 /// What happened to a name.
@@ -79,18 +79,23 @@ pub enum Role {
     Refused,
 }
 
+/// What each watch is for, by its number.
+pub type Roles = HashMap<i32, (WatchDescriptor, Vec<Role>)>;
+
 /// The inotify instance and its watches.
 #[derive(Debug)]
 pub struct Births {
-    inotify: Option<OwnedFd>,
-    watches: HashMap<i32, Vec<Role>>,
-    buffer: Vec<MaybeUninit<u8>>,
+    inotify: Option<AsyncFd<Inotify>>,
+    watches: Roles,
+    buffer: Vec<u8>,
+    /// There were more than [`AT_ONCE`].
+    has_more: bool,
 }
 
 impl Default for Births {
     /// Without an instance; see [`Self::open`].
     fn default() -> Self {
-        Self { inotify: None, watches: HashMap::new(), buffer: vec![MaybeUninit::uninit(); BUFFER] }
+        Self { inotify: None, watches: HashMap::new(), buffer: vec![0; BUFFER], has_more: false }
     }
 }
 
@@ -99,17 +104,17 @@ impl Births {
     ///
     /// # Errors
     /// `EMFILE`: `fs.inotify.max_user_instances` is used up. The next rescan tries again.
-    pub fn open(&mut self, sources: &Sources) -> Result<(), Errno> {
+    pub fn open(&mut self) -> Result<(), Errno> {
         if self.inotify.is_none() {
-            let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-            sources.add(inotify.as_fd(), Source::Names, EventFlags::IN)?;
+            let inotify = Inotify::init().map_err(|error| errno(&error))?;
+            let inotify = told_of(inotify, Interest::READABLE).map_err(|refused| errno(&refused.into()))?;
             self.inotify = Some(inotify);
         }
         Ok(())
     }
 
     /// Begins a new set of watches; [`Self::finish`] drops those that were not asked for again.
-    pub fn begin(&mut self) -> HashMap<i32, Vec<Role>> {
+    pub fn begin(&mut self) -> Roles {
         std::mem::take(&mut self.watches)
     }
 
@@ -122,47 +127,67 @@ impl Births {
         let Some(inotify) = &self.inotify else {
             return Ok(None);
         };
-        let flags = match role {
+        let mask = match role {
             Role::Directory(_) => OF_DIRECTORY,
             Role::Parent(_) => OF_PARENT,
             Role::Refused => OF_REFUSED,
         };
         // Exactly the directory that was looked at, whatever stands at its path by now.
         let path = format!("/proc/self/fd/{}", directory.as_raw_fd());
-        let watch = inotify::add_watch(inotify, path, flags)?;
-        let roles = self.watches.entry(watch).or_default();
+        let watch = inotify.get_ref().watches().add(path, mask).map_err(|error| errno(&error))?;
+        let number = watch.get_watch_descriptor_id();
+        let (_, roles) = self.watches.entry(number).or_insert((watch, Vec::new()));
         if !roles.contains(&role) {
             roles.push(role);
         }
-        Ok(Some(watch))
+        Ok(Some(number))
     }
 
     /// Drops the watches of `before` that were not asked for again.
-    pub fn finish(&self, before: HashMap<i32, Vec<Role>>) {
+    pub fn finish(&self, before: Roles) {
         let Some(inotify) = &self.inotify else { return };
-        for watch in before.into_keys().filter(|watch| !self.watches.contains_key(watch)) {
+        let dropped = before.into_iter().filter(|(number, _)| !self.watches.contains_key(number));
+        for (_, (watch, _)) in dropped {
             // Gone already, if its directory is.
-            let _ = inotify::remove_watch(inotify, watch);
+            let _ = inotify.get_ref().watches().remove(watch);
         }
     }
 
-    /// Reads everything that was told.
+    /// Ready when there is something to read.
+    pub fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match &self.inotify {
+            Some(inotify) if ready!(inotify.poll_read_ready(cx)).is_ok() => Poll::Ready(()),
+            _ => Poll::Pending,
+        }
+    }
+
+    /// Whether [`Self::read`] has left something.
+    pub fn has_more(&self) -> bool {
+        self.has_more
+    }
+
+    /// Reads everything that was told, also what the event loop has not noticed yet.
     pub fn read(&mut self) -> Vec<Hint> {
         let mut hints = Vec::new();
-        let Some(inotify) = &self.inotify else { return hints };
-        let mut reader = inotify::Reader::new(inotify, &mut self.buffer);
-        // What is left is told again: the descriptor stays readable.
+        let Some(inotify) = &mut self.inotify else { return hints };
+        self.has_more = true;
+        // What is left then is read at the next turn: nobody has said that nothing is left.
         while hints.len() < AT_ONCE {
-            match reader.next() {
-                Ok(event) => {
-                    let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()));
-                    let roles = self.watches.get(&event.wd()).map(Vec::as_slice).unwrap_or_default();
-                    note(&mut hints, event.events(), roles, name);
+            match inotify.get_mut().read_events(&mut self.buffer) {
+                Ok(events) => {
+                    for event in events {
+                        let watch = self.watches.get(&event.wd.get_watch_descriptor_id());
+                        let roles = watch.map(|(_, roles)| roles.as_slice()).unwrap_or_default();
+                        note(&mut hints, event.mask, roles, event.name);
+                    }
                 }
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => break,
-                Err(_) => {
-                    hints.push(Hint::Lost);
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    if error.kind() != io::ErrorKind::WouldBlock {
+                        hints.push(Hint::Lost);
+                    }
+                    nothing_left(inotify, Interest::READABLE);
+                    self.has_more = false;
                     break;
                 }
             }
@@ -171,17 +196,21 @@ impl Births {
     }
 }
 
+fn errno(error: &io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::INVAL)
+}
+
 /// From one event to hints. Pure.
-fn note(hints: &mut Vec<Hint>, flags: ReadFlags, roles: &[Role], name: Option<&OsStr>) {
+fn note(hints: &mut Vec<Hint>, flags: EventMask, roles: &[Role], name: Option<&OsStr>) {
     let mut once = |hint: Hint| {
         if hints.last() != Some(&hint) {
             hints.push(hint);
         }
     };
-    if flags.contains(ReadFlags::QUEUE_OVERFLOW) {
+    if flags.contains(EventMask::Q_OVERFLOW) {
         return once(Hint::Lost);
     }
-    let places = ReadFlags::IGNORED | ReadFlags::UNMOUNT | ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF;
+    let places = EventMask::IGNORED | EventMask::UNMOUNT | EventMask::DELETE_SELF | EventMask::MOVE_SELF;
     if flags.intersects(places) {
         // Also of watches that we dropped ourselves: then there is nothing to do.
         if !roles.is_empty() {
@@ -199,7 +228,7 @@ fn note(hints: &mut Vec<Hint>, flags: ReadFlags, roles: &[Role], name: Option<&O
     for role in roles {
         match role {
             Role::Parent(awaited) if awaited == name => once(Hint::Places),
-            Role::Directory(dir) if !flags.contains(ReadFlags::ISDIR) && !is_ours(name) => {
+            Role::Directory(dir) if !flags.contains(EventMask::ISDIR) && !is_ours(name) => {
                 if let Some(change) = change(flags) {
                     once(Hint::Name(*dir, name.to_owned(), change));
                 }
@@ -209,14 +238,14 @@ fn note(hints: &mut Vec<Hint>, flags: ReadFlags, roles: &[Role], name: Option<&O
     }
 }
 
-fn change(flags: ReadFlags) -> Option<Change> {
+fn change(flags: EventMask) -> Option<Change> {
     [
-        (ReadFlags::CREATE, Change::Made),
-        (ReadFlags::MOVED_TO, Change::Arrived),
-        (ReadFlags::DELETE, Change::Gone),
-        (ReadFlags::MOVED_FROM, Change::Left),
-        (ReadFlags::ATTRIB, Change::Touched),
-        (ReadFlags::CLOSE_WRITE, Change::Closed),
+        (EventMask::CREATE, Change::Made),
+        (EventMask::MOVED_TO, Change::Arrived),
+        (EventMask::DELETE, Change::Gone),
+        (EventMask::MOVED_FROM, Change::Left),
+        (EventMask::ATTRIB, Change::Touched),
+        (EventMask::CLOSE_WRITE, Change::Closed),
     ]
     .into_iter()
     .find_map(|(flag, change)| flags.contains(flag).then_some(change))
@@ -231,7 +260,7 @@ fn is_ours(name: &OsStr) -> bool {
 mod tests {
     use super::*;
 
-    fn hints(flags: ReadFlags, roles: &[Role], name: Option<&str>) -> Vec<Hint> {
+    fn hints(flags: EventMask, roles: &[Role], name: Option<&str>) -> Vec<Hint> {
         let mut hints = Vec::new();
         note(&mut hints, flags, roles, name.map(OsStr::new));
         hints
@@ -240,28 +269,28 @@ mod tests {
     #[test]
     fn a_lost_event_or_place_is_noticed_whatever_was_watched() {
         let dir = [Role::Directory(3)];
-        assert_eq!(hints(ReadFlags::QUEUE_OVERFLOW, &[], None), [Hint::Lost]);
-        for flags in [ReadFlags::DELETE_SELF, ReadFlags::MOVE_SELF, ReadFlags::UNMOUNT, ReadFlags::ATTRIB] {
+        assert_eq!(hints(EventMask::Q_OVERFLOW, &[], None), [Hint::Lost]);
+        for flags in [EventMask::DELETE_SELF, EventMask::MOVE_SELF, EventMask::UNMOUNT, EventMask::ATTRIB] {
             assert_eq!(hints(flags, &dir, None), [Hint::Places]);
             assert_eq!(hints(flags, &[Role::Refused], None), [Hint::Places]);
         }
-        assert_eq!(hints(ReadFlags::IGNORED, &[], None), [], "a watch that we dropped");
+        assert_eq!(hints(EventMask::IGNORED, &[], None), [], "a watch that we dropped");
     }
 
     #[test]
     fn names_are_told_with_their_directory_but_folders_and_our_own() {
         let dir = [Role::Directory(3)];
-        let made = hints(ReadFlags::CREATE, &dir, Some("x"));
+        let made = hints(EventMask::CREATE, &dir, Some("x"));
         assert_eq!(made, [Hint::Name(3, "x".into(), Change::Made)]);
-        assert_eq!(hints(ReadFlags::CREATE | ReadFlags::ISDIR, &dir, Some("x")), []);
-        assert_eq!(hints(ReadFlags::MOVED_TO, &dir, Some(".tmux-janitor-quarantine.x")), []);
-        assert_eq!(hints(ReadFlags::CREATE, &dir, Some(".tmux-janitor-1-1.lock")), []);
+        assert_eq!(hints(EventMask::CREATE | EventMask::ISDIR, &dir, Some("x")), []);
+        assert_eq!(hints(EventMask::MOVED_TO, &dir, Some(".tmux-janitor-quarantine.x")), []);
+        assert_eq!(hints(EventMask::CREATE, &dir, Some(".tmux-janitor-1-1.lock")), []);
     }
 
     #[test]
     fn a_parent_is_listened_to_for_one_name_only() {
         let roles = [Role::Parent("tmux-7".into())];
-        assert_eq!(hints(ReadFlags::CREATE | ReadFlags::ISDIR, &roles, Some("other")), []);
-        assert_eq!(hints(ReadFlags::CREATE | ReadFlags::ISDIR, &roles, Some("tmux-7")), [Hint::Places]);
+        assert_eq!(hints(EventMask::CREATE | EventMask::ISDIR, &roles, Some("other")), []);
+        assert_eq!(hints(EventMask::CREATE | EventMask::ISDIR, &roles, Some("tmux-7")), [Hint::Places]);
     }
 }

@@ -6,13 +6,11 @@
 //! used again in between.
 
 use super::schedule::Name;
-use super::sources::Sources;
+use super::sources::{Ending, Sources, has_ended};
 use crate::process::Processes;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, getrlimit, pidfd_open, setrlimit};
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::os::fd::{AsFd, OwnedFd};
 
 /// Descriptors that are left for everything else: looking into directories, taking locks.
 const RESERVE: usize = 40;
@@ -44,7 +42,7 @@ pub struct Tie {
 
 #[derive(Debug)]
 struct Watched {
-    pidfd: OwnedFd,
+    ending: Ending,
     names: BTreeSet<Name>,
 }
 
@@ -77,7 +75,7 @@ impl Deaths {
     }
 
     /// Finds out who holds these sockets, and waits for their ends.
-    pub fn tie(&mut self, sources: &Sources, sockets: &HashMap<u32, Name>) -> HashMap<u32, Tie> {
+    pub fn tie(&mut self, sources: &mut Sources, sockets: &HashMap<u32, Name>) -> HashMap<u32, Tie> {
         let wanted: HashSet<u32> = sockets.keys().copied().collect();
         let unlikely = |pid: i32| self.watched.contains_key(&pid);
         let holders = match &self.processes {
@@ -100,9 +98,9 @@ impl Deaths {
     }
 
     /// Whether that is new.
-    fn watch(&mut self, sources: &Sources, pid: i32, socket: u32, name: &Name) -> Result<bool, Untied> {
+    fn watch(&mut self, sources: &mut Sources, pid: i32, socket: u32, name: &Name) -> Result<bool, Untied> {
         if let Some(watched) = self.watched.get_mut(&pid) {
-            if !has_ended(&watched.pidfd) {
+            if !has_ended(&watched.ending) {
                 return Ok(watched.names.insert(name.clone()));
             }
             // Another process than the one we knew by this number.
@@ -120,8 +118,10 @@ impl Deaths {
         if !self.holds(pid, socket) {
             return Err(Untied::NoProcess);
         }
-        sources.add_process(pidfd.as_fd(), pid).map_err(Untied::NoPidfd)?;
-        self.watched.insert(pid, Watched { pidfd, names: BTreeSet::from([name.clone()]) });
+        let ending = sources
+            .add_process(pidfd, pid)
+            .map_err(|error| Untied::NoPidfd(Errno::from_io_error(&error).unwrap_or(Errno::INVAL)))?;
+        self.watched.insert(pid, Watched { ending, names: BTreeSet::from([name.clone()]) });
         Ok(true)
     }
 
@@ -140,16 +140,21 @@ impl Deaths {
     pub fn is_alive(&self, pid: i32, name: &Name) -> bool {
         self.watched
             .get(&pid)
-            .is_some_and(|watched| watched.names.contains(name) && !has_ended(&watched.pidfd))
+            .is_some_and(|watched| watched.names.contains(name) && !has_ended(&watched.ending))
     }
 
     /// A process is said to have ended: the names it served. Nothing is waited for any more.
     pub fn take(&mut self, pid: i32) -> BTreeSet<Name> {
-        if self.watched.get(&pid).is_some_and(|watched| has_ended(&watched.pidfd)) {
+        if self.watched.get(&pid).is_some_and(|watched| has_ended(&watched.ending)) {
             self.watched.remove(&pid).map(|watched| watched.names).unwrap_or_default()
         } else {
             BTreeSet::new()
         }
+    }
+
+    /// Whether there is something in [`Self::take_ended`].
+    pub fn have_ended(&self) -> bool {
+        !self.ended.is_empty()
     }
 
     /// The names of processes whose ends were noticed by the way.
@@ -166,10 +171,4 @@ impl Deaths {
             }
         }
     }
-}
-
-fn has_ended(pidfd: &OwnedFd) -> bool {
-    let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    matches!(poll(&mut fds, Some(&now)), Ok(1..))
 }

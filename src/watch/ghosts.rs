@@ -61,7 +61,7 @@ impl Watcher {
         let happenings = self.engine.haunt(dir, label, ghost.socket, ghost.pid);
         if !happenings.is_empty() {
             let sockets = HashMap::from([(ghost.socket, (dir, label.to_owned()))]);
-            self.deaths.tie(&self.sources, &sockets);
+            self.deaths.tie(&mut self.sources, &sockets);
         }
         for happening in happenings {
             self.happened(dir, label, happening)?;

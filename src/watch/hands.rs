@@ -119,7 +119,7 @@ impl Watcher {
         }
         let fresh = std::mem::take(&mut self.fresh);
         let sockets = fresh.iter().map(|fresh| (fresh.socket, fresh.name.clone())).collect();
-        let ties = self.deaths.tie(&self.sources, &sockets);
+        let ties = self.deaths.tie(&mut self.sources, &sockets);
         self.witness.refresh();
         let listed: HashSet<u32> = self.witness.table().iter().map(|bound| bound.socket).collect();
         for Fresh { name, socket } in fresh {
@@ -211,7 +211,7 @@ impl Watcher {
         if happening.what == What::SocketRemoved {
             self.once.gone(&path);
         }
-        self.teller.tell(&Event { what: happening.what, path, server_pid: happening.pid() }, &self.sources)
+        self.teller.tell(&Event { what: happening.what, path, server_pid: happening.pid() })
     }
 
     /// What a pass saw, by label.

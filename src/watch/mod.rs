@@ -1,6 +1,6 @@
 //! The daemon: removes a socket the moment its server dies, and tells of births and deaths.
 //!
-//! One thread, one epoll, no polling. Births are hints of inotify ([`births`]) on directories that may
+//! One thread, on tokio ([`sources`]); no polling. Births are hints of inotify ([`births`]) on directories that may
 //! come and go ([`places`]); deaths are pidfds ([`deaths`]), for inotify says nothing when a server
 //! dies. Each leads to the same look as the sweep's, on a narrower target: [`crate::sweep::Pass`]. What
 //! a look means is decided in [`engine`], when to look in [`schedule`]; both are pure. A rescan is the
@@ -31,7 +31,7 @@ use crate::service::Service;
 use crate::sweep::Act;
 use nix::sys::signal::Signal;
 use outlet::{Outlet, ReaderGone};
-use sources::{Source, Sources, Wake};
+use sources::{Sources, Wake};
 use std::time::{Duration, Instant};
 use teller::Teller;
 use watcher::Watcher;
@@ -55,10 +55,13 @@ impl From<ReaderGone> for End {
 pub fn watch(global: &Global, no_reap: bool) -> Result<Exit, Error> {
     let settings = config::load(global.config.as_deref())?;
     let signals = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
-    let sources = Sources::open(&signals).map_err(Error::System)?;
     let act = if no_reap { Act::DryRun } else { Act::Remove };
-    let watcher = Watcher::new(settings, &global.dir, act, Teller::Log, sources);
-    Ok(Loop { watcher, global, service: Service::of_this_process(), told: None, ping_at: None }.run())
+    sources::runtime().map_err(Error::System)?.block_on(async {
+        let sources = Sources::open(&signals).map_err(Error::System)?;
+        let watcher = Watcher::new(settings, &global.dir, act, Teller::Log, sources);
+        let service = Service::of_this_process();
+        Ok(Loop { watcher, global, service, told: None, ping_at: None }.run().await)
+    })
 }
 
 /// Tells of births, deaths and removals until it is told to end or its reader goes.
@@ -67,10 +70,13 @@ pub fn events(global: &Global, json: bool) -> Result<Exit, Error> {
     // It looks and tells; what protects or mends is the daemon's.
     settings.watch.protect = false;
     settings.watch.rescue = false;
-    let sources = Sources::open(&[Signal::SIGTERM, Signal::SIGINT]).map_err(Error::System)?;
-    let outlet = Outlet::stdout(&sources).map_err(Error::Output)?;
-    let watcher = Watcher::new(settings, &global.dir, Act::DryRun, Teller::Reader { outlet, json }, sources);
-    Ok(Loop { watcher, global, service: Service::default(), told: None, ping_at: None }.run())
+    sources::runtime().map_err(Error::System)?.block_on(async {
+        let sources = Sources::open(&[Signal::SIGTERM, Signal::SIGINT]).map_err(Error::System)?;
+        let teller = Teller::Reader { outlet: Outlet::stdout().map_err(Error::Output)?, json };
+        let watcher = Watcher::new(settings, &global.dir, Act::DryRun, teller, sources);
+        let service = Service::default();
+        Ok(Loop { watcher, global, service, told: None, ping_at: None }.run().await)
+    })
 }
 
 struct Loop<'a> {
@@ -83,9 +89,9 @@ struct Loop<'a> {
 }
 
 impl Loop<'_> {
-    fn run(mut self) -> Exit {
+    async fn run(mut self) -> Exit {
         loop {
-            match self.turn() {
+            match self.turn().await {
                 Ok(()) => {}
                 Err(End::Asked) => {
                     self.service.stopping();
@@ -97,31 +103,23 @@ impl Loop<'_> {
     }
 
     /// One turn: wait, take in what happened, do one thing that is due, tell the service manager.
-    fn turn(&mut self) -> Result<(), End> {
+    async fn turn(&mut self) -> Result<(), End> {
         let deadline = self.deadline();
-        let wakes = match self.watcher.sources.wait(deadline) {
-            Ok(wakes) => wakes,
-            Err(error) => {
-                // An epoll that fails is a bug; the manager restarts us.
-                tracing::error!("the event loop cannot wait: {error}");
-                return Err(End::Asked);
-            }
-        };
         let mut ended = Vec::new();
-        for wake in wakes {
+        for wake in self.watcher.wait(deadline).await {
             match wake {
                 Wake::Process(pid) => ended.push(pid),
-                Wake::Of(Source::Signal) => self.signals()?,
-                Wake::Of(Source::Names) => self.watcher.hints(),
-                Wake::Of(Source::Mounts) => self.watcher.schedule.places_changed(Instant::now()),
-                Wake::Of(Source::Output) => self.watcher.flush()?,
+                Wake::Signal => self.signals()?,
+                Wake::Names => self.watcher.hints(),
+                Wake::Mounts => self.watcher.schedule.places_changed(Instant::now()),
+                Wake::Output => self.watcher.flush()?,
             }
         }
         self.watcher.ended(&ended)?;
         self.watcher.work(Instant::now())?;
         self.tell();
         while self.watcher.is_reader_behind() {
-            self.watcher.wait_for_reader()?;
+            self.watcher.wait_for_reader().await?;
             self.signals()?;
         }
         Ok(())
@@ -130,7 +128,9 @@ impl Loop<'_> {
     fn deadline(&self) -> Option<Instant> {
         let status = self.told.filter(|_| self.watcher.is_news()).map(|told| told + STATUS_AGE);
         let status = status.filter(|_| self.service.is_heard());
-        self.watcher.schedule.next().into_iter().chain(status).chain(self.ping_at).min()
+        // Nobody else tells of an end that was noticed by the way.
+        let ended = self.watcher.deaths.have_ended().then(Instant::now);
+        self.watcher.schedule.next().into_iter().chain(status).chain(self.ping_at).chain(ended).min()
     }
 
     /// Tells the service manager that we turn, that we are ready, how many there are.

@@ -4,12 +4,14 @@
 //! has not taken yet is kept here up to a limit; then we stop looking at the world until it does:
 //! the kernel keeps what happens meanwhile, and what it cannot keep leads to a rescan.
 
-use super::sources::{Source, Sources};
-use rustix::event::epoll::EventFlags;
+use super::sources::{nothing_left, told_of};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::task::{Context, Poll};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// `PIPE_BUF` of limits.h.
 const ATOMIC: usize = 4096;
@@ -21,46 +23,56 @@ const MOST: usize = 256 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReaderGone;
 
+#[derive(Debug)]
+enum Out {
+    /// A pipe, a terminal, a socket.
+    Waits(AsyncFd<OwnedFd>),
+    /// A regular file cannot be waited for and never makes us wait.
+    Takes(OwnedFd),
+}
+
 /// Where lines go.
 #[derive(Debug)]
 pub struct Outlet {
-    out: OwnedFd,
-    /// A regular file cannot be waited for and never makes us wait.
-    waits: bool,
-    waiting: bool,
+    out: Out,
     buffer: Vec<u8>,
 }
 
 impl Outlet {
     /// Standard output.
-    pub fn stdout(sources: &Sources) -> io::Result<Self> {
+    pub fn stdout() -> io::Result<Self> {
         let out = io::stdout().as_fd().try_clone_to_owned()?;
-        // Without any event asked for, the end of the reader is told all the same.
-        let waits = match sources.add(out.as_fd(), Source::Output, EventFlags::empty()) {
-            Ok(()) => true,
-            Err(Errno::PERM) => false,
-            Err(errno) => return Err(errno.into()),
+        // Whatever is waited for, the end of the reader is told.
+        let out = match told_of(out, Interest::WRITABLE) {
+            Ok(out) => Out::Waits(out),
+            Err(refused) => {
+                let (out, error) = refused.into_parts();
+                if Errno::from_io_error(&error) != Some(Errno::PERM) {
+                    return Err(error);
+                }
+                Out::Takes(out)
+            }
         };
-        Ok(Self { out, waits, waiting: false, buffer: Vec::new() })
+        Ok(Self { out, buffer: Vec::new() })
     }
 
     /// Takes a line and writes what can be written.
-    pub fn line(&mut self, line: &str, sources: &Sources) -> Result<(), ReaderGone> {
+    pub fn line(&mut self, line: &str) -> Result<(), ReaderGone> {
         self.buffer.extend_from_slice(line.as_bytes());
         self.buffer.push(b'\n');
-        self.flush(sources)
+        self.flush()
     }
 
     /// Writes what can be written without waiting.
-    pub fn flush(&mut self, sources: &Sources) -> Result<(), ReaderGone> {
-        if self.waits {
+    pub fn flush(&mut self) -> Result<(), ReaderGone> {
+        if self.waits() {
             // Whether anybody reads is to be known also when there is nothing to write.
             self.has_room()?;
         }
         let mut at = 0;
-        while at < self.buffer.len() && (!self.waits || self.has_room()?) {
+        while at < self.buffer.len() && (!self.waits() || self.has_room()?) {
             let part = &self.buffer[at..self.buffer.len().min(at + ATOMIC)];
-            match rustix::io::write(&self.out, part) {
+            match rustix::io::write(self.fd(), part) {
                 Ok(written) => at += written,
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => break,
@@ -68,11 +80,6 @@ impl Outlet {
             }
         }
         self.buffer.drain(..at);
-        if self.waits && self.waiting == self.buffer.is_empty() {
-            self.waiting = !self.waiting;
-            let wanted = if self.waiting { EventFlags::OUT } else { EventFlags::empty() };
-            let _ = sources.change(self.out.as_fd(), Source::Output, wanted);
-        }
         Ok(())
     }
 
@@ -81,27 +88,43 @@ impl Outlet {
         self.buffer.len() > MOST
     }
 
-    /// Waits until the reader has taken something, or a signal has come.
-    pub fn wait_for_reader(&mut self, sources: &Sources) -> Result<(), ReaderGone> {
-        let mut fds = [
-            PollFd::new(&self.out, PollFlags::OUT),
-            PollFd::from_borrowed_fd(sources.signal_fd(), PollFlags::IN),
-        ];
-        // Interrupted: the caller asks again.
-        let _ = poll(&mut fds, None);
-        self.flush(sources)
+    /// Ready when what is kept may be written, or the reader has gone.
+    pub fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let Out::Waits(out) = &self.out else { return Poll::Pending };
+        while let Poll::Ready(Ok(mut told)) = out.poll_write_ready(cx) {
+            if !self.buffer.is_empty() || told.ready().is_write_closed() {
+                return Poll::Ready(());
+            }
+            // There is room and nothing to write: of interest is only what comes next.
+            told.clear_ready();
+        }
+        Poll::Pending
+    }
+
+    fn waits(&self) -> bool {
+        matches!(self.out, Out::Waits(_))
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        match &self.out {
+            Out::Waits(out) => out.get_ref().as_fd(),
+            Out::Takes(out) => out.as_fd(),
+        }
     }
 
     fn has_room(&self) -> Result<bool, ReaderGone> {
-        let mut fds = [PollFd::new(&self.out, PollFlags::OUT)];
+        let out = self.fd();
+        let mut fds = [PollFd::from_borrowed_fd(out, PollFlags::OUT)];
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        if poll(&mut fds, Some(&now)).is_err() {
-            return Ok(false);
-        }
+        let _ = retry_on_intr(|| poll(&mut fds, Some(&now)));
         let told = fds[0].revents();
         if told.intersects(PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL) {
             return Err(ReaderGone);
         }
-        Ok(told.contains(PollFlags::OUT))
+        let has_room = told.contains(PollFlags::OUT);
+        if let (Out::Waits(out), false) = (&self.out, has_room) {
+            nothing_left(out, Interest::WRITABLE);
+        }
+        Ok(has_room)
     }
 }

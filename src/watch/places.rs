@@ -6,7 +6,6 @@
 use super::births::{Births, Role};
 use super::engine::Dir;
 use super::shield::Shield;
-use super::sources::Sources;
 use crate::socket::directory::{DirectoryError, Rule, SocketDir};
 use crate::socket::file_id::FileId;
 use rustix::fs::{Mode, OFlags};
@@ -123,11 +122,9 @@ impl Places {
 
     /// Looks at all of them, and watches what there is to watch. `is_haunted`: servers live whose
     /// files in it are gone.
-    pub fn settle(&mut self, sources: &Sources, is_haunted: impl Fn(Dir) -> bool) -> Settled {
-        let mut settled = Settled {
-            unwatched: self.births.open(sources).err().map(Unwatched::NoInstance),
-            ..Settled::default()
-        };
+    pub fn settle(&mut self, is_haunted: impl Fn(Dir) -> bool) -> Settled {
+        let mut settled =
+            Settled { unwatched: self.births.open().err().map(Unwatched::NoInstance), ..Settled::default() };
         let before = self.births.begin();
         let mut old = std::mem::take(&mut self.present);
         let mut seen: HashSet<FileId> = HashSet::new();

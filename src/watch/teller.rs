@@ -1,7 +1,6 @@
 //! Who is told what happens: the journal of the daemon, or the reader of `events`.
 
 use super::outlet::{Outlet, ReaderGone};
-use super::sources::Sources;
 use crate::events::{self, Event, What};
 use crate::journal;
 use crate::outcome::Outcome;
@@ -26,7 +25,7 @@ pub enum Teller {
 
 impl Teller {
     /// Tells one event.
-    pub fn tell(&mut self, event: &Event, sources: &Sources) -> Result<(), ReaderGone> {
+    pub fn tell(&mut self, event: &Event) -> Result<(), ReaderGone> {
         match self {
             Self::Log => {
                 // Removals are logged with all that is known of the entry; see `Once`.
@@ -40,7 +39,7 @@ impl Teller {
             Self::Reader { outlet, json } => {
                 let now = SystemTime::now();
                 let line = if *json { events::json(event, now).ok() } else { None };
-                outlet.line(&line.unwrap_or_else(|| events::people(event, now)), sources)
+                outlet.line(&line.unwrap_or_else(|| events::people(event, now)))
             }
         }
     }

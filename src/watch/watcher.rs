@@ -5,7 +5,7 @@ use super::engine::{Dir, Engine};
 use super::outlet::ReaderGone;
 use super::places::Places;
 use super::schedule::{Due, Schedule};
-use super::sources::Sources;
+use super::sources::{Sources, Wake};
 use super::teller::{Once, Teller};
 use crate::config::Settings;
 use crate::discover::{self, Surroundings};
@@ -106,7 +106,7 @@ impl Watcher {
     /// A directory may have come, gone, or been replaced. Whether one was.
     pub(super) fn places_changed(&mut self) -> bool {
         let engine = &self.engine;
-        let settled = self.places.settle(&self.sources, |dir| engine.is_haunted(dir));
+        let settled = self.places.settle(|dir| engine.is_haunted(dir));
         self.say_unwatched(settled.unwatched);
         for dir in &settled.changed {
             self.look_at_all(*dir);
@@ -152,7 +152,7 @@ impl Watcher {
             self.engine.forget(dir);
         }
         let engine = &self.engine;
-        let settled = self.places.settle(&self.sources, |dir| engine.is_haunted(dir));
+        let settled = self.places.settle(|dir| engine.is_haunted(dir));
         self.say_unwatched(settled.unwatched);
         for dir in self.places.wanted().to_vec() {
             self.look_at_all(dir);
@@ -174,7 +174,7 @@ impl Watcher {
     /// Writes what the reader has room for.
     pub(super) fn flush(&mut self) -> Result<(), ReaderGone> {
         match &mut self.teller {
-            Teller::Reader { outlet, .. } => outlet.flush(&self.sources),
+            Teller::Reader { outlet, .. } => outlet.flush(),
             Teller::Log => Ok(()),
         }
     }
@@ -184,12 +184,21 @@ impl Watcher {
         matches!(&self.teller, Teller::Reader { outlet, .. } if outlet.is_full())
     }
 
+    /// Waits until something happens, at most until `deadline`.
+    pub(super) async fn wait(&mut self, deadline: Option<Instant>) -> Vec<Wake> {
+        let output = match &self.teller {
+            Teller::Reader { outlet, .. } => Some(outlet),
+            Teller::Log => None,
+        };
+        self.sources.wait(deadline, &self.places.births, output).await
+    }
+
     /// Waits for the reader, or for a signal.
-    pub(super) fn wait_for_reader(&mut self) -> Result<(), ReaderGone> {
-        match &mut self.teller {
-            Teller::Reader { outlet, .. } => outlet.wait_for_reader(&self.sources),
-            Teller::Log => Ok(()),
+    pub(super) async fn wait_for_reader(&mut self) -> Result<(), ReaderGone> {
+        if let Teller::Reader { outlet, .. } = &self.teller {
+            self.sources.wait_for_reader(outlet).await;
         }
+        self.flush()
     }
 
     /// Another configuration.
