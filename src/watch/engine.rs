@@ -208,7 +208,7 @@ impl Engine {
             return Vec::new();
         };
         let happenings = match seen {
-            Seen::Undecided => slot.others(None, Missing::MayBeThere, &listens),
+            Seen::Undecided => slot.undecided(&listens),
             // Which of them it is, the next look tells.
             Seen::Live { .. } if slot.late > 0 => slot.others(None, Missing::MayBeThere, &listens),
             Seen::Live { socket, pid } => slot.live(Server { socket, pid, ghost: false }, &listens),

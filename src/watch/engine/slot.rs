@@ -69,11 +69,7 @@ impl Slot {
         // It may belong to the birth that counts for the next look.
         self.lock_seen &= self.late > 0;
         let mut happenings = self.others(None, Missing::IsGhost, listens);
-        let gone = happenings
-            .iter()
-            .rev()
-            .filter(|happening| happening.what == What::ServerGone)
-            .find_map(|happening| happening.server.filter(|server| !server.ghost));
+        let gone = last_gone(&happenings);
         let pid = gone.and_then(|server| server.pid).or(self.dead.and_then(|dead| dead.pid));
         // Of a file that came and went, only tmux's lock tells that it was a socket.
         let births = if seen == Seen::Absent && !started { 0 } else { births };
@@ -87,6 +83,16 @@ impl Slot {
                 let server = Server { socket: None, pid, ghost: false };
                 happenings.push(Happening { what: What::SocketRemoved, server: Some(server) });
             }
+        }
+        happenings
+    }
+
+    /// Something stands there that could not be judged, as while a janitor holds its lock. What its
+    /// server left behind is remembered, so that its removal is told.
+    pub(super) fn undecided(&mut self, listens: &impl Fn(&Server) -> Listens) -> Vec<Happening> {
+        let happenings = self.others(None, Missing::MayBeThere, listens);
+        if let Some(gone) = last_gone(&happenings) {
+            self.dead = Some(Dead { pid: gone.pid });
         }
         happenings
     }
@@ -126,6 +132,12 @@ impl Slot {
 pub(super) enum Missing {
     IsGhost,
     MayBeThere,
+}
+
+/// The server that ended last and was no ghost: what stands at the name is its socket.
+fn last_gone(happenings: &[Happening]) -> Option<Server> {
+    let mut gone = happenings.iter().rev().filter(|happening| happening.what == What::ServerGone);
+    gone.find_map(|happening| happening.server.filter(|server| !server.ghost))
 }
 
 /// Servers that came and went between two looks.

@@ -183,3 +183,15 @@ fn a_server_that_a_dump_has_missed_is_the_same_server() {
     assert_eq!(world.see(Seen::Live { socket: None, pid: None }), []);
     assert_eq!(world.engine.borrow().counts().live, 1);
 }
+
+#[test]
+fn a_removal_is_told_also_after_a_look_that_met_the_janitors_lock() {
+    let world = World::default();
+    world.born();
+    assert_eq!(world.live(1, 10), [(ServerUp, Some(10))]);
+    world.listening(&[]);
+    assert_eq!(world.see(Seen::Undecided), [(ServerGone, Some(10))]);
+    assert_eq!(world.see(Seen::Undecided), []);
+    assert_eq!(world.see(Seen::Absent), [(SocketRemoved, Some(10))]);
+    assert!(world.engine.borrow().slots[&0].is_empty(), "nothing is left to remember");
+}
