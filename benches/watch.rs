@@ -1,5 +1,5 @@
 //! What the watcher costs, beside the polling that it replaces. `cargo bench --bench watch` prints the
-//! table of docs/benchmarks-watch.md. Needs tmux; takes about two minutes, one of them idle.
+//! table of docs/benchmarks.md. Needs tmux; takes about two minutes, one of them idle.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
