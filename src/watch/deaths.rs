@@ -8,8 +8,9 @@
 use super::schedule::Name;
 use super::sources::{Ending, Sources, has_ended};
 use crate::process::Processes;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, getrlimit, pidfd_open, setrlimit};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Descriptors that are left for everything else: looking into directories, taking locks.
@@ -17,6 +18,9 @@ const RESERVE: usize = 40;
 
 /// A descriptor limit beyond this is as good as none.
 const ENOUGH: u64 = 1 << 20;
+
+/// What is counted on where the limit cannot be read: systemd's and the kernel's default (`INR_OPEN_CUR`).
+const USUAL: u64 = 1024;
 
 /// Why a server's death will be noticed by the rescan only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -60,17 +64,12 @@ pub struct Deaths {
 impl Deaths {
     /// Nobody yet. Raises the limit of open files as far as it may be raised: a pidfd per server.
     pub fn new(user: u32) -> Self {
-        let limit = getrlimit(Resource::Nofile);
-        let wanted = Rlimit { current: limit.maximum, maximum: limit.maximum };
-        let raised = setrlimit(Resource::Nofile, wanted).is_ok();
-        let limit = if raised { limit.maximum } else { limit.current };
-        let limit = usize::try_from(limit.unwrap_or(ENOUGH).min(ENOUGH)).unwrap_or(usize::MAX);
         Self {
             user,
             processes: Processes::open().ok(),
             watched: HashMap::new(),
             ended: Vec::new(),
-            most: limit.saturating_sub(RESERVE),
+            most: usize::try_from(open_files()).unwrap_or(usize::MAX).saturating_sub(RESERVE),
         }
     }
 
@@ -170,5 +169,18 @@ impl Deaths {
                 self.watched.remove(&pid);
             }
         }
+    }
+}
+
+/// How many descriptors may be open, raised as far as it may be. A filter of system calls may forbid to
+/// ask (`SystemCallFilter=~@resources`); rustix would panic then.
+fn open_files() -> u64 {
+    let Ok((current, most)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        return USUAL;
+    };
+    if setrlimit(Resource::RLIMIT_NOFILE, most, most).is_ok() {
+        most.min(ENOUGH)
+    } else {
+        current.min(ENOUGH)
     }
 }

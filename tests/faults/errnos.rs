@@ -23,7 +23,7 @@ pub(crate) fn of(call: &str) -> &'static [&'static str] {
         "fstatfs" => &["EIO", "EINTR", "ENOSYS"],
         "write" => &["EPIPE", "ENOSPC", "EIO", "EINTR"],
         "getrandom" => &["ENOSYS", "EINTR"],
-        "clock_nanosleep" => &["EINTR"],
+        "clock_nanosleep" | "epoll_wait" | "epoll_pwait" => &["EINTR"],
         "prlimit64" | "sched_getaffinity" | "close_range" => &["EPERM", "ENOSYS"],
         "clone" | "clone3" | "vfork" | "fork" => &["EAGAIN", "ENOMEM"],
         "wait4" | "waitid" => &["EINTR", "ECHILD"],
@@ -33,7 +33,7 @@ pub(crate) fn of(call: &str) -> &'static [&'static str] {
         | "timerfd_create" | "inotify_init1" => &["EMFILE", "ENOMEM"],
         "inotify_add_watch" => &["ENOSPC", "EACCES", "ENOENT"],
         "epoll_ctl" => &["ENOSPC", "ENOMEM"],
-        "poll" | "ppoll" | "epoll_wait" | "epoll_pwait" => &["EINTR", "ENOMEM"],
+        "poll" | "ppoll" => &["EINTR", "ENOMEM"],
         _ => &[],
     }
 }

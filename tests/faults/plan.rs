@@ -9,6 +9,8 @@ use std::fmt;
 pub(crate) struct Sample {
     pub(crate) alike: usize,
     pub(crate) of_one_name: usize,
+    /// At how many of one name an error begins to last.
+    pub(crate) lasting: usize,
 }
 
 /// The first call that the Rust runtime makes and the dynamic loader does not.
@@ -62,7 +64,7 @@ impl fmt::Display for Fault {
 /// The sample, or each and every call if that is asked for.
 fn taken(sample: Sample) -> Sample {
     let all = std::env::var_os("TMUX_JANITOR_FAULTS").is_some_and(|value| value == "all");
-    if all { Sample { alike: usize::MAX, of_one_name: usize::MAX } } else { sample }
+    if all { Sample { alike: usize::MAX, of_one_name: usize::MAX, lasting: 8 } } else { sample }
 }
 
 /// The faults for the calls of a run, each a line of strace.
@@ -92,7 +94,7 @@ pub(crate) fn of(lines: &[String], sample: Sample) -> Vec<Fault> {
             }
         }
         let ours: Vec<usize> = (1..=calls.len()).filter(|nth| calls[nth - 1].1).collect();
-        for nth in spread(&ours, 3) {
+        for nth in spread(&ours, sample.lasting) {
             let lasting = errors.iter().filter(|errno| errnos::may_last(errno));
             faults.extend(lasting.map(|errno| fault(nth, What::FailsOn(errno))));
         }
@@ -113,10 +115,13 @@ fn numbers(calls: &[(&str, bool)], sample: Sample) -> Vec<usize> {
     spread(&taken, sample.of_one_name)
 }
 
-/// At most so many of them, the first and the last among them.
+/// At most so many of them, the first and the last among them; of one only, the first.
 fn spread(numbers: &[usize], most: usize) -> Vec<usize> {
     if numbers.len() <= most {
         return numbers.to_vec();
+    }
+    if most == 1 {
+        return numbers[..1].to_vec();
     }
     (0..most).map(|at| numbers[at * (numbers.len() - 1) / (most - 1)]).collect()
 }
@@ -126,16 +131,17 @@ fn a_sample_has_the_first_and_the_last_of_what_is_alike() {
     let mut calls: Vec<(String, bool)> = (0..100).map(|at| (format!("{at}) = 0"), true)).collect();
     calls.push(("x) = 0".to_owned(), true));
     let calls: Vec<(&str, bool)> = calls.iter().map(|(call, ours)| (call.as_str(), *ours)).collect();
-    let sampled = |alike, of_one_name| numbers(&calls, Sample { alike, of_one_name });
+    let sampled = |alike, of_one_name| numbers(&calls, Sample { alike, of_one_name, lasting: 1 });
     assert_eq!(sampled(usize::MAX, usize::MAX), (1..=101).collect::<Vec<_>>());
     assert_eq!(sampled(3, 9), [1, 50, 100, 101]);
     assert_eq!(sampled(3, 2), [1, 101]);
+    assert_eq!(sampled(1, 9), [1, 101]);
 }
 
 #[test]
 fn the_loader_is_only_killed_and_what_lasts_begins_with_us() {
     let lines = ["read(0) = 0", "sigaltstack(0) = 0", "read(1) = 0"].map(str::to_owned);
-    let faults = of(&lines, Sample { alike: 2, of_one_name: 9 });
+    let faults = of(&lines, Sample { alike: 2, of_one_name: 9, lasting: 1 });
     let reads = |nth| faults.iter().filter(move |fault| fault.call == "read" && fault.nth == nth);
     assert!(reads(1).all(|fault| fault.what == What::Kills) && reads(1).count() == 1);
     assert!(reads(2).any(|fault| fault.what == What::FailsOn("EIO")));

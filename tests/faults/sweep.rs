@@ -25,7 +25,7 @@ fn no_fault_in_a_sweep_harms_anybody() {
         strace::trace(&sweep(&scene), scene.scratch(), &[]).unwrap()
     };
     assert_eq!(learnt.code, Some(0), "{}", learnt.stderr);
-    let faults = plan::of(&learnt.lines, Sample { alike: 8, of_one_name: 20 });
+    let faults = plan::of(&learnt.lines, Sample { alike: 4, of_one_name: 12, lasting: 3 });
     play::all("sweep", &faults, play);
 }
 
