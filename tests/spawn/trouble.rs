@@ -157,10 +157,12 @@ fn in_a_mount_namespace(script: &str) -> Option<Run> {
         return None;
     }
     let mut command = Command::new("unshare");
+    // The program itself may lie under /tmp, which is hidden here.
     let prepared = format!(
-        "set -eu; mount -t tmpfs none /tmp; mkdir -m 700 /tmp/tmux-0
+        "set -eu; exec 9<'{}'; mount -t tmpfs none /tmp; mkdir -m 700 /tmp/tmux-0
+        cat <&9 >/tmp/janitor; chmod 755 /tmp/janitor; exec 9<&-
         printf '[spawn]\\ntmux = \"%s\"\\n' \"$TMUX_BIN\" >/tmp/config.toml
-        run() {{ '{}' --config /tmp/config.toml spawn \"$@\"; }}\n{script}",
+        run() {{ /tmp/janitor --config /tmp/config.toml spawn \"$@\"; }}\n{script}",
         env!("CARGO_BIN_EXE_tmux-janitor")
     );
     command.args(["--mount", "--propagation", "private", "sh", "-c", &prepared]);
