@@ -204,6 +204,8 @@ fn a_server_that_makes_its_socket_anew_has_not_gone() {
         });
     }
     arena.assert_reachable("x");
+    // A look may have come between two sockets: then the next one finds it back.
+    wait::until("it is nobody's ghost", || events.count("x", "ghost") == events.count("x", "rescued"));
     arena.server("x").signal(Signal::KILL);
     events.until("x", "server-gone");
     wait::until("the socket goes", || !arena.has("x"));
