@@ -6,17 +6,18 @@
 use super::engine::Dir;
 use super::outlet::ReaderGone;
 use super::watcher::Watcher;
+use crate::escape::escaped;
 use crate::ghost::{self, Ghost, Scope};
 use crate::journal;
 use crate::outcome::Outcome;
 use crate::report::Report;
 use crate::socket::sight::Witness;
 use crate::sweep::{Act, Target};
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What was said of ghosts: path, process, what.
 type Said = Arc<Mutex<HashSet<(PathBuf, Option<i32>, String)>>>;
@@ -26,6 +27,38 @@ type Said = Arc<Mutex<HashSet<(PathBuf, Option<i32>, String)>>>;
 pub(super) struct Ghosts {
     said: Said,
     rescue: Option<std::thread::JoinHandle<()>>,
+    allowance: Allowance,
+}
+
+/// How many rescues there may be in a minute. Whoever deletes sockets again and again is to be found,
+/// not to be raced.
+const A_MINUTE: usize = 20;
+
+/// When the rescues of the last minute were.
+#[derive(Debug, Default)]
+struct Allowance {
+    given: VecDeque<Instant>,
+    warned: bool,
+}
+
+impl Allowance {
+    /// Whether there may be another one now.
+    fn take(&mut self, now: Instant) -> bool {
+        while self.given.front().is_some_and(|at| now.duration_since(*at) >= Duration::from_secs(60)) {
+            self.given.pop_front();
+            self.warned = false;
+        }
+        let is_left = self.given.len() < A_MINUTE;
+        if is_left {
+            self.given.push_back(now);
+        }
+        is_left
+    }
+
+    /// Whether it is yet to be said that none is left.
+    fn is_news(&mut self) -> bool {
+        !std::mem::replace(&mut self.warned, true)
+    }
 }
 
 impl Watcher {
@@ -80,10 +113,24 @@ impl Watcher {
 
     /// Rescues them one after the other, beside the loop. While one rescue is under way no other
     /// begins: a later look finds who is a ghost still.
-    fn rescue(&mut self, ghosts: Vec<Ghost>) {
+    fn rescue(&mut self, mut ghosts: Vec<Ghost>) {
         if self.ghosts.rescue.as_ref().is_some_and(|rescue| !rescue.is_finished()) {
-            return;
+            // Whoever became one meanwhile is found by the next look.
+            return self.schedule.ghost_seen(Instant::now());
         }
+        let allowance = &mut self.ghosts.allowance;
+        // One that cannot be rescued takes nobody's turn.
+        ghosts.retain(|ghost| {
+            let is_allowed = ghost.plight.bar.is_some() || allowance.take(Instant::now());
+            if !is_allowed && allowance.is_news() {
+                tracing::warn!(
+                    "sockets are deleted again and again: {A_MINUTE} rescues in a minute; {} stays a ghost until \
+                     the next look; find out who deletes it (`tmux-janitor doctor`)",
+                    escaped(&ghost.path)
+                );
+            }
+            is_allowed
+        });
         let (settings, user, said) = (self.settings.clone(), self.user, Arc::clone(&self.ghosts.said));
         let rescue = move || {
             let mut witness = Witness::new(user);
@@ -119,5 +166,20 @@ fn say(said: &Said, report: &Report) {
         } else if said.insert((report.path_of(entry), entry.server_pid, what)) {
             journal::entry(report, entry);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_minute_has_so_many_rescues_and_one_warning() {
+        let (mut allowance, now) = (Allowance::default(), Instant::now());
+        assert!((0..A_MINUTE).all(|_| allowance.take(now)));
+        assert!(!allowance.take(now) && allowance.is_news() && !allowance.is_news());
+        assert!(!allowance.take(now + Duration::from_secs(59)));
+        assert!(allowance.take(now + Duration::from_secs(60)));
+        assert!(allowance.is_news(), "the next time is news again");
     }
 }
