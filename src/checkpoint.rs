@@ -30,6 +30,8 @@ pub enum Checkpoint {
     LockAway,
     /// A client came; the lock's file is given its name back next.
     LockBack,
+    /// Its name stays taken; whoever has opened the lock's file is let go to wait for it.
+    LockLoose,
     /// A lock has rested; the lease is looked at next, for the last time.
     Rested,
     /// Nobody came; the lock's file is unlinked next.

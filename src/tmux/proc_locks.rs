@@ -1,4 +1,4 @@
-//! `/proc/locks` (proc(5)): who holds and who waits for a lock, seen without touching the file.
+//! `/proc/locks` (proc(5)): who holds a lock, seen without touching the file.
 //!
 //! Opening a start lock to try it would break another janitor's lease on it, so we look here first.
 //! Holders in a foreign pid namespace are hidden: "not seen" proves nothing, flock(2) decides.
@@ -17,19 +17,14 @@ impl ProcLocks {
 
     /// Whether somebody is seen to hold a flock or a lease on the file.
     pub fn is_held(&self, file: FileId) -> bool {
-        self.0.lines().any(|line| matches!(parse(line), Some((false, found)) if found == file))
-    }
-
-    /// Whether somebody is seen to wait for a flock on the file (a line with `->`).
-    pub fn is_awaited(&self, file: FileId) -> bool {
-        self.0.lines().any(|line| matches!(parse(line), Some((true, found)) if found == file))
+        self.0.lines().any(|line| held(line) == Some(file))
     }
 }
 
-/// `N: [->] FLOCK ADVISORY WRITE PID MAJ:MIN:INO START END` to (waits, file).
-fn parse(line: &str) -> Option<(bool, FileId)> {
-    let mut fields = line.split_ascii_whitespace().skip(1).peekable();
-    let waits = fields.next_if_eq(&"->").is_some();
+/// The file of `N: FLOCK ADVISORY WRITE PID MAJ:MIN:INO START END`. Who only waits has `->` before the
+/// kind and is passed over.
+fn held(line: &str) -> Option<FileId> {
+    let mut fields = line.split_ascii_whitespace().skip(1);
     if !matches!(fields.next()?, "FLOCK" | "LEASE") {
         return None;
     }
@@ -37,7 +32,7 @@ fn parse(line: &str) -> Option<(bool, FileId)> {
     let major = u32::from_str_radix(file.next()?, 16).ok()?;
     let minor = u32::from_str_radix(file.next()?, 16).ok()?;
     let ino = file.next()?.parse().ok()?;
-    Some((waits, FileId { dev: rustix::fs::makedev(major, minor), ino }))
+    Some(FileId { dev: rustix::fs::makedev(major, minor), ino })
 }
 
 #[cfg(test)]
@@ -45,18 +40,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn holders_and_waiters_are_told_apart() {
+    fn who_holds_is_told_from_who_waits() {
         let locks = ProcLocks(
             "1: FLOCK  ADVISORY  WRITE 11 fe:00:77 0 EOF\n\
              1: -> FLOCK  ADVISORY  WRITE 12 fe:00:77 0 EOF\n\
              2: LEASE  ACTIVE    WRITE 13 fe:00:78 0 EOF\n\
+             2: -> FLOCK  ADVISORY  WRITE 14 fe:00:7 0 EOF\n\
              3: POSIX  ADVISORY  WRITE 13 fe:00:79 0 EOF\n\
              garbage\n"
                 .to_owned(),
         );
         let file = |ino| FileId { dev: rustix::fs::makedev(0xfe, 0), ino };
-        assert!(locks.is_held(file(77)) && locks.is_awaited(file(77)));
-        assert!(locks.is_held(file(78)) && !locks.is_awaited(file(78)));
+        assert!(locks.is_held(file(77)) && locks.is_held(file(78)));
         assert!(!locks.is_held(file(79)) && !locks.is_held(file(7)));
     }
 }

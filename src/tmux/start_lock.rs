@@ -10,6 +10,8 @@
 //! anybody opened it meanwhile; such a client waits inside open(2) until we let go, and the file
 //! stays where it is, as its lock. The protocol and what it was checked with: `docs/protocol.md`.
 
+mod displaced;
+
 use super::lease;
 use super::paths;
 use super::proc_locks::ProcLocks;
@@ -34,10 +36,6 @@ const REST: Duration = Duration::from_millis(1);
 
 /// How many lock files may rest at once: a descriptor each.
 const MOST_RESTING: usize = 64;
-
-/// How long a lock that has lost its place waits for it to become free. Well under the time after
-/// which the kernel breaks a lease by force (45 s).
-const RETURN: Duration = Duration::from_secs(2);
 
 /// How often a lock file that is replaced while we take it is tried again.
 const ATTEMPTS: u32 = 3;
@@ -248,40 +246,6 @@ impl<'d> LockRack<'d> {
         Taken::Busy
     }
 
-    /// A lock that rests or was just renamed away, and that a client opened by the name it had
-    /// before: it gets its place back, as that client's lock.
-    fn settle(&mut self, traveller: Traveller) {
-        reach(Checkpoint::LockBack);
-        match &traveller.last {
-            Some(last) if self.rename(&traveller.rest, last).is_err() => self.displaced.push(traveller),
-            Some(_) => {}
-            // It has locked nothing yet: only its own name can have been opened.
-            None => self.unlink(&traveller.rest),
-        }
-    }
-
-    /// Tries to give a displaced lock its place back. The client that waits for it inside open(2) must
-    /// find it there; letting it go without its name would let two servers start.
-    fn put_back(&mut self, traveller: &Traveller) -> bool {
-        let Some(last) = &traveller.last else { return true };
-        match self.rename(&traveller.rest, last) {
-            // `ENOENT`: the name it rested under is gone too, there is nothing left to put back.
-            Ok(()) | Err(Errno::NOENT) => return true,
-            Err(_) => {}
-        }
-        // Something stands there. If it is a lock file that nobody has, they change places.
-        let Taken::Ours(Guard { file, rest: Some(_), .. }) = self.take_file(last, OFlags::empty()) else {
-            return false;
-        };
-        let exchange = RenameFlags::EXCHANGE;
-        if rustix::fs::renameat_with(self.dir, &traveller.rest, self.dir, last, exchange).is_err() {
-            return false;
-        }
-        let (rest, last) = (traveller.rest.clone(), Some(last.clone()));
-        self.resting.push_back(Traveller { file, rest, last, since: Instant::now() });
-        true
-    }
-
     /// Lets go of locks beyond [`MOST_RESTING`]. Not to be called while one is held: it may wait.
     pub fn trim(&mut self) {
         while self.resting.len() > MOST_RESTING {
@@ -332,17 +296,11 @@ impl<'d> LockRack<'d> {
 
 impl Drop for LockRack<'_> {
     fn drop(&mut self) {
-        let deadline = Instant::now() + RETURN;
         while !(self.resting.is_empty() && self.displaced.is_empty()) {
             while !self.resting.is_empty() {
                 self.let_go_oldest();
             }
-            for traveller in std::mem::take(&mut self.displaced) {
-                if !self.put_back(&traveller) && Instant::now() < deadline {
-                    self.displaced.push(traveller);
-                    std::thread::sleep(REST);
-                }
-            }
+            self.bring_back();
         }
     }
 }
