@@ -158,6 +158,7 @@ impl Display for RescueFailure {
             Self::NoAnswer => f.write_str(
                 "it was told (SIGUSR1) and has not made its socket in 5 s; it is very busy, or was stopped meanwhile",
             ),
+            Self::DeletedAgain => f.write_str("it has made its socket, and somebody deleted it at once"),
         }
     }
 }

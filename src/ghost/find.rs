@@ -265,7 +265,7 @@ fn listeners(table: &KernelTable) -> impl Iterator<Item = Bound<'_>> {
     })
 }
 
-fn listener_of(bound: &Bound<'_>) -> Listener {
+pub(super) fn listener_of(bound: &Bound<'_>) -> Listener {
     Listener { socket: bound.socket, ino: bound.ino, dev: bound.dev, path: bound.name.to_owned() }
 }
 

@@ -5,6 +5,8 @@
 //! out only while the path's start lock is held, the path is free, and a socket can be made there;
 //! and the lock is kept until the server listens: a start that had come between would lose its path.
 
+use super::find::listener_of;
+use super::reach::{Reach, View};
 use super::{Ghost, Plight, Scope, Standing, find};
 use crate::config::Settings;
 use crate::outcome::{Failure, Outcome};
@@ -46,6 +48,8 @@ pub enum RescueFailure {
     Signal(Errno),
     /// It was told and did not make its socket in time.
     NoAnswer,
+    /// It made its socket, and somebody deleted it at once.
+    DeletedAgain,
 }
 
 /// What became of a ghost.
@@ -142,8 +146,10 @@ fn under_lock(
     let mut pause = FIRST_LOOK;
     loop {
         witness.refresh();
-        if listens_again(witness, ghost) {
-            return Ok(Outcome::Rescued);
+        match answer(witness, ghost) {
+            Some(Reach::There) => return Ok(Outcome::Rescued),
+            Some(Reach::Gone(_)) => return Err(failed(RescueFailure::DeletedAgain)),
+            None => {}
         }
         if Instant::now() >= deadline {
             return Err(failed(RescueFailure::NoAnswer));
@@ -155,22 +161,19 @@ fn under_lock(
     }
 }
 
-/// Whether the ghost's process listens on the file at its path, with a socket that is new. Nobody is
-/// connected to.
-fn listens_again(witness: &Witness, ghost: &Ghost) -> bool {
-    let is_there = rustix::fs::stat(&ghost.path)
-        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Socket);
-    let held = || {
-        let process = Processes::open().ok()?.by_pid(ghost.pid?)?;
-        process.sockets().ok()
-    };
-    is_there
-        && held().is_some_and(|held| {
-            !held.contains(&ghost.socket)
-                && witness.table().iter().any(|bound| {
-                    bound.role == Role::Listening && bound.name == ghost.path && held.contains(&bound.socket)
-                })
-        })
+/// Whether the ghost's process listens on the file at its path, with a socket that is new; `None`: not
+/// yet. Nobody is connected to.
+fn answer(witness: &Witness, ghost: &Ghost) -> Option<Reach> {
+    let held = Processes::open().ok()?.by_pid(ghost.pid?)?.sockets().ok()?;
+    if held.contains(&ghost.socket) {
+        return None;
+    }
+    let table = witness.table();
+    let anew = table.iter().find(|bound| {
+        bound.role == Role::Listening && bound.name == ghost.path && held.contains(&bound.socket)
+    })?;
+    // The file is made before the socket listens: one that is gone by now was there.
+    Some(View::ours(Vec::new()).reach(table, &listener_of(&anew)))
 }
 
 /// Waits for a process's end, at most that long.

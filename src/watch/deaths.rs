@@ -8,6 +8,8 @@
 use super::schedule::Name;
 use super::sources::{Ending, Sources, has_ended};
 use crate::process::Processes;
+use crate::socket::kernel_table::{Bound, KernelTable};
+use crate::socket::wire::Role;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -128,6 +130,18 @@ impl Deaths {
     pub fn holds(&self, pid: i32, socket: u32) -> bool {
         let process = self.processes.as_ref().and_then(|processes| processes.by_pid(pid));
         process.is_some_and(|process| process.holds(socket))
+    }
+
+    /// The number of the socket with which a process listens at a name, be it a file that is gone: SIGUSR1
+    /// has tmux make its socket anew before it closes the one it had (server.c: `server_signal`).
+    pub fn listens_anew(&self, pid: i32, table: &KernelTable, name: &Name) -> Option<u32> {
+        let process = self.processes.as_ref()?.by_pid(pid)?;
+        let held = process.sockets().ok()?;
+        let mut listening = table.iter().filter(|bound| bound.role == Role::Listening);
+        let is_its = |bound: &Bound| {
+            bound.name.file_name() == Some(name.1.as_os_str()) && held.contains(&bound.socket)
+        };
+        listening.find(is_its).map(|bound| bound.socket)
     }
 
     /// Whether the end of a process is waited for, on behalf of a name.

@@ -43,8 +43,10 @@ pub enum Listens {
     Yes,
     /// It does not, and nobody else on its behalf.
     No,
-    /// It lives, but its socket is gone: it may be making it anew (SIGUSR1) or ending.
+    /// It lives, but its socket is gone: it may be ending.
     Maybe,
+    /// With another socket, which it made anew (SIGUSR1) and which has this number.
+    Anew(u32),
 }
 
 /// A server that was announced.
@@ -154,15 +156,13 @@ impl Engine {
 
     /// A ghost was found, by its socket. Nothing, if it is known as one.
     pub fn haunt(&mut self, dir: Dir, label: &OsStr, socket: u32, pid: Option<i32>) -> Vec<Happening> {
-        let slot = self.slot(dir, label);
-        if let Some(known) = slot.servers.iter_mut().find(|server| server.socket == Some(socket)) {
-            let was = std::mem::replace(&mut known.ghost, true);
-            let happening = Happening { what: What::Ghost, server: Some(*known) };
-            return if was { Vec::new() } else { vec![happening] };
-        }
-        let server = Server { socket: Some(socket), pid, ghost: true };
-        slot.servers.push(server);
-        [What::ServerUp, What::Ghost].map(|what| Happening { what, server: Some(server) }).to_vec()
+        self.slot(dir, label).haunt(socket, pid)
+    }
+
+    /// Whether a server of a name lives whose file is gone.
+    pub fn is_haunted_at(&self, dir: Dir, label: &OsStr) -> bool {
+        let slot = self.slots.get(&dir).and_then(|slots| slots.get(label));
+        slot.is_some_and(|slot| slot.servers.iter().any(|server| server.ghost))
     }
 
     /// Forgets a directory that is not ours to watch any more.

@@ -27,12 +27,15 @@ type Said = Arc<Mutex<HashSet<(PathBuf, Option<i32>, String)>>>;
 pub(super) struct Ghosts {
     said: Said,
     rescue: Option<std::thread::JoinHandle<()>>,
+    /// Some were found while it was under way.
+    is_asked_again: bool,
     allowance: Allowance,
 }
 
 /// How many rescues there may be in a minute. Whoever deletes sockets again and again is to be found,
 /// not to be raced.
 const A_MINUTE: usize = 20;
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// When the rescues of the last minute were.
 #[derive(Debug, Default)]
@@ -44,7 +47,7 @@ struct Allowance {
 impl Allowance {
     /// Whether there may be another one now.
     fn take(&mut self, now: Instant) -> bool {
-        while self.given.front().is_some_and(|at| now.duration_since(*at) >= Duration::from_secs(60)) {
+        while self.given.front().is_some_and(|at| now.duration_since(*at) >= MINUTE) {
             self.given.pop_front();
             self.warned = false;
         }
@@ -58,6 +61,11 @@ impl Allowance {
     /// Whether it is yet to be said that none is left.
     fn is_news(&mut self) -> bool {
         !std::mem::replace(&mut self.warned, true)
+    }
+
+    /// When there may be the next one after those that there were.
+    fn next(&self) -> Option<Instant> {
+        self.given.front().map(|first| *first + MINUTE)
     }
 }
 
@@ -114,24 +122,32 @@ impl Watcher {
     /// Rescues them one after the other, beside the loop. While one rescue is under way no other
     /// begins: a later look finds who is a ghost still.
     fn rescue(&mut self, mut ghosts: Vec<Ghost>) {
-        if self.ghosts.rescue.as_ref().is_some_and(|rescue| !rescue.is_finished()) {
-            // Whoever became one meanwhile is found by the next look.
-            return self.schedule.ghost_seen(Instant::now());
+        if self.ghosts.rescue.is_some() {
+            self.ghosts.is_asked_again = true;
+            return;
         }
-        let allowance = &mut self.ghosts.allowance;
+        let (allowance, found) = (&mut self.ghosts.allowance, ghosts.len());
         // One that cannot be rescued takes nobody's turn.
         ghosts.retain(|ghost| {
             let is_allowed = ghost.plight.bar.is_some() || allowance.take(Instant::now());
             if !is_allowed && allowance.is_news() {
                 tracing::warn!(
-                    "sockets are deleted again and again: {A_MINUTE} rescues in a minute; {} stays a ghost until \
-                     the next look; find out who deletes it (`tmux-janitor doctor`)",
+                    "sockets are deleted again and again: {A_MINUTE} rescues in a minute; {} stays a ghost for the \
+                     rest of it; find out who deletes it (`tmux-janitor doctor`)",
                     escaped(&ghost.path)
                 );
             }
             is_allowed
         });
+        let next = allowance.next().filter(|_| ghosts.len() < found);
+        if let Some(at) = next {
+            self.schedule.look_for_ghosts(at);
+        }
+        if ghosts.is_empty() {
+            return;
+        }
         let (settings, user, said) = (self.settings.clone(), self.user, Arc::clone(&self.ghosts.said));
+        let done = self.sources.rescued();
         let rescue = move || {
             let mut witness = Witness::new(user);
             for ghost in ghosts {
@@ -140,9 +156,21 @@ impl Watcher {
                 ghost::enter_rescue(&mut report, user, &ghost, rescue);
                 say(&said, &report);
             }
+            done.notify_one();
         };
         let thread = std::thread::Builder::new().name("rescue".to_owned());
         self.ghosts.rescue = thread.spawn(rescue).ok();
+    }
+
+    /// The rescue has come to its end.
+    pub(super) fn rescued(&mut self) {
+        if let Some(rescue) = self.ghosts.rescue.take() {
+            // It has nothing left to do; a panic has ended the program.
+            let _ = rescue.join();
+        }
+        if std::mem::take(&mut self.ghosts.is_asked_again) {
+            self.schedule.ghost_seen(Instant::now());
+        }
     }
 
     /// A server has become a ghost: what to do about it is looked at when it has settled.
@@ -179,6 +207,7 @@ mod tests {
         assert!((0..A_MINUTE).all(|_| allowance.take(now)));
         assert!(!allowance.take(now) && allowance.is_news() && !allowance.is_news());
         assert!(!allowance.take(now + Duration::from_secs(59)));
+        assert_eq!(allowance.next(), Some(now + MINUTE));
         assert!(allowance.take(now + Duration::from_secs(60)));
         assert!(allowance.is_news(), "the next time is news again");
     }

@@ -163,6 +163,7 @@ impl Watcher {
 
     fn digest(&mut self, dir: Dir, label: &OsStr, seen: Seen) -> Vec<Happening> {
         let name = (dir, label.to_owned());
+        let is_born = self.engine.expects(dir, label);
         let (witness, deaths, closing) = (&self.witness, &self.deaths, &self.closing);
         let closed = RefCell::new(None);
         let happenings = self.engine.digest(dir, label, seen, |server: &Server| {
@@ -170,18 +171,29 @@ impl Watcher {
             if witness.table().shows_socket(socket) {
                 return Listens::Yes;
             }
-            match server.pid {
-                // A dump can miss one.
-                Some(pid) if deaths.holds(pid, socket) => Listens::Yes,
-                Some(pid) if deaths.is_alive(pid, &name) && !closing.contains(&socket) => {
+            let Some(pid) = server.pid else {
+                // Of a table that could not be read nothing is concluded.
+                return if witness.was_read() { Listens::No } else { Listens::Yes };
+            };
+            // A dump can miss one.
+            if deaths.holds(pid, socket) {
+                return Listens::Yes;
+            }
+            let heir = deaths.listens_anew(pid, witness.table(), &name);
+            match heir {
+                _ if !deaths.is_alive(pid, &name) => Listens::No,
+                Some(heir) => Listens::Anew(heir),
+                None if closing.contains(&socket) => Listens::No,
+                None => {
                     *closed.borrow_mut() = Some(socket);
                     Listens::Maybe
                 }
-                // Of a table that could not be read nothing is concluded.
-                None if !witness.was_read() => Listens::Yes,
-                _ => Listens::No,
             }
         });
+        if is_born && self.engine.is_haunted_at(dir, label) {
+            // What was made here may have been its socket, and is gone again.
+            self.schedule.ghost_seen(Instant::now());
+        }
         for happening in &happenings {
             self.closing.retain(|socket| happening.server.and_then(|server| server.socket) != Some(*socket));
         }

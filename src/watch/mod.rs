@@ -113,6 +113,7 @@ impl Loop<'_> {
                 Wake::Names => self.watcher.hints(),
                 Wake::Mounts => self.watcher.schedule.places_changed(Instant::now()),
                 Wake::Output => self.watcher.flush()?,
+                Wake::Rescued => self.watcher.rescued(),
             }
         }
         self.watcher.ended(&ended)?;

@@ -150,7 +150,12 @@ impl Schedule {
 
     /// A server has lost its place. One that makes its socket anew has none for a moment.
     pub fn ghost_seen(&mut self, now: Instant) {
-        self.ghosts_at.get_or_insert(now + SETTLE);
+        self.look_for_ghosts(now + SETTLE);
+    }
+
+    /// Ghosts are to be looked for then, or earlier.
+    pub fn look_for_ghosts(&mut self, at: Instant) {
+        self.ghosts_at = Some(self.ghosts_at.map_or(at, |planned| planned.min(at)));
     }
 
     /// A look has taken from `started` to `now`.

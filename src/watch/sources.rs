@@ -23,6 +23,7 @@ use tokio::io::Interest;
 use tokio::io::unix::{AsyncFd, AsyncFdRegisterError};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::SignalKind;
+use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet, unconstrained, yield_now};
 
 /// How many events are taken at a time, and how many ends of processes before the loop goes on.
@@ -41,6 +42,8 @@ pub enum Wake {
     Output,
     /// A process has ended.
     Process(i32),
+    /// The rescue of ghosts has come to its end.
+    Rescued,
 }
 
 /// The one thread's event loop. Whatever waits is made inside.
@@ -62,6 +65,7 @@ pub struct Sources {
     /// `/proc/self/mountinfo`: poll(2) tells when the table has changed (proc(5)).
     mounts: Option<AsyncFd<OwnedFd>>,
     ends: JoinSet<i32>,
+    rescued: Arc<Notify>,
     clock: Clock,
 }
 
@@ -91,6 +95,7 @@ impl Sources {
             // Without it, the rescan finds what was mounted over.
             mounts: mounts.and_then(|mounts| told_of(mounts, Interest::PRIORITY).ok()),
             ends: JoinSet::new(),
+            rescued: Arc::default(),
             clock: Clock::new()?,
         })
     }
@@ -111,6 +116,11 @@ impl Sources {
         Ok(Ending { pidfd, waits })
     }
 
+    /// Where another thread tells that its rescue has come to its end.
+    pub fn rescued(&self) -> Arc<Notify> {
+        Arc::clone(&self.rescued)
+    }
+
     /// Waits until something happens, at most until `deadline`.
     pub async fn wait(
         &mut self,
@@ -120,10 +130,11 @@ impl Sources {
     ) -> Vec<Wake> {
         let _ = self.set.thread_unblock();
         let is_idle = deadline.is_none_or(|at| at > Instant::now()) && !names.has_more();
-        let Self { set, signals, come, mounts, ends, clock } = self;
+        let Self { set, signals, come, mounts, ends, rescued, clock } = self;
         clock.set(deadline);
         let mut mounted = pin!(changed(mounts.as_ref()));
-        let mut wakes = Vec::new();
+        let mut rescued = pin!(rescued.notified());
+        let (mut wakes, mut is_rescued) = (Vec::new(), false);
         let mut look = |cx: &mut Context<'_>| {
             let mut once = |wake: Wake, is_so: bool| {
                 if is_so && !wakes.contains(&wake) {
@@ -137,6 +148,10 @@ impl Sources {
             if mounted.as_mut().poll(cx).is_ready() {
                 once(Wake::Mounts, true);
                 mounted.set(changed(mounts.as_ref()));
+            }
+            if !is_rescued && rescued.as_mut().poll(cx).is_ready() {
+                is_rescued = true;
+                once(Wake::Rescued, true);
             }
             while let Poll::Ready(Some(end)) = ends.poll_join_next(cx) {
                 // One that is not waited for any more is told of too.

@@ -8,7 +8,7 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::{Pid, PidfdFlags, Signal};
@@ -60,6 +60,34 @@ impl Drop for Server {
         let mut fds = [rustix::event::PollFd::new(&self.pidfd, rustix::event::PollFlags::IN)];
         let while_ = rustix::event::Timespec { tv_sec: 10, tv_nsec: 0 };
         let _ = rustix::event::poll(&mut fds, Some(&while_));
+    }
+}
+
+/// A server that takes 0.3 s longer to make a socket.
+#[derive(Debug)]
+pub(crate) struct Slowed(Child);
+
+impl Slowed {
+    /// Slows a server down. `None`, and said: strace is not here.
+    pub(crate) fn server(server: &Server) -> Option<Self> {
+        let mut strace = Command::new("strace");
+        strace.args(["-qq", "-o", "/dev/null", "-e", "trace=bind", "-e", "inject=bind:delay_enter=300000"]);
+        let Ok(strace) = strace.arg("-p").arg(server.pid.to_string()).spawn() else {
+            super::skip::skip("needs strace: it makes the server slow");
+            return None;
+        };
+        wait::until("strace holds the server and lets it sleep", || {
+            let status = fs::read_to_string(format!("/proc/{}/status", server.pid)).unwrap();
+            !status.contains("TracerPid:\t0\n") && status.contains("State:\tS")
+        });
+        Some(Self(strace))
+    }
+}
+
+impl Drop for Slowed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

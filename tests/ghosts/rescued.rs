@@ -1,14 +1,12 @@
 //! Ghosts that get their socket back.
 
-use crate::common::arena::{self, Arena};
+use crate::common::arena::{self, Arena, Slowed};
 use crate::common::janitor::{Run, entry, fate, janitor};
-use crate::common::skip::skip;
 use crate::common::wait;
 use crate::scene::{folder, ghost as ghost_of, ghosts, json, rescue, say, user};
 use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
 use tmux_janitor::config::Settings;
 use tmux_janitor::ghost::{self, Scope};
 use tmux_janitor::outcome::Outcome;
@@ -139,23 +137,11 @@ fn what_was_found_is_looked_at_again_under_the_lock() {
 #[test]
 fn when_it_says_rescued_the_socket_is_there() {
     let arena = Arena::new().live("a");
-    if Command::new("strace").arg("-V").output().is_err() {
-        return skip("needs strace: it makes the server slow");
-    }
-    let server = arena.server("a");
     fs::remove_file(arena.path("a")).unwrap();
-    let mut slow = Command::new("strace");
-    slow.args(["-qq", "-o", "/dev/null", "-e", "trace=bind", "-e", "inject=bind:delay_enter=300000", "-p"]);
-    let mut slow = slow.arg(server.pid.to_string()).spawn().unwrap();
-    let status = || fs::read_to_string(format!("/proc/{}/status", server.pid)).unwrap();
-    wait::until("strace holds the server and lets it sleep", || {
-        let status = status();
-        !status.contains("TracerPid:\t0\n") && status.contains("State:\tS")
-    });
+    let Some(slowed) = Slowed::server(arena.server("a")) else { return };
     let outcome = rescue(arena.dir(), "a");
     let is_there = arena.has("a");
-    slow.kill().unwrap();
-    slow.wait().unwrap();
+    drop(slowed);
     assert_eq!((outcome.as_str(), is_there), ("rescued", true));
     arena.assert_reachable("a");
 }

@@ -10,11 +10,6 @@ use std::process::Command;
 
 const GONE: [&str; 3] = ["server-up", "server-gone", "socket-removed"];
 
-#[track_caller]
-fn whats(events: &Events, label: &str) -> Vec<String> {
-    events.of_label(label).into_iter().map(|(what, _)| what).collect()
-}
-
 #[test]
 fn each_way_to_die_is_noticed_and_told_once() {
     let mut arena = Arena::new().live("before");
@@ -127,9 +122,9 @@ fn a_stopped_server_is_kept_and_a_listener_is_never_connected_to() {
     arena.assert_reachable("stopped");
     for label in ["l", "later"] {
         assert_eq!(arena.connections(label), 0, "{label}");
-        assert_eq!(whats(&events, label), ["server-up"]);
+        assert_eq!(events.whats(label), ["server-up"]);
     }
-    assert_eq!(whats(&events, "stopped"), ["server-up"]);
+    assert_eq!(events.whats("stopped"), ["server-up"]);
     assert!(arena.has("bound") && arena.has("full"));
     daemon.stop();
 }
@@ -146,7 +141,7 @@ fn a_kept_label_is_told_once_and_makes_no_drumbeat() {
         daemon.rescan();
     }
     assert!(arena.has("homebase"));
-    assert_eq!(whats(&events, "homebase"), GONE[..2]);
+    assert_eq!(events.whats("homebase"), GONE[..2]);
     assert_eq!(daemon.logged("homebase"), 1, "{}", daemon.log());
     fs::write(daemon.config(), "keep = []\n").unwrap();
     daemon.rescan();
@@ -185,7 +180,7 @@ fn a_server_that_loses_its_file_is_a_ghost_and_is_told_when_it_is_back() {
     arena.server("x").signal(Signal::KILL);
     events.until("x", "socket-removed");
     let told: Vec<_> = ["server-up", "ghost", "rescued", "server-gone", "socket-removed"].into();
-    assert_eq!(whats(&events, "x"), told);
+    assert_eq!(events.whats("x"), told);
     let pid = i64::from(arena.server("x").pid);
     assert!(events.of_label("x").iter().all(|(_, of)| *of == Some(pid)), "{:?}", events.of_label("x"));
     daemon.stop();
@@ -210,7 +205,7 @@ fn a_server_that_makes_its_socket_anew_has_not_gone() {
     events.until("x", "server-gone");
     wait::until("the socket goes", || !arena.has("x"));
     let told: Vec<_> =
-        whats(&events, "x").into_iter().filter(|what| what != "ghost" && what != "rescued").collect();
+        events.whats("x").into_iter().filter(|what| what != "ghost" && what != "rescued").collect();
     assert_eq!(told[..2], GONE[..2], "one birth, one death: {told:?}");
     assert_eq!(events.count("x", "ghost"), events.count("x", "rescued"));
     daemon.stop();
@@ -237,7 +232,7 @@ fn a_ghost_of_before_is_told_and_rescued_where_that_is_wanted() {
     for label in ["old", "new"] {
         arena.server(label).signal(Signal::KILL);
         events.until(label, "socket-removed");
-        assert_eq!(whats(&events, label), ["server-up", "ghost", "rescued", "server-gone", "socket-removed"]);
+        assert_eq!(events.whats(label), ["server-up", "ghost", "rescued", "server-gone", "socket-removed"]);
     }
     daemon.stop();
 }

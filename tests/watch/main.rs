@@ -14,6 +14,7 @@ mod deaths;
 mod fake;
 mod limits;
 mod places;
+mod rescues;
 mod scene;
 mod service;
 mod stream;

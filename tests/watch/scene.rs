@@ -241,6 +241,11 @@ impl Events {
         self.all().iter().filter(|event| event["label"] == label).map(of).collect()
     }
 
+    /// The events of a label.
+    pub(crate) fn whats(&self, label: &str) -> Vec<String> {
+        self.of_label(label).into_iter().map(|(what, _)| what).collect()
+    }
+
     /// How many events of that kind a label has had.
     pub(crate) fn count(&self, label: &str, what: &str) -> usize {
         self.of_label(label).iter().filter(|(event, _)| event == what).count()

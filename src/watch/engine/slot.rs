@@ -54,21 +54,19 @@ impl Slot {
         } else {
             Server { ghost: false, ..known }
         };
-        self.servers[at] = now;
         let mut happenings = Vec::new();
-        if known.ghost {
-            happenings.push(Happening { what: What::Rescued, server: Some(now) });
-        }
+        self.servers[at].back(&mut happenings);
+        self.servers[at] = now;
         happenings.extend(self.others(Some(now), Missing::IsGhost, listens));
         happenings
     }
 
     pub(super) fn no_longer(&mut self, seen: Seen, listens: &impl Fn(&Server) -> Listens) -> Vec<Happening> {
+        let mut happenings = self.others(None, Missing::IsGhost, listens);
         let births = std::mem::take(&mut self.births);
         let started = self.lock_seen;
         // It may belong to the birth that counts for the next look.
         self.lock_seen &= self.late > 0;
-        let mut happenings = self.others(None, Missing::IsGhost, listens);
         let gone = last_gone(&happenings);
         let pid = gone.and_then(|server| server.pid).or(self.dead.and_then(|dead| dead.pid));
         // Of a file that came and went, only tmux's lock tells that it was a socket.
@@ -84,6 +82,24 @@ impl Slot {
                 happenings.push(Happening { what: What::SocketRemoved, server: Some(server) });
             }
         }
+        happenings
+    }
+
+    /// A server was found whose file is gone or is another's.
+    pub(super) fn haunt(&mut self, socket: u32, pid: Option<i32>) -> Vec<Happening> {
+        let by_socket = self.servers.iter().position(|known| known.socket == Some(socket));
+        let by_pid = || self.servers.iter().position(|known| known.pid.is_some() && known.pid == pid);
+        let Some(at) = by_socket.or_else(by_pid) else {
+            let server = Server { socket: Some(socket), pid, ghost: true };
+            self.servers.push(server);
+            return [What::ServerUp, What::Ghost]
+                .map(|what| Happening { what, server: Some(server) })
+                .to_vec();
+        };
+        let known = &mut self.servers[at];
+        let mut happenings = Vec::new();
+        known.made_anew(socket, &mut happenings);
+        known.lost(&mut happenings);
         happenings
     }
 
@@ -111,19 +127,47 @@ impl Slot {
             }
             match listens(server) {
                 Listens::Yes => {}
+                Listens::Anew(socket) => server.made_anew(socket, &mut happenings),
                 Listens::Maybe => return true,
                 Listens::No => {
+                    if server.ghost && missing == Missing::IsGhost && self.births > 0 && !self.lock_seen {
+                        // No start made these: the ghost itself (SIGUSR1), before it ended.
+                        self.births = 0;
+                        server.back(&mut happenings);
+                    }
                     happenings.push(Happening { what: What::ServerGone, server: Some(*server) });
                     return false;
                 }
             }
-            if !server.ghost && missing == Missing::IsGhost {
-                server.ghost = true;
-                happenings.push(Happening { what: What::Ghost, server: Some(*server) });
+            if missing == Missing::IsGhost {
+                server.lost(&mut happenings);
             }
             true
         });
         happenings
+    }
+}
+
+impl Server {
+    /// It has made its socket, if that is a new one: for a moment at least a file led to it.
+    fn made_anew(&mut self, socket: u32, happenings: &mut Vec<Happening>) {
+        if self.socket.replace(socket) != Some(socket) {
+            self.back(happenings);
+        }
+    }
+
+    /// A file leads to it again, or did for a moment.
+    fn back(&mut self, happenings: &mut Vec<Happening>) {
+        if std::mem::take(&mut self.ghost) {
+            happenings.push(Happening { what: What::Rescued, server: Some(*self) });
+        }
+    }
+
+    /// No file leads to it.
+    fn lost(&mut self, happenings: &mut Vec<Happening>) {
+        if !std::mem::replace(&mut self.ghost, true) {
+            happenings.push(Happening { what: What::Ghost, server: Some(*self) });
+        }
     }
 }
 

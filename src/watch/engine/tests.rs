@@ -10,6 +10,8 @@ struct World {
     engine: RefCell<Engine>,
     listening: RefCell<Vec<u32>>,
     closing: RefCell<Option<u32>>,
+    /// A socket that is closed, and the one that its server listens with instead.
+    anew: RefCell<Option<(u32, u32)>>,
 }
 
 impl World {
@@ -31,7 +33,11 @@ impl World {
         let listens = |server: &Server| match server.socket {
             Some(socket) if listening.contains(&socket) => Listens::Yes,
             Some(socket) if *self.closing.borrow() == Some(socket) => Listens::Maybe,
-            _ => Listens::No,
+            Some(socket) => match *self.anew.borrow() {
+                Some((old, new)) if old == socket => Listens::Anew(new),
+                _ => Listens::No,
+            },
+            None => Listens::No,
         };
         let happenings = self.engine.borrow_mut().digest(0, OsStr::new("x"), seen, listens);
         happenings.iter().map(|happening| (happening.what, happening.pid())).collect()
@@ -194,4 +200,46 @@ fn a_removal_is_told_also_after_a_look_that_met_the_janitors_lock() {
     assert_eq!(world.see(Seen::Undecided), []);
     assert_eq!(world.see(Seen::Absent), [(SocketRemoved, Some(10))]);
     assert!(world.engine.borrow().slots[&0].is_empty(), "nothing is left to remember");
+}
+
+#[test]
+fn a_ghost_whose_new_socket_is_deleted_too_lives_on_as_one() {
+    let world = World::default();
+    world.live(1, 10);
+    assert_eq!(world.see(Seen::Absent), [(Ghost, Some(10))]);
+    world.listening(&[2]);
+    *world.anew.borrow_mut() = Some((1, 2));
+    world.born();
+    assert_eq!(world.see(Seen::Absent), [(Rescued, Some(10)), (Ghost, Some(10))]);
+    assert_eq!(world.see(Seen::Absent), []);
+    assert!(world.engine.borrow().is_haunted_at(0, OsStr::new("x")));
+    let found = |socket| {
+        let happenings = world.engine.borrow_mut().haunt(0, OsStr::new("x"), socket, Some(10));
+        happenings.iter().map(|happening| (happening.what, happening.pid())).collect::<Vec<_>>()
+    };
+    assert_eq!(found(2), [], "it is known");
+    assert_eq!(found(3), [(Rescued, Some(10)), (Ghost, Some(10))], "the same server, and another socket");
+    world.listening(&[]);
+    assert_eq!(world.see(Seen::Absent), [(ServerGone, Some(10))]);
+}
+
+#[test]
+fn what_a_ghost_has_made_before_it_ended_is_no_other_servers() {
+    for (seen, last) in [(Seen::Removed, SocketRemoved), (Seen::Absent, SocketRemoved)] {
+        let world = World::default();
+        world.live(1, 10);
+        world.see(Seen::Absent);
+        world.listening(&[]);
+        world.born();
+        let told = [(Rescued, Some(10)), (ServerGone, Some(10)), (last, Some(10))];
+        assert_eq!(world.see(seen), told);
+    }
+    let world = World::default();
+    world.live(1, 10);
+    world.see(Seen::Absent);
+    world.listening(&[]);
+    world.lock();
+    world.born();
+    let told = [(ServerGone, Some(10)), (ServerUp, None), (ServerGone, None), (SocketRemoved, None)];
+    assert_eq!(world.see(Seen::Removed), told, "somebody has started one");
 }
