@@ -93,7 +93,7 @@ impl Job<'_> {
                 Err(Trouble::Socket(error)) => {
                     spawned.errors.push(error);
                     wait_for_end(pid);
-                    self.sweep_again(witness, spawned);
+                    self.sweep(witness, spawned);
                 }
             }
         }
@@ -208,7 +208,8 @@ impl Job<'_> {
         self.place.look(self.settings, self.user, witness).server()
     }
 
-    fn sweep_again(&self, witness: &mut Witness, spawned: &mut Spawned) {
+    /// Sweeps the session's own label.
+    pub(super) fn sweep(&self, witness: &mut Witness, spawned: &mut Spawned) {
         if !self.request.sweep {
             return;
         }

@@ -1,8 +1,11 @@
 //! A session that starts whatever the socket directory looks like.
 //!
 //! ```text
-//! sweep → choose a place → look what stands there → create → verify → (once more, after a sweep)
+//! choose a place → sweep it → look what stands there → create → verify → (once more, after a sweep)
 //! ```
+//!
+//! Everything else in the user's directories is swept beside that: none of it is in this session's way, and
+//! tmux is waited for anyway.
 //!
 //! Each session has a socket of its own ([`label`]), in the first directory in which one can be
 //! ([`place`]). What is handed over is data: [`crate::tmux::quote`] says how it gets through. An exit
@@ -61,10 +64,31 @@ pub fn run(settings: &Settings, user: u32, request: &Request) -> Done {
         spawned.fail(words::no_directory(cwd, &error));
         return Done::Here(Box::new(spawned));
     }
-    if request.sweep {
-        sweep(settings, user, request, &mut witness, &mut spawned);
+    if !request.sweep {
+        return start(settings, user, request, &mut witness, spawned);
     }
-    let place = match choose(settings, user, request, &mut witness, &mut spawned) {
+    std::thread::scope(|scope| {
+        let everything = || sweep_all(settings, user, request);
+        let beside = std::thread::Builder::new().name("sweep".to_owned()).spawn_scoped(scope, everything);
+        let mut done = start(settings, user, request, &mut witness, spawned);
+        // A panic there has ended the program.
+        let swept = beside.map_or_else(|_| everything(), |sweep| sweep.join().unwrap_or_default());
+        if let Done::Here(spawned) = &mut done {
+            spawned.swept.extend(swept);
+        }
+        done
+    })
+}
+
+/// Makes the session, with whatever else stands in the directories.
+fn start(
+    settings: &Settings,
+    user: u32,
+    request: &Request,
+    witness: &mut Witness,
+    mut spawned: Spawned,
+) -> Done {
+    let place = match choose(settings, user, request, witness, &mut spawned) {
         Ok(place) => place,
         Err(error) => {
             spawned.fail(error);
@@ -88,7 +112,8 @@ pub fn run(settings: &Settings, user: u32, request: &Request) -> Done {
         },
     };
     let job = job::Job { settings, user, request, place: &place, scope };
-    job.run(&mut witness, &mut spawned);
+    job.sweep(witness, &mut spawned);
+    job.run(witness, &mut spawned);
     Done::Here(Box::new(spawned))
 }
 
@@ -99,8 +124,9 @@ fn can_enter(dir: &Path) -> std::io::Result<()> {
     Ok(rustix::fs::accessat(&handle, ".", Access::EXEC_OK, AtFlags::EACCESS)?)
 }
 
-/// The preflight: one pass over the user's socket directories, the same as `sweep` makes.
-fn sweep(settings: &Settings, user: u32, request: &Request, witness: &mut Witness, spawned: &mut Spawned) {
+/// One pass over the user's socket directories, the same as `sweep` makes; what it removed.
+fn sweep_all(settings: &Settings, user: u32, request: &Request) -> Vec<PathBuf> {
+    let mut witness = Witness::new(user);
     let dirs = if request.dirs.is_empty() {
         witness.refresh();
         discover::socket_dirs(settings, &Surroundings::of_this_process(), witness.table(), user)
@@ -108,11 +134,11 @@ fn sweep(settings: &Settings, user: u32, request: &Request, witness: &mut Witnes
         request.dirs.clone()
     };
     let targets: Vec<Target> = dirs.into_iter().map(Target::whole).collect();
-    let report = Pass { settings, user, act: Act::Remove }.run(witness, &targets);
+    let report = Pass { settings, user, act: Act::Remove }.run(&mut witness, &targets);
     if report.entries.iter().any(|entry| matches!(entry.outcome, Outcome::Removed | Outcome::Failed(_))) {
         journal::pass(&report, false);
     }
-    spawned.swept.extend(report.removed());
+    report.removed().collect()
 }
 
 /// The directories in which a socket may be made, best first: those that tmux would use, then the
