@@ -34,6 +34,7 @@ use crate::config::Settings;
 use crate::discover::{self, Surroundings};
 use crate::journal;
 use crate::outcome::Outcome;
+use crate::record::{self, Deeds};
 use crate::socket::kernel_table::KernelTable;
 use crate::socket::sight::Witness;
 use crate::sweep::{Act, Pass, Target};
@@ -111,6 +112,9 @@ fn sweep(settings: &Settings, user: u32, request: &Request, witness: &mut Witnes
     let report = Pass { settings, user, act: Act::Remove }.run(witness, &targets);
     if report.entries.iter().any(|entry| matches!(entry.outcome, Outcome::Removed | Outcome::Failed(_))) {
         journal::pass(&report, false);
+        if request.dirs.is_empty() {
+            record::note(user, &Deeds::of(&report));
+        }
     }
     spawned.swept.extend(report.removed());
 }
