@@ -135,14 +135,11 @@ pub enum Command {
         json: bool,
     },
     /// The health row: one line
-    Status {
-        /// For every user of this machine, each as that user; needs root
-        #[arg(long)]
-        all_users: bool,
-        /// Print the result as one JSON object
-        #[arg(long)]
-        json: bool,
-    },
+    ///
+    /// With --metrics or --metrics-file in a form for monitoring: sockets by state, ghosts, removals,
+    /// failures, and when everything was last swept. Exit code 1 says in every form that there is a dead
+    /// socket or a ghost.
+    Status(Status),
     /// Say whether one socket is alive; never starts a server
     Probe(Probe),
     /// Give ghosts their socket back: live servers that nobody can reach
@@ -196,6 +193,24 @@ pub enum Command {
         #[arg(value_hint = ValueHint::DirPath)]
         dir: PathBuf,
     },
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Clone, Args)]
+#[command(group = clap::ArgGroup::new("form").args(["json", "metrics", "metrics_file"]))]
+pub struct Status {
+    /// For every user of this machine, each as that user; needs root
+    #[arg(long)]
+    pub all_users: bool,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// Print the result as metrics, for Prometheus and its kind
+    #[arg(long)]
+    pub metrics: bool,
+    /// Write the metrics to this file, replaced as a whole, and print nothing
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub metrics_file: Option<PathBuf>,
 }
 
 /// Arguments of `probe`.

@@ -1,5 +1,7 @@
 //! The commands: from arguments to a result and an exit code.
 
+mod status;
+
 use crate::cli::{Cli, Color, Command, Global, LogTarget, Probe, Spawn};
 use crate::config::{self, Settings};
 use crate::discover::{self, Surroundings};
@@ -13,6 +15,7 @@ use crate::manual;
 use crate::outcome::Outcome;
 use crate::output::Output;
 use crate::probe;
+use crate::record::{self, Deeds};
 use crate::report::people::{self, Palette};
 use crate::report::{Report, json};
 use crate::sandbox::Mounts;
@@ -36,7 +39,7 @@ pub fn run(cli: &Cli, output: &mut Output) -> Result<Exit, Error> {
             sweep(&cli.global, Rescuing { rescue: *rescue, dry_run: *dry_run }, *all_users, *json, output)
         }
         Some(Command::List { all_users, json }) => list(&cli.global, *all_users, *json, output),
-        Some(Command::Status { all_users, json }) => status(&cli.global, *all_users, *json, output),
+        Some(Command::Status(arguments)) => status::status(&cli.global, arguments, output),
         Some(Command::Watch { no_reap }) => watch::watch(&cli.global, *no_reap),
         Some(Command::Events { json }) => watch::events(&cli.global, *json),
         Some(Command::Probe(arguments)) => probe_one(&cli.global, arguments, output),
@@ -100,7 +103,34 @@ fn pass(global: &Global, act: Option<Act>, rescuing: Rescuing) -> Result<Report,
         }
     }
     report.elapsed = started.elapsed();
+    if global.dir.is_empty() {
+        keep_record(&mut report, user, act);
+    }
     Ok(report)
+}
+
+/// Enters what a run did into the user's record, or reads there what others did.
+fn keep_record(report: &mut Report, user: u32, act: Option<Act>) {
+    let mut deeds = Deeds::of(report);
+    match act {
+        Some(Act::Look) => {
+            let read = record::read(user);
+            if let Err(errno) = read {
+                tracing::debug!(
+                    "{}: {errno}; nothing is known of earlier runs",
+                    record::folder(user).display()
+                );
+            }
+            report.record = read.ok();
+        }
+        Some(Act::DryRun) => {}
+        Some(Act::Remove) => {
+            deeds.swept(report.elapsed);
+            record::note(user, &deeds);
+        }
+        None if deeds.is_empty() => {}
+        None => record::note(user, &deeds),
+    }
 }
 
 /// The same for every user of the machine, if that is asked for.
@@ -190,19 +220,6 @@ fn list(global: &Global, all_users: bool, as_json: bool, output: &mut Output) ->
         output.text(&people::list(&report, palette(global.color)))?;
     }
     Ok(exit_of(&report))
-}
-
-fn status(global: &Global, all_users: bool, as_json: bool, output: &mut Output) -> Result<Exit, Error> {
-    let report = look(global, all_users)?;
-    journal::directories(&report);
-    let counts = report.counts();
-    let healthy = counts.dead == 0 && counts.ghost == 0;
-    if as_json {
-        output.line(&json::status(&report, healthy)?)?;
-    } else {
-        output.text(&people::status(&report))?;
-    }
-    Ok(if healthy { Exit::Done } else { Exit::Found })
 }
 
 fn doctor(global: &Global, as_json: bool, output: &mut Output) -> Result<Exit, Error> {

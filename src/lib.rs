@@ -16,8 +16,8 @@
 //!    once more under it, a rename to a [`quarantine`] name, a look, unlink, and the lock's careful end.
 //! 5. [`ghost`] finds servers that nobody can reach, because their socket was deleted or replaced, and
 //!    gives them their socket back where that is proven safe.
-//! 6. [`report`] is what was found and done, for people and for programs; [`journal`] writes it to
-//!    the log; [`words`] holds the sentences; [`exit`] the exit codes.
+//! 6. [`report`] is what was found and done, for people, for programs and for monitoring; [`record`] keeps the
+//!    sums between runs; [`journal`] writes it to the log; [`words`] holds the sentences; [`exit`] the exit codes.
 //!
 //! [`spawn`] starts a session on top of that, whatever the directory looks like; [`tmux::client`] is the
 //! only place that runs tmux, [`child`] the only one that runs another program.
@@ -53,6 +53,8 @@ pub mod probe;
 pub mod process;
 pub mod quarantine;
 pub mod reap;
+pub mod record;
+pub mod replace;
 pub mod report;
 pub mod sandbox;
 pub mod service;

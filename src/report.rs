@@ -1,9 +1,11 @@
 //! What a run found and did: plain data, and its counts.
 
 pub mod json;
+pub mod metrics;
 pub mod people;
 
 use crate::outcome::Outcome;
+use crate::record::Record;
 use crate::socket::verdict::{Reason, State, Verdict};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -50,6 +52,10 @@ pub struct Report {
     pub entries: Vec<Entry>,
     /// How long it took.
     pub elapsed: Duration,
+    /// What was done so far, where that was asked for and is known.
+    pub record: Option<Record>,
+    /// The metrics of each user, where this is the report of many.
+    pub users: Vec<metrics::Row>,
 }
 
 /// How many of each.

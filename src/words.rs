@@ -13,7 +13,7 @@ use crate::users::{Loss, Stray};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::fmt::{self, Display, Formatter};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 impl State {
     /// The word for it, in JSON and for people.
@@ -340,4 +340,15 @@ pub fn kind_name(kind: FileType) -> &'static str {
         FileType::CharacterDevice | FileType::BlockDevice => "a device",
         FileType::Unknown => "of an unknown type",
     }
+}
+
+/// Why a metrics file cannot be written, and what to do.
+pub fn not_written(path: &Path, error: &std::io::Error) -> String {
+    let cure = match Errno::from_io_error(error) {
+        Some(Errno::ROFS) => "; in a unit, ReadWritePaths= must name its folder",
+        Some(Errno::ACCESS | Errno::PERM) => "; this user must be able to write in its folder",
+        Some(Errno::NOENT) => "; its folder must be there",
+        _ => "",
+    };
+    format!("{}: {error}{cure}", crate::escape::escaped(path))
 }

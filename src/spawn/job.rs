@@ -14,6 +14,7 @@ use crate::ghost::{self, Ghost};
 use crate::journal;
 use crate::outcome::Outcome;
 use crate::process::{Processes, Stat, await_end};
+use crate::record::{self, Deeds};
 use crate::report::Report;
 use crate::socket::sight::Witness;
 use crate::sweep::{Act, Pass};
@@ -217,6 +218,9 @@ impl Job<'_> {
         let report = pass.run(witness, &[self.place.target()]);
         if report.entries.iter().any(|entry| matches!(entry.outcome, Outcome::Removed | Outcome::Failed(_))) {
             journal::pass(&report, false);
+            if self.request.dirs.is_empty() {
+                record::note(self.user, &Deeds::of(&report));
+            }
         }
         spawned.swept.extend(report.removed());
     }

@@ -37,6 +37,7 @@ use crate::config::Settings;
 use crate::discover::{self, Surroundings};
 use crate::journal;
 use crate::outcome::Outcome;
+use crate::record::{self, Deeds};
 use crate::socket::kernel_table::KernelTable;
 use crate::socket::sight::Witness;
 use crate::sweep::{Act, Pass, Target};
@@ -137,6 +138,9 @@ fn sweep_all(settings: &Settings, user: u32, request: &Request) -> Vec<PathBuf> 
     let report = Pass { settings, user, act: Act::Remove }.run(&mut witness, &targets);
     if report.entries.iter().any(|entry| matches!(entry.outcome, Outcome::Removed | Outcome::Failed(_))) {
         journal::pass(&report, false);
+        if request.dirs.is_empty() {
+            record::note(user, &Deeds::of(&report));
+        }
     }
     report.removed().collect()
 }

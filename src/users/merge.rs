@@ -2,6 +2,7 @@
 
 use super::crew::Loss;
 use super::wire::{NoReport, Reader};
+use crate::report::metrics::Row;
 use crate::report::{DirectoryReport, Report};
 use std::path::{Path, PathBuf};
 
@@ -36,7 +37,8 @@ impl Merger {
     /// One report, in the order of the users; then what belongs to nobody and was not reported yet.
     pub fn finish(mut self, strays: Vec<DirectoryReport>) -> Report {
         self.reports.sort_by_key(|(uid, _)| *uid);
-        let mut whole = Report::default();
+        let users = self.reports.iter().map(|(uid, report)| Row::of(*uid, report)).collect();
+        let mut whole = Report { users, ..Report::default() };
         for (_, mut report) in self.reports {
             let before = whole.directories.len();
             for entry in &mut report.entries {

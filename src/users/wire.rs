@@ -1,11 +1,12 @@
 //! How a worker's report travels to root: fields that end with NUL, made for size and for distrust.
 //!
 //! Pure. No name and no sentence holds a NUL. A message is `E why`, or a list of `D path error`,
-//! `S sentence` and `R directory elsewhere label uid state reason outcome error server panes pane...`, and a
+//! `T since removed failed swept took`, `S sentence` and `R directory elsewhere label uid state reason outcome error server panes pane...`, and a
 //! last `.`. Sentences stand once and are pointed to by their place.
 
 use crate::escape::escaped;
 use crate::outcome::{Failure, Outcome};
+use crate::record::Record;
 use crate::report::{DirectoryReport, Entry, Report};
 use crate::socket::verdict::{Reason, State, Verdict};
 use std::collections::HashMap;
@@ -52,6 +53,12 @@ pub fn write(report: &Report) -> Vec<u8> {
         message.put(b"D");
         message.put(directory.path.as_os_str().as_bytes());
         message.put(directory.error.as_deref().unwrap_or_default().as_bytes());
+    }
+    if let Some(Record { since_us, removed, failed, swept_us, sweep_took_us }) = &report.record {
+        message.put(b"T");
+        for sum in [since_us, removed, failed, swept_us, sweep_took_us] {
+            message.number(sum);
+        }
     }
     for entry in &report.entries {
         let reason = message.sentence(entry.verdict.reason.to_string());
@@ -146,6 +153,10 @@ impl Reader {
                     let error = Some(fields.text()?).filter(|error| !error.is_empty());
                     report.directories.push(DirectoryReport { path, error });
                 }
+                b"T" => {
+                    let [since_us, removed, failed, swept_us, sweep_took_us] = fields.numbers()?;
+                    report.record = Some(Record { since_us, removed, failed, swept_us, sweep_took_us });
+                }
                 b"S" => {
                     let sentence = fields.text()?;
                     sentences.push(self.keep(sentence));
@@ -189,6 +200,14 @@ impl<'m, I: Iterator<Item = &'m [u8]>> Fields<I> {
     fn number<N: FromStr>(&mut self) -> Result<N, NoReport> {
         let field = OsStr::from_bytes(self.next()?);
         field.to_str().and_then(|digits| digits.parse().ok()).ok_or(NoReport::Garbled)
+    }
+
+    fn numbers<const N: usize>(&mut self) -> Result<[u64; N], NoReport> {
+        let mut numbers = [0; N];
+        for number in &mut numbers {
+            *number = self.number()?;
+        }
+        Ok(numbers)
     }
 }
 
@@ -262,6 +281,7 @@ mod tests {
                     socket: None,
                 })
                 .collect(),
+            record: Some(Record { since_us: u64::MAX, removed: 1, failed: 2, swept_us: 3, sweep_took_us: 4 }),
             ..Report::default()
         }
     }
@@ -282,6 +302,7 @@ mod tests {
             prop_assert_eq!(as_json(&received), as_json(&sent));
             prop_assert_eq!(received.counts(), sent.counts());
             prop_assert_eq!(received.has_failures(), sent.has_failures());
+            prop_assert_eq!(received.record, sent.record);
         }
 
         #[test]

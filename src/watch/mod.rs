@@ -14,6 +14,7 @@ pub mod engine;
 mod ghosts;
 mod hands;
 mod hints;
+mod ledger;
 pub mod outlet;
 pub mod places;
 pub mod schedule;
@@ -70,6 +71,7 @@ pub fn events(global: &Global, json: bool) -> Result<Exit, Error> {
     // It looks and tells; what protects or mends is the daemon's.
     settings.watch.protect = false;
     settings.watch.rescue = false;
+    settings.watch.metrics_file = None;
     sources::runtime().map_err(Error::System)?.block_on(async {
         let sources = Sources::open(&[Signal::SIGTERM, Signal::SIGINT]).map_err(Error::System)?;
         let teller = Teller::Reader { outlet: Outlet::stdout().map_err(Error::Output)?, json };
@@ -94,6 +96,7 @@ impl Loop<'_> {
             match self.turn().await {
                 Ok(()) => {}
                 Err(End::Asked) => {
+                    self.watcher.keep_books();
                     self.service.stopping();
                     return Exit::Done;
                 }
@@ -128,7 +131,7 @@ impl Loop<'_> {
 
     fn deadline(&self) -> Option<Instant> {
         let status = self.told.filter(|_| self.watcher.is_news()).map(|told| told + STATUS_AGE);
-        let status = status.filter(|_| self.service.is_heard());
+        let status = status.filter(|_| self.service.is_heard() || self.watcher.has_books_to_keep());
         // Nobody else tells of an end that was noticed by the way.
         let ended = self.watcher.deaths.have_ended().then(Instant::now);
         self.watcher.schedule.next().into_iter().chain(status).chain(self.ping_at).chain(ended).min()
@@ -148,11 +151,13 @@ impl Loop<'_> {
                 let status = self.watcher.status();
                 tracing::info!("{status}");
                 self.service.ready(&status);
+                self.watcher.keep_books();
                 self.told = Some(now);
             }
             Some(told) if self.watcher.is_news() && told + STATUS_AGE <= now => {
                 let status = self.watcher.status();
                 self.service.status(&status);
+                self.watcher.keep_books();
                 self.told = Some(now);
             }
             _ => {}
@@ -183,6 +188,7 @@ impl Loop<'_> {
                 crate::logging::configuration_rejected(&format!("{error}; the one before stays in force"));
                 self.watcher.rejected();
                 self.service.ready(&self.watcher.status());
+                self.watcher.keep_books();
             }
         }
     }

@@ -4,6 +4,7 @@ use super::outlet::{Outlet, ReaderGone};
 use crate::events::{self, Event, What};
 use crate::journal;
 use crate::outcome::Outcome;
+use crate::record::Deeds;
 use crate::report::Report;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -53,12 +54,15 @@ pub struct Once {
     warnings: HashSet<String>,
     /// How many sockets were removed so far.
     pub removed: u64,
+    /// What was done and is in no record yet.
+    pub deeds: Deeds,
 }
 
 impl Once {
-    /// Logs what a pass did. Whether it removed anything.
+    /// Logs what a pass did. Whether it removed anything, or could not.
     pub fn pass(&mut self, report: &Report) -> bool {
-        let before = self.removed;
+        let deeds = Deeds::of(report);
+        self.deeds.add(deeds);
         for entry in &report.entries {
             match entry.outcome {
                 Outcome::Removed => {
@@ -85,7 +89,13 @@ impl Once {
                 None => self.directories.retain(|(path, _)| *path != directory.path),
             }
         }
-        self.removed > before
+        !deeds.is_empty()
+    }
+
+    /// How many directories are left alone because of an error.
+    pub fn refused(&self) -> usize {
+        let paths: HashSet<&PathBuf> = self.directories.iter().map(|(path, _)| path).collect();
+        paths.len()
     }
 
     /// A name that is not there any more cannot fail any more.

@@ -2,6 +2,7 @@
 
 use super::deaths::Deaths;
 use super::engine::{Dir, Engine};
+use super::ledger::Ledger;
 use super::outlet::ReaderGone;
 use super::places::Places;
 use super::schedule::{Due, Schedule};
@@ -44,9 +45,11 @@ pub(super) struct Watcher {
     pub(super) closing: HashSet<u32>,
     /// Live servers that are not announced yet: their processes are looked for together.
     pub(super) fresh: Vec<super::hands::Fresh>,
-    rescanning: bool,
+    /// Since when everything is being looked at.
+    rescanning: Option<Instant>,
     progress: Progress,
     pub(super) ghosts: super::ghosts::Ghosts,
+    ledger: Ledger,
     /// Something was told since the status was made.
     pub(super) news: bool,
     rejected: bool,
@@ -76,9 +79,10 @@ impl Watcher {
             once: Once::default(),
             closing: HashSet::new(),
             fresh: Vec::new(),
-            rescanning: false,
+            rescanning: None,
             progress: Progress::Beginning,
             ghosts: super::ghosts::Ghosts::default(),
+            ledger: Ledger::new(user, given.is_empty()),
             news: false,
             rejected: false,
         }
@@ -128,9 +132,13 @@ impl Watcher {
         }
         if !self.schedule.is_rescanning() {
             self.announce()?;
-            if std::mem::take(&mut self.rescanning) {
+            if let Some(began) = self.rescanning.take() {
                 self.progress = Progress::Complete;
                 self.schedule.ghost_seen(now);
+                if self.act == Act::Remove {
+                    self.once.deeds.swept(now.duration_since(began));
+                    self.news = true;
+                }
             }
         }
         Ok(())
@@ -138,7 +146,7 @@ impl Watcher {
 
     /// Looks at everything: which directories there are, and what is in them, part by part.
     fn rescan(&mut self) {
-        self.rescanning = true;
+        self.rescanning = Some(Instant::now());
         self.witness.forget_surroundings();
         self.witness.refresh();
         self.say_blindness();
@@ -227,6 +235,22 @@ impl Watcher {
     /// Whether the status has changed.
     pub(super) fn is_news(&self) -> bool {
         self.news
+    }
+
+    /// Whether somebody but the service manager is to hear of news.
+    pub(super) fn has_books_to_keep(&self) -> bool {
+        self.settings.watch.metrics_file.is_some() || self.ledger.is_behind() || !self.once.deeds.is_empty()
+    }
+
+    /// Brings the user's record and the metrics file up to date. Neither is ever a reason to end.
+    pub(super) fn keep_books(&mut self) {
+        self.ledger.add(std::mem::take(&mut self.once.deeds));
+        self.ledger.settle();
+        if let Some(path) = &self.settings.watch.metrics_file
+            && let Err(why) = self.ledger.write(path, self.engine.counts(), self.once.refused())
+        {
+            self.once.warn(&format!("the metrics cannot be written: {why}; going on without them, and trying again when something changes"));
+        }
     }
 
     /// One line for `systemctl status`: numbers only, no names.

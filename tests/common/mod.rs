@@ -4,5 +4,6 @@
 
 pub(crate) mod arena;
 pub(crate) mod janitor;
+pub(crate) mod metrics;
 pub(crate) mod skip;
 pub(crate) mod wait;

@@ -7,6 +7,7 @@ mod common;
 mod attacks;
 mod hostile;
 mod lost;
+mod metrics;
 mod price;
 mod scene;
 

@@ -1,0 +1,44 @@
+//! `status`: the health row, for people, programs and monitoring.
+
+use crate::cli::{Global, Status};
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::report::metrics::{self, Row};
+use crate::report::{Report, json, people};
+use crate::{journal, replace, words};
+use std::io::ErrorKind;
+use std::path::Path;
+
+pub(super) fn status(global: &Global, arguments: &Status, output: &mut Output) -> Result<Exit, Error> {
+    let report = super::look(global, arguments.all_users)?;
+    journal::directories(&report);
+    let counts = report.counts();
+    let healthy = counts.dead == 0 && counts.ghost == 0;
+    if let Some(path) = &arguments.metrics_file {
+        replace::replace(path, metrics_of(&report, arguments.all_users).as_bytes(), metrics::MODE)
+            .map_err(|error| not_written(path, &error))?;
+    } else if arguments.metrics {
+        output.bytes(metrics_of(&report, arguments.all_users).as_bytes())?;
+    } else if arguments.json {
+        output.line(&json::status(&report, healthy)?)?;
+    } else {
+        output.text(&people::status(&report))?;
+    }
+    Ok(if healthy { Exit::Done } else { Exit::Found })
+}
+
+fn not_written(path: &Path, error: &std::io::Error) -> Error {
+    let why = words::not_written(path, error);
+    match error.kind() {
+        ErrorKind::PermissionDenied => Error::NoPermission(format!("the metrics cannot be written: {why}")),
+        kind => Error::Output(std::io::Error::new(kind, why)),
+    }
+}
+
+fn metrics_of(report: &Report, all_users: bool) -> String {
+    if all_users {
+        return metrics::text(&report.users);
+    }
+    metrics::text(&[Row::of(rustix::process::getuid().as_raw(), report)])
+}

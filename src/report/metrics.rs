@@ -1,0 +1,280 @@
+//! Results for monitoring: the health row in the `OpenMetrics` text format.
+//!
+//! It is a subset that the Prometheus text format has too, so that `node_exporter`'s textfile collector reads it:
+//! no time stamps, no types that only one of them knows; `# UNIT` and `# EOF` are comments to the other.
+//! Labels are states and users, never names of sockets: those are made by anybody, in any number.
+//! Source: <https://prometheus.io/docs/specs/om/open_metrics_spec/>.
+
+use super::Report;
+use crate::record::Record;
+use crate::socket::verdict::State;
+use rustix::fs::Mode;
+use std::fmt::{Display, Write};
+
+/// Everybody may read it: a collector runs as a user of its own.
+pub const MODE: Mode = Mode::from_raw_mode(0o644);
+
+/// How many users have rows of their own. Whoever may use other uids (subuid(5)) can make directories for
+/// thousands, and each would be a set of series for ever.
+const MOST_USERS: usize = 256;
+
+/// The states of sockets; a ghost has none, and what is no socket is not counted.
+const STATES: [State; 5] = [State::Live, State::Starting, State::Dead, State::Foreign, State::Unknown];
+
+/// What is known of one user.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Row {
+    /// Whose janitor looked; `None`: those of many users, added up.
+    pub uid: Option<u32>,
+    /// How many sockets are in which state. Empty: nothing could be looked at.
+    pub sockets: Vec<(State, usize)>,
+    /// Live servers that nobody can reach; `None`: nothing could be looked at.
+    pub ghosts: Option<usize>,
+    /// Directories that were left alone.
+    pub refused: usize,
+    /// What was done so far, where that is known.
+    pub record: Option<Record>,
+}
+
+impl Row {
+    /// That of a user's report.
+    pub fn of(uid: u32, report: &Report) -> Self {
+        let refused = report.directories.iter().filter(|directory| directory.error.is_some()).count();
+        let mut row = Self { uid: Some(uid), refused, record: report.record, ..Self::default() };
+        // No directory at all is none with dead sockets. One that cannot be read may have any number.
+        if refused > 0 && refused == report.directories.len() && report.entries.is_empty() {
+            return row;
+        }
+        let counts = report.counts();
+        let count = |state: State| match state {
+            State::Live => counts.live,
+            State::Starting => counts.starting,
+            State::Dead => counts.dead,
+            State::Foreign => counts.foreign,
+            State::Unknown => counts.unknown,
+            State::Ghost | State::NotASocket => 0,
+        };
+        row.sockets = STATES.map(|state| (state, count(state))).to_vec();
+        row.ghosts = Some(counts.ghost);
+        row
+    }
+
+    /// Takes in another user's row; what adds up to nothing that is true of both is left out.
+    fn merge(&mut self, other: &Self) {
+        self.uid = None;
+        self.record = None;
+        self.refused += other.refused;
+        self.ghosts = self.ghosts.into_iter().chain(other.ghosts).reduce(|sum, count| sum + count);
+        for (state, count) in &other.sockets {
+            match self.sockets.iter_mut().find(|(known, _)| known == state) {
+                Some((_, sum)) => *sum += count,
+                None => self.sockets.push((*state, *count)),
+            }
+        }
+    }
+
+    fn user(&self) -> String {
+        self.uid.map_or_else(|| "others".to_owned(), |uid| uid.to_string())
+    }
+}
+
+/// The whole text. Rows beyond [`MOST_USERS`] are added up.
+pub fn text(rows: &[Row]) -> String {
+    let mut all: Vec<Row> = rows.iter().take(MOST_USERS).cloned().collect();
+    if let Some((first, rest)) = rows.get(MOST_USERS..).and_then(<[Row]>::split_first) {
+        let mut others = Row { uid: None, record: None, ..first.clone() };
+        for row in rest {
+            others.merge(row);
+        }
+        all.push(others);
+    }
+    let mut text = Text::default();
+    text.gauge("tmux_janitor_sockets", "", "Sockets of tmux servers, by state.");
+    for row in &all {
+        for (state, count) in &row.sockets {
+            text.sample("tmux_janitor_sockets", &[("state", state.word()), ("uid", &row.user())], count);
+        }
+    }
+    text.gauge(
+        "tmux_janitor_ghosts",
+        "",
+        "Live tmux servers that nobody can reach: their socket was deleted or replaced.",
+    );
+    for (row, ghosts) in all.iter().filter_map(|row| Some((row, row.ghosts?))) {
+        text.sample("tmux_janitor_ghosts", &[("uid", &row.user())], &ghosts);
+    }
+    text.gauge(
+        "tmux_janitor_directory_errors",
+        "",
+        "Socket directories that were left alone because of an error.",
+    );
+    for row in &all {
+        text.sample("tmux_janitor_directory_errors", &[("uid", &row.user())], &row.refused);
+    }
+    let recorded: Vec<(String, Record)> =
+        all.iter().filter_map(|row| Some((row.user(), row.record?))).collect();
+    text.counter("tmux_janitor_removals", "Dead sockets that were removed.", &recorded, |record| {
+        record.removed
+    });
+    text.counter(
+        "tmux_janitor_failures",
+        "Times that a dead socket could not be removed.",
+        &recorded,
+        |record| record.failed,
+    );
+    let swept: Vec<_> = recorded.iter().filter(|(_, record)| record.swept_us > 0).collect();
+    text.gauge(
+        "tmux_janitor_last_sweep_timestamp_seconds",
+        "seconds",
+        "When everything was last swept, since 1970.",
+    );
+    for (user, record) in &swept {
+        let at = Seconds(record.swept_us);
+        text.sample("tmux_janitor_last_sweep_timestamp_seconds", &[("uid", user)], &at);
+    }
+    text.gauge("tmux_janitor_last_sweep_duration_seconds", "seconds", "How long that took.");
+    for (user, record) in &swept {
+        let took = Seconds(record.sweep_took_us);
+        text.sample("tmux_janitor_last_sweep_duration_seconds", &[("uid", user)], &took);
+    }
+    text.0.push_str("# EOF\n");
+    text.0
+}
+
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    fn head(&mut self, family: &str, kind: &str, unit: &str, help: &str) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.0, "# TYPE {family} {kind}");
+        if !unit.is_empty() {
+            let _ = writeln!(self.0, "# UNIT {family} {unit}");
+        }
+        let _ = writeln!(self.0, "# HELP {family} {}", escaped(help));
+    }
+
+    fn gauge(&mut self, family: &str, unit: &str, help: &str) {
+        self.head(family, "gauge", unit, help);
+    }
+
+    /// A sum that only grows, and when it began to.
+    fn counter(&mut self, family: &str, help: &str, of: &[(String, Record)], sum: impl Fn(&Record) -> u64) {
+        self.head(family, "counter", "", help);
+        for (user, record) in of {
+            self.sample(&format!("{family}_total"), &[("uid", user)], &sum(record));
+            if record.since_us > 0 {
+                self.sample(&format!("{family}_created"), &[("uid", user)], &Seconds(record.since_us));
+            }
+        }
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: &impl Display) {
+        let labels = labels.iter().map(|(label, value)| format!("{label}=\"{}\"", escaped(value)));
+        let _ = writeln!(self.0, "{name}{{{}}} {value}", labels.collect::<Vec<_>>().join(","));
+    }
+}
+
+/// Microseconds, shown as seconds.
+struct Seconds(u64);
+
+impl Display for Seconds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{:06}", self.0 / 1_000_000, self.0 % 1_000_000)
+    }
+}
+
+/// A label's value or a help text, as both formats want it.
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('\n', "\\n").replace('"', "\\\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::DirectoryReport;
+
+    fn row(uid: u32, dead: usize) -> Row {
+        Row { uid: Some(uid), sockets: vec![(State::Dead, dead)], ghosts: Some(1), ..Row::default() }
+    }
+
+    fn samples(text: &str, name: &str) -> Vec<String> {
+        text.lines().filter(|line| line.starts_with(&format!("{name}{{"))).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_value_stays_in_its_quotes() {
+        let mut text = Text::default();
+        text.sample("m", &[("a", "x\"} 1\n\\"), ("b", "")], &7);
+        assert_eq!(text.0, "m{a=\"x\\\"} 1\\n\\\\\",b=\"\"} 7\n");
+    }
+
+    #[test]
+    fn what_could_not_be_looked_at_is_not_said_to_be_zero() {
+        let refused =
+            |error: Option<&str>| DirectoryReport { path: "/x".into(), error: error.map(str::to_owned) };
+        let mut report = Report { directories: vec![refused(Some("no"))], ..Report::default() };
+        let blind = text(&[Row::of(7, &report)]);
+        assert!(samples(&blind, "tmux_janitor_sockets").is_empty(), "{blind}");
+        assert!(samples(&blind, "tmux_janitor_ghosts").is_empty(), "{blind}");
+        assert_eq!(
+            samples(&blind, "tmux_janitor_directory_errors"),
+            ["tmux_janitor_directory_errors{uid=\"7\"} 1"]
+        );
+        report.directories.push(refused(None));
+        assert_eq!(samples(&text(&[Row::of(7, &report)]), "tmux_janitor_sockets").len(), STATES.len());
+        assert_eq!(
+            samples(&text(&[Row::of(7, &Report::default())]), "tmux_janitor_sockets").len(),
+            STATES.len()
+        );
+    }
+
+    #[test]
+    fn what_is_not_known_of_the_past_is_left_out() {
+        let row = |record| Row { record, ..row(7, 0) };
+        let all = text(&[row(None)]);
+        assert!(
+            !all.contains("_total") && !all.contains("_created{") && !all.contains("timestamp_seconds{"),
+            "{all}"
+        );
+        let never = text(&[row(Some(Record::default()))]);
+        assert_eq!(
+            samples(&never, "tmux_janitor_removals_total"),
+            ["tmux_janitor_removals_total{uid=\"7\"} 0"]
+        );
+        assert!(!never.contains("_created{") && !never.contains("timestamp_seconds{"), "{never}");
+        let swept = Record {
+            since_us: 5_000_001,
+            removed: 2,
+            failed: 3,
+            swept_us: 1_700_000_000_250_000,
+            sweep_took_us: 812,
+        };
+        let swept = text(&[row(Some(swept))]);
+        for line in [
+            "tmux_janitor_removals_total{uid=\"7\"} 2",
+            "tmux_janitor_removals_created{uid=\"7\"} 5.000001",
+            "tmux_janitor_failures_total{uid=\"7\"} 3",
+            "tmux_janitor_last_sweep_timestamp_seconds{uid=\"7\"} 1700000000.250000",
+            "tmux_janitor_last_sweep_duration_seconds{uid=\"7\"} 0.000812",
+            "# UNIT tmux_janitor_last_sweep_duration_seconds seconds",
+        ] {
+            assert!(swept.lines().any(|found| found == line), "{line}: {swept}");
+        }
+        assert!(swept.ends_with("\n# EOF\n"));
+    }
+
+    #[test]
+    fn nobody_can_make_thousands_of_series() {
+        let rows: Vec<Row> = (0..3000).map(|uid| row(uid, 2)).collect();
+        let all = text(&rows);
+        let dead = samples(&all, "tmux_janitor_sockets");
+        assert_eq!(dead.len(), MOST_USERS + 1);
+        let rest = 2 * (3000 - MOST_USERS);
+        assert_eq!(
+            dead.last().cloned(),
+            Some(format!("tmux_janitor_sockets{{state=\"dead\",uid=\"others\"}} {rest}"))
+        );
+        assert!(all.contains(&format!("tmux_janitor_ghosts{{uid=\"others\"}} {}\n", 3000 - MOST_USERS)));
+    }
+}
