@@ -1,0 +1,543 @@
+//! Going through a script the way a shell would: each statement once, every branch, functions where they
+//! are called, with what is known of the variables at that point.
+
+use super::call::{Call, Judge, Service, What};
+use super::grammar::{self, Contents, each, fields, parts};
+use super::guard;
+use super::scope::{Scope, Value};
+use super::text::{Text, UNKNOWN};
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+use std::time::Instant;
+use tree_sitter::Node;
+
+/// How deep statements, words, calls and scripts in scripts may nest before they are no longer looked into.
+const DEPTH: usize = 160;
+/// How many statements and words of a file are gone through, the same ones again counted.
+const STEPS: usize = 600_000;
+/// How many words a command may have.
+pub(super) const WORDS: usize = 10_000;
+/// How often one function is gone through.
+const CALLS: usize = 50;
+/// How many values of a `for` are gone through.
+const VALUES: usize = 8;
+
+/// What all scripts of one file share.
+#[derive(Debug)]
+pub(super) struct Findings {
+    /// The calls.
+    pub(super) calls: Vec<Call>,
+    /// Comments: where they stand, and what they say.
+    pub(super) comments: Vec<(usize, String)>,
+    /// Where the first thing stands that is no shell.
+    pub(super) error: Option<usize>,
+    /// Until when the grammar may take.
+    pub(super) deadline: Instant,
+    /// Not all was looked at: it took too long, or was nested too deep.
+    pub(super) is_cut: bool,
+    /// What the next script's first command reads.
+    pub(super) stdin: Option<Text>,
+    /// Nothing is noted: these words are gone through a second time.
+    quiet: bool,
+    depth: usize,
+    steps: usize,
+}
+
+impl Findings {
+    /// Nothing found yet.
+    pub(super) fn new(deadline: Instant) -> Self {
+        Self {
+            calls: Vec::new(),
+            comments: Vec::new(),
+            error: None,
+            deadline,
+            is_cut: false,
+            stdin: None,
+            quiet: false,
+            depth: 0,
+            steps: 0,
+        }
+    }
+}
+
+/// Goes through one script.
+#[derive(Debug)]
+pub(super) struct Walker<'s, 't> {
+    /// The script.
+    pub(super) text: &'t Text,
+    /// What is known here.
+    pub(super) scope: Scope,
+    /// What all scripts of the file share.
+    pub(super) found: &'s mut Findings,
+    /// The service that runs it, in a unit file.
+    pub(super) service: Option<Service>,
+    /// It runs in a scope of its own.
+    pub(super) scoped: bool,
+    /// Its functions; nothing where it is not known which of several it is.
+    pub(super) functions: HashMap<String, Option<Node<'t>>>,
+    /// Functions of the script around this one: what they do is not known here.
+    pub(super) strangers: Rc<HashSet<String>>,
+    /// What judges the exit code of the next `$(…)`.
+    pub(super) substitution_judge: Option<Judge>,
+    /// Where the statement begins that is being looked at.
+    pub(super) statement: usize,
+    /// What the command that is being looked at reads.
+    pub(super) stdin: Option<Text>,
+    called: HashMap<String, usize>,
+    calling: Vec<String>,
+    locals: Vec<Vec<(String, Option<Value>)>>,
+}
+
+/// Goes through a script that is the whole of `text`.
+pub(super) fn script(
+    text: &Text,
+    scope: Scope,
+    found: &mut Findings,
+    around: Around,
+    judge: Option<Judge>,
+) {
+    if found.depth >= DEPTH {
+        found.is_cut = true;
+        return;
+    }
+    let Some(tree) = grammar::parse(text, found.deadline) else {
+        found.is_cut = true;
+        return;
+    };
+    let Contents { comments, functions, error } = grammar::contents(&tree, text.as_str());
+    for (start, end) in comments {
+        let comment = text.as_str().get(start..end).unwrap_or_default();
+        found.comments.push((text.place(start), comment.to_owned()));
+    }
+    if let Some(error) = error.map(|error| text.place(error)) {
+        found.error = Some(found.error.map_or(error, |known| known.min(error)));
+    }
+    let mut walker = Walker::new(text, scope, found, around, functions);
+    walker.run(tree.root_node(), judge);
+    walker.never_called();
+}
+
+/// Goes through a command whose words are known, as a unit has it.
+pub(super) fn command_line(words: Vec<Text>, scope: Scope, found: &mut Findings, service: Service) {
+    let nothing = Text::default();
+    let around = (Some(service), false, Rc::default());
+    let mut walker = Walker::new(&nothing, scope, found, around, HashMap::new());
+    walker.statement = words.first().map_or(0, Text::begin);
+    walker.invoke(words, None);
+}
+
+impl<'s, 't> Walker<'s, 't> {
+    fn new(
+        text: &'t Text,
+        scope: Scope,
+        found: &'s mut Findings,
+        (service, scoped, strangers): Around,
+        functions: HashMap<String, Option<Node<'t>>>,
+    ) -> Self {
+        let stdin = found.stdin.take();
+        Self {
+            text,
+            scope,
+            found,
+            service,
+            scoped,
+            functions,
+            strangers,
+            substitution_judge: None,
+            statement: text.place(0),
+            stdin,
+            called: HashMap::new(),
+            calling: Vec::new(),
+            locals: Vec::new(),
+        }
+    }
+}
+
+/// What is around a script: the service that runs it, whether it has a scope of its own, and the functions
+/// of the script that it is part of.
+pub(super) type Around = (Option<Service>, bool, Rc<HashSet<String>>);
+
+impl<'t> Walker<'_, 't> {
+    /// The text of a node.
+    pub(super) fn raw(&self, node: Node<'_>) -> &'t str {
+        self.text.as_str().get(node.byte_range()).unwrap_or_default()
+    }
+
+    /// One step deeper, unless that is too deep or too late.
+    pub(super) fn enter(&mut self) -> bool {
+        self.found.steps += 1;
+        if self.found.steps > STEPS || self.found.depth >= DEPTH {
+            self.found.is_cut = true;
+            return false;
+        }
+        self.found.depth += 1;
+        true
+    }
+
+    /// One step back.
+    pub(super) fn leave(&mut self) {
+        self.found.depth -= 1;
+    }
+
+    /// Looks without noting anything.
+    pub(super) fn quietly<T>(&mut self, look: impl FnOnce(&mut Self) -> T) -> T {
+        let before = std::mem::replace(&mut self.found.quiet, true);
+        let seen = look(self);
+        self.found.quiet = before;
+        seen
+    }
+
+    /// Notes a call.
+    pub(super) fn note(&mut self, place: usize, what: What) {
+        if !self.found.quiet {
+            let (statement, service) = (self.statement.min(place), self.service);
+            self.found.calls.push(Call { place, statement, what, service });
+        }
+    }
+
+    /// Goes through what nobody called: its parameters are not known.
+    fn never_called(&mut self) {
+        let mut names: Vec<String> =
+            self.functions.keys().filter(|name| !self.called.contains_key(*name)).cloned().collect();
+        names.sort();
+        for name in names {
+            if let Some(Some(body)) = self.functions.get(&name).copied() {
+                let mut scope = self.scope.clone();
+                scope.params = None;
+                self.inside(scope, |walker| walker.function(&name, body, None));
+            }
+        }
+    }
+
+    /// Goes through something that leaves no trace in the variables.
+    pub(super) fn inside(&mut self, scope: Scope, run: impl FnOnce(&mut Self)) -> Scope {
+        let before = std::mem::replace(&mut self.scope, scope);
+        run(self);
+        std::mem::replace(&mut self.scope, before)
+    }
+
+    fn function(&mut self, name: &str, body: Node<'t>, judge: Option<Judge>) {
+        let times = self.called.entry(name.to_owned()).or_default();
+        *times += 1;
+        if *times > CALLS || self.calling.iter().any(|calling| calling == name) || !self.enter() {
+            return;
+        }
+        self.calling.push(name.to_owned());
+        self.locals.push(Vec::new());
+        let statement = self.statement;
+        self.run(body, judge);
+        self.statement = statement;
+        for (local, value) in self.locals.pop().unwrap_or_default().into_iter().rev() {
+            self.scope.set(&local, value);
+        }
+        self.calling.pop();
+        self.leave();
+    }
+
+    /// Calls a function, if it is one.
+    pub(super) fn call_function(&mut self, words: &[Text], place: usize, judge: Option<Judge>) -> bool {
+        let Some(name) = words.first().map(|name| name.as_str().to_owned()) else { return false };
+        if self.strangers.contains(&name) {
+            return true;
+        }
+        let Some(body) = self.functions.get(&name).copied() else { return false };
+        let params = words[1..].iter().cloned().map(|mut word| {
+            word.site = word.site.or(Some(place));
+            word
+        });
+        let params: Vec<Text> = params.collect();
+        let is_known = !params.iter().any(Text::may_split);
+        let before = self.scope.params.take();
+        self.scope.params = is_known.then(|| Rc::new(params));
+        if let Some(body) = body {
+            self.function(&name, body, judge);
+        }
+        self.scope.params = before;
+        true
+    }
+
+    /// Gives a variable a value; `local`: until the function ends.
+    pub(super) fn assign(&mut self, name: &str, value: Option<Value>, local: bool) {
+        if local && let Some(locals) = self.locals.last_mut() {
+            locals.push((name.to_owned(), self.scope.get(name).cloned()));
+        }
+        self.scope.set(name, value);
+    }
+
+    /// Statements one after the other; the last one's exit code is that of them all.
+    pub(super) fn statements(&mut self, nodes: &[Node<'t>], judge: Option<Judge>) {
+        for (index, node) in nodes.iter().enumerate() {
+            let judge = match nodes.get(index + 1) {
+                Some(next) => self.asks(*next).then_some(Judge::Asked),
+                None => judge,
+            };
+            let before = self.statement;
+            self.statement = self.text.place(node.start_byte());
+            self.run(*node, judge);
+            self.statement = before;
+        }
+    }
+
+    /// Whether a statement looks at `$?` before anything else can have changed it.
+    fn asks(&self, node: Node<'t>) -> bool {
+        let head = match node.kind() {
+            "if_statement" | "while_statement" => node.child_by_field_name("condition"),
+            "case_statement" => node.child_by_field_name("value"),
+            "list" => parts(node).first().copied(),
+            "command" | "variable_assignment" | "declaration_command" | "test_command" | "redirected_statement"
+            | "compound_statement" => Some(node),
+            _ => None,
+        };
+        head.is_some_and(|head| head.end_byte() - head.start_byte() < 400 && self.raw(head).contains("$?"))
+    }
+
+    /// One statement. `judge`: what makes use of its exit code.
+    pub(super) fn run(&mut self, node: Node<'t>, judge: Option<Judge>) {
+        if !self.enter() {
+            return;
+        }
+        match node.kind() {
+            "command" => self.command(node, judge),
+            "declaration_command" => self.declaration(node),
+            "variable_assignment" => {
+                self.substitution_judge = judge;
+                self.assignment(node, false);
+                self.substitution_judge = None;
+            }
+            "variable_assignments" => {
+                parts(node).into_iter().for_each(|part| self.assignment(part, false));
+            }
+            "unset_command" => {
+                for part in parts(node) {
+                    let name = self.raw(part);
+                    self.scope.set(name, None);
+                }
+            }
+            "list" => self.list(node, judge),
+            "pipeline" => self.pipeline(&parts(node), judge),
+            "redirected_statement" => self.redirected(node, judge),
+            "if_statement" => self.condition(node, judge),
+            "while_statement" => self.repetition(node),
+            "for_statement" => self.for_each(node),
+            "case_statement" => self.case(node, judge),
+            "subshell" => {
+                let scope = self.scope.clone();
+                self.inside(scope, |walker| walker.statements(&parts(node), judge));
+            }
+            "function_definition" | "comment" => {}
+            "program" | "compound_statement" | "do_group" | "else_clause" | "negated_command" | "ERROR" => {
+                self.statements(&parts(node), judge);
+            }
+            "string" | "raw_string" | "word" | "concatenation" | "expansion" | "simple_expansion"
+            | "command_substitution" => {
+                self.words(node);
+            }
+            _ => {
+                for part in parts(node) {
+                    self.run(part, None);
+                }
+            }
+        }
+        self.leave();
+    }
+
+    /// `a && b || c`, which the grammar nests on the left.
+    fn list(&mut self, node: Node<'t>, judge: Option<Judge>) {
+        let mut rights = Vec::new();
+        let mut first = node;
+        while first.kind() == "list" {
+            let children = fields(first);
+            let operator = children.iter().map(|(_, child)| child.kind()).find(|kind| ["&&", "||"].contains(kind));
+            let parts = parts(first);
+            let (Some(left), Some(right)) = (parts.first(), parts.last()) else { return };
+            rights.push((operator == Some("&&"), *right));
+            first = *left;
+        }
+        rights.reverse();
+        let judge_of = |walker: &Self, index: usize| match rights.get(index) {
+            Some((true, right)) if !guard::is_verification(walker.raw(*right)) => Some(Judge::And),
+            Some((false, right)) if !guard::ignores(walker.raw(*right)) => Some(Judge::Or),
+            Some(_) => None,
+            None => judge,
+        };
+        let first_judge = judge_of(self, 0);
+        self.run(first, first_judge);
+        let mut left = self.raw(first);
+        let mut known = self.scope.clone();
+        for (index, (is_and, right)) in rights.iter().enumerate() {
+            let judge = judge_of(self, index + 1);
+            let inside = guard::inside_tmux(left) == Some(*is_and);
+            let ends = guard::ends(self.raw(*right));
+            let mut scope = self.scope.clone();
+            if inside {
+                scope.set("TMUX", Some(Value::Unknown));
+            }
+            let mut after = self.inside(scope, |walker| walker.run(*right, judge));
+            if inside {
+                after.set("TMUX", known.get("TMUX").cloned());
+            }
+            if !ends {
+                self.scope.merge(&after);
+            } else if guard::inside_tmux(left) == Some(!*is_and) {
+                self.scope.set("TMUX", Some(Value::Unknown));
+            }
+            left = self.raw(*right);
+            known = self.scope.clone();
+        }
+    }
+
+    /// All run in processes of their own; the last one's exit code counts.
+    fn pipeline(&mut self, stages: &[Node<'t>], judge: Option<Judge>) {
+        for (index, stage) in stages.iter().enumerate() {
+            let judge = judge.filter(|_| index + 1 == stages.len());
+            let scope = self.scope.clone();
+            self.inside(scope, |walker| walker.run(*stage, judge));
+        }
+    }
+
+    fn condition(&mut self, node: Node<'t>, judge: Option<Judge>) {
+        let mut conditions = Vec::new();
+        let mut body = Vec::new();
+        let mut others = Vec::new();
+        for (field, child) in fields(node) {
+            match (field, child.kind()) {
+                _ if !child.is_named() || child.kind() == "comment" => {}
+                (Some("condition"), _) => conditions.push(child),
+                (_, "elif_clause" | "else_clause") => others.push(child),
+                // elif_clause has no field: what stands before its `then` is the condition.
+                _ => body.push(child),
+            }
+        }
+        if node.kind() == "elif_clause" {
+            let then = fields(node).into_iter().find(|(_, child)| child.kind() == "then");
+            let at = then.map_or(0, |(_, then)| then.start_byte());
+            (conditions, body) = body.into_iter().partition(|part| part.start_byte() < at);
+        }
+        self.statements(&conditions, Some(Judge::If));
+        let guard = conditions.last().and_then(|last| guard::inside_tmux(self.raw(*last)));
+        let outside = self.scope.clone();
+        let with = |inside: bool| {
+            let mut scope = outside.clone();
+            if inside {
+                scope.set("TMUX", Some(Value::Unknown));
+            }
+            scope
+        };
+        let mut ways = Vec::new();
+        let then_ends = body.last().is_some_and(|last| guard::ends(self.raw(*last)));
+        let mut after = self.inside(with(guard == Some(true)), |walker| walker.statements(&body, judge));
+        if guard == Some(true) {
+            after.set("TMUX", outside.get("TMUX").cloned());
+        }
+        if !then_ends {
+            ways.push(after);
+        }
+        let has_else = others.iter().any(|other| other.kind() == "else_clause");
+        let mut rest = with(guard == Some(false));
+        for other in others {
+            let is_else = other.kind() == "else_clause";
+            let mut after = self.inside(rest.clone(), |walker| match is_else {
+                true => walker.run(other, judge),
+                false => walker.condition(other, judge),
+            });
+            if guard == Some(false) {
+                after.set("TMUX", outside.get("TMUX").cloned());
+            }
+            ways.push(after.clone());
+            if !is_else {
+                rest.merge(&after);
+            }
+        }
+        if !has_else {
+            ways.push(if then_ends && guard == Some(false) { with(true) } else { outside });
+        }
+        let mut ways = ways.into_iter();
+        if let Some(mut scope) = ways.next() {
+            ways.for_each(|way| scope.merge(&way));
+            self.scope = scope;
+        }
+    }
+
+    fn repetition(&mut self, node: Node<'t>) {
+        let (mut conditions, mut body) = (Vec::new(), Vec::new());
+        for (field, child) in fields(node).into_iter().filter(|(_, child)| child.is_named()) {
+            match field {
+                Some("body") => body.push(child),
+                _ => conditions.push(child),
+            }
+        }
+        self.forget_assigned(node);
+        let before = self.scope.clone();
+        self.statements(&conditions, Some(Judge::Loop));
+        let scope = self.scope.clone();
+        let after = self.inside(scope, |walker| {
+            walker.statements(&body, None);
+            // What was started is looked at by the condition again.
+            walker.statements(&conditions, Some(Judge::Loop));
+        });
+        self.scope = before;
+        self.scope.merge(&after);
+    }
+
+    fn for_each(&mut self, node: Node<'t>) {
+        let mut values = Vec::new();
+        let mut name = "";
+        let mut body = None;
+        for (field, child) in fields(node) {
+            match field {
+                Some("variable") => name = self.raw(child),
+                Some("value") => values.extend(self.words(child)),
+                Some("body") => body = Some(child),
+                _ => {}
+            }
+        }
+        let Some(body) = body else { return };
+        self.forget_assigned(body);
+        let before = self.scope.clone();
+        let is_known = !values.is_empty() && values.len() <= VALUES && !values.iter().any(Text::may_split);
+        if !is_known {
+            let mut unknown = Text::default();
+            unknown.push(UNKNOWN.encode_utf8(&mut [0; 4]), self.text.place(node.start_byte()));
+            values = vec![unknown];
+        }
+        for value in values {
+            let mut scope = before.clone();
+            scope.set(name, Some(Value::Text(Rc::new(value))));
+            let after = self.inside(scope, |walker| walker.run(body, None));
+            self.scope.merge(&after);
+        }
+    }
+
+    fn case(&mut self, node: Node<'t>, judge: Option<Judge>) {
+        let before = self.scope.clone();
+        for (field, child) in fields(node) {
+            if field == Some("value") {
+                self.words(child);
+            } else if child.kind() == "case_item" {
+                let body: Vec<_> = fields(child)
+                    .into_iter()
+                    .filter(|(field, part)| field.is_none() && part.is_named() && part.kind() != "comment")
+                    .map(|(_, part)| part)
+                    .collect();
+                let after = self.inside(before.clone(), |walker| walker.statements(&body, judge));
+                self.scope.merge(&after);
+            }
+        }
+    }
+
+    /// What a loop assigns is not known at its beginning.
+    fn forget_assigned(&mut self, node: Node<'t>) {
+        let mut names = Vec::new();
+        each(node, &mut |node| {
+            if node.kind() == "variable_assignment" && let Some(name) = node.child_by_field_name("name") {
+                names.push(name);
+            }
+        });
+        for name in names {
+            let name = self.raw(name);
+            if self.scope.get(name).is_some() {
+                self.scope.set(name, Some(Value::Unknown));
+            }
+        }
+    }
+}
