@@ -331,7 +331,8 @@ fn audit_files(
         output.text(&people::audit(files, &answers, global.quiet))?;
     }
     // What was not looked at weighs more than what was found.
-    let refused = |kind| answers.iter().flat_map(|answer| &answer.refusal).any(|refusal| refusal.kind == kind);
+    let refused =
+        |kind| answers.iter().flat_map(|answer| &answer.refusal).any(|refusal| refusal.kind == kind);
     Ok(if refused(RefusalKind::Bug) {
         Exit::Bug
     } else if refused(RefusalKind::NoPermission) {

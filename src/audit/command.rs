@@ -132,7 +132,9 @@ impl<'t> Walker<'_, 't> {
         for (field, child) in fields(node) {
             match (field, child.kind()) {
                 (Some("body"), _) => body = Some(child),
-                (_, "heredoc_redirect") => documents.extend(self.here_document(child, &mut after, &mut judge)),
+                (_, "heredoc_redirect") => {
+                    documents.extend(self.here_document(child, &mut after, &mut judge))
+                }
                 (_, "herestring_redirect") => {
                     documents.extend(parts(child).first().map(|text| self.one(*text)));
                 }
@@ -201,7 +203,13 @@ impl<'t> Walker<'_, 't> {
         let first = text.lines().next().unwrap_or_default();
         let strangers = Rc::default();
         if super::source::is_shell_line(first) {
-            script(&written.as_script(), super::scope::Scope::default(), self.found, (None, false, strangers), None);
+            script(
+                &written.as_script(),
+                super::scope::Scope::default(),
+                self.found,
+                (None, false, strangers),
+                None,
+            );
         } else if super::source::is_unit(text) {
             unit::look(written, self.found);
         }

@@ -90,7 +90,9 @@ fn expand(word: &Word, scope: &Scope) -> Vec<Text> {
     let is_name = |name: &str| {
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
     };
-    if word.bare && let Some(name) = text.strip_prefix('$').filter(|name| is_name(name)) {
+    if word.bare
+        && let Some(name) = text.strip_prefix('$').filter(|name| is_name(name))
+    {
         return match scope.get(name) {
             Some(Value::Text(value)) => value.split(place).collect(),
             _ => vec![stand_in(SPLIT, place)],
@@ -106,7 +108,9 @@ fn expand(word: &Word, scope: &Scope) -> Vec<Text> {
         if rest.starts_with('$') {
             made.push("$", place);
             at += 1;
-        } else if let Some((name, _)) = rest.strip_prefix('{').and_then(|rest| rest.split_once('}')).filter(|(name, _)| is_name(name)) {
+        } else if let Some((name, _)) =
+            rest.strip_prefix('{').and_then(|rest| rest.split_once('}')).filter(|(name, _)| is_name(name))
+        {
             match scope.get(name) {
                 Some(Value::Text(value)) => made.push(value.as_str(), place),
                 _ => made.append(&stand_in(UNKNOWN, place)),

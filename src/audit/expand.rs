@@ -264,9 +264,8 @@ impl<'t> Walker<'_, 't> {
     fn expansion(&mut self, node: Node<'t>, quoted: bool, maker: &mut Maker) {
         let place = self.text.place(node.start_byte());
         let children = fields(node);
-        let is_name = |node: &Node<'_>| {
-            ["variable_name", "special_variable_name", "subscript"].contains(&node.kind())
-        };
+        let is_name =
+            |node: &Node<'_>| ["variable_name", "special_variable_name", "subscript"].contains(&node.kind());
         let Some(at) = children.iter().position(|(_, child)| is_name(child)) else {
             return maker.unknown(quoted, place);
         };
@@ -349,7 +348,10 @@ impl<'t> Walker<'_, 't> {
     }
 
     fn printed(&mut self, command: Node<'t>) -> Option<Text> {
-        if command.kind() != "command" {
+        // What it runs itself was looked at already: a second time for each level would double the work.
+        if command.kind() != "command"
+            || ["$(", "`", "<("].iter().any(|more| self.raw(command).contains(more))
+        {
             return None;
         }
         let words: Vec<Text> = fields(command)

@@ -51,7 +51,8 @@ pub(super) fn contents<'t>(tree: &'t Tree, text: &str) -> Contents<'t> {
             }
             // The whole of a script may be one: what stands in it says more.
             _ if node != tree.root_node() && (node.is_error() || node.is_missing()) => {
-                contents.error = Some(contents.error.map_or(node.start_byte(), |at| at.min(node.start_byte())));
+                contents.error =
+                    Some(contents.error.map_or(node.start_byte(), |at| at.min(node.start_byte())));
             }
             _ => {}
         }

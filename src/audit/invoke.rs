@@ -68,15 +68,18 @@ impl Walker<'_, '_> {
             "shift" => {
                 let by = words.get(1).map_or(Some(1), |count| count.as_str().parse::<usize>().ok());
                 let params = self.scope.params.take();
-                self.scope.params = params.zip(by).map(|(params, by)| {
-                    Rc::new(params.get(by..).map(<[Text]>::to_vec).unwrap_or_default())
-                });
+                self.scope.params = params
+                    .zip(by)
+                    .map(|(params, by)| Rc::new(params.get(by..).map(<[Text]>::to_vec).unwrap_or_default()));
             }
             "read" | "mapfile" | "readarray" | "getopts" | "printf" => {
                 for word in &words[1..] {
                     let name = word.as_str();
                     let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-                    if is_name && (name != "printf" || words[1].as_str() == "-v") && self.scope.get(name).is_some() {
+                    if is_name
+                        && (name != "printf" || words[1].as_str() == "-v")
+                        && self.scope.get(name).is_some()
+                    {
                         self.scope.set(name, Some(Value::Unknown));
                     }
                 }
@@ -172,11 +175,13 @@ impl Walker<'_, '_> {
     /// `find DIR… -delete`, `find DIR… -exec rm {} +`.
     fn find(&mut self, words: &[Text], judge: Option<Judge>) {
         let is_test = |word: &&Text| word.as_str().starts_with(['-', '(', '!']);
-        let start = 1 + words[1..].iter().take_while(|word| matches!(word.as_str(), "-H" | "-L" | "-P")).count();
+        let start =
+            1 + words[1..].iter().take_while(|word| matches!(word.as_str(), "-H" | "-L" | "-P")).count();
         let end = words[start..].iter().position(|word| is_test(&word)).map_or(words.len(), |at| start + at);
         let exec = words.iter().position(|word| ["-exec", "-execdir", "-ok"].contains(&word.as_str()));
         let program = exec.and_then(|at| words.get(at + 1)).and_then(Text::base);
-        let removes = words.iter().any(|word| word.as_str() == "-delete") || matches!(program, Some("rm" | "unlink"));
+        let removes =
+            words.iter().any(|word| word.as_str() == "-delete") || matches!(program, Some("rm" | "unlink"));
         let names = words.windows(2).filter(|pair| ["-name", "-path"].contains(&pair[0].as_str()));
         let names: Vec<&Text> = names.map(|pair| &pair[1]).collect();
         if removes {

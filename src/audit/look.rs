@@ -49,7 +49,11 @@ fn look(text: String, language: Language) -> Answer {
                 None => {
                     let known = rules::names().collect::<Vec<_>>().join(", ");
                     let word = crate::escape::escaped(word);
-                    notes.push(told(*place, "", format!("there is no rule {word} to allow; there are {known}")));
+                    notes.push(told(
+                        *place,
+                        "",
+                        format!("there is no rule {word} to allow; there are {known}"),
+                    ));
                 }
             }
         }
@@ -70,7 +74,11 @@ fn look(text: String, language: Language) -> Answer {
         notes.push(told(0, "", what.to_owned()));
     }
     if findings.len() > MOST {
-        notes.push(told(findings[MOST].place, "", format!("findings from here on are left out: there are {}", findings.len())));
+        notes.push(told(
+            findings[MOST].place,
+            "",
+            format!("findings from here on are left out: there are {}", findings.len()),
+        ));
         findings.truncate(MOST);
     }
     notes.sort_by_key(|note| (note.line, note.column));

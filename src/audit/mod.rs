@@ -50,8 +50,13 @@ pub fn run(files: &[PathBuf]) -> Result<Vec<Answer>, Error> {
         let batch = &rest[..rest.len().min(BATCH)];
         let mut command = Command::new(&reader);
         // It may not look like an option.
-        command.arg("--").args(batch.iter().map(|file| if file.is_absolute() { file.clone() } else { Path::new(".").join(file) }));
-        let ended = child::run(&mut command, PATIENCE).map_err(|error| cannot_run(&reader, &error.to_string()))?;
+        command.arg("--").args(
+            batch
+                .iter()
+                .map(|file| if file.is_absolute() { file.clone() } else { Path::new(".").join(file) }),
+        );
+        let ended =
+            child::run(&mut command, PATIENCE).map_err(|error| cannot_run(&reader, &error.to_string()))?;
         let more = answers_of(&ended);
         if more.is_empty() {
             answers.push(crashed(&ended));

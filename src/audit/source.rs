@@ -35,8 +35,12 @@ pub(super) fn read(path: &Path) -> Result<(String, Language), Refusal> {
     let about = rustix::fs::fstat(&file).map_err(failed)?;
     match FileType::from_raw_mode(about.st_mode) {
         FileType::RegularFile => {}
-        FileType::Directory => return Err(usage("is a directory; name the scripts and unit files in it".to_owned())),
-        kind => return Err(usage(format!("is {}, not a file with a script or a unit", words::kind_name(kind)))),
+        FileType::Directory => {
+            return Err(usage("is a directory; name the scripts and unit files in it".to_owned()));
+        }
+        kind => {
+            return Err(usage(format!("is {}, not a file with a script or a unit", words::kind_name(kind))));
+        }
     }
     let mut bytes = Vec::new();
     let mut file = std::fs::File::from(file).take(LONGEST + 1);
@@ -56,7 +60,8 @@ pub(super) fn read(path: &Path) -> Result<(String, Language), Refusal> {
 
 /// By its name or its first lines.
 fn language(path: &Path, text: &str) -> Result<Language, String> {
-    let kinds = ["service", "socket", "timer", "path", "mount", "automount", "swap", "target", "scope", "slice"];
+    let kinds =
+        ["service", "socket", "timer", "path", "mount", "automount", "swap", "target", "scope", "slice"];
     let kind = path.extension().and_then(|kind| kind.to_str()).unwrap_or_default();
     if kinds.contains(&kind) || is_unit(text) {
         return Ok(Language::Unit);

@@ -117,7 +117,9 @@ fn full_name(name: &str) -> &str {
 pub(super) fn option<'t>(verb: &'t Verb, letter: char) -> Option<std::borrow::Cow<'t, str>> {
     for (at, word) in verb.arguments.iter().enumerate() {
         let Some(flags) = word.as_str().strip_prefix('-') else { continue };
-        if let Some(found) = flags.find(letter).filter(|found| flags[..*found].chars().all(char::is_alphabetic)) {
+        if let Some(found) =
+            flags.find(letter).filter(|found| flags[..*found].chars().all(char::is_alphabetic))
+        {
             let value = &flags[found + letter.len_utf8()..];
             return if value.is_empty() {
                 verb.arguments.get(at + 1).map(|word| word.as_str().into())

@@ -14,7 +14,7 @@ use tree_sitter::Node;
 /// How deep statements, words, calls and scripts in scripts may nest before they are no longer looked into.
 const DEPTH: usize = 160;
 /// How many statements and words of a file are gone through, the same ones again counted.
-const STEPS: usize = 600_000;
+const STEPS: usize = 300_000;
 /// How many words a command may have.
 pub(super) const WORDS: usize = 10_000;
 /// How often one function is gone through.
@@ -89,13 +89,7 @@ pub(super) struct Walker<'s, 't> {
 }
 
 /// Goes through a script that is the whole of `text`.
-pub(super) fn script(
-    text: &Text,
-    scope: Scope,
-    found: &mut Findings,
-    around: Around,
-    judge: Option<Judge>,
-) {
+pub(super) fn script(text: &Text, scope: Scope, found: &mut Findings, around: Around, judge: Option<Judge>) {
     if found.depth >= DEPTH {
         found.is_cut = true;
         return;
@@ -284,7 +278,11 @@ impl<'t> Walker<'_, 't> {
             "if_statement" | "while_statement" => node.child_by_field_name("condition"),
             "case_statement" => node.child_by_field_name("value"),
             "list" => parts(node).first().copied(),
-            "command" | "variable_assignment" | "declaration_command" | "test_command" | "redirected_statement"
+            "command"
+            | "variable_assignment"
+            | "declaration_command"
+            | "test_command"
+            | "redirected_statement"
             | "compound_statement" => Some(node),
             _ => None,
         };
@@ -328,7 +326,12 @@ impl<'t> Walker<'_, 't> {
             "program" | "compound_statement" | "do_group" | "else_clause" | "negated_command" | "ERROR" => {
                 self.statements(&parts(node), judge);
             }
-            "string" | "raw_string" | "word" | "concatenation" | "expansion" | "simple_expansion"
+            "string"
+            | "raw_string"
+            | "word"
+            | "concatenation"
+            | "expansion"
+            | "simple_expansion"
             | "command_substitution" => {
                 self.words(node);
             }
@@ -347,7 +350,8 @@ impl<'t> Walker<'_, 't> {
         let mut first = node;
         while first.kind() == "list" {
             let children = fields(first);
-            let operator = children.iter().map(|(_, child)| child.kind()).find(|kind| ["&&", "||"].contains(kind));
+            let operator =
+                children.iter().map(|(_, child)| child.kind()).find(|kind| ["&&", "||"].contains(kind));
             let parts = parts(first);
             let (Some(left), Some(right)) = (parts.first(), parts.last()) else { return };
             rights.push((operator == Some("&&"), *right));
@@ -529,7 +533,9 @@ impl<'t> Walker<'_, 't> {
     fn forget_assigned(&mut self, node: Node<'t>) {
         let mut names = Vec::new();
         each(node, &mut |node| {
-            if node.kind() == "variable_assignment" && let Some(name) = node.child_by_field_name("name") {
+            if node.kind() == "variable_assignment"
+                && let Some(name) = node.child_by_field_name("name")
+            {
                 names.push(name);
             }
         });

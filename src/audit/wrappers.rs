@@ -40,7 +40,13 @@ const WRAPPERS: &[Wrapper] = &[
     Wrapper { name: "doas", short: "uCa", ..PLAIN },
     Wrapper { name: "env", short: "uCS", long: &["--unset", "--chdir"], sets: true, ..PLAIN },
     Wrapper { name: "exec", short: "a", ..PLAIN },
-    Wrapper { name: "flock", short: "wEc", long: &["--timeout", "--wait", "--conflict-exit-code"], own: 1, ..PLAIN },
+    Wrapper {
+        name: "flock",
+        short: "wEc",
+        long: &["--timeout", "--wait", "--conflict-exit-code"],
+        own: 1,
+        ..PLAIN
+    },
     Wrapper { name: "ionice", short: "cnp", long: &["--class", "--classdata"], ..PLAIN },
     Wrapper { name: "nice", short: "n", long: &["--adjustment"], ..PLAIN },
     Wrapper { name: "nohup", ..PLAIN },
@@ -52,11 +58,26 @@ const WRAPPERS: &[Wrapper] = &[
     Wrapper { name: "ssh", short: "BbcDEeFIiJLlmOopPQRSWw", own: 1, hands: Hands::Line, ..PLAIN },
     Wrapper { name: "stdbuf", short: "ioe", ..PLAIN },
     Wrapper { name: "su", short: "cgGsw", own: usize::MAX, hands: Hands::Option('c'), ..PLAIN },
-    Wrapper { name: "sudo", short: "ugpChDRTrt", long: &["--user", "--group", "--chdir"], sets: true, ..PLAIN },
+    Wrapper {
+        name: "sudo",
+        short: "ugpChDRTrt",
+        long: &["--user", "--group", "--chdir"],
+        sets: true,
+        ..PLAIN
+    },
     Wrapper {
         name: "systemd-run",
         short: "HMpuEtdC",
-        long: &["--unit", "--property", "--slice", "--description", "--uid", "--gid", "--setenv", "--working-directory"],
+        long: &[
+            "--unit",
+            "--property",
+            "--slice",
+            "--description",
+            "--uid",
+            "--gid",
+            "--setenv",
+            "--working-directory",
+        ],
         ..PLAIN
     },
     Wrapper { name: "systemd-inhibit", long: &["--what", "--who", "--why", "--mode"], ..PLAIN },
@@ -203,9 +224,7 @@ mod tests {
             .collect();
         let name = words[0].as_str().to_owned();
         match unwrap(&name, &words) {
-            Some(Inner::Words(words, _)) => {
-                words.iter().map(Text::as_str).collect::<Vec<_>>().join(" ")
-            }
+            Some(Inner::Words(words, _)) => words.iter().map(Text::as_str).collect::<Vec<_>>().join(" "),
             Some(Inner::Script(script)) => format!("<{}>", script.as_str()),
             Some(Inner::Stdin) => "stdin".to_owned(),
             None => "-".to_owned(),

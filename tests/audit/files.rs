@@ -57,14 +57,8 @@ fn what_cannot_be_looked_at_is_told_and_the_rest_is_looked_at() {
     fs::write(path("python"), "#!/usr/bin/env python3\nprint('tmux')\n").unwrap();
     fs::write(path("long"), "#\n".repeat(600_000)).unwrap();
     fs::create_dir(path("folder")).unwrap();
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        path("fifo"),
-        rustix::fs::FileType::Fifo,
-        rustix::fs::Mode::RUSR,
-        0,
-    )
-    .unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, path("fifo"), rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0)
+        .unwrap();
     symlink("loop", path("loop")).unwrap();
     for (name, what) in [
         ("missing", "No such file"),

@@ -26,9 +26,8 @@ fn is_lock(path: &Text, calls: &[Call]) -> bool {
 /// A path in or of a `tmux-UID` folder, or one that a call of the same file names with `-S`.
 fn is_socket(path: &str, calls: &[Call]) -> bool {
     let is_uid = |c: char| c.is_ascii_digit() || c == DIGITS || "*?[]-".contains(c);
-    let is_folder = |name: &str| {
-        name.strip_prefix("tmux-").is_some_and(|uid| !uid.is_empty() && uid.chars().all(is_uid))
-    };
+    let is_folder =
+        |name: &str| name.strip_prefix("tmux-").is_some_and(|uid| !uid.is_empty() && uid.chars().all(is_uid));
     if path.contains('/') && path.split('/').any(is_folder) {
         return true;
     }
