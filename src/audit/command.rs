@@ -133,7 +133,7 @@ impl<'t> Walker<'_, 't> {
             match (field, child.kind()) {
                 (Some("body"), _) => body = Some(child),
                 (_, "heredoc_redirect") => {
-                    documents.extend(self.here_document(child, &mut after, &mut judge))
+                    documents.extend(self.here_document(child, &mut after, &mut judge));
                 }
                 (_, "herestring_redirect") => {
                     documents.extend(parts(child).first().map(|text| self.one(*text)));

@@ -14,9 +14,8 @@ pub(super) fn parse(text: &Text, deadline: Instant) -> Option<Tree> {
     parser.set_language(&tree_sitter_bash::LANGUAGE.into()).ok()?;
     // Its scanner was seen to crash on characters beyond ASCII: it sees as many dots, which end no word.
     let seen: Vec<u8> = text.as_str().bytes().map(|byte| if byte.is_ascii() { byte } else { b'.' }).collect();
-    let mut patience = |_: &_| match Instant::now() < deadline {
-        true => ControlFlow::Continue(()),
-        false => ControlFlow::Break(()),
+    let mut patience = |_: &_| {
+        if Instant::now() < deadline { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };
     let options = ParseOptions::new().progress_callback(&mut patience);
     parser.parse_with_options(&mut |at, _| seen.get(at..).unwrap_or_default(), None, Some(options))
@@ -93,7 +92,7 @@ pub(super) fn parts(node: Node<'_>) -> Vec<Node<'_>> {
 }
 
 /// All children with the names of their fields.
-pub(super) fn fields<'t>(node: Node<'t>) -> Vec<(Option<&'static str>, Node<'t>)> {
+pub(super) fn fields(node: Node<'_>) -> Vec<(Option<&'static str>, Node<'_>)> {
     let mut cursor = node.walk();
     let mut found = Vec::new();
     if cursor.goto_first_child() {

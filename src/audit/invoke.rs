@@ -17,25 +17,25 @@ impl Walker<'_, '_> {
         if let Some(alias) = self.scope.alias(first.as_str()).cloned() {
             let mut expanded: Vec<Text> = alias.split(place).collect();
             expanded.extend(words.into_iter().skip(1));
-            return self.program(expanded, judge);
+            return self.program(&expanded, judge);
         }
         if first.is_known() && self.call_function(&words, place, judge) {
             return;
         }
-        self.program(words, judge);
+        self.program(&words, judge);
     }
 
     /// Runs a program; functions and aliases are past.
-    fn program(&mut self, words: Vec<Text>, judge: Option<Judge>) {
+    fn program(&mut self, words: &[Text], judge: Option<Judge>) {
         let Some(first) = words.first() else { return };
         let Some(name) = first.base().map(str::to_owned) else { return };
         if first.may_split() || !self.enter() {
             return;
         }
         match name.as_str() {
-            "tmux" => self.tmux(&words, judge),
+            "tmux" => self.tmux(words, judge),
             "rm" | "unlink" | "shred" => self.remove(&words[1..]),
-            "find" => self.find(&words, judge),
+            "find" => self.find(words, judge),
             "eval" => {
                 let mut line = Text::default();
                 for word in &words[1..] {
@@ -84,7 +84,7 @@ impl Walker<'_, '_> {
                     }
                 }
             }
-            _ => self.wrapped(&name, &words, judge),
+            _ => self.wrapped(&name, words, judge),
         }
         self.leave();
     }
@@ -124,7 +124,7 @@ impl Walker<'_, '_> {
                     inner.push(more);
                 }
                 if calls_function || !is_stranger {
-                    self.inside(scope, |walker| walker.program(inner, judge));
+                    self.inside(scope, |walker| walker.program(&inner, judge));
                 }
             }
             Inner::Script(text) => {
@@ -197,8 +197,8 @@ impl Walker<'_, '_> {
             }
         } else if let Some(at) = exec {
             let command = words[at + 1..].iter().take_while(|word| !matches!(word.as_str(), ";" | "+"));
-            let command = command.cloned().collect();
-            self.program(command, judge);
+            let command: Vec<Text> = command.cloned().collect();
+            self.program(&command, judge);
         }
     }
 

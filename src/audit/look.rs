@@ -44,17 +44,13 @@ fn look(text: String, language: Language) -> Answer {
     for (place, comment) in &found.comments {
         let Some(words) = allowance(comment) else { continue };
         for word in words {
-            match rules::names().find(|name| *name == word) {
-                Some(rule) => allowed.entry(lines.position(*place).0).or_default().push(rule),
-                None => {
-                    let known = rules::names().collect::<Vec<_>>().join(", ");
-                    let word = crate::escape::escaped(word);
-                    notes.push(told(
-                        *place,
-                        "",
-                        format!("there is no rule {word} to allow; there are {known}"),
-                    ));
-                }
+            if let Some(rule) = rules::names().find(|name| *name == word) {
+                allowed.entry(lines.position(*place).0).or_default().push(rule);
+            } else {
+                let known = rules::names().collect::<Vec<_>>().join(", ");
+                let word = crate::escape::escaped(word);
+                let what = format!("there is no rule {word} to allow; there are {known}");
+                notes.push(told(*place, "", what));
             }
         }
     }

@@ -5,11 +5,12 @@
 //! believes no more of it than its [`answer`], and goes on with the next file where it crashed.
 //!
 //! In there: [`source`] reads a file, [`grammar`] makes a syntax tree of it, [`walk`] goes through the tree as a
-//! shell would, with what [`scope`] knows of the variables and [`expand`] makes of words; [`unit`] does the same
+//! shell would ([`branches`], [`command`]), with what [`scope`] knows of the variables and [`expand`] makes of words; [`unit`] does the same
 //! for unit files. What they see called goes through [`invoke`] and becomes [`call`]s, and the [`rules`] look at
 //! nothing else. What is not known stays unknown ([`text`]), and no rule speaks of it.
 
 pub mod answer;
+mod branches;
 mod call;
 mod command;
 mod exec_line;
@@ -18,10 +19,12 @@ mod grammar;
 mod guard;
 mod invoke;
 mod look;
+mod parameter;
 pub mod reader;
 mod rules;
 mod scope;
 mod source;
+mod substitution;
 mod text;
 mod tmux_words;
 mod unit;

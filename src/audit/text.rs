@@ -24,7 +24,7 @@ struct Run {
 /// A text and its places.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Text {
-    text: String,
+    content: String,
     runs: Vec<Run>,
     /// Where the function was called that this text was handed to, if it was.
     pub(super) site: Option<usize>,
@@ -35,12 +35,12 @@ pub(super) struct Text {
 impl Text {
     /// A whole file.
     pub(super) fn of_file(text: String) -> Self {
-        Self { text, runs: vec![Run { at: 0, place: 0, moves: true }], ..Self::default() }
+        Self { content: text, runs: vec![Run { at: 0, place: 0, moves: true }], ..Self::default() }
     }
 
     /// The text itself.
     pub(super) fn as_str(&self) -> &str {
-        &self.text
+        &self.content
     }
 
     /// Where in the file the byte at `offset` stands.
@@ -58,14 +58,14 @@ impl Text {
     /// Adds text that stands at `place` and the bytes behind it.
     #[cfg(test)]
     pub(super) fn push_moving(&mut self, text: &str, place: usize) {
-        self.runs.push(Run { at: self.text.len(), place, moves: true });
-        self.text.push_str(text);
+        self.runs.push(Run { at: self.content.len(), place, moves: true });
+        self.content.push_str(text);
     }
 
     /// Adds text that came about at `place`.
     pub(super) fn push(&mut self, text: &str, place: usize) {
-        self.runs.push(Run { at: self.text.len(), place, moves: false });
-        self.text.push_str(text);
+        self.runs.push(Run { at: self.content.len(), place, moves: false });
+        self.content.push_str(text);
     }
 
     /// Adds what stands between two offsets of another text.
@@ -83,43 +83,43 @@ impl Text {
         if start < end {
             let after = from.runs.partition_point(|run| run.at <= start);
             let moves = from.runs[..after].last().is_some_and(|run| run.moves);
-            self.runs.push(Run { at: self.text.len(), place: from.place(start), moves });
-            self.text.push_str(from.text.get(start..end).unwrap_or_default());
+            self.runs.push(Run { at: self.content.len(), place: from.place(start), moves });
+            self.content.push_str(from.content.get(start..end).unwrap_or_default());
         }
     }
 
     /// Adds another text.
     pub(super) fn append(&mut self, other: &Self) {
-        self.push_part(other, 0, other.text.len());
+        self.push_part(other, 0, other.content.len());
         self.site = self.site.or(other.site);
     }
 
     /// Whether all of it is known.
     pub(super) fn is_known(&self) -> bool {
-        !self.text.contains(is_stand_in)
+        !self.content.contains(is_stand_in)
     }
 
     /// Whether it may be no word or several.
     pub(super) fn may_split(&self) -> bool {
-        self.text.contains(SPLIT)
+        self.content.contains(SPLIT)
     }
 
     /// The file name of a path, where it is known.
     pub(super) fn base(&self) -> Option<&str> {
-        let base = self.text.rsplit('/').next()?;
+        let base = self.content.rsplit('/').next()?;
         (!base.is_empty() && !base.contains(is_stand_in)).then_some(base)
     }
 
     /// The same, standing at `place` as a whole.
     pub(super) fn at(&self, place: usize) -> Self {
         let mut text = Self { site: self.site, ..Self::default() };
-        text.push(&self.text, place);
+        text.push(&self.content, place);
         text
     }
 
     /// Words of it as the shell splits an unquoted expansion, all of them standing at `place`.
     pub(super) fn split(&self, place: usize) -> impl Iterator<Item = Self> {
-        self.text.split_whitespace().map(move |word| {
+        self.content.split_whitespace().map(move |word| {
             let mut text = Self { site: self.site, ..Self::default() };
             text.push(&word.replace(UNKNOWN, &SPLIT.to_string()), place);
             text
@@ -130,19 +130,19 @@ impl Text {
     pub(super) fn as_script(&self) -> Self {
         let mut script = Self::default();
         let mut start = 0;
-        for (at, c) in self.text.char_indices().filter(|(_, c)| is_stand_in(*c)) {
+        for (at, c) in self.content.char_indices().filter(|(_, c)| is_stand_in(*c)) {
             script.push_part(self, start, at);
             script.push(if c == DIGITS { "${UID}" } else { "${__}" }, self.place(at));
             start = at + c.len_utf8();
         }
-        script.push_part(self, start, self.text.len());
+        script.push_part(self, start, self.content.len());
         script
     }
 }
 
 impl PartialEq for Text {
     fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
+        self.content == other.content
     }
 }
 

@@ -1,4 +1,4 @@
-//! The words of a call of tmux: tmux.c:main() and cmd.c:cmd_find().
+//! The words of a call of tmux: `main()` of tmux.c and `cmd_find()` of cmd.c.
 
 use super::call::{Socket, Verb};
 use super::text::{Text, is_stand_in};
@@ -114,7 +114,7 @@ fn full_name(name: &str) -> &str {
 }
 
 /// The value of a command's option, such as `-t`.
-pub(super) fn option<'t>(verb: &'t Verb, letter: char) -> Option<std::borrow::Cow<'t, str>> {
+pub(super) fn option(verb: &Verb, letter: char) -> Option<std::borrow::Cow<'_, str>> {
     for (at, word) in verb.arguments.iter().enumerate() {
         let Some(flags) = word.as_str().strip_prefix('-') else { continue };
         if let Some(found) =
