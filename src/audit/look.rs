@@ -1,6 +1,6 @@
 //! One file: from its text to what is told about it.
 
-use super::answer::{Answer, Told};
+use super::answer::{Answer, Refusal, RefusalKind, Told};
 use super::rules;
 use super::scope::Scope;
 use super::source::{self, Language};
@@ -33,6 +33,11 @@ fn look(text: String, language: Language) -> Answer {
         Language::Shell => {
             script(&text, Scope::default(), &mut found, (None, false, Rc::default()), None);
         }
+    }
+    if found.is_unread {
+        let what = "takes too long to be understood: it is no script that somebody wrote".to_owned();
+        let refusal = Some(Refusal { kind: RefusalKind::Usage, what });
+        return Answer { refusal, ..Answer::default() };
     }
     let lines = Lines::of(text.as_str());
     let told = |place: usize, rule: &str, message: String| {

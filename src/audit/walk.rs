@@ -32,6 +32,8 @@ pub(super) struct Findings {
     pub(super) deadline: Instant,
     /// Not all was looked at: it took too long, or was nested too deep.
     pub(super) is_cut: bool,
+    /// The whole file took too long to be understood.
+    pub(super) is_unread: bool,
     /// What the next script's first command reads.
     pub(super) stdin: Option<Text>,
     /// Nothing is noted: these words are gone through a second time.
@@ -49,6 +51,7 @@ impl Findings {
             error: None,
             deadline,
             is_cut: false,
+            is_unread: false,
             stdin: None,
             quiet: false,
             depth: 0,
@@ -93,6 +96,7 @@ pub(super) fn script(text: &Text, scope: Scope, found: &mut Findings, around: Ar
     }
     let Some(tree) = grammar::parse(text, found.deadline) else {
         found.is_cut = true;
+        found.is_unread = found.depth == 0;
         return;
     };
     let Contents { comments, functions, error } = grammar::contents(&tree, text.as_str());

@@ -6,7 +6,10 @@ use crate::{audit_text, places};
 #[track_caller]
 fn survives(name: &str, text: &str) {
     let run = audit_text(format!("tmux kill-server\n{text}"));
-    assert!(matches!(run.code, Some(0 | 1)), "{name}: {:?} {}", run.code, run.stderr);
+    // 1: the finding before it is told; 2: it is given up, and said so.
+    let is_given_up = run.code == Some(2) && run.stderr.contains("takes too long");
+    let is_found = run.code == Some(1) && places(&run).contains(&"1:1: kill-server".to_owned());
+    assert!(is_found || is_given_up, "{name}: {:?} {} {}", run.code, run.stdout, run.stderr);
     assert!(run.stderr.len() < 2000, "{name}: {}", run.stderr);
 }
 
