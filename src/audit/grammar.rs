@@ -5,17 +5,23 @@
 use super::text::Text;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
-use std::time::Instant;
+use std::time::Duration;
 use tree_sitter::{Node, ParseOptions, Parser, Tree};
 
+/// How long this thread has worked: on a busy machine waiting does not count.
+pub(super) fn worked() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
 /// Reads a script; nothing, when the deadline comes first.
-pub(super) fn parse(text: &Text, deadline: Instant) -> Option<Tree> {
+pub(super) fn parse(text: &Text, deadline: Duration) -> Option<Tree> {
     let mut parser = Parser::new();
     parser.set_language(&tree_sitter_bash::LANGUAGE.into()).ok()?;
     // Its scanner was seen to crash on characters beyond ASCII: it sees as many dots, which end no word.
     let seen: Vec<u8> = text.as_str().bytes().map(|byte| if byte.is_ascii() { byte } else { b'.' }).collect();
     let mut patience = |_: &_| {
-        if Instant::now() < deadline { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        if worked() < deadline { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };
     let options = ParseOptions::new().progress_callback(&mut patience);
     parser.parse_with_options(&mut |at, _| seen.get(at..).unwrap_or_default(), None, Some(options))

@@ -1,6 +1,7 @@
 //! One file: from its text to what is told about it.
 
 use super::answer::{Answer, Refusal, RefusalKind, Told};
+use super::grammar;
 use super::rules;
 use super::scope::Scope;
 use super::source::{self, Language};
@@ -10,7 +11,7 @@ use super::walk::{Findings, script};
 use std::collections::HashMap;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long the grammar may take for one file. Scripts that people write take milliseconds.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -27,7 +28,7 @@ pub(super) fn file(path: &Path) -> Answer {
 
 fn look(text: String, language: Language) -> Answer {
     let text = Text::of_file(text);
-    let mut found = Findings::new(Instant::now() + PATIENCE);
+    let mut found = Findings::new(grammar::worked() + PATIENCE);
     match language {
         Language::Unit => unit::look(&text, &mut found),
         Language::Shell => {

@@ -7,7 +7,7 @@ use super::scope::{Scope, Value};
 use super::text::Text;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::Duration;
 use tree_sitter::Node;
 
 /// How deep statements, words, calls and scripts in scripts may nest before they are no longer looked into.
@@ -28,8 +28,8 @@ pub(super) struct Findings {
     pub(super) comments: Vec<(usize, String)>,
     /// Where the first thing stands that is no shell.
     pub(super) error: Option<usize>,
-    /// Until when the grammar may take.
-    pub(super) deadline: Instant,
+    /// How long this thread may have worked when the grammar gives up.
+    pub(super) deadline: Duration,
     /// Not all was looked at: it took too long, or was nested too deep.
     pub(super) is_cut: bool,
     /// The whole file took too long to be understood.
@@ -44,7 +44,7 @@ pub(super) struct Findings {
 
 impl Findings {
     /// Nothing found yet.
-    pub(super) fn new(deadline: Instant) -> Self {
+    pub(super) fn new(deadline: Duration) -> Self {
         Self {
             calls: Vec::new(),
             comments: Vec::new(),
