@@ -34,8 +34,8 @@ Exit codes:
   0   done, also when there was nothing to do; status: healthy; probe: live or starting;
       spawn: the session exists and was verified
   1   an entry failed or a directory has an error; status: a dead socket or ghost; probe: dead;
-      spawn: the session could not be made; doctor: a finding
-  2   usage
+      spawn: the session could not be made; doctor, audit: a finding
+  2   usage; audit: a file that is missing, or neither a shell script nor a unit file
   3   probe: absent (a ghost of that path is named);
       spawn: a session of that name is there already, nothing was changed
   4   probe: unknown, foreign, or not a socket
@@ -164,6 +164,23 @@ pub enum Command {
     /// systemd-tmpfiles' rules and at tmux itself. Each finding has the evidence, why it matters, and the
     /// command that cures it. Changes nothing.
     Doctor {
+        /// Print the result as one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Find what endangers tmux servers in shell scripts and unit files
+    ///
+    /// Rules: default-socket, tmux without -L or -S; kill-server, the same with kill-server; exit-code, a start
+    /// that is judged by its exit code; rm-socket and rm-lock, sockets or start locks removed by hand; oneshot,
+    /// a server that a oneshot service starts without a scope. The scripts are not run: variables, functions,
+    /// wrappers and nested scripts are seen through as far as they are known, and of the rest nothing is said.
+    ///
+    /// A comment "# tmux-janitor: allow RULE" on the same line or the line before silences RULE there.
+    /// Exit code 0: nothing found, 1: findings; 2 or 77: a FILE cannot be read or is neither script nor unit.
+    Audit {
+        /// The scripts and unit files
+        #[arg(value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
+        files: Vec<PathBuf>,
         /// Print the result as one JSON object
         #[arg(long)]
         json: bool,

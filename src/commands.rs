@@ -2,6 +2,8 @@
 
 mod status;
 
+use crate::audit;
+use crate::audit::answer::RefusalKind;
 use crate::cli::{Cli, Color, Command, Global, LogTarget, Probe, Spawn};
 use crate::config::{self, Settings};
 use crate::discover::{self, Surroundings};
@@ -28,7 +30,7 @@ use crate::users::{self, Task};
 use crate::watch;
 use crate::words;
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Carries out a command line.
@@ -47,6 +49,7 @@ pub fn run(cli: &Cli, output: &mut Output) -> Result<Exit, Error> {
         Some(Command::Spawn(arguments)) => spawn_one(&cli.global, arguments, output),
         Some(Command::CarryOut { order }) => spawn::handover::carry_out(order),
         Some(Command::Doctor { json }) => doctor(&cli.global, *json, output),
+        Some(Command::Audit { files, json }) => audit_files(&cli.global, files, *json, output),
         Some(Command::CheckConfig { file }) => check_config(&cli.global, file.as_deref(), output),
         Some(Command::Completions { shell }) => manual::completions(*shell, output),
         Some(Command::Man { dir }) => manual::man(dir),
@@ -322,6 +325,42 @@ fn request_of(global: &Global, arguments: &Spawn) -> Result<Request, Error> {
     };
     request.check()?;
     Ok(request)
+}
+
+fn audit_files(
+    global: &Global,
+    files: &[PathBuf],
+    as_json: bool,
+    output: &mut Output,
+) -> Result<Exit, Error> {
+    let answers = audit::run(files)?;
+    for (file, answer) in files.iter().zip(&answers) {
+        for note in &answer.notes {
+            tracing::warn!("{}:{}:{}: {}", escaped(file), note.line, note.column, note.message);
+        }
+        if let Some(refusal) = &answer.refusal {
+            tracing::error!("{} {}", escaped(file), refusal.what);
+        }
+    }
+    if as_json {
+        output.line(&json::audit(files, &answers)?)?;
+    } else {
+        output.text(&people::audit(files, &answers, global.quiet))?;
+    }
+    // What was not looked at weighs more than what was found.
+    let refused =
+        |kind| answers.iter().flat_map(|answer| &answer.refusal).any(|refusal| refusal.kind == kind);
+    Ok(if refused(RefusalKind::Bug) {
+        Exit::Bug
+    } else if refused(RefusalKind::NoPermission) {
+        Exit::NoPermission
+    } else if refused(RefusalKind::Usage) {
+        Exit::Usage
+    } else if answers.iter().any(|answer| !answer.findings.is_empty()) {
+        Exit::Found
+    } else {
+        Exit::Done
+    })
 }
 
 fn check_config(global: &Global, file: Option<&Path>, output: &mut Output) -> Result<Exit, Error> {

@@ -21,6 +21,9 @@ pub enum Error {
     /// The reader of the result has gone: no error.
     #[error("the reader of the result has gone")]
     ReaderGone,
+    /// A part of the program is missing or cannot be run.
+    #[error("{0}")]
+    Incomplete(String),
     /// The system lacks what the daemon cannot do without.
     #[error("the system does not let us wait for events: {0}")]
     System(#[source] std::io::Error),
@@ -33,7 +36,7 @@ impl Error {
     /// The exit code for it.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Configuration(_) => Exit::Configuration,
+            Self::Configuration(_) | Self::Incomplete(_) => Exit::Configuration,
             Self::Usage(_) => Exit::Usage,
             Self::NoPermission(_) => Exit::NoPermission,
             Self::Output(_) | Self::System(_) => Exit::Found,

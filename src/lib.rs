@@ -23,7 +23,7 @@
 //! only place that runs tmux, [`child`] the only one that runs another program.
 //! [`watch`] does the same look at the moment a server dies, and tells of it as [`events`]; [`service`] is
 //! what systemd hears of it, [`journald`] the way to a journal that is never waited for.
-//! [`doctor`] says what in the set-up will bite.
+//! [`doctor`] says what in the set-up will bite, [`audit`] what in scripts and unit files does.
 //!
 //! Around it: [`cli`] and [`commands`], [`config`], [`logging`], [`probe`] for one socket, [`manual`].
 //!
@@ -31,6 +31,7 @@
 //!
 //! Around it: [`cli`] and [`commands`], [`config`], [`logging`], [`probe`] for one socket, [`sandbox`], [`manual`].
 
+pub mod audit;
 pub mod checkpoint;
 pub mod child;
 pub mod cli;

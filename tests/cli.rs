@@ -205,6 +205,7 @@ fn man_pages_and_completions_are_made_from_the_same_definition() {
         "list",
         "status",
         "probe",
+        "audit",
         "rescue",
         "spawn",
         "doctor",

@@ -19,6 +19,7 @@ fn a_staged_installation_holds_every_file_and_is_taken_away_whole() {
     let tools = stage.path().join("opt/tools");
     for file in [
         "bin/tmux-janitor",
+        "libexec/tmux-janitor-audit",
         "lib/systemd/user/tmux-janitor.service",
         "lib/systemd/user/tmux-janitor.timer",
         "lib/systemd/catalog/tmux-janitor.catalog",

@@ -1,11 +1,13 @@
 //! Results for people: lines that stay lines.
 
 use super::{Counts, Report};
+use crate::audit::answer::Answer;
 use crate::doctor::Finding;
 use crate::escape::escaped;
 use crate::outcome::Outcome;
 use crate::socket::verdict::State;
 use std::fmt::Write;
+use std::path::PathBuf;
 
 /// How many paths a one-line text names before it only counts.
 const NAMED: usize = 5;
@@ -210,6 +212,21 @@ pub fn doctor(findings: &[Finding]) -> String {
         text.push_str("nothing found\n");
     } else {
         let _ = writeln!(text, "{}", plural(findings.len(), "finding"));
+    }
+    text
+}
+
+/// What `audit` prints: a line per finding, as compilers do and editors read.
+pub fn audit(files: &[PathBuf], answers: &[Answer], quiet: bool) -> String {
+    let mut text = String::new();
+    for (file, answer) in files.iter().zip(answers) {
+        for told in &answer.findings {
+            let (line, column, rule) = (told.line, told.column, &told.rule);
+            let _ = writeln!(text, "{}:{line}:{column}: {rule}: {}", escaped(file), told.message);
+        }
+    }
+    if text.is_empty() && !quiet && answers.iter().all(|answer| answer.refusal.is_none()) {
+        let _ = writeln!(text, "nothing found in {}", plural(files.len(), "file"));
     }
     text
 }

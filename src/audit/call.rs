@@ -1,0 +1,107 @@
+//! What the rules look at: calls with their places and what is known of their words.
+
+use super::text::Text;
+
+/// What makes use of a command's exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Judge {
+    /// The condition of an `if`.
+    If,
+    /// The condition of a `while` or `until`.
+    Loop,
+    /// `&&`.
+    And,
+    /// `||`.
+    Or,
+    /// A look at `$?`.
+    Asked,
+}
+
+impl Judge {
+    /// How it is written.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::If => "if",
+            Self::Loop => "while",
+            Self::And => "&&",
+            Self::Or => "||",
+            Self::Asked => "$?",
+        }
+    }
+}
+
+/// Which server a call of tmux speaks to.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Socket {
+    /// The one that `-L` names.
+    Label(Text),
+    /// The one that `-S` names.
+    Path(Text),
+    /// That of the environment: neither option is there.
+    Default,
+    /// Options are there that are not known.
+    Unknown,
+}
+
+/// A command of tmux with its arguments.
+#[derive(Debug, Clone)]
+pub(super) struct Verb {
+    /// Its full name.
+    pub(super) name: String,
+    /// What follows it.
+    pub(super) arguments: Vec<Text>,
+}
+
+/// A call of tmux.
+#[derive(Debug, Clone)]
+pub(super) struct TmuxCall {
+    /// The server.
+    pub(super) socket: Socket,
+    /// The commands, where they are known; none: tmux alone, which is `new-session`.
+    pub(super) verbs: Option<Vec<Verb>>,
+    /// `TMUX` or `TMUX_TMPDIR` names a server or a folder of the caller's own.
+    pub(super) private: bool,
+    /// It runs in a scope or unit of its own.
+    pub(super) scoped: bool,
+    /// What makes use of its exit code.
+    pub(super) judge: Option<Judge>,
+}
+
+impl TmuxCall {
+    /// The command that starts a server where none is, if there is one.
+    pub(super) fn start(&self) -> Option<&Verb> {
+        let starts = |verb: &&Verb| ["new-session", "start-server"].contains(&verb.name.as_str());
+        self.verbs.as_ref()?.iter().find(starts)
+    }
+}
+
+/// A service whose command line is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Service {
+    /// `Type=oneshot`, and what it leaves behind is killed.
+    pub(super) oneshot: bool,
+    /// `RemainAfterExit=yes`.
+    pub(super) remains: bool,
+}
+
+/// What is called.
+#[derive(Debug, Clone)]
+pub(super) enum What {
+    /// tmux.
+    Tmux(TmuxCall),
+    /// A file is removed.
+    Remove(Text),
+}
+
+/// A call.
+#[derive(Debug, Clone)]
+pub(super) struct Call {
+    /// Where it stands in the file, in bytes.
+    pub(super) place: usize,
+    /// Where the statement begins that it is part of.
+    pub(super) statement: usize,
+    /// What is called.
+    pub(super) what: What,
+    /// The service that calls it, in a unit file.
+    pub(super) service: Option<Service>,
+}

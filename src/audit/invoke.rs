@@ -1,0 +1,225 @@
+//! What a command's words call: a function, tmux, `rm`, or another program that runs one of these.
+
+use super::call::{Judge, Socket, TmuxCall, What};
+use super::scope::{Scope, Value};
+use super::text::{SPLIT, Text};
+use super::tmux_words;
+use super::walk::{Walker, script};
+use super::wrappers::{self, Inner};
+use std::collections::HashSet;
+use std::rc::Rc;
+
+impl Walker<'_, '_> {
+    /// Calls what the words say.
+    pub(super) fn invoke(&mut self, words: Vec<Text>, judge: Option<Judge>) {
+        let Some(first) = words.first() else { return };
+        let place = first.begin();
+        if let Some(alias) = self.scope.alias(first.as_str()).cloned() {
+            let mut expanded: Vec<Text> = alias.split(place).collect();
+            expanded.extend(words.into_iter().skip(1));
+            return self.program(&expanded, judge);
+        }
+        if first.is_known() && self.call_function(&words, place, judge) {
+            return;
+        }
+        self.program(&words, judge);
+    }
+
+    /// Runs a program; functions and aliases are past.
+    fn program(&mut self, words: &[Text], judge: Option<Judge>) {
+        let Some(first) = words.first() else { return };
+        let Some(name) = first.base().map(str::to_owned) else { return };
+        if first.may_split() || !self.enter() {
+            return;
+        }
+        match name.as_str() {
+            "tmux" => self.tmux(words, judge),
+            "rm" | "unlink" | "shred" => self.remove(&words[1..]),
+            "find" => self.find(words, judge),
+            "eval" => {
+                let mut line = Text::default();
+                for word in &words[1..] {
+                    line.append(word);
+                    line.push(" ", word.place(0));
+                }
+                self.nested(&line.as_script(), judge);
+            }
+            "trap" => {
+                let handler = words.iter().skip(1).find(|word| word.as_str() != "--");
+                if let Some(handler) = handler.filter(|handler| !handler.as_str().starts_with('-')) {
+                    let is_function = self.functions.contains_key(handler.as_str());
+                    if is_function {
+                        let scope = self.scope.clone();
+                        let call = vec![handler.clone()];
+                        self.inside(scope, |walker| walker.invoke(call, None));
+                    } else {
+                        self.nested(&handler.as_script(), None);
+                    }
+                }
+            }
+            "alias" => self.make_aliases(&words[1..]),
+            "set" => {
+                if let Some(at) = words.iter().position(|word| word.as_str() == "--") {
+                    let params = words[at + 1..].to_vec();
+                    let is_known = !params.iter().any(Text::may_split);
+                    self.scope.params = is_known.then(|| Rc::new(params));
+                }
+            }
+            "shift" => {
+                let by = words.get(1).map_or(Some(1), |count| count.as_str().parse::<usize>().ok());
+                let params = self.scope.params.take();
+                self.scope.params = params
+                    .zip(by)
+                    .map(|(params, by)| Rc::new(params.get(by..).map(<[Text]>::to_vec).unwrap_or_default()));
+            }
+            "read" | "mapfile" | "readarray" | "getopts" | "printf" => {
+                for word in &words[1..] {
+                    let name = word.as_str();
+                    let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+                    if is_name
+                        && (name != "printf" || words[1].as_str() == "-v")
+                        && self.scope.get(name).is_some()
+                    {
+                        self.scope.set(name, Some(Value::Unknown));
+                    }
+                }
+            }
+            _ => self.wrapped(&name, words, judge),
+        }
+        self.leave();
+    }
+
+    /// A program that runs another one.
+    fn wrapped(&mut self, name: &str, words: &[Text], judge: Option<Judge>) {
+        let Some(inner) = wrappers::unwrap(name, words) else { return };
+        let mut scope = self.scope.clone();
+        if name == "env" {
+            for pair in words.windows(2).filter(|pair| ["-u", "--unset"].contains(&pair[0].as_str())) {
+                scope.set(pair[1].as_str(), None);
+            }
+        }
+        // What runs as somebody else or elsewhere does not have our variables.
+        if ["ssh", "su", "sudo", "doas", "runuser"].contains(&name) {
+            scope.set("TMUX", None);
+            scope.set("TMUX_TMPDIR", None);
+        }
+        let before = self.scoped;
+        self.scoped |= name == "systemd-run";
+        match inner {
+            Inner::Words(inner, sets) => {
+                for set in sets {
+                    if let Some((variable, value)) = set.as_str().split_once('=') {
+                        let mut text = Text::default();
+                        text.push(value, set.place(0));
+                        scope.set(variable, Some(Value::Text(Rc::new(text))));
+                    }
+                }
+                let calls_function = name == "command" || name == "builtin" || name == "exec";
+                let is_stranger = inner[0].is_known() && self.strangers.contains(inner[0].as_str());
+                // `xargs` hands on words that are not known.
+                let mut inner = inner;
+                if name == "xargs" {
+                    let mut more = Text::default();
+                    more.push(SPLIT.encode_utf8(&mut [0; 4]), words[0].place(0));
+                    inner.push(more);
+                }
+                if calls_function || !is_stranger {
+                    self.inside(scope, |walker| walker.program(&inner, judge));
+                }
+            }
+            Inner::Script(text) => {
+                self.inside(scope, |walker| walker.nested(&text, judge));
+            }
+            Inner::Stdin => {
+                if let Some(text) = self.stdin.take() {
+                    self.inside(scope, |walker| walker.nested(&text.as_script(), judge));
+                }
+            }
+        }
+        self.scoped = before;
+    }
+
+    /// A script in a word.
+    fn nested(&mut self, text: &Text, judge: Option<Judge>) {
+        let mut strangers: HashSet<String> = (*self.strangers).clone();
+        strangers.extend(self.functions.keys().cloned());
+        let mut scope: Scope = self.scope.clone();
+        scope.params = None;
+        let quiet = text.as_str().trim().is_empty();
+        if !quiet {
+            self.found.stdin = self.stdin.take();
+            script(text, scope, self.found, (self.service, self.scoped, Rc::new(strangers)), judge);
+        }
+    }
+
+    fn tmux(&mut self, words: &[Text], judge: Option<Judge>) {
+        let Some(read) = tmux_words::read(&words[1..]) else { return };
+        let place = read.site.or(words[0].site).unwrap_or_else(|| words[0].begin());
+        let private = self.scope.is_set("TMUX") || self.scope.is_set("TMUX_TMPDIR");
+        let call = TmuxCall { socket: read.socket, verbs: read.verbs, private, scoped: self.scoped, judge };
+        self.note(place, What::Tmux(call));
+    }
+
+    fn remove(&mut self, words: &[Text]) {
+        let mut are_files = false;
+        for word in words {
+            if !are_files && word.as_str().starts_with('-') {
+                are_files = word.as_str() == "--";
+            } else {
+                let place = word.site.unwrap_or_else(|| word.begin());
+                self.note(place, What::Remove(word.clone()));
+            }
+        }
+    }
+
+    /// `find DIR… -delete`, `find DIR… -exec rm {} +`.
+    fn find(&mut self, words: &[Text], judge: Option<Judge>) {
+        let is_test = |word: &&Text| word.as_str().starts_with(['-', '(', '!']);
+        let start =
+            1 + words[1..].iter().take_while(|word| matches!(word.as_str(), "-H" | "-L" | "-P")).count();
+        let end = words[start..].iter().position(|word| is_test(&word)).map_or(words.len(), |at| start + at);
+        let exec = words.iter().position(|word| ["-exec", "-execdir", "-ok"].contains(&word.as_str()));
+        let program = exec.and_then(|at| words.get(at + 1)).and_then(Text::base);
+        let removes =
+            words.iter().any(|word| word.as_str() == "-delete") || matches!(program, Some("rm" | "unlink"));
+        let names = words.windows(2).filter(|pair| ["-name", "-path"].contains(&pair[0].as_str()));
+        let names: Vec<&Text> = names.map(|pair| &pair[1]).collect();
+        if removes {
+            for folder in &words[start..end] {
+                for name in if names.is_empty() { vec![folder] } else { names.clone() } {
+                    let mut path = folder.clone();
+                    if !std::ptr::eq(name, folder) {
+                        path.push("/", folder.place(0));
+                        path.append(name);
+                    }
+                    self.note(folder.begin(), What::Remove(path));
+                }
+            }
+        } else if let Some(at) = exec {
+            let command = words[at + 1..].iter().take_while(|word| !matches!(word.as_str(), ";" | "+"));
+            let command: Vec<Text> = command.cloned().collect();
+            self.program(&command, judge);
+        }
+    }
+
+    fn make_aliases(&mut self, words: &[Text]) {
+        for word in words {
+            if let Some(at) = word.as_str().find('=') {
+                let mut text = Text::default();
+                text.push_part(word, at + 1, word.as_str().len());
+                self.scope.set_alias(&word.as_str()[..at], text);
+            }
+        }
+    }
+}
+
+/// Whether two texts name the same server.
+pub(super) fn same_server(one: &Socket, other: &Socket) -> bool {
+    match (one, other) {
+        (Socket::Unknown, _) | (_, Socket::Unknown) => true,
+        (Socket::Label(one), Socket::Label(other)) | (Socket::Path(one), Socket::Path(other)) => {
+            one == other || !one.is_known() || !other.is_known()
+        }
+        (one, other) => one == other,
+    }
+}

@@ -1,0 +1,149 @@
+//! One file: from its text to what is told about it.
+
+use super::answer::{Answer, Refusal, RefusalKind, Told};
+use super::grammar;
+use super::rules;
+use super::scope::Scope;
+use super::source::{self, Language};
+use super::text::Text;
+use super::unit;
+use super::walk::{Findings, script};
+use std::collections::HashMap;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// How long the grammar may take for one file. Scripts that people write take milliseconds.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Most findings of one file that are told.
+const MOST: usize = 1000;
+
+/// Looks at one file.
+pub(super) fn file(path: &Path) -> Answer {
+    match source::read(path) {
+        Ok((text, language)) => look(text, language),
+        Err(refusal) => Answer { refusal: Some(refusal), ..Answer::default() },
+    }
+}
+
+fn look(text: String, language: Language) -> Answer {
+    let text = Text::of_file(text);
+    let mut found = Findings::new(grammar::worked() + PATIENCE);
+    match language {
+        Language::Unit => unit::look(&text, &mut found),
+        Language::Shell => {
+            script(&text, Scope::default(), &mut found, (None, false, Rc::default()), None);
+        }
+    }
+    if found.is_unread {
+        let what = "takes too long to be understood: it is no script that somebody wrote".to_owned();
+        let refusal = Some(Refusal { kind: RefusalKind::Usage, what });
+        return Answer { refusal, ..Answer::default() };
+    }
+    let lines = Lines::of(text.as_str());
+    let told = |place: usize, rule: &str, message: String| {
+        let (line, column) = lines.position(place);
+        Told { line, column, rule: rule.to_owned(), message }
+    };
+    let mut notes = Vec::new();
+    let mut allowed: HashMap<usize, Vec<&str>> = HashMap::new();
+    for (place, comment) in &found.comments {
+        let Some(words) = allowance(comment) else { continue };
+        for word in words {
+            if let Some(rule) = rules::names().find(|name| *name == word) {
+                allowed.entry(lines.position(*place).0).or_default().push(rule);
+            } else {
+                let known = rules::names().collect::<Vec<_>>().join(", ");
+                let word = crate::escape::escaped(word);
+                let what = format!("there is no rule {word} to allow; there are {known}");
+                notes.push(told(*place, "", what));
+            }
+        }
+    }
+    let is_allowed = |rule: &str, place: usize| {
+        let line = lines.position(place).0;
+        let on = |line: usize| allowed.get(&line).is_some_and(|rules| rules.contains(&rule));
+        on(line) || on(line - 1)
+    };
+    let mut findings = rules::apply(&found.calls);
+    findings.retain(|found| !is_allowed(found.rule, found.place) && !is_allowed(found.rule, found.statement));
+    if let Some(error) = found.error {
+        let what = "this is not understood as shell, so something near it may not have been looked at";
+        notes.push(told(error, "", what.to_owned()));
+    }
+    if found.is_cut {
+        let what = "this is too intricate or nested too deep: not all of it was looked at";
+        notes.push(told(0, "", what.to_owned()));
+    }
+    if findings.len() > MOST {
+        notes.push(told(
+            findings[MOST].place,
+            "",
+            format!("findings from here on are left out: there are {}", findings.len()),
+        ));
+        findings.truncate(MOST);
+    }
+    notes.sort_by_key(|note| (note.line, note.column));
+    notes.truncate(MOST);
+    let findings = findings.into_iter().map(|found| told(found.place, found.rule, found.sentence)).collect();
+    Answer { refusal: None, findings, notes }
+}
+
+/// `# tmux-janitor: allow RULE, RULE: why`: the rules.
+fn allowance(comment: &str) -> Option<impl Iterator<Item = &str>> {
+    let comment = comment.trim_start_matches(['#', ';']).trim_start();
+    let rules = comment.strip_prefix("tmux-janitor:")?.trim_start().strip_prefix("allow ")?;
+    let rules = rules.split([':', '(', '#']).next().unwrap_or_default();
+    let rules = rules.split(" -- ").next().unwrap_or_default();
+    Some(rules.split([',', ' ', '\t']).filter(|rule| !rule.is_empty()))
+}
+
+/// Where lines begin.
+struct Lines<'t> {
+    text: &'t str,
+    starts: Vec<usize>,
+}
+
+impl<'t> Lines<'t> {
+    fn of(text: &'t str) -> Self {
+        let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Self { text, starts }
+    }
+
+    /// Line and column of a byte, from 1, in characters.
+    fn position(&self, place: usize) -> (usize, usize) {
+        let line = self.starts.partition_point(|start| *start <= place).max(1);
+        let before = self.text.get(self.starts[line - 1]..place).unwrap_or_default();
+        (line, before.chars().count() + 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(script: &str) -> Vec<String> {
+        let answer = look(script.to_owned(), Language::Shell);
+        answer.findings.iter().map(|told| format!("{}:{}: {}", told.line, told.column, told.rule)).collect()
+    }
+
+    #[test]
+    fn an_allowance_holds_for_its_line_and_the_next() {
+        assert_eq!(found("# tmux-janitor: allow default-socket\ntmux ls\ntmux ls"), ["3:1: default-socket"]);
+        assert!(found("tmux ls # tmux-janitor: allow kill-server, default-socket: it is ours").is_empty());
+        assert_eq!(found("tmux ls # tmux-janitor: allow kill-server").len(), 1);
+        assert!(found("# tmux-janitor: allow default-socket\nf \\\n  | tmux ls").is_empty());
+        assert_eq!(found("echo '# tmux-janitor: allow default-socket'\ntmux ls").len(), 1);
+    }
+
+    #[test]
+    fn a_rule_that_is_none_is_told() {
+        let answer = look("# tmux-janitor: allow everything\n".to_owned(), Language::Shell);
+        assert!(answer.notes[0].message.contains("no rule everything"), "{answer:?}");
+    }
+
+    #[test]
+    fn columns_are_characters() {
+        assert_eq!(found("echo é; tmux ls"), ["1:9: default-socket"]);
+    }
+}

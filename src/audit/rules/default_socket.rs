@@ -1,0 +1,15 @@
+//! A call of tmux that names no socket.
+
+use crate::audit::call::{Call, Socket, What};
+
+pub(super) fn check(calls: &[Call], number: usize) -> Option<String> {
+    let What::Tmux(call) = &calls[number].what else { return None };
+    let verbs = call.verbs.as_ref()?;
+    if call.socket != Socket::Default || call.private || verbs.iter().any(|verb| verb.name == "kill-server") {
+        return None;
+    }
+    Some(
+        "tmux is called without -L or -S and falls back to the shared default socket, where one crash or kill-server takes everybody's sessions; name a socket of your own: tmux -L NAME"
+            .to_owned(),
+    )
+}

@@ -1,0 +1,56 @@
+//! The rules: calls in, findings out.
+
+mod default_socket;
+mod exit_code;
+mod kill_server;
+mod oneshot;
+mod removal;
+
+use super::call::Call;
+
+/// Something that a rule has against a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Finding {
+    /// The rule.
+    pub(super) rule: &'static str,
+    /// Where, in bytes.
+    pub(super) place: usize,
+    /// Where the statement begins.
+    pub(super) statement: usize,
+    /// What, why it matters, and what to do.
+    pub(super) sentence: String,
+}
+
+/// A rule: its name and its room. It says of each call of a file, by number, what it has against it.
+type Rule = (&'static str, fn(&[Call], usize) -> Option<String>);
+
+/// All rules.
+const RULES: &[Rule] = &[
+    ("default-socket", default_socket::check),
+    ("kill-server", kill_server::check),
+    ("exit-code", exit_code::check),
+    ("rm-lock", removal::check_lock),
+    ("rm-socket", removal::check_socket),
+    ("oneshot", oneshot::check),
+];
+
+/// The names of all rules.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    RULES.iter().map(|(name, _)| *name)
+}
+
+/// Applies every rule to every call; each place is told once per rule, in the order of the file.
+pub(super) fn apply(calls: &[Call]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (number, call) in calls.iter().enumerate() {
+        for (rule, check) in RULES {
+            if let Some(sentence) = check(calls, number) {
+                let (place, statement) = (call.place, call.statement);
+                findings.push(Finding { rule, place, statement, sentence });
+            }
+        }
+    }
+    findings.sort_by_key(|finding| (finding.place, finding.rule));
+    findings.dedup_by_key(|finding| (finding.place, finding.rule));
+    findings
+}

@@ -1,0 +1,349 @@
+//! Going through a script the way a shell would: each statement once, every branch, functions where they
+//! are called, with what is known of the variables at that point.
+
+use super::call::{Call, Judge, Service, What};
+use super::grammar::{self, Contents, parts};
+use super::scope::{Scope, Value};
+use super::text::Text;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+use std::time::Duration;
+use tree_sitter::Node;
+
+/// How deep statements, words, calls and scripts in scripts may nest before they are no longer looked into.
+const DEPTH: usize = 160;
+/// How many statements and words of a file are gone through, the same ones again counted.
+const STEPS: usize = 300_000;
+/// How many words a command may have.
+pub(super) const WORDS: usize = 10_000;
+/// How often one function is gone through.
+const CALLS: usize = 50;
+
+/// What all scripts of one file share.
+#[derive(Debug)]
+pub(super) struct Findings {
+    /// The calls.
+    pub(super) calls: Vec<Call>,
+    /// Comments: where they stand, and what they say.
+    pub(super) comments: Vec<(usize, String)>,
+    /// Where the first thing stands that is no shell.
+    pub(super) error: Option<usize>,
+    /// How long this thread may have worked when the grammar gives up.
+    pub(super) deadline: Duration,
+    /// Not all was looked at: it took too long, or was nested too deep.
+    pub(super) is_cut: bool,
+    /// The whole file took too long to be understood.
+    pub(super) is_unread: bool,
+    /// What the next script's first command reads.
+    pub(super) stdin: Option<Text>,
+    /// Nothing is noted: these words are gone through a second time.
+    quiet: bool,
+    depth: usize,
+    steps: usize,
+}
+
+impl Findings {
+    /// Nothing found yet.
+    pub(super) fn new(deadline: Duration) -> Self {
+        Self {
+            calls: Vec::new(),
+            comments: Vec::new(),
+            error: None,
+            deadline,
+            is_cut: false,
+            is_unread: false,
+            stdin: None,
+            quiet: false,
+            depth: 0,
+            steps: 0,
+        }
+    }
+}
+
+/// Goes through one script.
+#[derive(Debug)]
+pub(super) struct Walker<'s, 't> {
+    /// The script.
+    pub(super) text: &'t Text,
+    /// What is known here.
+    pub(super) scope: Scope,
+    /// What all scripts of the file share.
+    pub(super) found: &'s mut Findings,
+    /// The service that runs it, in a unit file.
+    pub(super) service: Option<Service>,
+    /// It runs in a scope of its own.
+    pub(super) scoped: bool,
+    /// Its functions; nothing where it is not known which of several it is.
+    pub(super) functions: HashMap<String, Option<Node<'t>>>,
+    /// Functions of the script around this one: what they do is not known here.
+    pub(super) strangers: Rc<HashSet<String>>,
+    /// What judges the exit code of the next `$(…)`.
+    pub(super) substitution_judge: Option<Judge>,
+    /// Where the statement begins that is being looked at.
+    pub(super) statement: usize,
+    /// What the command that is being looked at reads.
+    pub(super) stdin: Option<Text>,
+    called: HashMap<String, usize>,
+    calling: Vec<String>,
+    locals: Vec<Vec<(String, Option<Value>)>>,
+}
+
+/// Goes through a script that is the whole of `text`.
+pub(super) fn script(text: &Text, scope: Scope, found: &mut Findings, around: Around, judge: Option<Judge>) {
+    if found.depth >= DEPTH {
+        found.is_cut = true;
+        return;
+    }
+    let Some(tree) = grammar::parse(text, found.deadline) else {
+        found.is_cut = true;
+        found.is_unread = found.depth == 0;
+        return;
+    };
+    let Contents { comments, functions, error } = grammar::contents(&tree, text.as_str());
+    for (start, end) in comments {
+        let comment = text.as_str().get(start..end).unwrap_or_default();
+        found.comments.push((text.place(start), comment.to_owned()));
+    }
+    if let Some(error) = error.map(|error| text.place(error)) {
+        found.error = Some(found.error.map_or(error, |known| known.min(error)));
+    }
+    let mut walker = Walker::new(text, scope, found, around, functions);
+    walker.run(tree.root_node(), judge);
+    walker.never_called();
+}
+
+/// Goes through a command whose words are known, as a unit has it.
+pub(super) fn command_line(words: Vec<Text>, scope: Scope, found: &mut Findings, service: Service) {
+    let nothing = Text::default();
+    let around = (Some(service), false, Rc::default());
+    let mut walker = Walker::new(&nothing, scope, found, around, HashMap::new());
+    walker.statement = words.first().map_or(0, Text::begin);
+    walker.invoke(words, None);
+}
+
+impl<'s, 't> Walker<'s, 't> {
+    fn new(
+        text: &'t Text,
+        scope: Scope,
+        found: &'s mut Findings,
+        (service, scoped, strangers): Around,
+        functions: HashMap<String, Option<Node<'t>>>,
+    ) -> Self {
+        let stdin = found.stdin.take();
+        Self {
+            text,
+            scope,
+            found,
+            service,
+            scoped,
+            functions,
+            strangers,
+            substitution_judge: None,
+            statement: text.place(0),
+            stdin,
+            called: HashMap::new(),
+            calling: Vec::new(),
+            locals: Vec::new(),
+        }
+    }
+}
+
+/// What is around a script: the service that runs it, whether it has a scope of its own, and the functions
+/// of the script that it is part of.
+pub(super) type Around = (Option<Service>, bool, Rc<HashSet<String>>);
+
+impl<'t> Walker<'_, 't> {
+    /// The text of a node.
+    pub(super) fn raw(&self, node: Node<'_>) -> &'t str {
+        self.text.as_str().get(node.byte_range()).unwrap_or_default()
+    }
+
+    /// One step deeper, unless that is too deep or too late.
+    pub(super) fn enter(&mut self) -> bool {
+        self.found.steps += 1;
+        if self.found.steps > STEPS || self.found.depth >= DEPTH {
+            self.found.is_cut = true;
+            return false;
+        }
+        self.found.depth += 1;
+        true
+    }
+
+    /// One step back.
+    pub(super) fn leave(&mut self) {
+        self.found.depth -= 1;
+    }
+
+    /// Looks without noting anything.
+    pub(super) fn quietly<T>(&mut self, look: impl FnOnce(&mut Self) -> T) -> T {
+        let before = std::mem::replace(&mut self.found.quiet, true);
+        let seen = look(self);
+        self.found.quiet = before;
+        seen
+    }
+
+    /// Notes a call.
+    pub(super) fn note(&mut self, place: usize, what: What) {
+        if !self.found.quiet {
+            let (statement, service) = (self.statement.min(place), self.service);
+            self.found.calls.push(Call { place, statement, what, service });
+        }
+    }
+
+    /// Goes through what nobody called: its parameters are not known.
+    fn never_called(&mut self) {
+        let mut names: Vec<String> =
+            self.functions.keys().filter(|name| !self.called.contains_key(*name)).cloned().collect();
+        names.sort();
+        for name in names {
+            if let Some(Some(body)) = self.functions.get(&name).copied() {
+                let mut scope = self.scope.clone();
+                scope.params = None;
+                self.inside(scope, |walker| walker.function(&name, body, None));
+            }
+        }
+    }
+
+    /// Goes through something that leaves no trace in the variables.
+    pub(super) fn inside(&mut self, scope: Scope, run: impl FnOnce(&mut Self)) -> Scope {
+        let before = std::mem::replace(&mut self.scope, scope);
+        run(self);
+        std::mem::replace(&mut self.scope, before)
+    }
+
+    fn function(&mut self, name: &str, body: Node<'t>, judge: Option<Judge>) {
+        let times = self.called.entry(name.to_owned()).or_default();
+        *times += 1;
+        if *times > CALLS || self.calling.iter().any(|calling| calling == name) || !self.enter() {
+            return;
+        }
+        self.calling.push(name.to_owned());
+        self.locals.push(Vec::new());
+        let statement = self.statement;
+        self.run(body, judge);
+        self.statement = statement;
+        for (local, value) in self.locals.pop().unwrap_or_default().into_iter().rev() {
+            self.scope.set(&local, value);
+        }
+        self.calling.pop();
+        self.leave();
+    }
+
+    /// Calls a function, if it is one.
+    pub(super) fn call_function(&mut self, words: &[Text], place: usize, judge: Option<Judge>) -> bool {
+        let Some(name) = words.first().map(|name| name.as_str().to_owned()) else { return false };
+        if self.strangers.contains(&name) {
+            return true;
+        }
+        let Some(body) = self.functions.get(&name).copied() else { return false };
+        let params = words[1..].iter().cloned().map(|mut word| {
+            word.site = word.site.or(Some(place));
+            word
+        });
+        let params: Vec<Text> = params.collect();
+        let is_known = !params.iter().any(Text::may_split);
+        let before = self.scope.params.take();
+        self.scope.params = is_known.then(|| Rc::new(params));
+        if let Some(body) = body {
+            self.function(&name, body, judge);
+        }
+        self.scope.params = before;
+        true
+    }
+
+    /// Gives a variable a value; `local`: until the function ends.
+    pub(super) fn assign(&mut self, name: &str, value: Option<Value>, local: bool) {
+        if local && let Some(locals) = self.locals.last_mut() {
+            locals.push((name.to_owned(), self.scope.get(name).cloned()));
+        }
+        self.scope.set(name, value);
+    }
+
+    /// Statements one after the other; the last one's exit code is that of them all.
+    pub(super) fn statements(&mut self, nodes: &[Node<'t>], judge: Option<Judge>) {
+        for (index, node) in nodes.iter().enumerate() {
+            let judge = match nodes.get(index + 1) {
+                Some(next) => self.asks(*next).then_some(Judge::Asked),
+                None => judge,
+            };
+            let before = self.statement;
+            self.statement = self.text.place(node.start_byte());
+            self.run(*node, judge);
+            self.statement = before;
+        }
+    }
+
+    /// Whether a statement looks at `$?` before anything else can have changed it.
+    fn asks(&self, node: Node<'t>) -> bool {
+        let head = match node.kind() {
+            "if_statement" | "while_statement" => node.child_by_field_name("condition"),
+            "case_statement" => node.child_by_field_name("value"),
+            "list" => parts(node).first().copied(),
+            "command"
+            | "variable_assignment"
+            | "declaration_command"
+            | "test_command"
+            | "redirected_statement"
+            | "compound_statement" => Some(node),
+            _ => None,
+        };
+        head.is_some_and(|head| head.end_byte() - head.start_byte() < 400 && self.raw(head).contains("$?"))
+    }
+
+    /// One statement. `judge`: what makes use of its exit code.
+    pub(super) fn run(&mut self, node: Node<'t>, judge: Option<Judge>) {
+        if !self.enter() {
+            return;
+        }
+        match node.kind() {
+            "command" => self.command(node, judge),
+            "declaration_command" => self.declaration(node),
+            "variable_assignment" => {
+                self.substitution_judge = judge;
+                self.assignment(node, false);
+                self.substitution_judge = None;
+            }
+            "variable_assignments" => {
+                for part in parts(node) {
+                    self.assignment(part, false);
+                }
+            }
+            "unset_command" => {
+                for part in parts(node) {
+                    let name = self.raw(part);
+                    self.scope.set(name, None);
+                }
+            }
+            "list" => self.list(node, judge),
+            "pipeline" => self.pipeline(&parts(node), judge),
+            "redirected_statement" => self.redirected(node, judge),
+            "if_statement" => self.condition(node, judge),
+            "while_statement" => self.repetition(node),
+            "for_statement" => self.for_each(node),
+            "case_statement" => self.case(node, judge),
+            "subshell" => {
+                let scope = self.scope.clone();
+                self.inside(scope, |walker| walker.statements(&parts(node), judge));
+            }
+            "function_definition" | "comment" => {}
+            "program" | "compound_statement" | "do_group" | "else_clause" | "negated_command" | "ERROR" => {
+                self.statements(&parts(node), judge);
+            }
+            "string"
+            | "raw_string"
+            | "word"
+            | "concatenation"
+            | "expansion"
+            | "simple_expansion"
+            | "command_substitution" => {
+                self.words(node);
+            }
+            _ => {
+                for part in parts(node) {
+                    self.run(part, None);
+                }
+            }
+        }
+        self.leave();
+    }
+}
