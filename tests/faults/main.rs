@@ -16,6 +16,7 @@ mod scene;
 mod spawn;
 mod strace;
 mod sweep;
+mod watch;
 
 /// Why nothing can be injected here, if so.
 fn is_hindered() -> bool {
