@@ -28,6 +28,7 @@ pub(crate) fn all(
                             struck.fetch_add(usize::from(was_struck), Ordering::Relaxed);
                         }
                         Err(what) => {
+                            println!("{name} {fault}: {what}");
                             wrong.lock().unwrap().push(format!("{name} {fault}: {what}"));
                             scene = Scene::new();
                         }

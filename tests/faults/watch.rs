@@ -5,6 +5,7 @@
 
 use crate::common::arena::Server;
 use crate::common::janitor::janitor;
+use crate::common::wait::{self, DEADLINE};
 use crate::plan::{self, Fault, Sample, What};
 use crate::play;
 use crate::scene::{Scene, start};
@@ -15,9 +16,6 @@ use std::fs;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
-
-/// How long it may take to be ready, and to end: it is traced, and the machine is busy.
-const BOUND: Duration = Duration::from_secs(5);
 
 /// How long an event is given to have its effect, before a rescan has to bring it.
 const EVENT: Duration = Duration::from_millis(400);
@@ -86,7 +84,7 @@ impl Run<'_> {
     fn is_ready(&mut self) -> bool {
         let log = self.scene.scratch().join("err");
         let before = self.ready;
-        self.waits(BOUND, |run| {
+        self.waits(DEADLINE, |run| {
             let mut buffer = [0; 4096];
             while let Ok(length) = run.manager.recv(&mut buffer) {
                 run.told += usize::from(String::from_utf8_lossy(&buffer[..length]).contains("READY=1"));
@@ -110,7 +108,11 @@ impl Run<'_> {
             }
             self.signal(Signal::HUP);
         }
-        if self.waits(BOUND, &holds) || self.has_ended() { Ok(()) } else { Err(format!("in vain: {what}")) }
+        if self.waits(DEADLINE, &holds) || self.has_ended() {
+            Ok(())
+        } else {
+            Err(format!("in vain: {what}"))
+        }
     }
 
     fn socket_goes(&mut self, what: &str) -> Result<(), String> {
@@ -146,7 +148,7 @@ impl Run<'_> {
             return Err("it is not ready again".to_owned());
         }
         self.signal(Signal::TERM);
-        if !self.waits(BOUND, |_| false) && !self.has_ended() {
+        if !self.waits(DEADLINE, |_| false) && !self.has_ended() {
             return Err("it does not obey SIGTERM".to_owned());
         }
         Ok(())
@@ -158,7 +160,7 @@ fn kill(server: &Server, scene: &Scene) {
     server.signal(Signal::KILL);
     server.wait_for_end();
     let path = scene.dir.join("mortal");
-    crate::common::wait::until("nobody listens", || UnixStream::connect(&path).is_err());
+    wait::until("nobody listens", || UnixStream::connect(&path).is_err());
 }
 
 /// One life of a daemon.
