@@ -106,7 +106,8 @@ impl Sources {
         let waiting = told_of(Arc::clone(&pidfd), Interest::READABLE)?;
         let waits = self.ends.spawn(async move {
             while let Ok(mut told) = waiting.readable().await {
-                if has_ended(&waiting) {
+                // Of one that has ended and cannot be asked, its end is told for ever.
+                if ask(&waiting) != Ok(0) {
                     break;
                 }
                 told.clear_ready();
@@ -202,9 +203,13 @@ impl Drop for Ending {
 
 /// Whether the process of a pidfd has ended.
 pub fn has_ended(pidfd: &impl AsFd) -> bool {
+    matches!(ask(pidfd), Ok(1..))
+}
+
+/// 1: it has ended; 0: it has not.
+fn ask(pidfd: &impl AsFd) -> Result<usize, rustix::io::Errno> {
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    let ask = || poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&now));
-    matches!(retry_on_intr(ask), Ok(1..))
+    retry_on_intr(|| poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&now)))
 }
 
 /// What owns a descriptor: it stays open, and the same, until its owner is dropped.
