@@ -28,6 +28,11 @@ pub fn label_of(name: &OsStr) -> Option<&OsStr> {
     Some(OsStr::from_bytes(label))
 }
 
+/// How often a label was moved away: 0, it stands at its own name.
+pub fn depth(name: &OsStr) -> usize {
+    std::iter::successors(strip(name.as_bytes()), |label| strip(label)).count()
+}
+
 fn strip(name: &[u8]) -> Option<&[u8]> {
     name.strip_prefix(PREFIX).filter(|label| !label.is_empty())
 }
@@ -44,6 +49,7 @@ mod tests {
             match name_of(&label) {
                 Some(name) => {
                     prop_assert_eq!(label_of(&name), Some(label.as_os_str()));
+                    prop_assert_eq!(depth(&name), depth(&label) + 1);
                     if let Some(twice) = name_of(&name) {
                         prop_assert_eq!(label_of(&twice), Some(label.as_os_str()));
                     }

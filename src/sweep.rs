@@ -17,6 +17,8 @@ use crate::tmux::proc_locks::ProcLocks;
 use crate::tmux::start_lock::{is_plain_lock, is_seen_held};
 
 use rustix::io::Errno;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
@@ -180,11 +182,15 @@ impl Pass<'_> {
             self.act == Act::Remove && self.may_remove(dir, &entry.label)
         });
         self.look_closely(witness, dir, &spared, report);
-        // A quarantine name shares its label's lock: not in one batch with the label.
-        let (quarantined, doomed): (Vec<usize>, Vec<usize>) =
-            doomed.into_iter().partition(|at| quarantine::label_of(&report.entries[*at].label).is_some());
+        // A quarantine name shares its label's lock: not in one batch with the label, nor with another of it.
+        // The deepest first: it stands where the next one has to go.
+        let mut batches: BTreeMap<Reverse<usize>, Vec<usize>> = BTreeMap::new();
+        for at in doomed {
+            let depth = quarantine::depth(&report.entries[at].label);
+            batches.entry(Reverse(depth)).or_default().push(at);
+        }
         let mut unlocked = Vec::new();
-        for doomed in [quarantined, doomed] {
+        for doomed in batches.into_values() {
             let names: Vec<OsString> = doomed.iter().map(|at| report.entries[*at].label.clone()).collect();
             for (at, reaped) in doomed.into_iter().zip(reaper.reap(witness, &names)) {
                 if let (None, Outcome::Failed(failure @ Failure::Lock(_))) = (reaped.verdict, reaped.outcome)

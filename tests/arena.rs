@@ -274,6 +274,18 @@ fn an_earlier_runs_quarantine_is_recovered() {
 }
 
 #[test]
+fn one_label_may_have_left_several_quarantines() {
+    let mut name = "x".to_owned();
+    let mut arena = Arena::new().dead(&name);
+    for _ in 0..3 {
+        name = format!(".tmux-janitor-quarantine.{name}");
+        arena = arena.dead(&name);
+    }
+    let json = sweep(arena.dir());
+    assert!(arena.names().is_empty(), "{json:#}");
+}
+
+#[test]
 fn a_server_that_chose_a_quarantine_name_keeps_it() {
     let arena = Arena::new().live(".tmux-janitor-quarantine.mine");
     sweep(arena.dir());

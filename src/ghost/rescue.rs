@@ -215,7 +215,42 @@ fn can_bind(dir: &SocketDir) -> Result<(), Errno> {
     let name = format!("{OWN_PREFIX}{}-try", rustix::process::getpid().as_raw_nonzero());
     match rustix::fs::mknodat(dir, &name, FileType::Socket, Mode::RUSR | Mode::WUSR, 0) {
         // Left by a killed run that had our pid.
-        Ok(()) | Err(Errno::EXIST) => rustix::fs::unlinkat(dir, &name, AtFlags::empty()),
+        Ok(()) | Err(Errno::EXIST) => match rustix::fs::unlinkat(dir, &name, AtFlags::empty()) {
+            // A sweep came by and took it for what it is, a dead socket.
+            Err(Errno::NOENT) => Ok(()),
+            other => other,
+        },
         Err(errno) => Err(errno),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+    use super::*;
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+    #[test]
+    fn a_try_that_a_sweep_removes_is_no_failure() {
+        let folder = tempfile::tempdir().unwrap();
+        let user = rustix::process::getuid().as_raw();
+        let dir = SocketDir::open(folder.path(), user, Rule::Swept).unwrap().unwrap();
+        let path = folder.path().join(format!("{OWN_PREFIX}{}-try", std::process::id()));
+        let (over, taken) = (AtomicBool::new(false), AtomicU32::new(0));
+        let deadline = Instant::now() + Duration::from_secs(20);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    taken.fetch_add(u32::from(std::fs::remove_file(&path).is_ok()), Ordering::Relaxed);
+                }
+            });
+            let mut tried = Ok(());
+            while tried.is_ok() && taken.load(Ordering::Relaxed) < 10 && Instant::now() < deadline {
+                tried = can_bind(&dir);
+            }
+            over.store(true, Ordering::Relaxed);
+            assert_eq!(tried, Ok(()));
+        });
+        assert!(taken.into_inner() >= 10, "nothing was taken away");
     }
 }

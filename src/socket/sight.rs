@@ -49,8 +49,12 @@ impl Witness {
         }
     }
 
-    /// Reads the table anew.
+    /// Reads the table anew. A way to it that could not be opened is tried again: a daemon may have begun
+    /// while no descriptor was left.
     pub fn refresh(&mut self) {
+        if self.source.is_err() {
+            self.source = TableSource::open();
+        }
         self.failure = match &mut self.source {
             Err(error) => Some(blindness(*error)),
             Ok(source) => match source.read(&mut self.table) {

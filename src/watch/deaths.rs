@@ -78,6 +78,7 @@ impl Deaths {
     /// Finds out who holds these sockets, and waits for their ends.
     pub fn tie(&mut self, sources: &mut Sources, sockets: &HashMap<u32, Name>) -> HashMap<u32, Tie> {
         let wanted: HashSet<u32> = sockets.keys().copied().collect();
+        self.reopen();
         let unlikely = |pid: i32| self.watched.contains_key(&pid);
         let holders = match &self.processes {
             Some(processes) => processes.holders_besides(self.user, &wanted, unlikely),
@@ -96,6 +97,13 @@ impl Deaths {
             ties.insert(*socket, tie);
         }
         ties
+    }
+
+    /// Looks for `/proc` again, where it could not be opened: a daemon may have begun while no descriptor was left.
+    fn reopen(&mut self) {
+        if self.processes.is_none() {
+            self.processes = Processes::open().ok();
+        }
     }
 
     /// Whether that is new.
@@ -196,5 +204,19 @@ fn open_files() -> u64 {
         most.min(ENOUGH)
     } else {
         current.min(ENOUGH)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proc_is_looked_for_again() {
+        let mut deaths = Deaths::new(rustix::process::getuid().as_raw());
+        deaths.processes = None;
+        assert!(!deaths.holds(1, 0));
+        deaths.reopen();
+        assert!(deaths.processes.is_some());
     }
 }

@@ -7,7 +7,9 @@
 use super::births::Births;
 use super::outlet::Outlet;
 use inotify::Inotify;
+use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::retry_on_intr;
@@ -22,7 +24,6 @@ use std::time::{Duration, Instant};
 use tokio::io::Interest;
 use tokio::io::unix::{AsyncFd, AsyncFdRegisterError};
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::SignalKind;
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet, unconstrained, yield_now};
 
@@ -58,9 +59,9 @@ pub fn runtime() -> io::Result<Runtime> {
 /// What is waited for all the time, and the ends of processes.
 #[derive(Debug)]
 pub struct Sources {
-    /// Those that are waited for, let in only while we wait: they interrupt nothing that we do.
-    set: SigSet,
-    signals: Vec<(Signal, tokio::signal::unix::Signal)>,
+    /// Blocked, so they interrupt nothing that we do, and each with its own descriptor: which one has come is
+    /// known without reading it. Not `tokio::signal`: its handler's pipe panics where it cannot be made or read.
+    signals: Vec<(Signal, AsyncFd<SignalFd>)>,
     come: Vec<Signal>,
     /// `/proc/self/mountinfo`: poll(2) tells when the table has changed (proc(5)).
     mounts: Option<AsyncFd<OwnedFd>>,
@@ -79,18 +80,17 @@ pub struct Ending {
 impl Sources {
     /// Begins to wait for `signals`, which then do nothing else, and for mounts.
     pub fn open(signals: &[Signal]) -> io::Result<Self> {
+        signals.iter().copied().collect::<SigSet>().thread_block()?;
         let listen = |signal: &Signal| {
-            let kind = SignalKind::from_raw(*signal as i32);
-            tokio::signal::unix::signal(kind).map(|stream| (*signal, stream))
+            let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+            let descriptor = SignalFd::with_flags(&SigSet::from_iter([*signal]), flags)?;
+            Ok((*signal, told_of(descriptor, Interest::READABLE)?))
         };
-        let streams = signals.iter().map(listen).collect::<io::Result<_>>()?;
-        let set: SigSet = signals.iter().copied().collect();
-        set.thread_block()?;
+        let signals = signals.iter().map(listen).collect::<io::Result<_>>()?;
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         let mounts = rustix::fs::open("/proc/self/mountinfo", flags, Mode::empty()).ok();
         Ok(Self {
-            set,
-            signals: streams,
+            signals,
             come: Vec::new(),
             // Without it, the rescan finds what was mounted over.
             mounts: mounts.and_then(|mounts| told_of(mounts, Interest::PRIORITY).ok()),
@@ -106,7 +106,8 @@ impl Sources {
         let waiting = told_of(Arc::clone(&pidfd), Interest::READABLE)?;
         let waits = self.ends.spawn(async move {
             while let Ok(mut told) = waiting.readable().await {
-                if has_ended(&waiting) {
+                // Of one that has ended and cannot be asked, its end is told for ever.
+                if ask(&waiting) != Ok(0) {
                     break;
                 }
                 told.clear_ready();
@@ -128,9 +129,8 @@ impl Sources {
         names: &Births,
         output: Option<&Outlet>,
     ) -> Vec<Wake> {
-        let _ = self.set.thread_unblock();
         let is_idle = deadline.is_none_or(|at| at > Instant::now()) && !names.has_more();
-        let Self { set, signals, come, mounts, ends, rescued, clock } = self;
+        let Self { signals, come, mounts, ends, rescued, clock } = self;
         clock.set(deadline);
         let mut mounted = pin!(changed(mounts.as_ref()));
         let mut rescued = pin!(rescued.notified());
@@ -171,19 +171,16 @@ impl Sources {
             poll_fn(|cx| Poll::Ready(look(cx))).await;
         })
         .await;
-        let _ = set.thread_block();
         wakes
     }
 
     /// Waits until the reader has taken something, or a signal has come.
     pub async fn wait_for_reader(&mut self, output: &Outlet) {
-        let _ = self.set.thread_unblock();
         poll_fn(|cx| {
-            take_signals(&mut self.signals, &mut self.come, cx);
+            take_signals(&self.signals, &mut self.come, cx);
             if self.come.is_empty() { output.poll(cx) } else { Poll::Ready(()) }
         })
         .await;
-        let _ = self.set.thread_block();
     }
 
     /// The signals that have come.
@@ -206,9 +203,13 @@ impl Drop for Ending {
 
 /// Whether the process of a pidfd has ended.
 pub fn has_ended(pidfd: &impl AsFd) -> bool {
+    matches!(ask(pidfd), Ok(1..))
+}
+
+/// 1: it has ended; 0: it has not.
+fn ask(pidfd: &impl AsFd) -> Result<usize, rustix::io::Errno> {
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    let ask = || poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&now));
-    matches!(retry_on_intr(ask), Ok(1..))
+    retry_on_intr(|| poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&now)))
 }
 
 /// What owns a descriptor: it stays open, and the same, until its owner is dropped.
@@ -216,6 +217,7 @@ pub trait Owner: AsRawFd {}
 impl Owner for OwnedFd {}
 impl Owner for Arc<OwnedFd> {}
 impl Owner for Inotify {}
+impl Owner for SignalFd {}
 
 /// Begins to be told of a descriptor.
 #[expect(
@@ -231,14 +233,19 @@ pub fn nothing_left<T: AsRawFd>(fd: &AsyncFd<T>, interest: Interest) {
     let _: io::Result<()> = fd.try_io(interest, |_| Err(io::ErrorKind::WouldBlock.into()));
 }
 
-fn take_signals(
-    signals: &mut [(Signal, tokio::signal::unix::Signal)],
-    come: &mut Vec<Signal>,
-    cx: &mut Context<'_>,
-) {
-    for (signal, stream) in signals {
-        while let Poll::Ready(Some(())) = stream.poll_recv(cx) {
-            come.push(*signal);
+fn take_signals(signals: &[(Signal, AsyncFd<SignalFd>)], come: &mut Vec<Signal>, cx: &mut Context<'_>) {
+    for (signal, descriptor) in signals {
+        while let Poll::Ready(Ok(mut told)) = descriptor.poll_read_ready(cx) {
+            match descriptor.get_ref().read_signal() {
+                Ok(Some(_)) => come.push(*signal),
+                Ok(None) => told.clear_ready(),
+                Err(Errno::EINTR) => {}
+                // It has come, whether it can be read or not.
+                Err(_) => {
+                    come.push(*signal);
+                    told.clear_ready();
+                }
+            }
         }
     }
 }

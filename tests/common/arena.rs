@@ -3,6 +3,7 @@
 //! Dropping an arena ends its servers, each by its pid, and removes the folder.
 
 use super::wait;
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -111,6 +112,21 @@ pub(crate) fn start(socket: &Path) -> Server {
     let output = tmux(socket).args(["new-session", "-d", "-s", "test", "sleep 3600"]).output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "tmux did not start: {output:?}");
     Server::of(pid_of(socket))
+}
+
+/// The processes that name a folder in their command line: tmux servers, and others.
+pub(crate) fn processes_of(dir: &Path) -> (BTreeSet<i32>, BTreeSet<i32>) {
+    let dir = dir.to_str().unwrap().as_bytes();
+    let names_it = |pid: &i32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.windows(dir.len()).any(|part| part == dir)
+    };
+    let is_server = |pid: &i32| {
+        fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim() == "tmux: server")
+    };
+    let processes = fs::read_dir("/proc").unwrap();
+    let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    pids.filter(names_it).partition(is_server)
 }
 
 /// The pid of the server on a socket, asked from the server itself.

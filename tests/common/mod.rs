@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
 
 pub(crate) mod arena;
+pub(crate) mod dice;
 pub(crate) mod janitor;
 pub(crate) mod metrics;
 pub(crate) mod skip;
+pub(crate) mod starts;
 pub(crate) mod wait;

@@ -2,7 +2,8 @@
 //! or ends it with SIGKILL (`strace -e inject`). Whatever happens: no live server is lost, nobody panics,
 //! the exit code is one of the contract, the next sweep clears everything, and tmux starts.
 //!
-//! A run takes a sample: of calls that are alike only some. `TMUX_JANITOR_FAULTS=all` takes each.
+//! A run takes a sample: of calls that are alike only some. `TMUX_JANITOR_FAULTS=all` takes each,
+//! `TMUX_JANITOR_FAULTS=read,openat` each of these.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
 #![allow(clippy::print_stdout, reason = "the figures are the result")]
 
@@ -16,6 +17,7 @@ mod scene;
 mod spawn;
 mod strace;
 mod sweep;
+mod watch;
 
 /// Why nothing can be injected here, if so.
 fn is_hindered() -> bool {

@@ -61,10 +61,15 @@ impl fmt::Display for Fault {
     }
 }
 
+/// What is asked for: nothing, `all`, or names of calls with commas between.
+fn asked() -> Option<String> {
+    std::env::var("TMUX_JANITOR_FAULTS").ok().filter(|asked| !asked.is_empty())
+}
+
 /// The sample, or each and every call if that is asked for.
 fn taken(sample: Sample) -> Sample {
-    let all = std::env::var_os("TMUX_JANITOR_FAULTS").is_some_and(|value| value == "all");
-    if all { Sample { alike: usize::MAX, of_one_name: usize::MAX, lasting: 8 } } else { sample }
+    let all = Sample { alike: usize::MAX, of_one_name: usize::MAX, lasting: 8 };
+    if asked().is_some() { all } else { sample }
 }
 
 /// The faults for the calls of a run, each a line of strace.
@@ -83,6 +88,9 @@ pub(crate) fn of(lines: &[String], sample: Sample) -> Vec<Fault> {
     }
     // strace makes the first call itself, and the last cannot fail.
     by_name.retain(|name, _| !matches!(*name, "execve" | "exit_group"));
+    if let Some(asked) = asked().filter(|asked| asked != "all") {
+        by_name.retain(|name, _| asked.split(',').any(|asked| asked == *name));
+    }
     let mut faults = Vec::new();
     for (name, calls) in by_name {
         let fault = |nth, what| Fault { call: name.to_owned(), nth, what };

@@ -1,4 +1,4 @@
-//! Playing faults, two at a time, and telling what came of it.
+//! Playing faults, some at a time, and telling what came of it.
 
 use crate::plan::{Fault, What};
 use crate::scene::Scene;
@@ -8,19 +8,18 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-/// How many runs go on at once.
-const AT_ONCE: usize = 2;
-
-/// Plays each fault in a scene; fails with all that went wrong. `play` tells whether the fault struck.
+/// Plays each fault in a scene, `at_once` of them at a time; fails with all that went wrong. `play` tells
+/// whether the fault struck.
 pub(crate) fn all(
     name: &str,
+    at_once: usize,
     faults: &[Fault],
     play: impl Fn(&Scene, &Fault) -> Result<bool, String> + Sync,
 ) {
     let (next, struck, wrong) = (AtomicUsize::new(0), AtomicUsize::new(0), Mutex::new(Vec::new()));
     let begun = Instant::now();
     std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
+        for _ in 0..at_once {
             scope.spawn(|| {
                 let mut scene = Scene::new();
                 while let Some(fault) = faults.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -29,6 +28,7 @@ pub(crate) fn all(
                             struck.fetch_add(usize::from(was_struck), Ordering::Relaxed);
                         }
                         Err(what) => {
+                            println!("{name} {fault}: {what}");
                             wrong.lock().unwrap().push(format!("{name} {fault}: {what}"));
                             scene = Scene::new();
                         }

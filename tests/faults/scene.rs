@@ -1,7 +1,7 @@
 //! A socket directory with a live server, two dead sockets, an orphaned lock and a bystander, and what must
 //! hold in it afterwards.
 
-use crate::common::arena::{Server, tmux};
+use crate::common::arena::{Server, processes_of, tmux};
 use crate::common::janitor::janitor;
 use crate::common::wait;
 use crate::strace::{quiet, run};
@@ -117,21 +117,6 @@ impl Scene {
         }
         Ok(())
     }
-}
-
-/// The processes that name a folder in their command line: tmux servers, and others.
-fn processes_of(dir: &Path) -> (BTreeSet<i32>, BTreeSet<i32>) {
-    let dir = dir.to_str().unwrap().as_bytes();
-    let names_it = |pid: &i32| {
-        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        line.windows(dir.len()).any(|part| part == dir)
-    };
-    let is_server = |pid: &i32| {
-        fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim() == "tmux: server")
-    };
-    let processes = fs::read_dir("/proc").unwrap();
-    let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    pids.filter(names_it).partition(is_server)
 }
 
 /// Starts a server with a session.

@@ -34,7 +34,7 @@ fn no_fault_in_a_spawn_harms_anybody() {
     };
     assert_eq!(learnt.code, Some(0), "{}{}", learnt.stdout, learnt.stderr);
     let faults = plan::of(&learnt.lines, Sample { alike: 2, of_one_name: 4, lasting: 1 });
-    play::all("spawn", &faults, play);
+    play::all("spawn", 2, &faults, play);
 }
 
 fn play(scene: &Scene, fault: &Fault) -> Result<bool, String> {

@@ -24,9 +24,12 @@ pub(crate) fn begin(command: &mut Command) -> Child {
     command.stdin(Stdio::null()).spawn().unwrap()
 }
 
-/// Runs a command to its end.
+/// Runs a command to its end; at the deadline it is killed.
 pub(crate) fn run(command: &mut Command) -> Output {
-    begin(command.stdout(Stdio::piped()).stderr(Stdio::piped())).wait_with_output().unwrap()
+    let mut child = begin(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
+    // What it says fits into a pipe.
+    wait(&mut child, DEADLINE);
+    child.wait_with_output().unwrap()
 }
 
 /// How a run under strace ended.

@@ -26,7 +26,7 @@ fn no_fault_in_a_sweep_harms_anybody() {
     };
     assert_eq!(learnt.code, Some(0), "{}", learnt.stderr);
     let faults = plan::of(&learnt.lines, Sample { alike: 4, of_one_name: 12, lasting: 3 });
-    play::all("sweep", &faults, play);
+    play::all("sweep", 2, &faults, play);
 }
 
 fn play(scene: &Scene, fault: &Fault) -> Result<bool, String> {

@@ -2,6 +2,7 @@
 //! in the end can be reached or is reported.
 
 use crate::common::arena::{self, Arena, Server};
+use crate::common::dice::Dice;
 use crate::common::janitor::{Run, janitor};
 use crate::common::wait;
 use crate::scene::ghosts;
@@ -12,18 +13,6 @@ use std::sync::Mutex;
 const ROUNDS: u32 = 200;
 const AT_ONCE: usize = 3;
 const LABELS: [&str; 3] = ["a", "b", "c"];
-
-/// Marsaglia's xorshift: a seed that is printed makes a failure repeatable.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, count: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 33).unwrap() % count
-    }
-}
 
 #[derive(Debug, Clone, Copy)]
 enum Deed {
@@ -85,7 +74,7 @@ fn whatever_lives_is_reached_or_reported() {
         .ok()
         .and_then(|seed| seed.parse().ok())
         .unwrap_or_else(|| std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().subsec_nanos().into());
-    let mut dice = Dice(seed | 1);
+    let mut dice = Dice::of(seed);
     let (mut lived, mut haunted) = (0, 0);
     for round in 0..ROUNDS {
         let deeds: [Deed; AT_ONCE] = std::array::from_fn(|_| Deed::any(&mut dice));

@@ -1,10 +1,13 @@
 //! `watch.rescue`: what is deleted comes back, and whoever deletes again and again is named, not raced.
 
-use super::common::arena::{Arena, Slowed};
+use super::common::arena::{Arena, Server, Slowed, pid_of, processes_of, tmux};
+use super::common::janitor::{Run, janitor};
 use super::common::wait;
-use super::scene::{Daemon, Events};
+use super::scene::{Daemon, Events, ended};
+use rustix::fs::{FileType, Mode};
 use rustix::process::Signal;
 use std::fs;
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 /// How many rescues a minute has, as docs/ghosts.md says.
@@ -62,4 +65,40 @@ fn a_ghost_that_is_found_during_a_rescue_has_its_turn_after_it() {
         arena.assert_reachable(label);
     }
     daemon.stop();
+}
+
+#[test]
+fn the_end_does_not_wait_for_a_rescue() {
+    let arena = Arena::new().live("y");
+    let socket = arena.path("x");
+    // A server that reads a configuration which does not come: it listens, and does nothing else.
+    let room = tempfile::tempdir().unwrap();
+    let config = room.path().join("config");
+    rustix::fs::mknodat(rustix::fs::CWD, &config, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let mut client = tmux(&socket);
+    client.arg("-f").arg(&config);
+    let mut client = client.args(["new-session", "-d", "sleep 3600"]).spawn().unwrap();
+    wait::until("the server listens", || UnixStream::connect(&socket).is_ok());
+    let others = arena.server("y").pid;
+    let servers = processes_of(arena.dir()).0;
+    let busy = Server::of(servers.into_iter().find(|pid| *pid != others).expect("the busy server"));
+    fs::remove_file(&socket).unwrap();
+
+    let daemon = Daemon::configured(arena.dir(), "[watch]\nrescue = true\n");
+    wait::until("the rescue holds the start lock", || arena.has("x.lock"));
+    // Within a second, with exit code 0.
+    daemon.stop();
+    assert!(!arena.has("x") && busy.is_alive());
+    let run = Run::of(janitor(arena.dir()).args(["sweep", "--json"]));
+    assert_eq!(run.code, Some(0), "{} {}", run.stdout, run.stderr);
+    assert_eq!(arena.names(), ["y"], "no litter is left");
+
+    // Told by then or not, it can be rescued when it goes on.
+    drop(fs::OpenOptions::new().write(true).open(&config).unwrap());
+    assert!(ended(&mut client).success());
+    wait::until("the ghost is reached again", || {
+        Run::of(janitor(arena.dir()).args(["rescue"]));
+        UnixStream::connect(&socket).is_ok()
+    });
+    assert_eq!(pid_of(&socket), busy.pid);
 }
