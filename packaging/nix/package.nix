@@ -29,8 +29,8 @@ rustPlatform.buildRustPackage {
   # A destdir, so that the installer stages and neither reloads nor asks this machine anything. The units start
   # $out/bin/tmux-janitor: it puts its prefix in.
   postInstall = ''
-    mv $out/bin/tmux-janitor "$NIX_BUILD_TOP/tmux-janitor"
-    bash packaging/install --prefix "$out" --system --destdir / --binary "$NIX_BUILD_TOP/tmux-janitor"
+    mv "$out/bin" "$NIX_BUILD_TOP/programs"
+    bash packaging/install --prefix "$out" --system --destdir / --binary "$NIX_BUILD_TOP/programs/tmux-janitor"
     rm "$out/share/tmux-janitor/installed"
   '';
 

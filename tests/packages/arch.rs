@@ -6,9 +6,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use crate::built::{here, run};
+use crate::REPOSITORY;
+use crate::built::{copy_programs, here, run};
 use crate::files::{compressed_pages, installed};
-use crate::{PROGRAM, REPOSITORY};
 
 #[test]
 fn the_recipe_packages_what_the_installer_installs() {
@@ -17,11 +17,10 @@ fn the_recipe_packages_what_the_installer_installs() {
     }
     let room = tempfile::tempdir().expect("a temporary folder can be made");
     let tree = room.path().join(concat!("src/tmux-janitor-", env!("CARGO_PKG_VERSION")));
-    fs::create_dir_all(tree.join("target/release")).expect("a folder can be made");
+    copy_programs(&tree.join("target/release"));
     for part in ["packaging", "systemd", "LICENSE", "CHANGELOG.md"] {
         run(Command::new("cp").args(["--recursive", part]).arg(&tree).current_dir(REPOSITORY));
     }
-    fs::copy(PROGRAM, tree.join("target/release/tmux-janitor")).expect("there is room");
     fs::copy(Path::new(REPOSITORY).join("packaging/arch/PKGBUILD"), room.path().join("PKGBUILD"))
         .expect("a recipe");
 

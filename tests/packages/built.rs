@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
-use crate::REPOSITORY;
 use crate::machine::Machine;
 use crate::skip::skip;
+use crate::{PROGRAM, REPOSITORY};
 
 /// The .deb of this version; `None`, after a loud skip, where it cannot be built.
 #[track_caller]
@@ -73,6 +73,20 @@ pub(crate) fn run(command: &mut Command) -> String {
     let printed = String::from_utf8_lossy(&stdout).into_owned();
     assert!(status.success(), "{command:?}\n{printed}\n{}", String::from_utf8_lossy(&stderr));
     printed
+}
+
+/// The programs as cargo leaves them in a folder, which is made; of the test's own build.
+#[track_caller]
+pub(crate) fn copy_programs(folder: &Path) {
+    std::fs::create_dir_all(folder).expect("a folder can be made");
+    let built = Path::new(PROGRAM).parent().expect("it lies in a folder");
+    for entry in built.read_dir().expect("it can be read") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if name.starts_with("tmux-janitor") && path.extension().is_none() {
+            std::fs::copy(&path, folder.join(name)).expect("there is room");
+        }
+    }
 }
 
 /// Puts a file into the machine's `/run/packages` and tells its path there.

@@ -7,10 +7,10 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::built::{here, run};
+use crate::REPOSITORY;
+use crate::built::{copy_programs, here, run};
 use crate::files::installed;
 use crate::scene::lines;
-use crate::{PROGRAM, REPOSITORY};
 
 #[test]
 fn the_flake_and_its_module_evaluate() {
@@ -52,8 +52,7 @@ fn built(script: &str) -> tempfile::TempDir {
     let out = tempfile::tempdir().expect("a temporary folder can be made");
     let top = tempfile::tempdir().expect("a temporary folder can be made");
     let program = out.path().join("bin/tmux-janitor");
-    std::fs::create_dir(out.path().join("bin")).expect("a folder can be made");
-    std::fs::copy(PROGRAM, &program).expect("there is room");
+    copy_programs(&out.path().join("bin"));
     run(Command::new("bash")
         .args(["-euc", script])
         .current_dir(REPOSITORY)
