@@ -55,11 +55,16 @@ fn long_lines_and_many_of_them_come_to_an_end() {
     survives("too many operators", &"<<<>>>&&&|||;;((((]]]".repeat(20_000));
 }
 
+/// A line for each number up to 39.
+fn lines(first: u32, line: impl Fn(u32) -> String) -> String {
+    (first..40).map(line).collect()
+}
+
 #[test]
 fn functions_and_variables_that_multiply_come_to_an_end() {
-    let double: String = (1..40).map(|n| format!("f{n}() {{ f{}; f{}; }}\n", n - 1, n - 1)).collect();
+    let double = lines(1, |n| format!("f{n}() {{ f{}; f{}; }}\n", n - 1, n - 1));
     survives("functions", &format!("f0() {{ tmux ls; }}\n{double}f39\n"));
-    let double: String = (1..40).map(|n| format!("a{n}=$a{}$a{}\n", n - 1, n - 1)).collect();
+    let double = lines(1, |n| format!("a{n}=$a{}$a{}\n", n - 1, n - 1));
     survives("variables", &format!("a0=xxxxxxxxxx\n{double}tmux $a39\n"));
     survives("evals", &format!("x='eval \"$x$x\"'\n{}", "eval \"$x\"\n".repeat(50)));
     survives(
@@ -71,7 +76,7 @@ fn functions_and_variables_that_multiply_come_to_an_end() {
         "parameters",
         &format!(
             "f() {{ f2 \"$@\" \"$@\"; }}\n{}f x",
-            (2..40).map(|n| format!("f{n}() {{ f{} \"$@\" \"$@\"; }}\n", n + 1)).collect::<String>()
+            lines(2, |n| format!("f{n}() {{ f{} \"$@\" \"$@\"; }}\n", n + 1))
         ),
     );
 }
