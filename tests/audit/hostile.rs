@@ -37,8 +37,8 @@ fn what_is_nested_too_deep_is_told() {
     let run = audit_text(format!("{}tmux ls{}\ntmux ls", "(".repeat(1000), ")".repeat(1000)));
     assert!(run.stderr.contains("nested too deep"), "{}", run.stderr);
     assert_eq!(places(&run), ["2:1: default-socket"]);
-    let run = audit_text(format!("{}tmux ls{}", "(".repeat(40), ")".repeat(40)));
-    assert_eq!((places(&run), run.stderr.as_str()), (vec!["1:41: default-socket".to_owned()], ""));
+    let run = audit_text(format!("{}tmux ls{}", "( ".repeat(40), " )".repeat(40)));
+    assert_eq!((places(&run), run.stderr.as_str()), (vec!["1:81: default-socket".to_owned()], ""));
 }
 
 #[test]
