@@ -1,6 +1,6 @@
 //! What is given to `audit`, what it says, and its exit codes.
 
-use crate::common::janitor::{Run, bare};
+use crate::common::janitor::{Run, bare, copy_program};
 use crate::common::skip::skip;
 use crate::{audit, audit_text, places};
 use std::fs;
@@ -95,7 +95,7 @@ fn a_file_that_may_not_be_read_is_77() {
     let build = Path::new(env!("CARGO_BIN_EXE_tmux-janitor"));
     let program = folder.path().join("tmux-janitor");
     for name in ["tmux-janitor", "tmux-janitor-audit"] {
-        fs::copy(build.with_file_name(name), folder.path().join(name)).unwrap();
+        copy_program(&build.with_file_name(name), &folder.path().join(name));
     }
     let run = if rustix::process::getuid().is_root() {
         let mut command = Command::new("setpriv");
@@ -115,7 +115,7 @@ fn the_reader_is_found_beside_us_or_in_libexec_and_missed_in_one_sentence() {
     fs::create_dir_all(folder.path().join("bin")).unwrap();
     fs::create_dir_all(folder.path().join("libexec")).unwrap();
     let program = folder.path().join("bin/tmux-janitor");
-    fs::copy(build, &program).unwrap();
+    copy_program(build, &program);
     let script = folder.path().join("script");
     fs::write(&script, "tmux kill-server").unwrap();
     let run = || Run::of(Command::new(&program).arg("audit").arg(&script).env("HOME", "/nonexistent"));
@@ -124,7 +124,7 @@ fn the_reader_is_found_beside_us_or_in_libexec_and_missed_in_one_sentence() {
     assert!(missed.stderr.contains("tmux-janitor-audit is missing"), "{}", missed.stderr);
     assert_eq!(missed.stderr.lines().count(), 1, "{}", missed.stderr);
     let reader = folder.path().join("libexec/tmux-janitor-audit");
-    fs::copy(env!("CARGO_BIN_EXE_tmux-janitor-audit"), &reader).unwrap();
+    copy_program(Path::new(env!("CARGO_BIN_EXE_tmux-janitor-audit")), &reader);
     assert_eq!(run().code, Some(1));
     let alone = Run::of(&mut Command::new(&reader));
     assert_eq!(alone.code, Some(2));

@@ -24,6 +24,14 @@ pub(crate) fn bare() -> Command {
     command
 }
 
+/// Copies a program that is to be run. By another process: here, a child of another thread could have the
+/// copy open for writing until its exec, and nobody could run it (`ETXTBSY`).
+#[track_caller]
+pub(crate) fn copy_program(from: &Path, to: &Path) {
+    let status = Command::new("cp").arg("--").arg(from).arg(to).status().expect("cp runs");
+    assert!(status.success(), "cp: {status}");
+}
+
 /// What a run said.
 pub(crate) struct Run {
     pub(crate) code: Option<i32>,

@@ -11,7 +11,7 @@ mod metrics;
 mod price;
 mod scene;
 
-use common::janitor::{Run, bare, entry};
+use common::janitor::{Run, bare, copy_program, entry};
 use scene::{Hall, User, all_users, error_of, removed};
 use std::collections::BTreeSet;
 use std::fs;
@@ -200,7 +200,7 @@ fn without_root_it_ends_with_77_and_one_sentence() {
     // Where it can be reached by whoever may not enter the build directory.
     let copy = tempfile::Builder::new().prefix("janitor-").tempdir_in("/tmp").unwrap();
     let program = copy.path().join("tmux-janitor");
-    fs::copy(env!("CARGO_BIN_EXE_tmux-janitor"), &program).unwrap();
+    copy_program(Path::new(env!("CARGO_BIN_EXE_tmux-janitor")), &program);
     fs::set_permissions(copy.path(), fs::Permissions::from_mode(0o755)).unwrap();
     for command in ["sweep", "list", "status"] {
         let mut janitor = Command::new(&program);
