@@ -59,15 +59,23 @@ impl Installed {
                 }
             })
             .collect();
-        self.machine.sh_as(
-            &self.user,
-            &format!("systemctl --user disable --now {UNITS} tmux-janitor-watch.service; systemctl --user reset-failed"),
-        );
-        self.machine.sh(&format!(
-            "systemctl disable --now {UNITS}; pkill -KILL '^tmux: server' || :; rm -rf /tmp/tmux-{}",
-            self.user.uid
-        ));
+        self.tidy(scene);
         said
+    }
+
+    /// Ends what a scene has started.
+    #[track_caller]
+    fn tidy(&self, scene: &Scene) {
+        let started = |unit: &str| scene.steps.iter().any(|step| step.script.contains(unit));
+        if started("--now") || started("watch.service") {
+            let disable = format!("disable --quiet --now {UNITS}");
+            self.machine.sh_as(&self.user, &format!("systemctl --user {disable} tmux-janitor-watch.service"));
+            if scene.order == (Order::Machine { as_root: true }) {
+                self.machine.sh(&format!("systemctl {disable}"));
+            }
+        }
+        self.machine.sh_as(&self.user, "systemctl --user reset-failed");
+        self.machine.sh("pkill -KILL '^tmux: server' || :; rm -rf /tmp/tmux-*");
     }
 
     /// In the documentation the user is number 1000.
