@@ -12,6 +12,11 @@ pub(crate) fn main(sections: &[(&str, Measure)]) {
     if scene::played_a_part() {
         return;
     }
+    // `cargo test --benches` starts it, too.
+    if !std::env::args().any(|argument| argument == "--bench") && option("--out").is_none() {
+        eprintln!("`cargo bench --bench page` measures, and writes docs/benchmarks.md; nothing was done.");
+        return;
+    }
     let out =
         option("--out").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("docs"), PathBuf::from);
     let page = out.join("benchmarks.md");
