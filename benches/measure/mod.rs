@@ -103,8 +103,10 @@ impl Section {
 /// `66 × faster`, `1.6 × its time, 4.70 ms more`.
 fn ratio(ours: Duration, theirs: Duration) -> String {
     let ratio = ours.as_secs_f64() / theirs.as_secs_f64();
-    if ratio < 1.0 {
+    if ratio < 0.1 {
         format!("{:.0} × faster", 1.0 / ratio)
+    } else if ratio < 1.0 {
+        format!("{:.1} × faster", 1.0 / ratio)
     } else {
         format!("{ratio:.1} × its time, {} more", milliseconds(ours.saturating_sub(theirs)))
     }

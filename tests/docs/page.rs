@@ -55,7 +55,10 @@ impl Page {
         let (mut order, mut before) = (None, String::new());
         let (mut previous_is_blank, mut in_list) = (true, false);
         let mut prose: Vec<(usize, &str)> = vec![];
-        while let Some((at, line)) = lines.next() {
+        while let Some((at, whole)) = lines.next() {
+            // In a list blocks are indented as its text is.
+            let line = if in_list { whole.trim_start() } else { whole };
+            let indent = whole.len() - line.len();
             let error = |what: &str| Err(format!("{name}:{at}: {what}"));
             if let Some(first) = line.strip_prefix(MARK) {
                 let mut comment = first.to_owned();
@@ -83,8 +86,8 @@ impl Page {
                 let mut text = String::new();
                 loop {
                     match lines.next() {
-                        Some((_, line)) if line.starts_with(&fence) => break,
-                        Some((_, line)) => text = text + line + "\n",
+                        Some((_, line)) if line.trim_start().starts_with(&fence) => break,
+                        Some((_, line)) => text = text + line.get(indent..).unwrap_or_default() + "\n",
                         None => return error("the block does not end"),
                     }
                 }
@@ -102,13 +105,17 @@ impl Page {
                 if order.is_some() {
                     return error("a comment for the test stands right before its block");
                 }
-                if line.starts_with("    ") && previous_is_blank && !in_list {
+                // Behind `- ` and `1. ` a text is indented by less.
+                let most = if in_list { 6 } else { 4 };
+                if whole.starts_with(&" ".repeat(most)) && previous_is_blank {
                     return error("an indented block is not tested; write a fenced one");
                 }
+                let is_number =
+                    |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
                 let is_item =
-                    line.starts_with("- ") || line.starts_with(|first: char| first.is_ascii_digit());
+                    line.starts_with("- ") || line.split_once(". ").is_some_and(|(text, _)| is_number(text));
                 previous_is_blank = line.trim().is_empty();
-                in_list = is_item || (in_list && (previous_is_blank || line.starts_with(' ')));
+                in_list = is_item || (in_list && (previous_is_blank || whole.starts_with(' ')));
                 prose.push((at, line));
             }
         }
@@ -147,8 +154,13 @@ fn a_page_is_read() {
     assert_eq!((&first.order, first.before.as_str()), (&Order::Machine { as_root: false }, "live a\n"));
     assert_eq!(page.inline, [(9, "a b".to_owned())]);
     assert_eq!(page.links, [(10, "d.md".to_owned())]);
+    let list = "- a\n  b\n\n  <!-- test: not run: why -->\n  ```sh\n  c\n    d\n  ```\n  e\n";
+    let page = Page::parse("x.md", list).unwrap();
+    assert_eq!(page.blocks[0].text, "c\n  d\n");
+    assert_eq!(page.blocks[0].order, Order::NotRun("why".to_owned()));
     for (text, part) in [
         ("a\n\n    b\n", "x.md:3: an indented block"),
+        ("- a\n\n      b\n", "x.md:3: an indented block"),
         ("<!-- test: elsewhere -->\n```\n```\n", "x.md:1: \"elsewhere\""),
         ("<!-- test: here -->\ntext\n", "x.md:2: a comment"),
         ("```\n", "x.md:1: the block does not end"),
