@@ -66,7 +66,7 @@ fn machine() -> String {
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     format!(
         "Measured on {cores} cores, Linux {}, {}, {}, load {} at the beginning.\n",
-        said("uname", "-r"),
+        said("uname", "-r").split('-').next().unwrap_or_default(),
         said("tmux", "-V"),
         said("systemctl", "--version"),
         load.split(' ').next().unwrap_or_default()

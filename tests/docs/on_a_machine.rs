@@ -75,7 +75,10 @@ impl Installed {
             }
         }
         self.machine.sh_as(&self.user, "systemctl --user reset-failed");
-        self.machine.sh("pkill -KILL '^tmux: server' || :; rm -rf /tmp/tmux-*");
+        self.machine.sh(
+            "grep -l '^tmux: server$' /proc/[0-9]*/comm 2>/dev/null | cut -d/ -f3 | xargs -r kill -KILL || :
+             rm -rf /tmp/tmux-*",
+        );
     }
 
     /// In the documentation the user is number 1000.
