@@ -25,11 +25,9 @@
 //! what systemd hears of it, [`journald`] the way to a journal that is never waited for.
 //! [`doctor`] says what in the set-up will bite, [`audit`] what in scripts and unit files does.
 //!
-//! Around it: [`cli`] and [`commands`], [`config`], [`logging`], [`probe`] for one socket, [`manual`].
-//!
 //! [`users`] does all of it for every user of a machine, one process per user.
 //!
-//! Around it: [`cli`] and [`commands`], [`config`], [`logging`], [`probe`] for one socket, [`sandbox`], [`manual`].
+//! Around it: [`cli`] and [`commands`], [`config`], [`logging`], [`probe`] for one socket, [`sandbox`], [`replace`], [`manual`].
 
 pub mod audit;
 pub mod checkpoint;
