@@ -52,7 +52,8 @@ impl Display for Escaped<'_> {
 pub fn shell_word<S: AsRef<OsStr> + ?Sized>(word: &S) -> String {
     let bytes = word.as_ref().as_bytes();
     let is_harmless = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+:@%,=".contains(byte);
-    if !bytes.is_empty() && bytes.iter().all(is_harmless) {
+    // zsh takes `=name` for the path of a program.
+    if !matches!(bytes, [] | [b'=', ..]) && bytes.iter().all(is_harmless) {
         return String::from_utf8_lossy(bytes).into_owned();
     }
     let is_printable = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'\'' | b'\\');
@@ -72,12 +73,16 @@ pub fn shell_word<S: AsRef<OsStr> + ?Sized>(word: &S) -> String {
     text
 }
 
-/// C1 controls, line and paragraph separators, and the format characters that reorder or hide text.
+/// C1 controls, line and paragraph separators, what turns text around, and what is not shown at all: Unicode's
+/// `Default_Ignorable_Code_Point`.
 fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]

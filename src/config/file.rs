@@ -3,6 +3,7 @@
 use super::{ConfigError, Keep, Settings, position, span};
 use glob::Pattern;
 use serde::Deserialize;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use toml::Spanned;
@@ -41,8 +42,12 @@ const MOST_DIRS: usize = 256;
 /// A mistake in a value: where, and what is wrong with it.
 struct Mistake(usize, String);
 
-/// Reads a configuration text. `path` is for messages.
-pub(super) fn parse(path: &Path, text: &str) -> Result<Settings, ConfigError> {
+/// Reads the text of a configuration file. `path` is for messages only.
+///
+/// # Errors
+/// The first mistake, as one printable line that begins with `PATH:LINE:COLUMN: `. Both count from 1, the column in
+/// characters; just behind the end of the text where something is missing there.
+pub fn parse(path: &Path, text: &str) -> Result<Settings, ConfigError> {
     let file: File = toml::from_str(text).map_err(|error| {
         let offset = error.span().map_or(text.len(), |span| span.start);
         located(path, text, &Mistake(offset, error.message().to_owned()))
@@ -94,7 +99,7 @@ fn validate(file: File) -> Result<Settings, Mistake> {
                 "name the multiplexer's program, such as \"tmux\"".into(),
             ));
         }
-        spawn.tmux = tmux.into_inner();
+        spawn.tmux = nameable(tmux)?.into_inner();
     }
     if let Some(attempts) = file.spawn.verify_attempts {
         if !(1..=1000).contains(attempts.get_ref()) {
@@ -111,7 +116,17 @@ fn validate(file: File) -> Result<Settings, Mistake> {
     Ok(settings)
 }
 
+/// TOML can write a NUL; no system call takes it.
+fn nameable(path: Spanned<PathBuf>) -> Result<Spanned<PathBuf>, Mistake> {
+    if path.get_ref().as_os_str().as_bytes().contains(&0) {
+        Err(Mistake(path.span().start, "no file's name can hold a NUL (\\u0000); leave it out".into()))
+    } else {
+        Ok(path)
+    }
+}
+
 fn absolute(path: Spanned<PathBuf>) -> Result<PathBuf, Mistake> {
+    let path = nameable(path)?;
     if path.get_ref().is_absolute() {
         Ok(path.into_inner())
     } else {
@@ -141,7 +156,6 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::ffi::OsStr;
-    use std::os::unix::ffi::OsStrExt;
 
     fn error(text: &str) -> String {
         parse(Path::new("/etc/x.toml"), text).unwrap_err().to_string()
@@ -160,6 +174,8 @@ mod tests {
             ("[spawn]\nverify-attempts = 0", "/etc/x.toml:2:19: spawn.verify-attempts: ", "1 to 1000"),
             ("[spawn]\nverify-attempts = -1", "/etc/x.toml:2:19: spawn.verify-attempts: ", "invalid value"),
             ("[spawn]\nverify-delay = \"infinity\"", "/etc/x.toml:2:16: spawn.verify-delay: ", "at most"),
+            ("[spawn]\ntmux = \"a\\u0000\"", "/etc/x.toml:2:8: spawn.tmux: ", "NUL"),
+            ("extra-socket-dirs = [\"/\\u0000\"]", "/etc/x.toml:1:22: extra-socket-dirs: ", "NUL"),
             ("[spawn]\ntmux = \"\"", "/etc/x.toml:2:8: spawn.tmux: ", "program"),
             ("keep = [", "/etc/x.toml:1:9: keep: ", ""),
             ("\"\\u001b[31m\" = 3", "/etc/x.toml:1:1: ", "unknown field `\\x1b[31m`"),

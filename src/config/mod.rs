@@ -6,6 +6,7 @@ mod load;
 mod position;
 mod span;
 
+pub use file::parse as parse_text;
 pub use load::{load, read_file};
 pub use span::parse as parse_span;
 

@@ -97,8 +97,12 @@ pub fn request(sequence: u32) -> [u8; 40] {
 /// The messages in one datagram that answer `sequence`.
 pub fn messages(datagram: &[u8], sequence: u32) -> impl Iterator<Item = Result<Message<'_>, Malformed>> {
     let mut rest = datagram;
+    let mut done = None;
     std::iter::from_fn(move || {
         loop {
+            if let Some(end) = done.take() {
+                return Some(Ok(end));
+            }
             if rest.is_empty() {
                 return None;
             }
@@ -112,6 +116,8 @@ pub fn messages(datagram: &[u8], sequence: u32) -> impl Iterator<Item = Result<M
                 continue;
             }
             if header.flags & NLM_F_DUMP_INTR != 0 {
+                // Where the last message says it, it is the last all the same: nothing more would come.
+                done = (header.kind == NLMSG_DONE).then_some(Message::Done);
                 return Some(Ok(Message::Interrupted));
             }
             return Some(match header.kind {

@@ -15,7 +15,7 @@ const SUFFIX: usize = 9;
 /// `spawn-` and the name, every character outside `[A-Za-z0-9_-]` replaced by `-`. Where that changed
 /// the name, or it had to be cut, the first 8 hexadecimal digits of the SHA-256 of the name's bytes
 /// follow, so that two names never share a label by accident.
-pub(super) fn of(name: &OsStr, room: usize) -> Option<OsString> {
+pub fn of(name: &OsStr, room: usize) -> Option<OsString> {
     let mut label = PREFIX.to_owned();
     for chunk in name.as_bytes().utf8_chunks() {
         label.extend(chunk.valid().chars().map(|c| if is_kept(c) { c } else { '-' }));

@@ -18,7 +18,7 @@ pub(crate) mod cgroup;
 mod create;
 pub(crate) mod handover;
 mod job;
-mod label;
+pub mod label;
 mod manager;
 mod mounts;
 pub(crate) mod outside;

@@ -215,7 +215,8 @@ impl Schedule {
         }
         if self.rescan_at.as_ref().is_some_and(due) {
             self.last_rescan = Some(now);
-            self.rescan_at = self.interval.map(|interval| now + interval);
+            // Beyond what the clock can say: never.
+            self.rescan_at = self.interval.and_then(|interval| now.checked_add(interval));
             self.unsettled.clear();
             self.settling.clear();
             self.undecided.clear();

@@ -24,6 +24,12 @@ fn without_events_only_the_rescan_wakes() {
 }
 
 #[test]
+fn an_interval_beyond_the_clock_is_never() {
+    let (mut schedule, now) = begun(u64::MAX);
+    assert_eq!((schedule.due(now), schedule.next()), (None, None));
+}
+
+#[test]
 fn a_birth_is_glanced_at_and_after_a_costly_look_it_waits() {
     let (mut schedule, now) = begun(600);
     schedule.unsettled(name("a"), now);
