@@ -14,6 +14,7 @@ pub fn check(bytes: &[u8]) {
     let name = OsStr::from_bytes(&name);
     let label = label_of(name).unwrap_or(name);
     assert_eq!(label_of(label), None, "there is a label behind that of {shown}");
+    assert!(!label.is_empty(), "no file has the name that {shown} leads to");
     assert_eq!(depth(label), 0);
     assert_eq!(label_of(name).is_some(), depth(name) > 0);
     // A quarantine name is made of its label, moved that often.
