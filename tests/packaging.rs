@@ -164,6 +164,19 @@ fn the_catalog_explains_every_event_with_fields_that_exist() {
 }
 
 /// A message id, sd-id128(3).
+#[test]
+fn nothing_that_is_shipped_holds_the_marks_of_a_merge() {
+    let mut files = vec![PathBuf::from("README.md"), PathBuf::from("CHANGELOG.md")];
+    for folder in ["packaging", "systemd", "docs"] {
+        walk(Path::new(folder), &mut files);
+    }
+    for file in files.iter().filter(|file| file.is_file()) {
+        let text = read(file);
+        let is_mark = |line: &&str| ["<<<<<<< ", ">>>>>>> "].iter().any(|mark| line.starts_with(mark));
+        assert_eq!(text.lines().find(is_mark), None, "{}", file.display());
+    }
+}
+
 fn is_id(word: &str) -> bool {
     word.len() == 32 && word.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
