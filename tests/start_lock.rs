@@ -1,0 +1,407 @@
+//! The travelling lock, look by look: whoever opens a lock file keeps it under the lock's name, whenever he comes.
+//!
+//! `checkpoints` plays these steps with the real tmux, where one look makes good what another has missed. Here each
+//! look stands alone: it is the only one that can see the client.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
+#![cfg(debug_assertions)]
+
+mod common;
+
+use common::wait;
+use rustix::fs::{FileType, FlockOperation};
+use std::cell::{Cell, RefCell};
+use std::ffi::OsStr;
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tmux_janitor::checkpoint::{self, Checkpoint};
+use tmux_janitor::socket::directory::{Rule, SocketDir};
+use tmux_janitor::tmux::start_lock::{Guard, LockFailure, LockRack, Released, Taken};
+
+/// A folder of sockets, without any.
+struct Folder {
+    _parent: tempfile::TempDir,
+    path: PathBuf,
+    dir: SocketDir,
+}
+
+impl Folder {
+    fn new() -> Self {
+        let parent = tempfile::Builder::new().prefix("janitor-").tempdir_in("/tmp").unwrap();
+        let path = parent.path().join("d");
+        fs::create_dir(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+        let dir = SocketDir::open(&path, user(), Rule::Swept).unwrap().unwrap();
+        Self { _parent: parent, path, dir }
+    }
+
+    fn rack(&self) -> LockRack<'_> {
+        LockRack::new(&self.dir, user())
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(&self.path)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// The only lock at rest.
+    fn rest(&self) -> PathBuf {
+        at_rest(&self.path)
+    }
+
+    fn lock(&self) -> PathBuf {
+        self.path.join("x.lock")
+    }
+}
+
+fn at_rest(folder: &Path) -> PathBuf {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let resting: Vec<_> = entries.filter(|path| path.to_string_lossy().contains("/.tmux-janitor-")).collect();
+    assert_eq!(resting.len(), 1, "{resting:?}");
+    resting.into_iter().next().unwrap()
+}
+
+fn user() -> u32 {
+    rustix::process::getuid().as_raw()
+}
+
+fn ino(path: &Path) -> u64 {
+    fs::symlink_metadata(path).unwrap().ino()
+}
+
+fn take(rack: &mut LockRack<'_>, label: &str) -> Guard {
+    match rack.take(OsStr::new(label)) {
+        Taken::Ours(guard) => guard,
+        other => panic!("{label}: {other:?}"),
+    }
+}
+
+/// Has `act` done at a place in the removals of this thread, once.
+fn when(here: Checkpoint, act: impl FnOnce() + 'static) {
+    let mut act = Some(act);
+    checkpoint::install(Some(Box::new(move |at| {
+        if at == here
+            && let Some(act) = act.take()
+        {
+            act();
+        }
+    })));
+}
+
+/// A client inside open(2), where the lease keeps it.
+struct Client {
+    ino: u64,
+    thread: JoinHandle<File>,
+}
+
+impl Client {
+    fn opens(path: &Path) -> Self {
+        let (ino, path) = (ino(path), path.to_owned());
+        let thread = std::thread::spawn(move || File::options().read(true).write(true).open(path).unwrap());
+        let breaks = |line: &str| line.contains("BREAKING") && line.contains(&format!(":{ino} "));
+        wait::until("a client waits for the lease", || {
+            fs::read_to_string("/proc/locks").unwrap().lines().any(breaks)
+        });
+        Self { ino, thread }
+    }
+
+    /// It has the file, and the file has the lock's name.
+    #[track_caller]
+    fn has(self, lock: &Path) {
+        let file = self.thread.join().unwrap();
+        assert_eq!(file.metadata().unwrap().ino(), self.ino);
+        assert_eq!(ino(lock), self.ino, "its lock has lost its name");
+    }
+}
+
+/// Where a client that comes at a place in the removal is kept meanwhile.
+fn client_at(here: Checkpoint, path: impl FnOnce() -> PathBuf + 'static) -> Rc<RefCell<Option<Client>>> {
+    let place = Rc::new(RefCell::new(None));
+    let come = Rc::clone(&place);
+    when(here, move || *come.borrow_mut() = Some(Client::opens(&path())));
+    place
+}
+
+#[test]
+fn who_opened_it_while_it_was_held_has_it() {
+    let folder = Folder::new();
+    let mut rack = folder.rack();
+    let guard = take(&mut rack, "x");
+    assert_eq!(fs::metadata(folder.lock()).unwrap().mode() & 0o7777, 0o600);
+    let client = Client::opens(&folder.lock());
+    // Not even for a moment is the name free for a third to make another lock.
+    when(Checkpoint::LockOut, || panic!("the lock of a client that is known was moved"));
+    assert_eq!(rack.release(guard), Released::Left);
+    client.has(&folder.lock());
+    drop(rack);
+    assert_eq!(folder.names(), ["x.lock"]);
+}
+
+#[test]
+fn who_opened_it_just_before_it_went_has_it() {
+    let folder = Folder::new();
+    let mut rack = folder.rack();
+    let guard = take(&mut rack, "x");
+    let lock = folder.lock();
+    let client = client_at(Checkpoint::LockOut, move || lock);
+    assert_eq!(rack.release(guard), Released::Left);
+    client.take().unwrap().has(&folder.lock());
+    drop(rack);
+    assert_eq!(folder.names(), ["x.lock"]);
+}
+
+/// It had looked the name up before the rename and came to the lease after it: the rest name stands for that.
+#[test]
+fn who_was_on_the_way_when_it_went_has_it_before_it_locks_another_label() {
+    let folder = Folder::new();
+    let mut rack = folder.rack();
+    let guard = take(&mut rack, "x");
+    assert_eq!(rack.release(guard), Released::Gone);
+    let client = Client::opens(&folder.rest());
+    rack.rest();
+    let other = take(&mut rack, "y");
+    assert_ne!(ino(&folder.path.join("y.lock")), client.ino, "it locks another label");
+    client.has(&folder.lock());
+    rack.release(other);
+    drop(rack);
+    assert_eq!(folder.names(), ["x.lock"]);
+}
+
+#[test]
+fn who_was_on_the_way_when_it_went_has_it_before_it_goes_for_good() {
+    let folder = Folder::new();
+    let mut rack = folder.rack();
+    let guard = take(&mut rack, "x");
+    rack.release(guard);
+    let path = folder.path.clone();
+    let client = client_at(Checkpoint::Rested, move || at_rest(&path));
+    drop(rack);
+    client.take().unwrap().has(&folder.lock());
+    assert_eq!(folder.names(), ["x.lock"]);
+}
+
+/// Somebody looks into the folder and opens what is there.
+#[test]
+fn who_opened_one_that_never_locked_anything_hinders_nothing() {
+    let folder = Folder::new();
+    let mut rack = folder.rack();
+    File::create(folder.lock()).unwrap().set_permissions(fs::Permissions::from_mode(0o600)).unwrap();
+    // The first lock that is made finds one in its place, which is taken as it is.
+    let guard = take(&mut rack, "x");
+    let client = Client::opens(&folder.rest());
+    rack.release(guard);
+    drop(rack);
+    drop(client.thread.join().unwrap());
+    assert_eq!(folder.names(), [""; 0]);
+}
+
+/// Its place was taken by a lock that nobody has any more.
+#[test]
+fn it_changes_places_with_a_lock_that_nobody_has() {
+    let folder = Folder::new();
+    let mut rack = folder.rack();
+    let guard = take(&mut rack, "x");
+    let client = Client::opens(&{
+        rack.release(guard);
+        folder.rest()
+    });
+    let lock = folder.lock();
+    when(Checkpoint::LockBack, move || {
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(lock).unwrap();
+    });
+    drop(rack);
+    client.has(&folder.lock());
+    assert_eq!(folder.names(), ["x.lock"]);
+}
+
+/// Opens the lock's name as tmux does and holds it.
+fn hold(lock: &Path) -> File {
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(lock).unwrap();
+    rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).unwrap();
+    file
+}
+
+/// A rack that goes while a client has its only lock open and somebody holds another one in its place.
+fn kept_out(folder: &Folder, at_loose: impl FnOnce(File) + 'static) -> (JoinHandle<File>, u64, Duration) {
+    let mut rack = folder.rack();
+    let guard = take(&mut rack, "x");
+    rack.release(guard);
+    let client = Client::opens(&folder.rest());
+    let lock = folder.lock();
+    let (begun, mut at_loose, mut holder) = (Rc::new(Cell::new(Instant::now())), Some(at_loose), None);
+    let begin = Rc::clone(&begun);
+    checkpoint::install(Some(Box::new(move |at| match at {
+        Checkpoint::LockBack => {
+            holder = Some(hold(&lock));
+            begin.set(Instant::now());
+        }
+        Checkpoint::LockLoose => {
+            let waited = begin.get().elapsed();
+            assert!(waited >= Duration::from_secs(2), "its client was let go after {waited:?}");
+            begin.set(Instant::now());
+            at_loose.take().unwrap()(holder.take().unwrap());
+        }
+        _ => {}
+    })));
+    drop(rack);
+    let loose = begun.get().elapsed();
+    checkpoint::install(None);
+    (client.thread, client.ino, loose)
+}
+
+#[test]
+fn it_returns_when_its_place_is_free_at_last() {
+    let folder = Folder::new();
+    let lock = folder.lock();
+    let (client, ino_of_client, _) = kept_out(&folder, move |_holder| fs::remove_file(lock).unwrap());
+    let file = client.join().unwrap();
+    assert_eq!(file.metadata().unwrap().ino(), ino_of_client);
+    assert_eq!(ino(&folder.lock()), ino_of_client);
+    assert_eq!(folder.names(), ["x.lock"]);
+}
+
+/// Whoever has opened it waits for it in flock(2) before it is let go, so that it knows not to start.
+#[test]
+fn it_ends_locked_where_its_place_is_kept() {
+    let folder = Folder::new();
+    let holder = Rc::new(RefCell::new(None));
+    let keep = Rc::clone(&holder);
+    let (client, ino_of_client, loose) = kept_out(&folder, move |holder| *keep.borrow_mut() = Some(holder));
+    assert!(loose >= Duration::from_secs(1), "it was kept locked for {loose:?} only");
+    let file = client.join().unwrap();
+    assert_eq!((file.metadata().unwrap().ino(), file.metadata().unwrap().nlink()), (ino_of_client, 0));
+    assert_eq!(ino(&folder.lock()), holder.borrow().as_ref().unwrap().metadata().unwrap().ino());
+    assert_eq!(folder.names(), ["x.lock"]);
+}
+
+/// A program that stays alive for days uses few files, and one that is let go leaves none.
+#[test]
+fn locks_that_have_rested_are_used_again_and_few_are_kept() {
+    let folder = Folder::new();
+    let mut rack = folder.rack();
+    let guard = take(&mut rack, "x");
+    let first = ino(&folder.lock());
+    rack.release(guard);
+    rack.rest();
+    let guard = take(&mut rack, "y");
+    assert_eq!(ino(&folder.path.join("y.lock")), first);
+    let mut guards = vec![guard];
+    guards.extend((0..70).map(|n| take(&mut rack, &n.to_string())));
+    for guard in guards {
+        assert_eq!(rack.release(guard), Released::Gone);
+    }
+    assert_eq!(folder.names().len(), 71);
+    rack.trim();
+    assert_eq!(folder.names().len(), 64);
+    drop(rack);
+    assert_eq!(folder.names(), [""; 0]);
+}
+
+#[test]
+fn it_rests_before_it_goes() {
+    let folder = Folder::new();
+    let mut rack = folder.rack();
+    let guard = take(&mut rack, "x");
+    let (out, rested) = (Rc::new(Cell::new(None)), Rc::new(Cell::new(None)));
+    let (set_out, set_rested) = (Rc::clone(&out), Rc::clone(&rested));
+    checkpoint::install(Some(Box::new(move |at| match at {
+        Checkpoint::LockOut => set_out.set(Some(Instant::now())),
+        Checkpoint::Rested => set_rested.set(Some(Instant::now())),
+        _ => {}
+    })));
+    rack.release(guard);
+    drop(rack);
+    checkpoint::install(None);
+    let rest = rested.get().unwrap() - out.get().unwrap();
+    assert!(rest >= Duration::from_millis(1), "it rested for {rest:?}");
+}
+
+#[test]
+fn what_took_its_rest_name_is_not_unlinked() {
+    let folder = Folder::new();
+    let mut rack = folder.rack();
+    let guard = take(&mut rack, "x");
+    rack.release(guard);
+    let (rest, put) = (folder.rest(), folder.rest());
+    when(Checkpoint::LockGone, move || {
+        fs::remove_file(&put).unwrap();
+        fs::write(&put, "somebody's").unwrap();
+    });
+    drop(rack);
+    assert_eq!(fs::read_to_string(rest).unwrap(), "somebody's");
+}
+
+#[test]
+fn one_whose_rest_name_was_removed_is_let_go_and_another_taken() {
+    let folder = Folder::new();
+    let mut rack = folder.rack();
+    let path = folder.path.clone();
+    when(Checkpoint::LockIn, move || fs::remove_file(at_rest(&path)).unwrap());
+    let guard = take(&mut rack, "x");
+    assert_eq!(folder.names(), ["x.lock"]);
+    rack.release(guard);
+    drop(rack);
+    assert_eq!(folder.names(), [""; 0]);
+}
+
+#[test]
+fn what_is_no_lock_of_ours_is_not_taken() {
+    let folder = Folder::new();
+    let mut rack = folder.rack();
+    let failure = |rack: &mut LockRack<'_>, label: &str| match rack.take(OsStr::new(label)) {
+        Taken::Failed(failure) => failure,
+        other => panic!("{label}: {other:?}"),
+    };
+    fs::create_dir(folder.path.join("folder.lock")).unwrap();
+    assert_eq!(failure(&mut rack, "folder"), LockFailure::NotAFile(FileType::Directory));
+    std::os::unix::fs::symlink("elsewhere", folder.path.join("link.lock")).unwrap();
+    assert_eq!(failure(&mut rack, "link"), LockFailure::NotAFile(FileType::Symlink));
+    let held = hold(&folder.path.join("held.lock"));
+    assert!(matches!(rack.take(OsStr::new("held")), Taken::Busy));
+    drop(held);
+    take(&mut rack, "held");
+    if user() == 0 {
+        fs::write(folder.path.join("theirs.lock"), "").unwrap();
+        std::os::unix::fs::chown(folder.path.join("theirs.lock"), Some(1), None).unwrap();
+        assert_eq!(failure(&mut rack, "theirs"), LockFailure::NotOurs(1));
+    } else {
+        common::skip::skip("only root can make a lock of somebody else's");
+    }
+}
+
+/// A lock that is not as tmux makes it, or that somebody has open, is locked and stays.
+#[test]
+fn only_a_plain_lock_that_nobody_has_is_removed() {
+    let folder = Folder::new();
+    let path = folder.lock();
+    let make = |content: &str, mode| {
+        let _ = fs::remove_file(&path);
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let is_adopted = || folder.rack().adopt(OsStr::new("x.lock")).is_some();
+    make("", 0o600);
+    assert!(is_adopted());
+    for (content, mode) in [("written", 0o600), ("", 0o644)] {
+        make(content, mode);
+        assert!(!is_adopted(), "{content:?} {mode:o}");
+        let mut rack = folder.rack();
+        let guard = take(&mut rack, "x");
+        assert_eq!(rack.release(guard), Released::Left);
+    }
+    make("", 0o600);
+    let reader = File::open(&path).unwrap();
+    assert!(!is_adopted());
+    drop(reader);
+    assert!(is_adopted());
+    fs::remove_file(&path).unwrap();
+    assert!(!is_adopted());
+    assert_eq!(folder.names(), [""; 0], "adopting makes none");
+}
