@@ -8,6 +8,7 @@ use rustix::fs::{FileType, Mode};
 use rustix::process::Signal;
 use std::fs;
 use std::os::unix::net::UnixStream;
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 /// How many rescues a minute has, as docs/ghosts.md says.
@@ -67,38 +68,71 @@ fn a_ghost_that_is_found_during_a_rescue_has_its_turn_after_it() {
     daemon.stop();
 }
 
+/// A server that reads a configuration which does not come: it listens, and does nothing else.
+struct Busy {
+    room: tempfile::TempDir,
+    client: Child,
+    server: Server,
+}
+
+impl Busy {
+    /// It has just lost its socket `label`.
+    fn lost(arena: &Arena, label: &str) -> Self {
+        let room = tempfile::tempdir().unwrap();
+        let config = room.path().join("config");
+        rustix::fs::mknodat(rustix::fs::CWD, &config, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let (socket, others) = (arena.path(label), processes_of(arena.dir()).0);
+        let mut client = tmux(&socket);
+        client.arg("-f").arg(&config);
+        let client = client.args(["new-session", "-d", "sleep 3600"]).spawn().unwrap();
+        wait::until("the server listens", || UnixStream::connect(&socket).is_ok());
+        let mut servers = processes_of(arena.dir()).0;
+        servers.retain(|pid| !others.contains(pid));
+        let server = Server::of(servers.into_iter().next().expect("the busy server"));
+        fs::remove_file(&socket).unwrap();
+        Self { room, client, server }
+    }
+
+    /// Its configuration comes.
+    fn goes_on(&mut self) {
+        drop(fs::OpenOptions::new().write(true).open(self.room.path().join("config")).unwrap());
+        assert!(ended(&mut self.client).success());
+    }
+}
+
+#[test]
+fn a_ghost_that_is_found_during_a_rescue_that_fails_has_its_turn_after_it() {
+    let arena = Arena::new().live("x");
+    let mut busy = Busy::lost(&arena, "busy");
+    let daemon = Daemon::configured(arena.dir(), "[watch]\nrescue = true\n");
+    wait::until("its rescue is under way", || arena.has("busy.lock"));
+    fs::remove_file(arena.path("x")).unwrap();
+    wait::until("the other one is back", || arena.has("x"));
+    arena.assert_reachable("x");
+    assert!(!arena.has("busy") && busy.server.is_alive());
+    busy.goes_on();
+    wait::until("the busy one is back", || arena.has("busy"));
+    daemon.stop();
+}
+
 #[test]
 fn the_end_does_not_wait_for_a_rescue() {
     let arena = Arena::new().live("y");
-    let socket = arena.path("x");
-    // A server that reads a configuration which does not come: it listens, and does nothing else.
-    let room = tempfile::tempdir().unwrap();
-    let config = room.path().join("config");
-    rustix::fs::mknodat(rustix::fs::CWD, &config, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
-    let mut client = tmux(&socket);
-    client.arg("-f").arg(&config);
-    let mut client = client.args(["new-session", "-d", "sleep 3600"]).spawn().unwrap();
-    wait::until("the server listens", || UnixStream::connect(&socket).is_ok());
-    let others = arena.server("y").pid;
-    let servers = processes_of(arena.dir()).0;
-    let busy = Server::of(servers.into_iter().find(|pid| *pid != others).expect("the busy server"));
-    fs::remove_file(&socket).unwrap();
-
+    let mut busy = Busy::lost(&arena, "x");
     let daemon = Daemon::configured(arena.dir(), "[watch]\nrescue = true\n");
     wait::until("the rescue holds the start lock", || arena.has("x.lock"));
     // Within a second, with exit code 0.
     daemon.stop();
-    assert!(!arena.has("x") && busy.is_alive());
+    assert!(!arena.has("x") && busy.server.is_alive());
     let run = Run::of(janitor(arena.dir()).args(["sweep", "--json"]));
     assert_eq!(run.code, Some(0), "{} {}", run.stdout, run.stderr);
     assert_eq!(arena.names(), ["y"], "no litter is left");
 
     // Told by then or not, it can be rescued when it goes on.
-    drop(fs::OpenOptions::new().write(true).open(&config).unwrap());
-    assert!(ended(&mut client).success());
+    busy.goes_on();
     wait::until("the ghost is reached again", || {
         Run::of(janitor(arena.dir()).args(["rescue"]));
-        UnixStream::connect(&socket).is_ok()
+        UnixStream::connect(arena.path("x")).is_ok()
     });
-    assert_eq!(pid_of(&socket), busy.pid);
+    assert_eq!(pid_of(&arena.path("x")), busy.server.pid);
 }
