@@ -1,0 +1,175 @@
+//! The removal, step by step: what it looks at last, and what it says of each end.
+//!
+//! `checkpoints` asks whether servers are lost; here the steps that keep them from being lost are seen one by one.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
+#![cfg(debug_assertions)]
+
+mod common;
+
+use common::arena::Arena;
+use nix::sched::{CloneFlags, unshare};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
+use std::cell::RefCell;
+use std::ffi::OsString;
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use tmux_janitor::checkpoint::{self, Checkpoint};
+use tmux_janitor::outcome::{Failure, Outcome};
+use tmux_janitor::reap::{Reaped, Reaper};
+use tmux_janitor::socket::directory::{Rule, SocketDir};
+use tmux_janitor::socket::sight::Witness;
+use tmux_janitor::socket::verdict::State;
+
+/// Has `act` done at each place that the removal of these names comes to; what it ended with, and the places.
+fn reap(
+    dir: &Path,
+    names: &[&str],
+    mut act: impl FnMut(Checkpoint) + 'static,
+) -> (Vec<Reaped>, Vec<Checkpoint>) {
+    let places = Rc::new(RefCell::new(Vec::new()));
+    let list = Rc::clone(&places);
+    checkpoint::install(Some(Box::new(move |at| {
+        list.borrow_mut().push(at);
+        act(at);
+    })));
+    let user = rustix::process::getuid().as_raw();
+    let dir = SocketDir::open(dir, user, Rule::Swept).unwrap().unwrap();
+    let names: Vec<OsString> = names.iter().map(OsString::from).collect();
+    let reaped = Reaper::new(&dir, user).reap(&mut Witness::new(user), &names);
+    checkpoint::install(None);
+    (reaped, places.take())
+}
+
+/// The one end of the removal of `x`.
+fn outcome(dir: &Path, act: impl FnMut(Checkpoint) + 'static) -> (Outcome, Vec<Checkpoint>) {
+    let (reaped, places) = reap(dir, &["x"], act);
+    assert_eq!(reaped.len(), 1);
+    (reaped[0].outcome, places)
+}
+
+/// Somebody's server, put where `path` is without any lock.
+fn replace(path: &Path) -> UnixListener {
+    fs::remove_file(path).unwrap();
+    UnixListener::bind(path).unwrap()
+}
+
+#[test]
+fn every_name_has_its_end_in_its_place() {
+    let arena = Arena::new().dead("a").dead("c").dead("d");
+    let _live = UnixListener::bind(arena.path("b")).unwrap();
+    let (reaped, places) = reap(arena.dir(), &["a", "b", "nothing", "c", "d"], |_| {});
+    let outcomes: Vec<Outcome> = reaped.iter().map(|reaped| reaped.outcome).collect();
+    let (removed, vanished) = (Outcome::Removed, Outcome::Vanished);
+    assert_eq!(outcomes, [removed, Outcome::Resurrected, vanished, removed, removed]);
+    let states: Vec<Option<State>> =
+        reaped.iter().map(|reaped| reaped.verdict.map(|verdict| verdict.state)).collect();
+    let (dead, live) = (Some(State::Dead), Some(State::Live));
+    assert_eq!(states, [dead, live, None, dead, dead]);
+    // All are locked before the one look at the table.
+    assert_eq!(places.iter().filter(|at| **at == Checkpoint::TableRead).count(), 1);
+    assert_eq!(arena.names(), ["b"]);
+}
+
+#[test]
+fn what_is_another_by_now_is_not_even_moved() {
+    let arena = Arena::new().dead("x");
+    let (path, server) = (arena.path("x"), Rc::new(RefCell::new(None)));
+    let keep = Rc::clone(&server);
+    let (outcome, places) = outcome(arena.dir(), move |at| {
+        if at == Checkpoint::JudgedDead {
+            *keep.borrow_mut() = Some(replace(&path));
+        }
+    });
+    assert_eq!(outcome, Outcome::Resurrected);
+    assert!(!places.contains(&Checkpoint::Move), "for a moment a live server had no path: {places:?}");
+    assert!(UnixStream::connect(arena.path("x")).is_ok());
+}
+
+#[test]
+fn what_was_moved_and_is_another_is_put_back() {
+    let arena = Arena::new().dead("x");
+    let (path, server) = (arena.path("x"), Rc::new(RefCell::new(None)));
+    let keep = Rc::clone(&server);
+    let (outcome, places) = outcome(arena.dir(), move |at| {
+        if at == Checkpoint::Move {
+            *keep.borrow_mut() = Some(replace(&path));
+        }
+    });
+    assert_eq!(outcome, Outcome::Resurrected);
+    assert!(places.contains(&Checkpoint::PutBack));
+    assert!(UnixStream::connect(arena.path("x")).is_ok());
+    assert_eq!(arena.names(), ["x"]);
+}
+
+/// Over nothing that came meanwhile: both servers keep a name.
+#[test]
+fn it_is_not_put_back_over_another() {
+    let arena = Arena::new().dead("x");
+    let (path, servers) = (arena.path("x"), Rc::new(RefCell::new(Vec::new())));
+    let keep = Rc::clone(&servers);
+    let (outcome, _) = outcome(arena.dir(), move |at| match at {
+        Checkpoint::Move => keep.borrow_mut().push(replace(&path)),
+        Checkpoint::PutBack => keep.borrow_mut().push(UnixListener::bind(&path).unwrap()),
+        _ => {}
+    });
+    assert_eq!(outcome, Outcome::Failed(Failure::PutBack(rustix::io::Errno::EXIST)));
+    for server in servers.borrow().iter() {
+        server.set_nonblocking(true).unwrap();
+    }
+    for name in arena.names() {
+        assert!(UnixStream::connect(arena.path(&name)).is_ok(), "{}", name.display());
+    }
+    assert!(servers.borrow().iter().all(|server| server.accept().is_ok()), "one has no name any more");
+}
+
+#[test]
+fn what_another_took_out_of_quarantine_is_gone() {
+    let arena = Arena::new().dead("x");
+    let dir = arena.dir().to_owned();
+    let (outcome, places) = outcome(arena.dir(), move |at| {
+        if at == Checkpoint::Moved {
+            fs::remove_file(quarantined(&dir)).unwrap();
+        }
+    });
+    assert_eq!(outcome, Outcome::Removed);
+    assert!(!places.contains(&Checkpoint::PutBack));
+    assert_eq!(arena.names(), [""; 0]);
+}
+
+fn quarantined(dir: &Path) -> PathBuf {
+    dir.join(".tmux-janitor-quarantine.x")
+}
+
+/// A socket of another network namespace is in no table of ours, and before listen(2) it refuses like a dead one.
+fn bound_elsewhere(path: &Path) -> Option<OwnedFd> {
+    let path = path.to_owned();
+    let elsewhere = std::thread::spawn(move || {
+        unshare(CloneFlags::CLONE_NEWNET).ok()?;
+        let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+        rustix::net::bind(&socket, &SocketAddrUnix::new(path).unwrap()).unwrap();
+        Some(socket)
+    });
+    elsewhere.join().unwrap()
+}
+
+#[test]
+fn who_listens_at_the_last_moment_and_in_no_table_keeps_his_socket() {
+    let arena = Arena::new();
+    let Some(server) = bound_elsewhere(&arena.path("x")) else {
+        return common::skip::skip("only root can make a network namespace here");
+    };
+    let (outcome, places) = outcome(arena.dir(), move |at| {
+        if at == Checkpoint::Moved {
+            rustix::net::listen(&server, 8).unwrap();
+            // It outlives the removal.
+            std::mem::forget(rustix::io::dup(&server).unwrap());
+        }
+    });
+    assert_eq!(outcome, Outcome::Resurrected);
+    assert!(places.contains(&Checkpoint::PutBack));
+    assert!(UnixStream::connect(arena.path("x")).is_ok());
+    assert_eq!(arena.names(), ["x"]);
+}
