@@ -6,8 +6,10 @@
 /// A place before an effect of the removal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Checkpoint {
-    /// The socket is held open; its lock comes next.
+    /// The sockets are held open; the table is read next.
     Pinned,
+    /// The table was read for the first time; the locks of those that it does not show come next.
+    Listed,
     /// A lock file is about to be renamed onto the lock's name.
     LockIn,
     /// The lock is ours; the table is read next.
@@ -30,6 +32,8 @@ pub enum Checkpoint {
     LockAway,
     /// A client came; the lock's file is given its name back next.
     LockBack,
+    /// A lock that nobody has stands in its place; the two change places next.
+    LockSwap,
     /// Its name stays taken; whoever has opened the lock's file is let go to wait for it.
     LockLoose,
     /// A lock has rested; the lease is looked at next, for the last time.

@@ -16,6 +16,7 @@ use crate::socket::verdict::{Facts, Judgement, LockSays, Reason, State, Verdict,
 use crate::tmux::start_lock::{Guard, LockFailure, LockRack, Released, Taken};
 use rustix::fs::{AtFlags, RenameFlags};
 use rustix::io::Errno;
+use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -52,7 +53,7 @@ impl<'d> Reaper<'d> {
     pub fn reap(&mut self, witness: &mut Witness, names: &[OsString]) -> Vec<Reaped> {
         let mut results = Vec::with_capacity(names.len());
         while results.len() < names.len() {
-            let (batch, held) = self.lock_batch(&names[results.len()..]);
+            let (batch, held) = self.lock_batch(witness, &names[results.len()..]);
             if held {
                 reach(Checkpoint::Locked);
                 witness.refresh();
@@ -73,99 +74,133 @@ impl<'d> Reaper<'d> {
         results
     }
 
-    /// Pins and locks up to [`BATCH`] entries; fewer when descriptors run out. Whether any is locked.
-    fn lock_batch(&mut self, names: &[OsString]) -> (Vec<Step>, bool) {
-        let mut steps: Vec<Step> = Vec::with_capacity(BATCH.min(names.len()));
-        let mut held = false;
+    /// Locks up to [`BATCH`] entries; fewer when descriptors run out. Whether any is locked.
+    ///
+    /// What a table shows that was read since they are held open is not locked. The one that is read under the
+    /// locks can miss a socket (a dump resumes by position), and so can this one; both miss it hardly ever.
+    fn lock_batch(&mut self, witness: &mut Witness, names: &[OsString]) -> (Vec<Step>, bool) {
         self.rack.trim();
+        let pins = self.pin_batch(names);
+        if pins.iter().any(Result::is_ok) {
+            reach(Checkpoint::Pinned);
+            witness.refresh();
+        }
+        let mut candidates: VecDeque<Result<Pin, Reaped>> =
+            pins.into_iter().map(|pin| self.is_wanted(witness, pin)).collect();
+        reach(Checkpoint::Listed);
+        let mut steps: Vec<Step> = Vec::with_capacity(candidates.len());
+        let mut held = false;
         let reserve = self.dir.reserve();
-        for name in names.iter().take(BATCH) {
-            let mut step = self.lock_one(name);
-            if step.is_starved() {
+        while let Some(candidate) = candidates.pop_front() {
+            let pin = match candidate {
+                Ok(pin) => pin,
+                Err(reaped) => {
+                    steps.push(Step::Ended(reaped));
+                    continue;
+                }
+            };
+            let name = &names[steps.len()];
+            let label = quarantine::label_of(name).unwrap_or(name);
+            let mut taken = self.rack.take(label);
+            if is_starved(&taken) {
                 if held {
                     break;
                 }
-                // The locks at rest have descriptors too: use one of them.
+                // The others that are held open have descriptors, and the locks at rest.
+                candidates.clear();
                 self.rack.rest();
-                step = self.lock_one(name);
+                taken = self.rack.take(label);
             }
-            held |= matches!(step, Step::Locked(_));
-            steps.push(step);
+            held |= matches!(taken, Taken::Ours(_));
+            steps.push(Step::of(taken, pin));
         }
         drop(reserve);
         (steps, held)
     }
 
-    fn lock_one(&mut self, name: &OsStr) -> Step {
-        let ended = |outcome| Step::Ended(Reaped { verdict: None, outcome });
-        let (pinned, facts) = match self.dir.pin(name) {
-            Ok(pinned) => pinned,
-            Err(Errno::NOENT) => return ended(Outcome::Vanished),
-            Err(errno) => return ended(Outcome::Failed(Failure::Look(errno))),
-        };
-        reach(Checkpoint::Pinned);
-        match self.rack.take(quarantine::label_of(name).unwrap_or(name)) {
-            Taken::Ours(guard) => Step::Locked(Locked { pinned, facts, guard }),
-            Taken::Busy => Step::Ended(Reaped {
-                verdict: Some(Verdict::new(State::Starting, Reason::LockHeld)),
-                outcome: Outcome::Busy,
-            }),
-            Taken::Failed(failure) => ended(Outcome::Failed(Failure::Lock(failure))),
+    /// Holds up to [`BATCH`] entries open; fewer when descriptors run out.
+    fn pin_batch(&self, names: &[OsString]) -> Vec<Result<Pin, Errno>> {
+        let mut pins = Vec::with_capacity(BATCH.min(names.len()));
+        let reserve = self.dir.reserve();
+        for name in names.iter().take(BATCH) {
+            match self.dir.pin(name) {
+                Err(Errno::MFILE | Errno::NFILE) if !pins.is_empty() => break,
+                pin => pins.push(pin.map(|(file, facts)| Pin { file, facts })),
+            }
+        }
+        drop(reserve);
+        pins
+    }
+
+    /// Whether an entry is to be locked: what it is, the table says without a doubt, or it may be dead.
+    fn is_wanted(&self, witness: &mut Witness, pin: Result<Pin, Errno>) -> Result<Pin, Reaped> {
+        let ended = |outcome| Err(Reaped { verdict: None, outcome });
+        match pin {
+            Err(Errno::NOENT) => ended(Outcome::Vanished),
+            Err(errno) => ended(Outcome::Failed(Failure::Look(errno))),
+            Ok(pin) => match judge(&self.facts(witness, &pin)) {
+                Judgement::AskConnect => Ok(pin),
+                Judgement::Settled(verdict) => Err(spared(verdict)),
+            },
+        }
+    }
+
+    /// What is known of an entry that is held open. If it is asked about after its lock was taken, that is ours.
+    fn facts(&self, witness: &mut Witness, pin: &Pin) -> Facts {
+        Facts {
+            kind: pin.facts.kind,
+            owner: pin.facts.uid,
+            user: self.user,
+            file_system: self.dir.file_system(),
+            table: witness.says(pin.facts.id),
+            answer: None,
+            lock: LockSays::Ours,
         }
     }
 
     /// Judges once more under the lock, with a table that was read under it, and removes what is dead.
     fn remove_locked(&mut self, witness: &mut Witness, name: &OsStr, locked: &Locked) -> Reaped {
-        let mut facts = Facts {
-            kind: locked.facts.kind,
-            owner: locked.facts.uid,
-            user: self.user,
-            file_system: self.dir.file_system(),
-            table: witness.says(locked.facts.id),
-            answer: None,
-            lock: LockSays::Ours,
-        };
-        let mut judgement = judge(&facts);
-        if judgement == Judgement::AskConnect {
-            facts.answer = Some(self.asker.ask(locked.pinned.as_fd()));
-            judgement = judge(&facts);
+        let mut facts = self.facts(witness, &locked.pin);
+        if judge(&facts) == Judgement::AskConnect {
+            facts.answer = Some(self.asker.ask(locked.pin.file.as_fd()));
         }
-        let outcome = match judgement {
-            Judgement::Settled(Verdict { state: State::Dead, .. }) => self.take_away(name, locked),
-            Judgement::Settled(Verdict { state: State::Live, .. }) => Outcome::Resurrected,
-            _ => Outcome::Kept,
-        };
-        let verdict = match judgement {
-            Judgement::Settled(verdict) => Some(verdict),
-            Judgement::AskConnect => None,
-        };
-        Reaped { verdict, outcome }
+        match judge(&facts) {
+            Judgement::Settled(verdict @ Verdict { state: State::Dead, .. }) => {
+                Reaped { verdict: Some(verdict), outcome: self.take_away(name, &locked.pin) }
+            }
+            Judgement::Settled(verdict) => spared(verdict),
+            Judgement::AskConnect => Reaped { verdict: None, outcome: Outcome::Kept },
+        }
     }
 
     /// Moves the pinned socket to its quarantine name, looks whether it is the one, and unlinks it; puts
-    /// back what is not.
+    /// back what is not. What stands at a quarantine name already is not moved: nobody binds that name.
     ///
     /// The last question to connect(2) is for a server that was bound and did not listen when it was asked
-    /// before, and that the table did not show either.
-    fn take_away(&mut self, name: &OsStr, locked: &Locked) -> Outcome {
+    /// before, and that the tables did not show either.
+    fn take_away(&mut self, name: &OsStr, pin: &Pin) -> Outcome {
         let dir = self.dir;
-        let pinned = &locked.facts;
         reach(Checkpoint::JudgedDead);
         match dir.look(name) {
             Err(Errno::NOENT) => return Outcome::Vanished,
             Err(errno) => return Outcome::Failed(Failure::Look(errno)),
-            Ok(now) if now.id != pinned.id => return Outcome::Resurrected,
+            Ok(now) if now.id != pin.facts.id => return Outcome::Resurrected,
             Ok(_) => {}
         }
-        reach(Checkpoint::Move);
-        let quarantine = match move_away(dir, name) {
-            Ok(quarantine) => quarantine,
-            Err(outcome) => return outcome,
+        let is_left = quarantine::label_of(name).is_some();
+        let quarantine = if is_left {
+            name.to_owned()
+        } else {
+            reach(Checkpoint::Move);
+            match move_away(dir, name) {
+                Ok(quarantine) => quarantine,
+                Err(outcome) => return outcome,
+            }
         };
         reach(Checkpoint::Moved);
         match dir.look(&quarantine) {
             Ok(caught)
-                if caught.id == pinned.id && self.asker.ask(locked.pinned.as_fd()) == Answer::Refused =>
+                if caught.id == pin.facts.id && self.asker.ask(pin.file.as_fd()) == Answer::Refused =>
             {
                 reach(Checkpoint::Unlink);
                 match rustix::fs::unlinkat(dir, &quarantine, AtFlags::empty()) {
@@ -174,6 +209,7 @@ impl<'d> Reaper<'d> {
                 }
             }
             Err(Errno::NOENT) => Outcome::Removed,
+            _ if is_left => Outcome::Resurrected,
             _ => {
                 reach(Checkpoint::PutBack);
                 match rename(dir, &quarantine, name) {
@@ -219,11 +255,17 @@ impl<'d> Reaper<'d> {
     }
 }
 
-/// An entry that we hold on to and whose lock we have.
+/// An entry that we hold on to: its inode's number is not used again.
+#[derive(Debug)]
+struct Pin {
+    file: OwnedFd,
+    facts: FileFacts,
+}
+
+/// The same with its lock.
 #[derive(Debug)]
 struct Locked {
-    pinned: OwnedFd,
-    facts: FileFacts,
+    pin: Pin,
     guard: Guard,
 }
 
@@ -234,17 +276,29 @@ enum Step {
 }
 
 impl Step {
-    /// Whether it failed only because no descriptor was left: later there will be one.
-    fn is_starved(&self) -> bool {
-        let Self::Ended(Reaped { outcome: Outcome::Failed(failure), .. }) = self else {
-            return false;
-        };
-        matches!(
-            failure,
-            Failure::Look(Errno::MFILE | Errno::NFILE)
-                | Failure::Lock(LockFailure::Call(Errno::MFILE | Errno::NFILE))
-        )
+    fn of(taken: Taken, pin: Pin) -> Self {
+        match taken {
+            Taken::Ours(guard) => Self::Locked(Locked { pin, guard }),
+            Taken::Busy => Self::Ended(Reaped {
+                verdict: Some(Verdict::new(State::Starting, Reason::LockHeld)),
+                outcome: Outcome::Busy,
+            }),
+            Taken::Failed(failure) => {
+                Self::Ended(Reaped { verdict: None, outcome: Outcome::Failed(Failure::Lock(failure)) })
+            }
+        }
     }
+}
+
+/// What is kept, and why.
+fn spared(verdict: Verdict) -> Reaped {
+    let outcome = if verdict.state == State::Live { Outcome::Resurrected } else { Outcome::Kept };
+    Reaped { verdict: Some(verdict), outcome }
+}
+
+/// Whether it failed only because no descriptor was left: later there will be one.
+fn is_starved(taken: &Taken) -> bool {
+    matches!(taken, Taken::Failed(LockFailure::Call(Errno::MFILE | Errno::NFILE)))
 }
 
 /// Renames to the quarantine name, or to that of the quarantine name where an earlier run left one.

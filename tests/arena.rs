@@ -530,21 +530,40 @@ fn status_is_one_line_and_its_code_is_the_health() {
     assert_eq!((run.code, &run.json()["healthy"]), (Some(0), &true.into()));
 }
 
+/// A sweep that may have so many files open.
+fn with_descriptors(limit: u32, arena: &Arena) -> Run {
+    let script = format!(r#"ulimit -n {limit}; exec "$0" --dir "$1" sweep --json"#);
+    Run::of(Command::new("bash").args(["-c", &script, env!("CARGO_BIN_EXE_tmux-janitor")]).arg(arena.dir()))
+}
+
 #[test]
 fn few_descriptors_only_make_smaller_steps() {
     let mut arena = Arena::new();
     for number in 0..200 {
         arena = arena.dead(format!("dead-{number}"));
     }
-    let run = Run::of(
-        Command::new("bash")
-            .args([
-                "-c",
-                r#"ulimit -n 24; exec "$0" --dir "$1" sweep --json"#,
-                env!("CARGO_BIN_EXE_tmux-janitor"),
-            ])
-            .arg(arena.dir()),
-    );
+    let run = with_descriptors(24, &arena);
     assert_eq!(run.json()["counts"]["removed"], 200, "{}", run.stdout.replace("dead-", "\n"));
     assert!(arena.names().is_empty());
+}
+
+#[test]
+fn too_few_descriptors_are_said_and_nothing_is_taken_for_dead() {
+    let arena = Arena::new().live("x").dead("a").dead("b");
+    let mut told = 0;
+    // With fewer than 4 the program does not even start.
+    for limit in 4..16 {
+        let run = with_descriptors(limit, &arena);
+        assert!(matches!(run.code, Some(0 | 1)), "{limit}: {:?} {}", run.code, run.stderr);
+        assert_eq!(
+            run.code == Some(1),
+            run.stderr.contains("Too many open files"),
+            "{limit}: {}",
+            run.stderr
+        );
+        told += u32::from(run.code == Some(1));
+        arena.assert_reachable("x");
+    }
+    assert!(told > 3, "{told}");
+    assert_eq!(arena.names(), ["x"], "what could not be done with few was done with more");
 }

@@ -68,8 +68,10 @@ const ALL: [Adversary; 11] = [
     Adversary::Immutable,
 ];
 
-const CHECKPOINTS: [Checkpoint; 15] = [
+/// All but `LockSwap`: nobody here leaves a lock that he does not hold (`start_lock` does).
+const CHECKPOINTS: [Checkpoint; 16] = [
     Checkpoint::Pinned,
+    Checkpoint::Listed,
     Checkpoint::LockIn,
     Checkpoint::Locked,
     Checkpoint::TableRead,

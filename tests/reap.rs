@@ -68,8 +68,11 @@ fn every_name_has_its_end_in_its_place() {
         reaped.iter().map(|reaped| reaped.verdict.map(|verdict| verdict.state)).collect();
     let (dead, live) = (Some(State::Dead), Some(State::Live));
     assert_eq!(states, [dead, live, None, dead, dead]);
-    // All are locked before the one look at the table.
-    assert_eq!(places.iter().filter(|at| **at == Checkpoint::TableRead).count(), 1);
+    // Two looks at the table serve all of them: while they are held open, and when those are locked that it does
+    // not show.
+    let times = |at| places.iter().filter(|place| **place == at).count();
+    assert_eq!((times(Checkpoint::Listed), times(Checkpoint::TableRead)), (1, 1));
+    assert_eq!(times(Checkpoint::LockIn), 3, "a live server's lock was taken");
     assert_eq!(arena.names(), ["b"]);
 }
 
@@ -137,6 +140,37 @@ fn what_another_took_out_of_quarantine_is_gone() {
     assert_eq!(outcome, Outcome::Removed);
     assert!(!places.contains(&Checkpoint::PutBack));
     assert_eq!(arena.names(), [""; 0]);
+}
+
+/// What a killed run left. Nobody binds such a name, so nothing can come between.
+#[test]
+fn what_is_in_quarantine_is_not_moved_to_another() {
+    let long = format!(".tmux-janitor-quarantine.{}", "x".repeat(230));
+    let arena = Arena::new().dead("x").dead("y");
+    fs::rename(arena.path("x"), quarantined(arena.dir())).unwrap();
+    fs::rename(arena.path("y"), arena.path(&long)).unwrap();
+    let (reaped, places) = reap(arena.dir(), &[".tmux-janitor-quarantine.x", &long], |_| {});
+    assert!(reaped.iter().all(|reaped| reaped.outcome == Outcome::Removed), "{reaped:?}");
+    assert!(!places.contains(&Checkpoint::Move));
+    assert_eq!(arena.names(), [""; 0]);
+}
+
+#[test]
+fn what_listens_by_now_stays_where_it_is_in_quarantine() {
+    let arena = Arena::new();
+    let quarantine = quarantined(arena.dir());
+    let Some(server) = bound_elsewhere(&quarantine) else {
+        return common::skip::skip("only root can make a network namespace here");
+    };
+    let (reaped, places) = reap(arena.dir(), &[".tmux-janitor-quarantine.x"], move |at| {
+        if at == Checkpoint::Moved {
+            rustix::net::listen(&server, 8).unwrap();
+            std::mem::forget(rustix::io::dup(&server).unwrap());
+        }
+    });
+    assert_eq!(reaped[0].outcome, Outcome::Resurrected);
+    assert!(!places.contains(&Checkpoint::PutBack));
+    assert!(UnixStream::connect(quarantine).is_ok());
 }
 
 fn quarantined(dir: &Path) -> PathBuf {

@@ -228,6 +228,32 @@ fn hold(lock: &Path) -> File {
     file
 }
 
+/// A server whose own lock had no name has removed it, and somebody made his just then.
+#[test]
+fn it_does_not_change_places_with_a_lock_that_somebody_has_by_now() {
+    let folder = Folder::new();
+    let mut rack = folder.rack();
+    let guard = take(&mut rack, "x");
+    rack.release(guard);
+    let client = Client::opens(&folder.rest());
+    let (lock, holder) = (folder.lock(), Rc::new(RefCell::new(None)));
+    let keep = Rc::clone(&holder);
+    checkpoint::install(Some(Box::new(move |at| match at {
+        Checkpoint::LockBack => drop(hold(&lock)),
+        Checkpoint::LockSwap if keep.borrow().is_none() => {
+            fs::remove_file(&lock).unwrap();
+            *keep.borrow_mut() = Some(hold(&lock));
+        }
+        _ => {}
+    })));
+    drop(rack);
+    checkpoint::install(None);
+    let held = holder.borrow().as_ref().unwrap().metadata().unwrap();
+    assert_eq!((ino(&folder.lock()), held.nlink()), (held.ino(), 1), "the lock of another has lost its name");
+    drop(client.thread.join().unwrap());
+    assert_eq!(folder.names(), ["x.lock"]);
+}
+
 /// A rack that goes while a client has its only lock open and somebody holds another one in its place.
 fn kept_out(folder: &Folder, at_loose: impl FnOnce(File) + 'static) -> (JoinHandle<File>, u64, Duration) {
     let mut rack = folder.rack();
@@ -236,16 +262,16 @@ fn kept_out(folder: &Folder, at_loose: impl FnOnce(File) + 'static) -> (JoinHand
     let client = Client::opens(&folder.rest());
     let lock = folder.lock();
     let (begun, mut at_loose, mut holder) = (Rc::new(Cell::new(Instant::now())), Some(at_loose), None);
-    let begin = Rc::clone(&begun);
+    let clock = Rc::clone(&begun);
     checkpoint::install(Some(Box::new(move |at| match at {
         Checkpoint::LockBack => {
             holder = Some(hold(&lock));
-            begin.set(Instant::now());
+            clock.set(Instant::now());
         }
         Checkpoint::LockLoose => {
-            let waited = begin.get().elapsed();
+            let waited = clock.get().elapsed();
             assert!(waited >= Duration::from_secs(2), "its client was let go after {waited:?}");
-            begin.set(Instant::now());
+            clock.set(Instant::now());
             at_loose.take().unwrap()(holder.take().unwrap());
         }
         _ => {}

@@ -18,7 +18,7 @@ use crate::{
     properties,
     setup::{Begin, Kill, Setup},
     tmux::{self, Client, Server},
-    world::{INODES, JANITORS, Janitor, LABELS, Lease, NONE, SLOTS, STARTS, Start, World},
+    world::{DEPTHS, INODES, JANITORS, Janitor, LABELS, Lease, NONE, SLOTS, STARTS, Start, World},
 };
 
 /// One step of somebody.
@@ -86,7 +86,6 @@ impl Model for Checked {
                 actions.push(Action::Janitor(j));
                 let looked_for = match jan.pc {
                     Pc::Table | Pc::TableLocked => jan.pin,
-                    Pc::RecoverTable => jan.quarantined,
                     _ => NONE,
                 };
                 if w.misses > 0 && w.bound(looked_for) {
@@ -169,7 +168,7 @@ impl Taken {
 pub(crate) fn first_world(setup: &Setup, begin: Begin) -> World {
     let mut w = World {
         sock: [NONE; LABELS],
-        quarantine: [NONE; LABELS],
+        quarantine: [[NONE; DEPTHS]; LABELS],
         lock: [NONE; LABELS],
         rest: [[NONE; SLOTS]; JANITORS],
         starts: [Start::UNUSED; STARTS],
@@ -197,7 +196,7 @@ pub(crate) fn first_world(setup: &Setup, begin: Begin) -> World {
     }
     match begin {
         Begin::DeadAndLock | Begin::LockOnly => w.lock[0] = w.new_lock(),
-        Begin::Quarantine => w.quarantine[0] = w.new_sock(),
+        Begin::Quarantine => w.quarantine[0][0] = w.new_sock(),
         Begin::TwoDead => w.sock[1] = w.new_sock(),
         Begin::Live | Begin::DeadAndLost => {
             let sock = if begin == Begin::Live { w.sock[0] } else { w.new_sock() };

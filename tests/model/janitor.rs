@@ -5,8 +5,12 @@ use crate::{
     janitor_end, janitor_lock,
     pc::Pc,
     setup::{Fault, Form, Setup},
-    world::{Fd, Ino, JANITORS, Janitor, NONE, SLOTS, World},
+    world::{Fd, Ino, JANITORS, Janitor, LABELS, NONE, SLOTS, World},
 };
+
+/// A janitor that is done with all labels looks at none.
+#[expect(clippy::cast_possible_truncation, reason = "a handful of labels")]
+const LAST_LABEL: u8 = LABELS as u8 - 1;
 
 /// The next step can be taken.
 pub(crate) fn ready(w: &World, setup: &Setup, j: usize) -> bool {
@@ -23,68 +27,54 @@ pub(crate) fn ready(w: &World, setup: &Setup, j: usize) -> bool {
 /// One step of janitor `j`. `misses`: if it is a dump of the table, it misses what it looks for.
 pub(crate) fn step(w: &mut World, setup: &Setup, j: usize, misses: bool) {
     let jan = w.janitors[j];
-    let label = usize::from(jan.label);
+    let (label, depth) = (jan.label, jan.depth);
+    let name = w.name(label.min(LAST_LABEL), depth);
     let next = match jan.pc {
         Pc::Begin => begin(w, setup, j),
-        Pc::Table => {
-            let listed = listed(w, setup, jan.pin, misses);
-            if listed && w.quarantine[label] == NONE {
-                return w.janitors[j].pc = next_label(w, j);
-            }
-            if listed && !setup.has(Fault::NoFirstTable) {
-                // Only the quarantine is left to look at.
-                w.janitors[j].pin = NONE;
-            }
-            if setup.has(Fault::ConnectThenUnlink) {
-                Pc::ConnectLocked
-            } else {
-                janitor_lock::take(w, setup, j)
-            }
-        }
-        Pc::RecoverPin
-        | Pc::RecoverTable
-        | Pc::RecoverConnect
-        | Pc::RecoverUnlink
-        | Pc::RecoverRestore
-        | Pc::Exchange
-        | Pc::StatExchanged
-        | Pc::ExchangeBack => recover(w, setup, j, misses),
+        Pc::Table => table(w, setup, j, misses),
         // Steps 3 to 5.
         Pc::TableLocked if listed(w, setup, jan.pin, misses) => janitor_end::end(w, setup, j),
         Pc::TableLocked => Pc::ConnectLocked,
         Pc::ConnectLocked if w.listening(jan.pin) => unlocked(w, setup, j),
         Pc::ConnectLocked => look_done(setup),
-        Pc::StatSock if w.sock[label] != jan.pin => janitor_end::end(w, setup, j),
+        Pc::StatSock if name != jan.pin => janitor_end::end(w, setup, j),
+        Pc::StatSock if depth > 0 => {
+            w.janitors[j].caught = depth;
+            Pc::StatQuarantine
+        }
         Pc::StatSock if setup.has(Fault::PlainUnlink) => Pc::UnlinkSock,
-        Pc::StatSock if w.quarantine[label] != NONE && !setup.has(Fault::NoExchange) => Pc::Exchange,
         Pc::StatSock => Pc::Quarantine,
         Pc::Quarantine => {
-            if w.sock[label] == NONE || w.quarantine[label] != NONE {
-                janitor_end::end(w, setup, j)
-            } else {
-                w.quarantine[label] = w.sock[label];
-                w.janitor_sets_sock(jan.label, NONE);
-                Pc::StatQuarantine
-            }
+            let names = if setup.has(Fault::NoSecondName) { 1 } else { 2 };
+            let free = (depth + 1..Janitor::ALL).take(names).find(|to| w.janitor_renames(label, depth, *to));
+            w.janitors[j].caught = free.unwrap_or(0);
+            free.map_or_else(|| janitor_end::end(w, setup, j), |_| Pc::StatQuarantine)
         }
-        Pc::StatQuarantine if w.quarantine[label] == jan.pin || setup.has(Fault::NoInodeCheck) => {
-            Pc::UnlinkQuarantine
+        Pc::StatQuarantine if w.name(label, jan.caught) == jan.pin || setup.has(Fault::NoInodeCheck) => {
+            Pc::ConnectQuarantine
         }
-        Pc::StatQuarantine => Pc::Restore,
+        Pc::StatQuarantine => not_it(w, setup, j),
+        Pc::ConnectQuarantine if w.listening(jan.pin) => not_it(w, setup, j),
+        Pc::ConnectQuarantine => Pc::UnlinkQuarantine,
         Pc::UnlinkQuarantine => {
-            w.quarantine[label] = NONE;
+            w.janitor_sets_name(label, jan.caught, NONE);
             janitor_end::end(w, setup, j)
         }
         Pc::Restore => {
-            restore(w, setup, j);
+            restore(w, setup, label, jan.caught, depth);
+            janitor_end::end(w, setup, j)
+        }
+        // Step 6.
+        Pc::PutBack => {
+            restore(w, setup, label, depth, 0);
             janitor_end::end(w, setup, j)
         }
         Pc::UnlinkSock => {
-            w.janitor_sets_sock(jan.label, NONE);
+            w.janitor_sets_name(label, depth, NONE);
             unlocked(w, setup, j)
         }
         // A lock file without a socket: a socket that stands there by now needs it.
-        Pc::StatNoSock if w.sock[label] == NONE => janitor_end::end(w, setup, j),
+        Pc::StatNoSock if name == NONE => janitor_end::end(w, setup, j),
         Pc::StatNoSock => Pc::Close,
         Pc::Off | Pc::Done | Pc::Dead => jan.pc,
         _ => janitor_lock::step(w, setup, j),
@@ -92,62 +82,50 @@ pub(crate) fn step(w: &mut World, setup: &Setup, j: usize, misses: bool) {
     let jan = &mut w.janitors[j];
     jan.pc = next;
     if !next.critical() && next > Pc::StatNoSock {
-        // The handles are closed with the removal: a number that nobody pins can be used again.
+        // The handle is closed with the removal: a number that nobody pins can be used again.
         jan.pin = NONE;
-        jan.quarantined = NONE;
+        jan.caught = 0;
     }
 }
 
-/// Step 6, a quarantine left by a killed run: only the holder of the label's lock touches it.
-fn recover(w: &mut World, setup: &Setup, j: usize, misses: bool) -> Pc {
-    let jan = w.janitors[j];
-    let label = usize::from(jan.label);
-    match jan.pc {
-        Pc::RecoverPin => {
-            w.janitors[j].quarantined = w.quarantine[label];
-            if w.quarantine[label] == NONE {
-                after_recovery(w, setup, j)
-            } else if setup.has(Fault::QuarantineUnlinked) {
-                Pc::RecoverUnlink
-            } else {
-                Pc::RecoverTable
-            }
-        }
-        Pc::RecoverTable if listed(w, setup, jan.quarantined, misses) => Pc::RecoverRestore,
-        Pc::RecoverTable => Pc::RecoverConnect,
-        Pc::RecoverConnect if w.listening(jan.quarantined) => Pc::RecoverRestore,
-        Pc::RecoverConnect => Pc::RecoverUnlink,
-        Pc::RecoverUnlink => {
-            w.quarantine[label] = NONE;
-            after_recovery(w, setup, j)
-        }
-        Pc::RecoverRestore => {
-            restore(w, setup, j);
-            after_recovery(w, setup, j)
-        }
-        // A live socket in quarantine and a dead one at NAME change places: NAME is never empty.
-        Pc::Exchange => {
-            let hidden = w.quarantine[label];
-            if hidden == NONE || w.sock[label] == NONE {
-                janitor_end::end(w, setup, j)
-            } else {
-                w.quarantine[label] = w.sock[label];
-                w.janitor_sets_sock(jan.label, hidden);
-                Pc::StatExchanged
-            }
-        }
-        Pc::StatExchanged if w.quarantine[label] == jan.pin => Pc::UnlinkQuarantine,
-        Pc::StatExchanged => Pc::ExchangeBack,
-        // ExchangeBack: a starter without the lock bound NAME just then. It keeps it, the other
-        // is reported.
-        _ => {
-            let theirs = w.quarantine[label];
-            if w.sock[label] != NONE {
-                w.quarantine[label] = w.sock[label];
-                w.janitor_sets_sock(jan.label, theirs);
-            }
-            janitor_end::end(w, setup, j)
-        }
+/// What is in quarantine is not what was found dead: it goes back where it was taken from.
+fn not_it(w: &World, setup: &Setup, j: usize) -> Pc {
+    if w.janitors[j].caught == w.janitors[j].depth { janitor_end::end(w, setup, j) } else { Pc::Restore }
+}
+
+/// The first dump, which decides whether the lock is wanted at all.
+fn table(w: &mut World, setup: &Setup, j: usize, misses: bool) -> Pc {
+    let jan = &w.janitors[j];
+    let found = jan.depth > 0;
+    let is_listed = listed(w, setup, jan.pin, misses);
+    if found && setup.has(Fault::QuarantineUnlinked) {
+        janitor_lock::take(w, setup, j)
+    } else if is_listed && (found || !setup.has(Fault::NoFirstTable)) {
+        let jan = &mut w.janitors[j];
+        // Nobody binds a quarantine name: it was moved there.
+        jan.live |= u8::from(found) << jan.depth;
+        next_name(w, j)
+    } else if setup.has(Fault::ConnectThenUnlink) {
+        Pc::ConnectLocked
+    } else {
+        janitor_lock::take(w, setup, j)
+    }
+}
+
+/// The label's lock is ours: what it was wanted for.
+pub(crate) fn locked(w: &mut World, setup: &Setup, j: usize) -> Pc {
+    let jan = &mut w.janitors[j];
+    if jan.lock_only {
+        Pc::StatNoSock
+    } else if jan.putting {
+        Pc::PutBack
+    } else if jan.depth > 0 && setup.has(Fault::QuarantineUnlinked) {
+        jan.caught = jan.depth;
+        Pc::UnlinkQuarantine
+    } else if setup.has(Fault::NoSecondLook) {
+        Pc::StatSock
+    } else {
+        Pc::TableLocked
     }
 }
 
@@ -157,21 +135,28 @@ fn listed(w: &World, setup: &Setup, ino: Ino, misses: bool) -> bool {
 }
 
 fn begin(w: &mut World, setup: &Setup, j: usize) -> Pc {
-    let jan = &mut w.janitors[j];
-    let label = usize::from(jan.label);
+    let jan = w.janitors[j];
     if jan.label >= setup.labels {
         return finish(w, setup, j);
     }
-    if w.sock[label] != NONE {
-        jan.pin = w.sock[label];
+    if let Some(depth) = (0..jan.todo).rev().find(|depth| w.name(jan.label, *depth) != NONE) {
+        let pin = w.name(jan.label, depth);
+        let jan = &mut w.janitors[j];
+        (jan.depth, jan.pin) = (depth, pin);
         Pc::Table
-    } else if w.quarantine[label] != NONE {
+    } else if jan.live != 0 {
+        let jan = &mut w.janitors[j];
+        jan.todo = 0;
+        jan.depth = (1..Janitor::ALL).rev().find(|depth| jan.live & 1 << depth != 0).unwrap_or_default();
+        jan.putting = true;
         janitor_lock::take(w, setup, j)
-    } else if w.lock[label] != NONE && setup.form != Form::Leave {
-        jan.lock_only = true;
+    } else if jan.todo == Janitor::ALL && w.lock[usize::from(jan.label)] != NONE && setup.form != Form::Leave
+    {
+        w.janitors[j].lock_only = true;
         Pc::LookLocks
     } else {
-        next_label(w, j)
+        w.janitors[j].todo = 0;
+        next_name(w, j)
     }
 }
 
@@ -196,31 +181,22 @@ fn finish(w: &mut World, setup: &Setup, j: usize) -> Pc {
     Pc::Done
 }
 
-/// On to the next label.
-pub(crate) fn next_label(w: &mut World, j: usize) -> Pc {
+/// On to the next name, of the next label if this was the last.
+pub(crate) fn next_name(w: &mut World, j: usize) -> Pc {
     let jan = &mut w.janitors[j];
     if jan.again {
         jan.again = false;
+    } else if jan.putting {
+        jan.live &= !(1 << jan.depth);
     } else {
-        jan.label += 1;
+        jan.todo = if jan.lock_only { 0 } else { jan.todo.min(jan.depth) };
     }
-    jan.pin = NONE;
-    jan.quarantined = NONE;
-    jan.lock_only = false;
-    jan.tries = 0;
-    jan.cur = 0;
+    (jan.depth, jan.pin, jan.caught, jan.putting) = (0, NONE, 0, false);
+    (jan.lock_only, jan.creates, jan.tries, jan.cur) = (false, false, 0, 0);
+    if jan.todo == 0 && jan.live == 0 {
+        (jan.label, jan.todo) = (jan.label + 1, Janitor::ALL);
+    }
     Pc::Begin
-}
-
-fn after_recovery(w: &mut World, setup: &Setup, j: usize) -> Pc {
-    w.janitors[j].quarantined = NONE;
-    if w.janitors[j].pin == NONE {
-        janitor_end::end(w, setup, j)
-    } else if setup.has(Fault::NoSecondLook) {
-        Pc::StatSock
-    } else {
-        Pc::TableLocked
-    }
 }
 
 fn look_done(setup: &Setup) -> Pc {
@@ -233,17 +209,15 @@ fn look_done(setup: &Setup) -> Pc {
 
 /// The end of a removal, which has no lock to let go in the oldest of mistakes.
 fn unlocked(w: &mut World, setup: &Setup, j: usize) -> Pc {
-    if setup.has(Fault::ConnectThenUnlink) { next_label(w, j) } else { janitor_end::end(w, setup, j) }
+    if setup.has(Fault::ConnectThenUnlink) { next_name(w, j) } else { janitor_end::end(w, setup, j) }
 }
 
 /// renameat2(QNAME, NAME, `NOREPLACE`). If it fails, the file is left and reported.
-fn restore(w: &mut World, setup: &Setup, j: usize) {
-    let label = w.janitors[j].label;
-    let at = usize::from(label);
-    if w.sock[at] == NONE || setup.has(Fault::RestoreReplaces) {
-        let ino = std::mem::replace(&mut w.quarantine[at], NONE);
-        w.janitor_sets_sock(label, ino);
+fn restore(w: &mut World, setup: &Setup, label: u8, from: u8, to: u8) {
+    if setup.has(Fault::RestoreReplaces) && w.name(label, from) != NONE {
+        w.janitor_sets_name(label, to, NONE);
     }
+    w.janitor_renames(label, from, to);
 }
 
 /// SIGKILL: handles, locks and leases vanish, files stay.

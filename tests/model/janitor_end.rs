@@ -1,7 +1,7 @@
 //! How a janitor lets go of a label's lock, in each of the forms, and how its run ends.
 
 use crate::{
-    janitor::next_label,
+    janitor::next_name,
     pc::Pc,
     setup::{Fault, Form, Open, Setup},
     world::{Fd, Ino, Lease, NONE, SLOTS, World},
@@ -15,7 +15,7 @@ pub(crate) fn ready(w: &World, setup: &Setup, j: usize) -> bool {
         Pc::WaitOpeners => setup.has(Fault::FixedGrace) || waited(w, setup, j),
         Pc::AwaitName => {
             let name = w.lock[usize::from(jan.fd().label)];
-            name == NONE || !shown_locked(w, setup, name)
+            name == NONE || w.rest[j][usize::from(jan.cur)] == NONE || !shown_locked(w, setup, name)
         }
         // A file rests until whoever looked up its lock name before it left has met its lease.
         Pc::TravelLease if setup.has(Fault::NoRest) => true,
@@ -61,7 +61,7 @@ pub(crate) fn settle(fd: Fd) -> Pc {
 /// One step of letting go (7, 8) or of the end of the run (9).
 pub(crate) fn step(w: &mut World, setup: &Setup, j: usize) -> Pc {
     match w.janitors[j].pc {
-        Pc::SwapOpen | Pc::SwapFlock | Pc::SwapCompare | Pc::SwapLease | Pc::Swap => swap(w, j),
+        pc if (Pc::SwapOpen..=Pc::SwapBack).contains(&pc) => swap(w, j),
         Pc::StaleLook
         | Pc::StaleOpen
         | Pc::StaleFlock
@@ -90,10 +90,12 @@ fn let_go(w: &mut World, setup: &Setup, j: usize) -> Pc {
             if setup.has(Fault::NoSecondLeaseCheck) { Pc::UnlinkRest } else { Pc::RestLease }
         }
         Pc::RestLease | Pc::FinishLease if fd.lease != Lease::Held => settle(fd),
-        Pc::RestLease => next_label(w, j),
+        Pc::RestLease => next_name(w, j),
+        // Its rest name is gone: nothing is left to move back.
+        Pc::MoveBack | Pc::AwaitName if w.rest[j][slot] == NONE => Pc::Close,
         Pc::MoveBack => {
             if w.lock[usize::from(fd.label)] == NONE || setup.has(Fault::MoveBackReplaces) {
-                w.janitor_sets_lock(fd.label, fd.ino);
+                w.janitor_sets_lock(fd.label, w.rest[j][slot]);
                 w.rest[j][slot] = NONE;
                 Pc::Close
             } else if setup.has(Fault::WaitsForOpeners) {
@@ -110,7 +112,9 @@ fn let_go(w: &mut World, setup: &Setup, j: usize) -> Pc {
         }
         Pc::WaitOpeners if setup.form == Form::NamelessGrace => Pc::Close,
         Pc::UnlinkRest => {
-            w.rest[j][slot] = NONE;
+            if w.rest[j][slot] == fd.ino {
+                w.rest[j][slot] = NONE;
+            }
             Pc::Close
         }
         Pc::WaitOpeners | Pc::FinishLease => Pc::UnlinkRest,
@@ -121,7 +125,7 @@ fn let_go(w: &mut World, setup: &Setup, j: usize) -> Pc {
                 w.janitors[j].cur = 0;
                 Pc::Begin
             } else {
-                next_label(w, j)
+                next_name(w, j)
             }
         }
     }
@@ -154,13 +158,17 @@ fn swap(w: &mut World, j: usize) -> Pc {
             w.janitors[j].fds[other].label = mine.label;
             return Pc::Swap;
         }
-        Pc::Swap if name != NONE => {
-            w.janitor_sets_lock(mine.label, mine.ino);
-            w.rest[j][usize::from(jan.cur)] = NONE;
-            w.rest[j][other] = name;
+        Pc::Swap if name != NONE && w.rest[j][usize::from(jan.cur)] != NONE => {
+            exchange(w, j);
+            return Pc::SwapLook;
+        }
+        Pc::SwapLook if w.rest[j][usize::from(jan.cur)] != jan.fds[other].ino => return Pc::SwapBack,
+        Pc::SwapLook => {
+            w.rest[j].swap(usize::from(jan.cur), other);
             w.janitors[j].other = 0;
             return Pc::Close;
         }
+        Pc::SwapBack if name != NONE && w.rest[j][usize::from(jan.cur)] != NONE => exchange(w, j),
         _ => {}
     }
     if jan.pc != Pc::SwapOpen {
@@ -168,6 +176,15 @@ fn swap(w: &mut World, j: usize) -> Pc {
         w.janitors[j].other = 0;
     }
     Pc::AwaitName
+}
+
+/// renameat2(rest, NAME.lock, EXCHANGE).
+fn exchange(w: &mut World, j: usize) {
+    let jan = w.janitors[j];
+    let (label, slot) = (jan.fd().label, usize::from(jan.cur));
+    let name = w.lock[usize::from(label)];
+    w.janitor_sets_lock(label, w.rest[j][slot]);
+    w.rest[j][slot] = name;
 }
 
 /// A rest name that is not ours: taken as a lock file alone, unless its janitor lives.
@@ -201,7 +218,10 @@ fn stale(w: &mut World, setup: &Setup, j: usize) -> Pc {
         }
         Pc::StaleCompare | Pc::StaleLease => stale_close(w, j),
         _ => {
-            w.rest[row][slot] = NONE;
+            // A rest name is used by one file alone: with another file there it is another name, of a later number.
+            if name == ino {
+                w.rest[row][slot] = NONE;
+            }
             stale_close(w, j)
         }
     }

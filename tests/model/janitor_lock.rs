@@ -1,7 +1,7 @@
 //! How a janitor takes a label's lock: its own file where there is none, else with care.
 
 use crate::{
-    janitor::next_label,
+    janitor::{locked, next_name},
     janitor_end::{self, settle, shown_locked},
     pc::Pc,
     setup::{Fault, Form, Setup},
@@ -31,7 +31,7 @@ pub(crate) fn step(w: &mut World, setup: &Setup, j: usize) -> Pc {
     let pc = w.janitors[j].pc;
     match pc {
         Pc::Create | Pc::CreateFlock | Pc::CreateLease => create(w, j),
-        Pc::TravelLease | Pc::MoveIn => move_in(w, j),
+        Pc::TravelLease | Pc::MoveIn => move_in(w, setup, j),
         Pc::LookLocks | Pc::OpenLock | Pc::FlockLock | Pc::CompareLock | Pc::LeaseLock => {
             existing(w, setup, j)
         }
@@ -51,13 +51,13 @@ fn create(w: &mut World, j: usize) -> Pc {
             w.janitors[j].fds[slot] = Fd { ino, ..Fd::CLOSED };
             Pc::CreateFlock
         }
-        // Another janitor took it for litter: it removes it.
-        Pc::CreateFlock if w.flocked(ino) => Pc::Close,
+        // Another janitor took it for litter.
+        Pc::CreateFlock if w.flocked(ino) => without(w, j),
         Pc::CreateFlock => {
             w.janitors[j].fd_mut().flocked = true;
             Pc::CreateLease
         }
-        _ if w.open_elsewhere(ino, j) => Pc::UnlinkRest,
+        _ if w.open_elsewhere(ino, j) => without(w, j),
         _ => {
             w.janitors[j].fd_mut().lease = Lease::Held;
             Pc::TravelLease
@@ -65,8 +65,17 @@ fn create(w: &mut World, j: usize) -> Pc {
     }
 }
 
+/// The new lock file is given up; the label's own is taken.
+fn without(w: &mut World, j: usize) -> Pc {
+    let slot = usize::from(w.janitors[j].cur);
+    w.rest[j][slot] = NONE;
+    w.janitors[j].fds[slot] = Fd::CLOSED;
+    w.janitors[j].creates = true;
+    Pc::LookLocks
+}
+
 /// Step 2: the resting file goes to NAME.lock, if there is none.
-fn move_in(w: &mut World, j: usize) -> Pc {
+fn move_in(w: &mut World, setup: &Setup, j: usize) -> Pc {
     let jan = w.janitors[j];
     let fd = jan.fd();
     match jan.pc {
@@ -75,11 +84,16 @@ fn move_in(w: &mut World, j: usize) -> Pc {
             w.janitors[j].again = true;
             settle(fd)
         }
+        // Another janitor took it for litter: it is let go, and another one made.
+        _ if w.rest[j][usize::from(jan.cur)] == NONE => {
+            w.janitors[j].again = true;
+            Pc::Close
+        }
         _ if w.lock[usize::from(jan.label)] == NONE => {
-            w.janitor_sets_lock(jan.label, fd.ino);
+            w.janitor_sets_lock(jan.label, w.rest[j][usize::from(jan.cur)]);
             w.rest[j][usize::from(jan.cur)] = NONE;
             w.janitors[j].fd_mut().label = jan.label;
-            Pc::RecoverPin
+            locked(w, setup, j)
         }
         _ => Pc::LookLocks,
     }
@@ -91,7 +105,8 @@ fn existing(w: &mut World, setup: &Setup, j: usize) -> Pc {
     let name = w.lock[usize::from(jan.label)];
     let ino = jan.fd().ino;
     match jan.pc {
-        Pc::LookLocks if name == NONE || shown_locked(w, setup, name) => next_label(w, j),
+        Pc::LookLocks if name == NONE && !jan.creates => next_name(w, j),
+        Pc::LookLocks if name != NONE && shown_locked(w, setup, name) => next_name(w, j),
         Pc::LookLocks => Pc::OpenLock,
         Pc::OpenLock => open(w, setup, j, name),
         Pc::FlockLock if w.flocked(ino) => Pc::Close,
@@ -100,7 +115,7 @@ fn existing(w: &mut World, setup: &Setup, j: usize) -> Pc {
             Pc::CompareLock
         }
         Pc::CompareLock if name == ino || setup.has(Fault::NoLockCompare) => {
-            if setup.form == Form::Travelling { Pc::LeaseLock } else { taken(w, j) }
+            if setup.form == Form::Travelling { Pc::LeaseLock } else { locked(w, setup, j) }
         }
         Pc::CompareLock => {
             let jan = &mut w.janitors[j];
@@ -112,14 +127,14 @@ fn existing(w: &mut World, setup: &Setup, j: usize) -> Pc {
             if jan.lock_only {
                 Pc::Close
             } else {
-                taken(w, j)
+                locked(w, setup, j)
             }
         }
         _ => {
             let fd = w.janitors[j].fd_mut();
             fd.lease = Lease::Held;
             fd.label = jan.label;
-            taken(w, j)
+            locked(w, setup, j)
         }
     }
 }
@@ -128,9 +143,9 @@ fn open(w: &mut World, setup: &Setup, j: usize, name: Ino) -> Pc {
     let jan = w.janitors[j];
     let mut ino = name;
     if name == NONE {
-        // The travelling form never creates NAME.lock: it moves one there.
-        if setup.form == Form::Travelling || jan.lock_only {
-            return next_label(w, j);
+        // The travelling form moves one there, if it can.
+        if setup.form == Form::Travelling && !jan.creates || jan.lock_only {
+            return next_name(w, j);
         }
         ino = w.new_lock();
         w.janitor_sets_lock(jan.label, ino);
@@ -138,15 +153,11 @@ fn open(w: &mut World, setup: &Setup, j: usize, name: Ino) -> Pc {
     if w.leased(ino) {
         // O_NONBLOCK: we do not wait, yet the holder sees its lease break.
         w.break_lease(ino);
-        return next_label(w, j);
+        return next_name(w, j);
     }
     let slot = jan.fds.iter().position(|fd| fd.ino == NONE).unwrap();
     let jan = &mut w.janitors[j];
     jan.cur = u8::try_from(slot).unwrap();
     *jan.fd_mut() = Fd { ino, ..Fd::CLOSED };
     Pc::FlockLock
-}
-
-fn taken(w: &World, j: usize) -> Pc {
-    if w.janitors[j].lock_only { Pc::StatNoSock } else { Pc::RecoverPin }
 }

@@ -5,7 +5,7 @@
 pub(crate) enum Pc {
     /// No such process.
     Off,
-    /// Look at the next label: pin the socket, or see a quarantine or a lock file alone.
+    /// Look at the next name: pin the socket there, or see a lock file alone.
     Begin,
     Table,
     // Taking the lock, see `janitor_lock`.
@@ -20,19 +20,13 @@ pub(crate) enum Pc {
     CompareLock,
     LeaseLock,
     // Under the lock.
-    RecoverPin,
-    RecoverTable,
-    RecoverConnect,
-    RecoverUnlink,
-    RecoverRestore,
-    Exchange,
-    StatExchanged,
-    ExchangeBack,
+    PutBack,
     TableLocked,
     ConnectLocked,
     StatSock,
     Quarantine,
     StatQuarantine,
+    ConnectQuarantine,
     UnlinkQuarantine,
     Restore,
     UnlinkSock,
@@ -49,6 +43,8 @@ pub(crate) enum Pc {
     SwapCompare,
     SwapLease,
     Swap,
+    SwapLook,
+    SwapBack,
     DropLease,
     WaitOpeners,
     UnlinkRest,
@@ -71,6 +67,6 @@ impl Pc {
 
     /// Holds the lock of its label and acts on that.
     pub(crate) fn critical(self) -> bool {
-        (Self::RecoverPin..=Self::StatNoSock).contains(&self)
+        (Self::PutBack..=Self::StatNoSock).contains(&self)
     }
 }

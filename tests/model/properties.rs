@@ -89,7 +89,7 @@ fn clean(setup: &Setup, w: &World) -> bool {
         // An empty lock file beside a live socket is what tmux leaves itself.
         (sock == NONE || live)
             // Two live servers claim the name: reported, and never unlinked.
-            && (w.quarantine[label] == NONE || (live && w.listening(w.quarantine[label])))
+            && w.quarantine[label].iter().all(|ino| *ino == NONE || (live && w.listening(*ino)))
             && (w.lock[label] == NONE || live || setup.form == Form::Leave)
     });
     labels && w.rest.iter().flatten().all(|&ino| ino == NONE)

@@ -24,16 +24,16 @@ pub(crate) enum Fault {
     PlainUnlink,
     /// The kernel's table is not asked at all.
     NoTable,
-    /// A socket that the first table lists is judged again where a quarantine needs the lock.
+    /// What was found dead is held open only then, and the one table under the lock has to do.
     NoFirstTable,
     /// Neither the table nor connect is asked under the lock.
     NoSecondLook,
-    /// Whatever is found in quarantine is unlinked.
+    /// Whatever a killed run left in quarantine is unlinked.
     QuarantineUnlinked,
-    /// The quarantine is put back over whatever stands at NAME.
+    /// What is in quarantine is put back over whatever stands at NAME.
     RestoreReplaces,
-    /// A live socket in quarantine stays there as long as anything stands at NAME.
-    NoExchange,
+    /// Where a live socket is in quarantine nothing else can be moved there.
+    NoSecondName,
     /// The lease is not looked at after the lock file was moved away.
     NoSecondLeaseCheck,
     /// A lock file whose lease broke is moved back over whatever stands there.

@@ -34,7 +34,7 @@ impl World {
                 .fds
                 .iter()
                 .fold(0_u32, |bits, fd| bits << 2 | if fd.ino == NONE { 0 } else { fd.lease as u32 + 1 });
-            (j.pc as u32) << 16 | u32::from(j.label) << 12 | fds
+            (j.pc as u32) << 16 | u32::from(j.label) << 12 | u32::from(j.depth) << 8 | fds
         };
         // Rest names go with their janitor, so the rows are swapped by hand.
         for (a, b) in [(0, 1), (1, 2), (0, 1)] {
@@ -47,7 +47,7 @@ impl World {
 
     fn renumber(&mut self) {
         let mut socks = Renumber::default();
-        for ino in self.sock.iter_mut().chain(&mut self.quarantine) {
+        for ino in self.sock.iter_mut().chain(self.quarantine.iter_mut().flatten()) {
             socks.visit(ino);
         }
         let mut locks = Renumber::default();
@@ -61,7 +61,6 @@ impl World {
         }
         for janitor in &mut self.janitors {
             socks.visit(&mut janitor.pin);
-            socks.visit(&mut janitor.quarantined);
             for fd in &mut janitor.fds {
                 locks.visit(&mut fd.ino);
             }

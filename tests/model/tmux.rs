@@ -103,7 +103,8 @@ pub(crate) fn client_step(w: &mut World, setup: &Setup, i: usize) {
         Client::Got => close_copy(w, i, Client::Connect),
         Client::ConnectLocked if w.listening(w.sock[label]) => Client::CloseLive,
         Client::ConnectLocked => {
-            w.starts[i].misled = w.sock[label] == NONE && w.listening(w.quarantine[label]);
+            w.starts[i].misled =
+                w.sock[label] == NONE && w.quarantine[label].iter().any(|ino| w.listening(*ino));
             Client::Unlink
         }
         Client::CloseLive | Client::CloseCopy => close_copy(w, i, Client::Done),

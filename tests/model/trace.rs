@@ -5,7 +5,7 @@ use crate::{
     world::{Ino, LABELS, NONE, World},
 };
 
-/// Per label the inode of NAME, its quarantine and its lock; then who runs.
+/// Per label the inode of NAME, its quarantine names and its lock; then who runs.
 impl std::fmt::Display for World {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let ino = |i: Ino| {
@@ -16,7 +16,7 @@ impl std::fmt::Display for World {
                 f,
                 "[{} q{} l{}] ",
                 ino(self.sock[label]),
-                ino(self.quarantine[label]),
+                self.quarantine[label].map(ino).join(","),
                 ino(self.lock[label])
             )?;
         }
@@ -35,7 +35,7 @@ impl std::fmt::Display for World {
             if j.pc == Pc::Off {
                 continue;
             }
-            write!(f, "| {:?} {} pin {}", j.pc, j.label, ino(j.pin))?;
+            write!(f, "| {:?} {}.{} pin {}", j.pc, j.label, j.depth, ino(j.pin))?;
             for (fd, &name) in j.fds.iter().zip(rest) {
                 if fd.ino != NONE || name != NONE {
                     write!(f, " fd {} {:?} rest {}", ino(fd.ino), fd.lease, ino(name))?;

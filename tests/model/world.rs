@@ -16,7 +16,9 @@ pub(crate) const STARTS: usize = 3;
 /// Janitor processes; one row always stays free for the sweep that `properties` lets run in quiet.
 pub(crate) const JANITORS: usize = 3;
 /// Lock files that one janitor can have open, each with a rest name of its own.
-pub(crate) const SLOTS: usize = 3;
+pub(crate) const SLOTS: usize = 4;
+/// Quarantine names of a label: its own, and the one of that name.
+pub(crate) const DEPTHS: usize = 2;
 /// Most lock files that can exist at once.
 pub(crate) const INODES: usize = 16;
 
@@ -95,13 +97,23 @@ impl Fd {
 
 /// A janitor process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about one process")]
 pub(crate) struct Janitor {
     pub(crate) pc: Pc,
     /// The label being worked on; past the last one the run is finishing.
     pub(crate) label: u8,
-    /// `O_PATH` handles: the socket to remove, and the one found in quarantine.
+    /// Which of the label's names is worked on: 0 is NAME itself, 1 its quarantine name, 2 that one's, ...
+    pub(crate) depth: u8,
+    /// The names that are yet to be looked at are those before this one: the deepest comes first.
+    pub(crate) todo: u8,
+    /// The `O_PATH` handle of what stands there.
     pub(crate) pin: Ino,
-    pub(crate) quarantined: Ino,
+    /// The name that it was moved to.
+    pub(crate) caught: u8,
+    /// A bit for each quarantine name that the table lists: it is put back when all else is done.
+    pub(crate) live: u8,
+    /// One of them is being put back.
+    pub(crate) putting: bool,
     /// The descriptor in use, and all of them.
     pub(crate) cur: u8,
     pub(crate) fds: [Fd; SLOTS],
@@ -111,22 +123,33 @@ pub(crate) struct Janitor {
     pub(crate) stale: u8,
     /// The label has a lock file and no socket.
     pub(crate) lock_only: bool,
+    /// There is no own lock file to move there: the label's is made where there is none.
+    pub(crate) creates: bool,
     /// After closing, look at the same label again.
     pub(crate) again: bool,
     pub(crate) tries: u8,
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "a handful of names")]
 impl Janitor {
+    /// No name of the label was looked at.
+    pub(crate) const ALL: u8 = DEPTHS as u8 + 1;
+
     pub(crate) const OFF: Self = Self {
         pc: Pc::Off,
         label: 0,
+        depth: 0,
+        todo: Self::ALL,
         pin: NONE,
-        quarantined: NONE,
+        caught: 0,
+        live: 0,
+        putting: false,
         cur: 0,
         fds: [Fd::CLOSED; SLOTS],
         other: 0,
         stale: 0,
         lock_only: false,
+        creates: false,
         again: false,
         tries: 0,
     };
@@ -143,9 +166,9 @@ impl Janitor {
 /// Everything. Two worlds that differ only in numbering are made equal by `normalise`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct World {
-    /// `NAME`, its quarantine name, `NAME.lock`, per label.
+    /// `NAME`, its quarantine names, `NAME.lock`, per label.
     pub(crate) sock: [Ino; LABELS],
-    pub(crate) quarantine: [Ino; LABELS],
+    pub(crate) quarantine: [[Ino; DEPTHS]; LABELS],
     pub(crate) lock: [Ino; LABELS],
     /// `.tmux-janitor-PID-N.lock`, per janitor and slot. They outlive their janitor.
     pub(crate) rest: [[Ino; SLOTS]; JANITORS],
@@ -179,6 +202,31 @@ impl World {
         self.torn[usize::from(self.locks)] = 0;
         self.locks += 1;
         self.locks - 1
+    }
+
+    /// What one of a label's names leads to.
+    pub(crate) fn name(&self, label: u8, depth: u8) -> Ino {
+        let label = usize::from(label);
+        depth.checked_sub(1).map_or(self.sock[label], |at| self.quarantine[label][usize::from(at)])
+    }
+
+    /// A janitor changes what one of a label's names leads to.
+    pub(crate) fn janitor_sets_name(&mut self, label: u8, depth: u8, ino: Ino) {
+        match depth.checked_sub(1) {
+            None => self.janitor_sets_sock(label, ino),
+            Some(at) => self.quarantine[usize::from(label)][usize::from(at)] = ino,
+        }
+    }
+
+    /// A janitor renames without replacing; whether it could.
+    pub(crate) fn janitor_renames(&mut self, label: u8, from: u8, to: u8) -> bool {
+        let moves = self.name(label, from) != NONE && self.name(label, to) == NONE;
+        if moves {
+            let ino = self.name(label, from);
+            self.janitor_sets_name(label, from, NONE);
+            self.janitor_sets_name(label, to, ino);
+        }
+        moves
     }
 
     /// A janitor changes what `NAME.lock` leads to.
@@ -225,8 +273,7 @@ impl World {
         let label = self.starts[i].label;
         self.sock[usize::from(label)] = NONE;
         self.put_back &= !(1 << label);
-        let hidden = self.quarantine[usize::from(label)];
-        if hidden != NONE {
+        for hidden in self.quarantine[usize::from(label)].into_iter().filter(|ino| *ino != NONE) {
             self.unlink_missed |= 1 << label;
             if !self.starts[i].misled {
                 // It would have unlinked the socket in quarantine: what that loses is tmux's doing.

@@ -5,9 +5,11 @@
 
 use super::{Guard, LockRack, REST, Taken, Traveller};
 use crate::checkpoint::{Checkpoint, reach};
+use crate::socket::file_id::FileFacts;
 use crate::tmux::lease;
 use rustix::fs::{OFlags, RenameFlags};
 use rustix::io::Errno;
+use std::ffi::OsStr;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -62,13 +64,24 @@ impl LockRack<'_> {
         let Taken::Ours(Guard { file, rest: Some(_), .. }) = self.take_file(last, OFlags::empty()) else {
             return false;
         };
-        let exchange = RenameFlags::EXCHANGE;
-        if rustix::fs::renameat_with(self.dir, &traveller.rest, self.dir, last, exchange).is_err() {
+        reach(Checkpoint::LockSwap);
+        if self.exchange(&traveller.rest, last).is_err() {
+            return false;
+        }
+        // A server whose own lock had no name removes the lock of whoever has it (`server_start`), and the next may
+        // have put his there since.
+        let taken = FileFacts::of(file.as_fd()).map(|facts| facts.id);
+        if self.dir.look(&traveller.rest).map(|facts| facts.id) != taken {
+            let _ = self.exchange(&traveller.rest, last);
             return false;
         }
         let (rest, last) = (traveller.rest.clone(), Some(last.clone()));
         self.resting.push_back(Traveller { file, rest, last, since: Instant::now() });
         true
+    }
+
+    fn exchange(&self, one: &OsStr, other: &OsStr) -> Result<(), Errno> {
+        rustix::fs::renameat_with(self.dir, one, self.dir, other, RenameFlags::EXCHANGE)
     }
 
     /// Ends a lock whose place somebody keeps. Its openers are let out of open(2) and find it locked; they
