@@ -324,10 +324,12 @@ fn play_all(stories: &[Story]) -> BTreeSet<Checkpoint> {
     let next = AtomicUsize::new(0);
     let visited = Mutex::new(BTreeSet::new());
     std::thread::scope(|scope| {
-        for _ in 0..4 {
+        for _ in 0..6 {
             scope.spawn(|| {
                 while let Some(story) = stories.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    visited.lock().unwrap().extend(play(story));
+                    // Not in one line: the lock would be held while the story is played.
+                    let acted = play(story);
+                    visited.lock().unwrap().extend(acted);
                 }
             });
         }

@@ -69,6 +69,21 @@ mod tests {
     use std::os::unix::net::{UnixDatagram, UnixListener};
 
     #[test]
+    fn who_is_too_busy_to_accept_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("busy");
+        let listener = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+        rustix::net::bind(&listener, &SocketAddrUnix::new(path.as_os_str().as_encoded_bytes()).unwrap())
+            .unwrap();
+        rustix::net::listen(&listener, 0).unwrap();
+        let _waits = std::os::unix::net::UnixStream::connect(&path).unwrap();
+        let pinned = rustix::fs::open(&path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap();
+        let mut asker = Asker::default();
+        assert_eq!(asker.ask(pinned.as_fd()), Answer::BacklogFull);
+        assert_eq!(asker.ask(pinned.as_fd()), Answer::BacklogFull);
+    }
+
+    #[test]
     fn one_asker_asks_many() {
         let dir = tempfile::tempdir().unwrap();
         let live = UnixListener::bind(dir.path().join("live")).unwrap();

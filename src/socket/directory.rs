@@ -163,3 +163,86 @@ impl AsFd for SocketDir {
         self.fd.as_fd()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
+
+    fn me() -> u32 {
+        rustix::process::getuid().as_raw()
+    }
+
+    /// A folder of sockets, 0700, in a folder of its own.
+    fn folder(name: &str) -> (tempfile::TempDir, PathBuf) {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().canonicalize().unwrap().join(name);
+        fs::create_dir(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+        (parent, path)
+    }
+
+    fn open(path: &Path) -> SocketDir {
+        SocketDir::open(path, me(), Rule::Swept).unwrap().unwrap()
+    }
+
+    #[test]
+    fn what_is_no_directory_is_refused_without_waiting_for_it() {
+        let (_parent, path) = folder("d");
+        let refused = Err(DirectoryError::Refused(Refusal::NotADirectory));
+        fs::write(path.join("file"), "").unwrap();
+        // Whoever opens a FIFO to read waits for a writer.
+        let mode = Mode::RUSR | Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, path.join("fifo"), FileType::Fifo, mode, 0).unwrap();
+        for name in ["file", "fifo"] {
+            let opened = SocketDir::open(&path.join(name), me(), Rule::Swept);
+            assert_eq!(opened.map(|dir| dir.is_some()), refused, "{name}");
+        }
+        assert_eq!(
+            SocketDir::open(&path.join("nothing"), me(), Rule::Swept).map(|dir| dir.is_some()),
+            Ok(false)
+        );
+    }
+
+    #[test]
+    fn a_link_is_followed_but_in_tmuxs_own_place() {
+        let own = paths::directory_name(me());
+        let (_parent, real) = folder("real");
+        let link = real.with_file_name("link");
+        symlink(&real, &link).unwrap();
+        assert_eq!(open(&link).path(), real);
+        let own = real.with_file_name(own);
+        symlink(&real, &own).unwrap();
+        let opened = SocketDir::open(&own, me(), Rule::Swept);
+        assert_eq!(opened.map(drop), Err(DirectoryError::Refused(Refusal::NotADirectory)));
+    }
+
+    #[test]
+    fn it_says_whose_it_is_and_what_is_in_it() {
+        let (_parent, path) = folder("d");
+        fs::write(path.join("x"), "").unwrap();
+        symlink("x", path.join("link")).unwrap();
+        let dir = open(&path);
+        let mut names = dir.names().unwrap();
+        names.sort();
+        assert_eq!(names, ["link", "x"]);
+        assert!(!dir.is_empty());
+        let stat = fs::metadata(&path).unwrap();
+        assert_eq!((dir.owner(), dir.id()), (stat.uid(), FileId { dev: stat.dev(), ino: stat.ino() }));
+        assert_eq!(dir.path_of(OsStr::new("x")), path.join("x"));
+        // Neither a look nor a handle goes through a link.
+        assert_eq!(dir.look(OsStr::new("link")).unwrap().kind, FileType::Symlink);
+        let (_handle, facts) = dir.pin(OsStr::new("link")).unwrap();
+        assert_eq!((facts.kind, facts.id), (FileType::Symlink, dir.look(OsStr::new("link")).unwrap().id));
+        if me() == 0 {
+            chown(&path, Some(12345), None).unwrap();
+            assert_eq!(SocketDir::open(&path, 0, Rule::LookedAt).unwrap().unwrap().owner(), 12345);
+        }
+        fs::remove_dir_all(&path).unwrap();
+        assert!(dir.is_empty(), "nothing is in a directory that is gone");
+        let root = SocketDir::open(Path::new("/"), me(), Rule::LookedAt).unwrap().unwrap();
+        assert_eq!(root.path_of(OsStr::new("x")), Path::new("/x"));
+    }
+}

@@ -158,6 +158,15 @@ impl KernelTable {
         });
     }
 
+    /// A table of these, for tests of what is concluded from one.
+    #[cfg(test)]
+    pub(super) fn of<'r>(rows: impl IntoIterator<Item = wire::Row<'r>>) -> Self {
+        let mut table = Self::default();
+        rows.into_iter().for_each(|row| table.add(row));
+        table.rows.sort_by_key(|row| row.ino);
+        table
+    }
+
     /// Whether the dump showed our own canary. If not, it is some other table than it seems.
     pub fn canary_shown(&self) -> bool {
         self.canary_shown

@@ -207,3 +207,121 @@ fn servers_missing(processes: &Processes, table: &KernelTable, user: u32) -> Opt
     }
     missing
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+    use super::super::wire::{Role, Row};
+    use super::*;
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::os::unix::net::UnixListener;
+    use std::path::PathBuf;
+
+    const USER: u32 = 1000;
+
+    /// A folder with the sockets `ours` and `theirs`, and their numbers.
+    struct Two {
+        dir: tempfile::TempDir,
+        ours: FileId,
+        theirs: FileId,
+    }
+
+    impl Two {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let bind = |name: &str| {
+                drop(UnixListener::bind(dir.path().join(name)).unwrap());
+                FileFacts::at(rustix::fs::CWD, dir.path().join(name).as_os_str()).unwrap().id
+            };
+            let (ours, theirs) = (bind("ours"), bind("theirs"));
+            Self { dir, ours, theirs }
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.dir.path().join(name)
+        }
+
+        /// Whether an entry of that name, with the numbers of `theirs`, is proven to be another file than `ours`.
+        fn proves(&self, name: &str) -> bool {
+            is_another_file(&self.path(name), ino(self.theirs), self.theirs.kernel_dev(), self.ours)
+        }
+    }
+
+    fn ino(id: FileId) -> u32 {
+        u32::try_from(id.ino).unwrap()
+    }
+
+    fn row(file: (u32, u32), role: Role, owner: u32, name: &Path) -> Row<'_> {
+        Row { socket: 1, role, file: Some(file), owner: Some(owner), name: name.as_os_str().as_bytes() }
+    }
+
+    #[test]
+    fn only_its_own_name_proves_an_entry_to_be_another_file() {
+        let two = Two::new();
+        assert!(two.proves("theirs"));
+        let (number, device) = (ino(two.theirs), two.theirs.kernel_dev());
+        let path = two.path("theirs");
+        for (why, name, number, device, ours) in [
+            ("not a full path", Path::new("theirs"), number, device, two.ours),
+            ("no such file", &two.path("nothing"), number, device, two.ours),
+            ("another number", &path, number + 1, device, two.ours),
+            ("another device", &path, number, device + 1, two.ours),
+            ("the very file", &path, number, device, two.theirs),
+        ] {
+            assert!(!is_another_file(name, number, device, ours), "{why}");
+        }
+        // A link leads to whatever somebody wants.
+        std::os::unix::fs::symlink(&path, two.path("link")).unwrap();
+        assert!(!two.proves("link"));
+        // No socket has the numbers of a regular file.
+        std::fs::write(two.path("file"), "").unwrap();
+        let file = FileFacts::at(rustix::fs::CWD, two.path("file").as_os_str()).unwrap().id;
+        assert!(!is_another_file(&two.path("file"), ino(file), file.kernel_dev(), two.ours));
+    }
+
+    #[test]
+    fn an_entry_with_our_number_counts_as_ours_until_it_is_proven_another() {
+        let two = Two::new();
+        let theirs = two.path("theirs");
+        // A file of ours whose number is theirs, on another device.
+        let ours = FileId { dev: rustix::fs::makedev(9, 9), ino: two.theirs.ino };
+        let file = (ino(two.theirs), two.theirs.kernel_dev());
+        let says = |owner, name: &Path| {
+            listed(&KernelTable::of([row(file, Role::Listening, owner, name)]), USER, ours)
+        };
+        assert_eq!(says(USER, &theirs), None);
+        let listening = Some(TableSays::Listed { role: Role::Listening, socket: 1 });
+        assert_eq!(says(USER, &two.path("gone")), listening);
+        assert_eq!(says(0, &two.path("gone")), listening, "root may have made it for him");
+        // What a stranger made is no file of the user's, whatever its name.
+        assert_eq!(says(USER + 1, &two.path("gone")), None);
+        // With our device it is ours, whoever made it and whatever its name leads to now.
+        let table = KernelTable::of([row(file, Role::Listening, USER + 1, &theirs)]);
+        assert_eq!(listed(&table, USER, two.theirs), listening);
+    }
+
+    #[test]
+    fn who_listens_outweighs_who_is_only_bound() {
+        let gone = Path::new("/nothing/here");
+        let id = FileId { dev: rustix::fs::makedev(9, 9), ino: 7 };
+        let file = (7, id.kernel_dev());
+        let (bound, listening) = (row(file, Role::Bound, USER, gone), row(file, Role::Listening, USER, gone));
+        let role = |rows: [Row<'static>; 2]| match listed(&KernelTable::of(rows), USER, id) {
+            Some(TableSays::Listed { role, .. }) => Some(role),
+            _ => None,
+        };
+        assert_eq!(role([bound, listening]), Some(Role::Listening));
+        assert_eq!(role([listening, bound]), Some(Role::Listening));
+        assert_eq!(role([bound, bound]), Some(Role::Bound));
+    }
+
+    #[test]
+    fn before_it_is_read_the_table_says_nothing() {
+        let user = rustix::process::getuid().as_raw();
+        let mut witness = Witness::new(user);
+        assert!(!witness.was_read());
+        assert_eq!(witness.says(FileId { dev: 1, ino: 1 }), TableSays::Blind(Blindness::TableTorn));
+        witness.refresh();
+        assert!(witness.was_read());
+    }
+}
