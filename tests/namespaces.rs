@@ -9,6 +9,7 @@ use common::arena::{self, Arena};
 use common::janitor::{Run, entry, fate, janitor};
 use common::skip::skip;
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
 
@@ -90,4 +91,54 @@ fn a_bare_namespace_without_any_server_is_not_blind() {
             .args(["sweep", "--json"]),
     );
     assert_eq!(fate(&run.json(), "dead"), ("dead", "removed"), "{}", run.stdout);
+}
+
+/// Runs this script in a machine of its own: no process but those of the script, and a network of its own. `$0` is the
+/// folder, `$1` the janitor, `$2` tmux.
+fn alone(arena: &Arena, script: &str) -> Run {
+    Run::of(
+        Command::new("unshare")
+            .args(["--net", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-euc", script])
+            .arg(arena.dir())
+            .arg(env!("CARGO_BIN_EXE_tmux-janitor"))
+            .arg(arena::tmux_program())
+            .env_remove("TMUX"),
+    )
+}
+
+#[test]
+fn a_table_that_shows_none_of_the_running_servers_is_not_believed() {
+    if !is_root() {
+        return skip("needs root: it makes namespaces");
+    }
+    let _alone = ONE_AT_A_TIME.lock();
+    let arena = Arena::new().dead("dead");
+    let start = r#"unshare --net "$2" -f /dev/null -S "$0/there" new-session -d 'sleep 3600'; "#;
+    let json = alone(&arena, &format!(r#"{start} "$1" --dir "$0" sweep --json"#)).json();
+    for label in ["there", "dead"] {
+        assert_eq!(fate(&json, label), ("unknown", "kept"), "{json:#}");
+    }
+    let reason = entry(&json, "dead")["reason"].as_str().unwrap();
+    assert!(reason.contains("none of the tmux servers that run"), "{reason}");
+    // One that it shows is enough: the other one lives elsewhere, and is asked.
+    let second = r#""$2" -f /dev/null -S "$0/here" new-session -d 'sleep 3600'; "#;
+    let json = alone(&arena, &format!(r#"{start} {second} "$1" --dir "$0" sweep --json"#)).json();
+    assert_eq!(fate(&json, "dead"), ("dead", "removed"), "{json:#}");
+    assert_eq!(json["counts"]["live"], 2, "{json:#}");
+}
+
+/// Between fork and exec a pane's process bears the server's name.
+#[test]
+fn a_process_of_that_name_without_sockets_speaks_against_no_table() {
+    if !is_root() {
+        return skip("needs root: it makes namespaces");
+    }
+    let _alone = ONE_AT_A_TIME.lock();
+    let arena = Arena::new().dead("dead");
+    let room = tempfile::tempdir().unwrap();
+    let named = room.path().join("tmux: server");
+    common::janitor::copy_program(Path::new("/bin/sleep"), &named);
+    let runs = r#"until [ "$(cat /proc/$!/comm)" = 'tmux: server' ]; do :; done"#;
+    let script = format!(r#""{}" 3600 & {runs}; "$1" --dir "$0" sweep --json"#, named.display());
+    assert_eq!(fate(&alone(&arena, &script).json(), "dead"), ("dead", "removed"));
 }
