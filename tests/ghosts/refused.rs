@@ -7,19 +7,17 @@ use crate::common::wait;
 use crate::scene::{ghost, ghosts, in_mount_namespace, is_root, json, rescue, say};
 use rustix::process::Signal;
 use std::fs;
-use std::os::fd::AsFd;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 #[test]
 fn a_listener_that_is_no_tmux_survives_everything() {
     let arena = Arena::new().live("there");
-    // A child that holds the listener: SIGUSR1 would end it.
-    let listener = UnixListener::bind(arena.path("other")).unwrap();
-    rustix::io::fcntl_setfd(listener.as_fd(), rustix::io::FdFlags::empty()).unwrap();
-    let mut sleep = Command::new("sleep").arg("3600").stdin(Stdio::null()).spawn().unwrap();
-    drop(listener);
+    // A child that holds the listener, as its input, which no other child inherits: SIGUSR1 would end it.
+    let listener = OwnedFd::from(UnixListener::bind(arena.path("other")).unwrap());
+    let mut sleep = Command::new("sleep").arg("3600").stdin(listener).spawn().unwrap();
     let child = arena::Server::of(i32::try_from(sleep.id()).unwrap());
     fs::remove_file(arena.path("other")).unwrap();
 
