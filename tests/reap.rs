@@ -8,11 +8,13 @@ mod common;
 
 use common::arena::Arena;
 use nix::sched::{CloneFlags, unshare};
+use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::OsString;
 use std::fs;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -173,6 +175,41 @@ fn what_listens_by_now_stays_where_it_is_in_quarantine() {
     assert!(UnixStream::connect(quarantine).is_ok());
 }
 
+/// A child that inherits a start lock, started beside a sweep by `spawn`, would hold it as long as it lives.
+#[test]
+fn no_child_inherits_what_is_held_open() {
+    let arena = Arena::new().dead("x").dead("y");
+    fs::write(arena.path("y.lock"), "").unwrap();
+    fs::set_permissions(arena.path("y.lock"), fs::Permissions::from_mode(0o600)).unwrap();
+    let dir = arena.dir().to_owned();
+    let seen = Rc::new(Cell::new(0));
+    let count = Rc::clone(&seen);
+    let (reaped, _) = reap(arena.dir(), &["x", "y"], move |at| {
+        if at == Checkpoint::Locked {
+            count.set(held_open(&dir));
+        }
+    });
+    assert!(reaped.iter().all(|reaped| reaped.outcome == Outcome::Removed), "{reaped:?}");
+    // The folder, two sockets, their locks, and the lock that was to be moved where one stood already.
+    assert_eq!(seen.get(), 6);
+}
+
+/// How many files of a folder this process has open; none of them may be inherited.
+fn held_open(dir: &Path) -> usize {
+    let open = fs::read_dir("/proc/self/fd").unwrap().flatten().filter(|entry| {
+        let leads_there = fs::read_link(entry.path()).is_ok_and(|path| path.starts_with(dir));
+        if leads_there {
+            let number = entry.file_name().into_string().unwrap();
+            let info = fs::read_to_string(format!("/proc/self/fdinfo/{number}")).unwrap();
+            let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap().trim();
+            let flags = i32::from_str_radix(flags, 8).unwrap();
+            assert_ne!(flags & libc::O_CLOEXEC, 0, "{:?} is inherited", fs::read_link(entry.path()));
+        }
+        leads_there
+    });
+    open.count()
+}
+
 fn quarantined(dir: &Path) -> PathBuf {
     dir.join(".tmux-janitor-quarantine.x")
 }
@@ -206,4 +243,77 @@ fn who_listens_at_the_last_moment_and_in_no_table_keeps_his_socket() {
     assert!(places.contains(&Checkpoint::PutBack));
     assert!(UnixStream::connect(arena.path("x")).is_ok());
     assert_eq!(arena.names(), ["x"]);
+}
+
+/// The last outcome of a reaper that is asked to put `x` back from its quarantine.
+fn put_back(dir: &Path) -> Outcome {
+    let user = rustix::process::getuid().as_raw();
+    let open = SocketDir::open(dir, user, Rule::Swept).unwrap().unwrap();
+    Reaper::new(&open, user).put_back(".tmux-janitor-quarantine.x".as_ref(), "x".as_ref())
+}
+
+#[test]
+fn what_lives_in_quarantine_gets_its_name_back_under_its_lock_and_over_nothing() {
+    let arena = Arena::new();
+    let server = UnixListener::bind(quarantined(arena.dir())).unwrap();
+    // Somebody starts that label.
+    let lock = fs::File::create(arena.path("x.lock")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    assert_eq!(put_back(arena.dir()), Outcome::Busy);
+    drop(lock);
+    fs::remove_file(arena.path("x.lock")).unwrap();
+    fs::create_dir(arena.path("x.lock")).unwrap();
+    assert!(matches!(put_back(arena.dir()), Outcome::Failed(Failure::Lock(_))));
+    fs::remove_dir(arena.path("x.lock")).unwrap();
+    // He has the name now.
+    let started = UnixListener::bind(arena.path("x")).unwrap();
+    assert_eq!(put_back(arena.dir()), Outcome::Failed(Failure::PutBack(rustix::io::Errno::EXIST)));
+    assert_eq!(arena.names(), [".tmux-janitor-quarantine.x", "x"]);
+    drop(started);
+    fs::remove_file(arena.path("x")).unwrap();
+    assert_eq!(put_back(arena.dir()), Outcome::Resurrected);
+    assert!(UnixStream::connect(arena.path("x")).is_ok());
+    assert_eq!(put_back(arena.dir()), Outcome::Vanished);
+    assert_eq!(arena.names(), ["x"]);
+    drop(server);
+}
+
+#[test]
+fn a_lock_alone_goes_unless_somebody_comes_for_it() {
+    let arena = Arena::new();
+    let user = rustix::process::getuid().as_raw();
+    let lock = arena.path("x.lock");
+    let clear = || {
+        let open = SocketDir::open(arena.dir(), user, Rule::Swept).unwrap().unwrap();
+        Reaper::new(&open, user).clear_lock("x.lock".as_ref(), "x".as_ref())
+    };
+    let leave = || {
+        fs::write(&lock, "").unwrap();
+        fs::set_permissions(&lock, fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    leave();
+    assert_eq!(clear(), Outcome::Removed);
+    assert_eq!(arena.names(), [""; 0]);
+    // A server came: the next start takes its lock along.
+    leave();
+    let server = UnixListener::bind(arena.path("x")).unwrap();
+    assert_eq!(clear(), Outcome::Kept);
+    assert_eq!(arena.names(), ["x", "x.lock"]);
+    drop(server);
+    fs::remove_file(arena.path("x")).unwrap();
+    // Somebody has it open, or comes just before it goes.
+    let reader = fs::File::open(&lock).unwrap();
+    assert_eq!(clear(), Outcome::Kept);
+    drop(reader);
+    let opened = lock.clone();
+    checkpoint::install(Some(Box::new(move |at| {
+        if at == Checkpoint::LockOut {
+            // Under the lease it cannot be opened without waiting; that somebody tried is seen.
+            let tried = rustix::fs::open(&opened, OFlags::RDWR | OFlags::NONBLOCK, Mode::empty());
+            assert_eq!(tried.err(), Some(rustix::io::Errno::AGAIN));
+        }
+    })));
+    assert_eq!(clear(), Outcome::Busy);
+    checkpoint::install(None);
+    assert_eq!(arena.names(), ["x.lock"]);
 }
