@@ -570,3 +570,35 @@ fn too_few_descriptors_are_said_and_nothing_is_taken_for_dead() {
     assert!(told > 3, "{told}");
     assert_eq!(arena.names(), ["x"], "what could not be done with few was done with more");
 }
+
+/// A sweep under strace, which has its fcntl(2) do this; strace's own lines.
+fn with_fcntl(arena: &Arena, inject: &str) -> (Run, String) {
+    let trace = tempfile::NamedTempFile::new().unwrap();
+    let mut strace = Command::new("strace");
+    strace.arg("-qq").arg("-o").arg(trace.path()).args(["-e", "trace=fcntl"]);
+    if !inject.is_empty() {
+        strace.arg("-e").arg(format!("inject=fcntl:{inject}"));
+    }
+    strace.arg(env!("CARGO_BIN_EXE_tmux-janitor")).arg("--dir").arg(arena.dir()).args(["sweep", "--json"]);
+    let run = Run::of(&mut strace);
+    (run, fs::read_to_string(trace.path()).unwrap())
+}
+
+/// `/proc/sys/fs/leases-enable`, and file systems that have none: a lock is made as tmux makes it, and stays.
+#[test]
+fn without_leases_the_dead_go_and_their_locks_stay() {
+    if Command::new("strace").arg("-V").output().is_err() {
+        return skip("needs strace: it refuses leases");
+    }
+    let scene = || Arena::new().dead("a").dead("b").live("x");
+    let (_, trace) = with_fcntl(&scene(), "");
+    let first = trace.lines().position(|line| line.contains("F_SETSIG")).expect("a lease is taken") + 1;
+    let arena = scene();
+    let (run, trace) = with_fcntl(&arena, &format!("error=EINVAL:when={first}+"));
+    assert!(!trace.contains("F_SETLEASE"), "{trace}");
+    assert_eq!((run.code, &run.json()["counts"]["removed"]), (Some(0), &2.into()), "{}", run.stdout);
+    assert_eq!(arena.names(), ["a.lock", "b.lock", "x"]);
+    arena.assert_reachable("x");
+    Run::of(janitor(arena.dir()).arg("sweep"));
+    assert_eq!(arena.names(), ["x"]);
+}

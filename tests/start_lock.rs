@@ -431,3 +431,14 @@ fn only_a_plain_lock_that_nobody_has_is_removed() {
     assert!(!is_adopted());
     assert_eq!(folder.names(), [""; 0], "adopting makes none");
 }
+
+/// Opening it would break the lease: the other run would have to give the lock its name back.
+#[test]
+fn the_lock_of_another_run_is_seen_without_opening_it() {
+    let folder = Folder::new();
+    let mut theirs = folder.rack();
+    let guard = take(&mut theirs, "x");
+    assert!(matches!(folder.rack().take(OsStr::new("x")), Taken::Busy));
+    assert!(folder.rack().adopt(OsStr::new("x.lock")).is_none());
+    assert_eq!(theirs.release(guard), Released::Gone, "its lease was broken");
+}
