@@ -598,6 +598,8 @@ fn without_leases_the_dead_go_and_their_locks_stay() {
     assert!(!trace.contains("F_SETLEASE"), "{trace}");
     assert_eq!((run.code, &run.json()["counts"]["removed"]), (Some(0), &2.into()), "{}", run.stdout);
     assert_eq!(arena.names(), ["a.lock", "b.lock", "x"]);
+    let mode = fs::metadata(arena.path("a.lock")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o600, "tmux could not open it");
     arena.assert_reachable("x");
     Run::of(janitor(arena.dir()).arg("sweep"));
     assert_eq!(arena.names(), ["x"]);

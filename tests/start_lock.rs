@@ -7,13 +7,16 @@
 
 mod common;
 
+use common::janitor::{Run, fate};
 use common::wait;
 use rustix::fs::{FileType, FlockOperation};
 use std::cell::{Cell, RefCell};
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::rc::Rc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -441,4 +444,26 @@ fn the_lock_of_another_run_is_seen_without_opening_it() {
     assert!(matches!(folder.rack().take(OsStr::new("x")), Taken::Busy));
     assert!(folder.rack().adopt(OsStr::new("x.lock")).is_none());
     assert_eq!(theirs.release(guard), Released::Gone, "its lease was broken");
+}
+
+/// In a container `/proc/locks` hides who holds a lock outside. Its lease makes whoever opens it wait for 45 s, a start.
+#[test]
+fn a_lock_that_proc_hides_is_not_waited_for() {
+    if user() != 0 {
+        return common::skip::skip("only root can make a pid namespace here");
+    }
+    let folder = Folder::new();
+    drop(UnixListener::bind(folder.path.join("x")).unwrap());
+    let mut rack = folder.rack();
+    let guard = take(&mut rack, "x");
+    let begun = Instant::now();
+    let mut container = Command::new("unshare");
+    container
+        .args(["--pid", "--fork", "--mount-proc", "--kill-child"])
+        .arg(env!("CARGO_BIN_EXE_tmux-janitor"));
+    let run = Run::of(container.arg("--dir").arg(&folder.path).args(["sweep", "--json"]));
+    assert_eq!(fate(&run.json(), "x"), ("starting", "busy"), "{}", run.stderr);
+    assert!(begun.elapsed() < Duration::from_secs(20), "it waited for {:?}", begun.elapsed());
+    assert_eq!(rack.release(guard), Released::Left, "somebody tried to open it");
+    assert_eq!(folder.names(), ["x", "x.lock"]);
 }
