@@ -86,6 +86,7 @@ impl Watcher {
         if self.act != Act::Remove {
             return Ok(());
         }
+        forget_others(&self.ghosts.said, |pid| found.iter().any(|ghost| ghost.pid == pid));
         for ghost in &found {
             let mut report = Report::default();
             ghost::enter(&mut report, self.user, ghost, Outcome::Kept, false);
@@ -182,6 +183,11 @@ impl Watcher {
     }
 }
 
+/// Forgets what was said of processes that are no ghosts any more: a daemon lives for long.
+fn forget_others(said: &Said, is_one: impl Fn(Option<i32>) -> bool) {
+    said.lock().unwrap_or_else(PoisonError::into_inner).retain(|(_, pid, _)| is_one(*pid));
+}
+
 /// Logs the entries of which the same was not said before.
 fn say(said: &Said, report: &Report) {
     let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
@@ -200,6 +206,14 @@ fn say(said: &Said, report: &Report) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_said_of_a_ghost_is_kept_as_long_as_it_is_one() {
+        let of = |pid| (PathBuf::from("/x"), Some(pid), "a ghost".to_owned());
+        let said: Said = Arc::new(Mutex::new(HashSet::from([of(1), of(2)])));
+        forget_others(&said, |pid| pid == Some(2));
+        assert_eq!(*said.lock().unwrap_or_else(PoisonError::into_inner), HashSet::from([of(2)]));
+    }
 
     #[test]
     fn a_minute_has_so_many_rescues_and_one_warning() {
