@@ -12,8 +12,9 @@
 //!    the table does not show, connect(2) through a pinned handle ([`socket::connect`]).
 //! 3. [`socket::verdict`] is the judgement: plain facts in, a state and a reason out. It is the only
 //!    place that calls a socket dead. Unknown is alive.
-//! 4. [`reap`] is the removal, the only one: tmux's own start lock ([`tmux::start_lock`]), every witness
-//!    once more under it, a rename to a [`quarantine`] name, a look, unlink, and the lock's careful end.
+//! 4. [`reap`] is the removal, the only one: the socket is held open and still not in the table, tmux's own start
+//!    lock ([`tmux::start_lock`]), every witness once more under it, a rename to a [`quarantine`] name, a look,
+//!    unlink, and the lock's careful end.
 //! 5. [`ghost`] finds servers that nobody can reach, because their socket was deleted or replaced, and
 //!    gives them their socket back where that is proven safe.
 //! 6. [`report`] is what was found and done, for people, for programs and for monitoring; [`record`] keeps the

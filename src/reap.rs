@@ -1,8 +1,8 @@
-//! The removal: lock, every witness once more, move away, look, unlink, let go.
+//! The removal: hold open, look, lock, every witness once more, move away, look, unlink, let go.
 //!
-//! The only place in the program that takes a socket away. It works on batches, so that one look at
-//! the kernel's table serves several sockets; each is under its own start lock from before that look
-//! until after its removal. Between taking a lock and giving it back there is no sleep, no logging
+//! The only place in the program that takes a socket away. It works on batches, so that two looks at
+//! the kernel's table serve several sockets; each is held open from before the first, and under its own start
+//! lock from before the second until after its removal. Between taking a lock and giving it back there is no sleep, no logging
 //! and nothing that can block.
 
 use crate::checkpoint::{Checkpoint, reach};
