@@ -142,3 +142,30 @@ fn a_process_of_that_name_without_sockets_speaks_against_no_table() {
     let script = format!(r#""{}" 3600 & {runs}; "$1" --dir "$0" sweep --json"#, named.display());
     assert_eq!(fate(&alone(&arena, &script).json(), "dead"), ("dead", "removed"));
 }
+
+#[test]
+fn a_watch_sees_again_when_what_blinded_it_has_gone() {
+    if !is_root() {
+        return skip("needs root: it makes namespaces");
+    }
+    let _alone = ONE_AT_A_TIME.lock();
+    let arena = Arena::new().dead("dead");
+    let room = tempfile::tempdir().unwrap();
+    fs::write(room.path().join("config"), "[watch]\nrescan = \"1s\"\n").unwrap();
+    let script = r#"
+        unshare --net "$2" -f /dev/null -S "$0/there" new-session -d 'sleep 3600'
+        cd ROOM
+        "$1" --dir "$0" --config config watch 2>log &
+        until grep -q 'none of the tmux servers that run' log; do sleep 0.02; done
+        test -e "$0/dead"
+        "$2" -S "$0/there" kill-server
+        looks=0
+        while test -e "$0/dead"; do
+            looks=$((looks + 1))
+            test $looks -lt 1000
+            sleep 0.02
+        done"#;
+    let run = alone(&arena, &script.replace("ROOM", room.path().to_str().unwrap()));
+    let log = fs::read_to_string(room.path().join("log")).unwrap();
+    assert_eq!(run.code, Some(0), "{} {log}", run.stderr);
+}

@@ -92,6 +92,12 @@ impl TableSource {
         Ok(Self { netlink, _canary: canary, canary: number, sequence: 0, buffer: vec![0; 32 * 1024] })
     }
 
+    /// Takes a number for the canary's that no socket has, for tests of who must notice.
+    #[cfg(test)]
+    pub(super) fn lose_canary(&mut self) {
+        self.canary = 0;
+    }
+
     /// Reads the table into `table`, whose memory is used again.
     pub fn read(&mut self, table: &mut KernelTable) -> Result<(), TableError> {
         for _ in 0..ATTEMPTS {

@@ -316,6 +316,17 @@ mod tests {
     }
 
     #[test]
+    fn a_table_that_does_not_show_our_own_socket_is_not_believed() {
+        let mut witness = Witness::new(rustix::process::getuid().as_raw());
+        if let Ok(source) = &mut witness.source {
+            source.lose_canary();
+        }
+        witness.refresh();
+        assert!(!witness.was_read());
+        assert_eq!(witness.blindness(), Some(Blindness::CanaryMissing));
+    }
+
+    #[test]
     fn before_it_is_read_the_table_says_nothing() {
         let user = rustix::process::getuid().as_raw();
         let mut witness = Witness::new(user);
