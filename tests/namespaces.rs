@@ -67,7 +67,7 @@ fn a_blind_table_makes_everything_unknown_and_nothing_is_asked() {
         assert_eq!(fate(&json, label), ("unknown", "kept"), "{json:#}");
     }
     let reason = entry(&json, "live")["reason"].as_str().unwrap();
-    assert!(reason.contains("in another network namespace than"), "{reason}");
+    assert!(reason.contains("network namespace") && reason.contains("PrivateNetwork="), "{reason}");
     let trace = fs::read_to_string(&trace).unwrap();
     assert!(!trace.contains("connect(") && !trace.contains("renameat2("), "{trace}");
     assert_eq!(arena.connections("counting"), 0);
@@ -125,6 +125,21 @@ fn a_table_that_shows_none_of_the_running_servers_is_not_believed() {
     let json = alone(&arena, &format!(r#"{start} {second} "$1" --dir "$0" sweep --json"#)).json();
     assert_eq!(fate(&json, "dead"), ("dead", "removed"), "{json:#}");
     assert_eq!(json["counts"]["live"], 2, "{json:#}");
+}
+
+/// No server runs there that could be missing: the namespaces alone speak against the table.
+#[test]
+fn the_table_of_another_namespace_than_process_1_is_not_believed() {
+    if !is_root() {
+        return skip("needs root: it makes namespaces");
+    }
+    let _alone = ONE_AT_A_TIME.lock();
+    let arena = Arena::new().dead("dead");
+    let json = alone(&arena, r#"unshare --net "$1" --dir "$0" sweep --json"#).json();
+    assert_eq!(fate(&json, "dead"), ("unknown", "kept"), "{json:#}");
+    let reason = entry(&json, "dead")["reason"].as_str().unwrap();
+    assert!(reason.contains("in another network namespace than process 1"), "{reason}");
+    assert!(arena.has("dead"));
 }
 
 /// Between fork and exec a pane's process bears the server's name.
