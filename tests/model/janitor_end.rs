@@ -142,6 +142,8 @@ fn swap(w: &mut World, j: usize) -> Pc {
     match jan.pc {
         Pc::SwapOpen if name == NONE => return Pc::MoveBack,
         Pc::SwapOpen if w.leased(name) => w.break_lease(name),
+        // Without a slot as without a descriptor: it is tried again.
+        Pc::SwapOpen if slot.is_none() => {}
         Pc::SwapOpen => {
             let slot = slot.unwrap();
             w.janitors[j].other = u8::try_from(slot).unwrap();

@@ -155,7 +155,9 @@ fn open(w: &mut World, setup: &Setup, j: usize, name: Ino) -> Pc {
         w.break_lease(ino);
         return next_name(w, j);
     }
-    let slot = jan.fds.iter().position(|fd| fd.ino == NONE).unwrap();
+    let Some(slot) = jan.fds.iter().position(|fd| fd.ino == NONE) else {
+        return next_name(w, j);
+    };
     let jan = &mut w.janitors[j];
     jan.cur = u8::try_from(slot).unwrap();
     *jan.fd_mut() = Fd { ino, ..Fd::CLOSED };

@@ -209,7 +209,7 @@ fn bigger_configurations() {
         eprintln!("bigger configurations: only with TMUX_JANITOR_MODEL=full");
         return;
     }
-    let three = THREE_CLIENTS.with(|s| s.janitors = 2);
+    let three = THREE_CLIENTS.with(|s| (s.janitors, s.begins) = (2, TIDY.begins));
     clean("full: three clients, two janitors", &three);
     let slow = TRAVELLING.with(|s| s.open = Open::Brief);
     clean("full: slow open, a quarantine", &slow);
@@ -217,7 +217,7 @@ fn bigger_configurations() {
     clean("full: no /proc/locks, a quarantine", &no_locks);
     let blind = BLIND.with(|s| s.begins = TRAVELLING.begins);
     clean("full: dumps that miss, a quarantine", &blind);
-    let storm = TRAVELLING.with(|s| (s.interrupts, s.client_kills, s.misses) = (true, 1, 1));
+    let storm = TIDY.with(|s| (s.interrupts, s.client_kills, s.misses) = (true, 1, 1));
     clean("full: interrupts, a client killed, a miss", &storm);
     let labels = TWO_LABELS.with(|s| (s.janitors, s.clients) = (2, &[0, 1]));
     clean("full: two labels, two janitors", &labels);
