@@ -310,6 +310,21 @@ fn it_ends_locked_where_its_place_is_kept() {
     assert_eq!(folder.names(), ["x.lock"]);
 }
 
+#[test]
+fn what_took_the_rest_name_of_one_that_ends_is_not_unlinked() {
+    let folder = Folder::new();
+    let (path, holder) = (folder.path.clone(), Rc::new(RefCell::new(None)));
+    let keep = Rc::clone(&holder);
+    let (client, _, _) = kept_out(&folder, move |holder| {
+        *keep.borrow_mut() = Some(holder);
+        let rest = at_rest(&path);
+        fs::remove_file(&rest).unwrap();
+        fs::write(&rest, "somebody's").unwrap();
+    });
+    drop(client.join().unwrap());
+    assert_eq!(fs::read_to_string(folder.rest()).unwrap(), "somebody's");
+}
+
 /// A program that stays alive for days uses few files, and one that is let go leaves none.
 #[test]
 fn locks_that_have_rested_are_used_again_and_few_are_kept() {

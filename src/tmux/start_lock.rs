@@ -22,7 +22,7 @@ use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -266,10 +266,22 @@ impl<'d> LockRack<'d> {
             return self.settle(traveller);
         }
         reach(Checkpoint::LockGone);
-        let stands_there = FileFacts::of(traveller.file.as_fd()).map(|facts| facts.id);
-        if self.dir.look(&traveller.rest).map(|facts| facts.id) == stands_there {
+        self.unlink_rest(&traveller);
+    }
+
+    /// Unlinks the name a lock file rests under, if it is there.
+    fn unlink_rest(&self, traveller: &Traveller) {
+        if self.is_at(&traveller.rest, traveller.file.as_fd()) {
             self.unlink(&traveller.rest);
         }
+    }
+
+    /// Whether a name stands for this very file.
+    fn is_at(&self, name: &OsStr, file: BorrowedFd<'_>) -> bool {
+        let (Ok(there), Ok(file)) = (self.dir.look(name), FileFacts::of(file)) else {
+            return false;
+        };
+        there.id == file.id
     }
 
     /// A name that nobody uses: a run that was killed may have had our pid.

@@ -5,7 +5,6 @@
 
 use super::{Guard, LockRack, REST, Taken, Traveller};
 use crate::checkpoint::{Checkpoint, reach};
-use crate::socket::file_id::FileFacts;
 use crate::tmux::lease;
 use rustix::fs::{OFlags, RenameFlags};
 use rustix::io::Errno;
@@ -70,8 +69,7 @@ impl LockRack<'_> {
         }
         // A server whose own lock had no name removes the lock of whoever has it (`server_start`), and the next may
         // have put his there since.
-        let taken = FileFacts::of(file.as_fd()).map(|facts| facts.id);
-        if self.dir.look(&traveller.rest).map(|facts| facts.id) != taken {
+        if !self.is_at(&traveller.rest, file.as_fd()) {
             let _ = self.exchange(&traveller.rest, last);
             return false;
         }
@@ -101,6 +99,6 @@ impl LockRack<'_> {
             }
             std::thread::sleep(REST);
         }
-        self.unlink(&traveller.rest);
+        self.unlink_rest(traveller);
     }
 }
