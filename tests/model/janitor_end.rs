@@ -61,7 +61,7 @@ pub(crate) fn settle(fd: Fd) -> Pc {
 /// One step of letting go (7, 8) or of the end of the run (9).
 pub(crate) fn step(w: &mut World, setup: &Setup, j: usize) -> Pc {
     match w.janitors[j].pc {
-        pc if (Pc::SwapOpen..=Pc::SwapBack).contains(&pc) => swap(w, j),
+        pc if (Pc::SwapOpen..=Pc::SwapBack).contains(&pc) => swap(w, setup, j),
         Pc::StaleLook
         | Pc::StaleOpen
         | Pc::StaleFlock
@@ -133,7 +133,7 @@ fn let_go(w: &mut World, setup: &Setup, j: usize) -> Pc {
 
 /// A lock file that nobody holds stands where ours has to go back: taken with care, the two change
 /// places, so that ours has its name before we let go of it.
-fn swap(w: &mut World, j: usize) -> Pc {
+fn swap(w: &mut World, setup: &Setup, j: usize) -> Pc {
     let jan = w.janitors[j];
     let mine = jan.fd();
     let name = w.lock[usize::from(mine.label)];
@@ -164,7 +164,12 @@ fn swap(w: &mut World, j: usize) -> Pc {
             exchange(w, j);
             return Pc::SwapLook;
         }
-        Pc::SwapLook if w.rest[j][usize::from(jan.cur)] != jan.fds[other].ino => return Pc::SwapBack,
+        Pc::SwapLook
+            if w.rest[j][usize::from(jan.cur)] != jan.fds[other].ino
+                && !setup.has(Fault::NoLookAfterSwap) =>
+        {
+            return Pc::SwapBack;
+        }
         Pc::SwapLook => {
             w.rest[j].swap(usize::from(jan.cur), other);
             w.janitors[j].other = 0;

@@ -191,6 +191,7 @@ fn faults_are_found() {
         (Fault::NoSecondName, SIGUSR1_AND_KILL, CLEARS),
         (Fault::NoSecondLeaseCheck, ALONE, HOLE),
         (Fault::MoveBackReplaces, ALONE, HOLE),
+        (Fault::NoLookAfterSwap, TRAVELLING, HOLE),
         (Fault::WaitsForOpeners, TRAVELLING, HOLE),
         (Fault::NoLockCompare, TRAVELLING, HOLE),
         (Fault::AdoptsOpenFile, ALONE, HOLE),

@@ -38,6 +38,8 @@ pub(crate) enum Fault {
     NoSecondLeaseCheck,
     /// A lock file whose lease broke is moved back over whatever stands there.
     MoveBackReplaces,
+    /// What came back when two lock files changed places is not looked at.
+    NoLookAfterSwap,
     /// Where it cannot be moved back, its openers are waited for as far as tables show them.
     WaitsForOpeners,
     /// An existing lock file is taken without comparing it with its name.
