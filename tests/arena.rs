@@ -604,3 +604,30 @@ fn without_leases_the_dead_go_and_their_locks_stay() {
     Run::of(janitor(arena.dir()).arg("sweep"));
     assert_eq!(arena.names(), ["x"]);
 }
+
+/// A dump can miss a live server: two have to, both read while the socket is held open, the second under its lock.
+#[test]
+fn the_table_is_read_between_pin_and_lock_and_again_under_the_lock() {
+    if Command::new("strace").arg("-V").output().is_err() {
+        return skip("needs strace: it shows the order of the calls");
+    }
+    let arena = Arena::new().dead("x");
+    let trace = tempfile::NamedTempFile::new().unwrap();
+    let mut strace = Command::new("strace");
+    strace.arg("-qq").arg("-o").arg(trace.path()).args(["-e", "trace=openat,sendto,renameat2,connect"]);
+    strace.arg(env!("CARGO_BIN_EXE_tmux-janitor")).arg("--dir").arg(arena.dir()).arg("sweep");
+    assert_eq!(Run::of(&mut strace).code, Some(0));
+    let trace = fs::read_to_string(trace.path()).unwrap();
+    let mut calls = trace.lines();
+    for (what, call, argument) in [
+        ("held open", "openat(", "\"x\", O_"),
+        ("the first dump", "sendto(", ""),
+        ("its lock", "renameat2(", "\"x.lock\", RENAME_NOREPLACE"),
+        ("the second dump", "sendto(", ""),
+        ("the question", "connect(", "/proc/self/fd/"),
+        ("moved away", "renameat2(", "\".tmux-janitor-quarantine.x\", RENAME_NOREPLACE"),
+    ] {
+        let come = calls.any(|line| line.starts_with(call) && line.contains(argument));
+        assert!(come, "{what} is not in its place:\n{trace}");
+    }
+}
