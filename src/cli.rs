@@ -34,7 +34,7 @@ Exit codes:
   0   done, also when there was nothing to do; status: healthy; probe: live or starting;
       spawn: the session exists and was verified
   1   an entry failed or a directory has an error; status: a dead socket or ghost; probe: dead;
-      spawn: the session could not be made; doctor, audit: a finding
+      spawn: the session could not be made; doctor: a problem or a risk; audit: a finding
   2   usage; audit: a file that is missing, or neither a shell script nor a unit file
   3   probe: absent (a ghost of that path is named);
       spawn: a session of that name is there already, nothing was changed
@@ -161,8 +161,10 @@ pub enum Command {
     /// Say what in this machine's set-up will bite, and the cure
     ///
     /// Looks at sockets, locks and directories, at the units, their environment and cgroups, at
-    /// systemd-tmpfiles' rules and at tmux itself. Each finding has the evidence, why it matters, and the
-    /// command that cures it. Changes nothing.
+    /// systemd-tmpfiles' rules and at tmux itself. Each finding says how bad it is, and has the evidence, why it matters, and the
+    /// command that cures it. Changes nothing. What is known and wanted: doctor.ignore in the configuration.
+    ///
+    /// Exit code 0: nothing found but notes; 1: problems (they hurt now) or risks (they will).
     Doctor {
         /// Print the result as one JSON object
         #[arg(long)]

@@ -7,7 +7,7 @@ use crate::audit::answer::RefusalKind;
 use crate::cli::{Cli, Color, Command, Global, LogTarget, Probe, Spawn};
 use crate::config::{self, Settings};
 use crate::discover::{self, Surroundings};
-use crate::doctor::Patient;
+use crate::doctor::{self, Patient};
 use crate::error::Error;
 use crate::escape::escaped;
 use crate::exit::Exit;
@@ -232,13 +232,14 @@ fn doctor(global: &Global, as_json: bool, output: &mut Output) -> Result<Exit, E
     let mut witness = Witness::new(user);
     witness.refresh();
     let around = Surroundings::of_this_process();
-    let findings = Patient::new(&settings, user, &around, &report, witness.blindness()).examine();
+    let patient = Patient::new(&settings, user, &around, &report, witness.blindness(), &global.dir);
+    let findings = patient.examine();
     if as_json {
-        output.line(&json::doctor(&findings)?)?;
+        output.line(&json::doctor(&findings, &settings.doctor.ignore)?)?;
     } else {
-        output.text(&people::doctor(&findings))?;
+        output.text(&people::doctor(&findings, &settings.doctor.ignore))?;
     }
-    Ok(if findings.is_empty() { Exit::Done } else { Exit::Found })
+    Ok(if doctor::is_healthy(&findings) { Exit::Done } else { Exit::Found })
 }
 
 fn overview(global: &Global, output: &mut Output) -> Result<Exit, Error> {

@@ -1,8 +1,8 @@
-//! What in this machine's set-up will bite: each finding with its evidence, why it matters, and the
-//! command that cures it. Changes nothing.
+//! What in this machine's set-up bites or will bite: each finding with how bad it is, its evidence, why it matters,
+//! and the command that cures it. Changes nothing.
 //!
 //! Each check is a room of its own; [`CHECKS`] is the list. A check that cannot be made, because
-//! something does not answer, finds nothing, unless that is itself what bites.
+//! something does not answer, finds nothing, unless that is itself what bites. A finding without evidence does not exist.
 
 mod blind;
 mod boot;
@@ -23,6 +23,7 @@ use crate::config::Settings;
 use crate::discover::Surroundings;
 use crate::report::{Entry, Report};
 use crate::socket::verdict::{Blindness, State};
+use std::path::PathBuf;
 use systemd::Systemd;
 
 /// What the checks look at.
@@ -38,27 +39,95 @@ pub struct Patient<'a> {
     pub report: &'a Report,
     /// Why the kernel's table must not be believed here.
     pub blindness: Option<Blindness>,
+    /// The directories that were named (`--dir`).
+    pub dirs: &'a [PathBuf],
     /// What answers for systemd.
     systemd: Systemd,
 }
 
-/// Something that will bite.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+/// How bad a finding is, the worst first. Exit code 1 is for problems and risks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// It hurts now.
+    Problem,
+    /// It will hurt one day.
+    Risk,
+    /// Good to know; nothing has to be done.
+    Note,
+}
+
+impl Severity {
+    /// Its word, in texts and in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Problem => "problem",
+            Self::Risk => "risk",
+            Self::Note => "note",
+        }
+    }
+}
+
+/// What makes a finding go away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cure {
+    /// A line for a POSIX shell of the user, and nothing but that; what needs root begins with `sudo`. Once it
+    /// was run, the finding is gone.
+    Command(String),
+    /// A sentence, where no command can do it.
+    Advice(String),
+}
+
+impl Cure {
+    /// A shell line.
+    pub(crate) fn command(line: impl Into<String>) -> Self {
+        Self::Command(line.into())
+    }
+
+    /// A sentence.
+    pub(crate) fn advice(sentence: impl Into<String>) -> Self {
+        Self::Advice(sentence.into())
+    }
+
+    /// What people read.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Command(text) | Self::Advice(text) => text,
+        }
+    }
+
+    /// The shell line, if it is one.
+    pub fn line(&self) -> Option<&str> {
+        match self {
+            Self::Command(line) => Some(line),
+            Self::Advice(_) => None,
+        }
+    }
+}
+
+/// Something that bites or will bite.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// The check that found it.
     pub check: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
     /// The evidence.
     pub what: String,
     /// Why it matters.
     pub why: &'static str,
-    /// The command, or what else is to be done.
-    pub cure: String,
+    /// What makes it go away.
+    pub cure: Cure,
+}
+
+/// Whether there is nothing but notes.
+pub fn is_healthy(findings: &[Finding]) -> bool {
+    findings.iter().all(|finding| finding.severity == Severity::Note)
 }
 
 /// A check: its name and its room.
 type Check = (&'static str, fn(&Patient<'_>, &mut Vec<Finding>));
 
-/// All checks, what hurts now before what will hurt later.
+/// All checks. Their names are those that the configuration knows ([`crate::config::CHECKS`]).
 const CHECKS: &[Check] = &[
     ("blind", blind::check),
     ("ghost", ghosts::check),
@@ -83,20 +152,40 @@ impl<'a> Patient<'a> {
         around: &'a Surroundings,
         report: &'a Report,
         blindness: Option<Blindness>,
+        dirs: &'a [PathBuf],
     ) -> Self {
         let systemd = Systemd::new(user, around.runtime_dir.clone());
-        Self { settings, user, around, report, blindness, systemd }
+        Self { settings, user, around, report, blindness, dirs, systemd }
     }
 
-    /// Makes every check.
+    /// Makes every check that is not to be ignored. The worst findings come first.
     pub fn examine(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
-        for (name, check) in CHECKS {
+        let ignored = |name: &str| self.settings.doctor.ignore.iter().any(|ignored| ignored == name);
+        for (name, check) in CHECKS.iter().filter(|(name, _)| !ignored(name)) {
             let known = findings.len();
             check(self, &mut findings);
             findings[known..].iter_mut().for_each(|finding: &mut Finding| finding.check = name);
         }
+        findings.sort_by_key(|finding| finding.severity);
         findings
+    }
+
+    /// How a cure calls this program: with the directories that it was told to look into.
+    fn janitor(&self) -> String {
+        self.dirs.iter().fold("tmux-janitor".to_owned(), |line, dir| {
+            format!("{line} --dir {}", crate::escape::shell_word(dir))
+        })
+    }
+
+    /// In front of a command that needs root.
+    fn sudo(&self) -> &'static str {
+        if self.user == 0 { "" } else { "sudo " }
+    }
+
+    /// The user's name, if there is an account.
+    fn name(&self) -> Option<String> {
+        nix::unistd::User::from_uid(self.user.into()).ok().flatten().map(|user| user.name)
     }
 
     /// The servers that live, reachable or not, with their pids.
@@ -111,7 +200,16 @@ impl<'a> Patient<'a> {
 
 impl Finding {
     /// A finding of the check that is being made.
-    fn new(what: String, why: &'static str, cure: impl Into<String>) -> Self {
-        Self { check: "", what, why, cure: cure.into() }
+    fn new(severity: Severity, what: String, why: &'static str, cure: Cure) -> Self {
+        Self { check: "", severity, what, why, cure }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_configuration_knows_every_check() {
+        let names: Vec<&str> = super::CHECKS.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, crate::config::CHECKS);
     }
 }

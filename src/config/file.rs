@@ -1,6 +1,6 @@
 //! The configuration file as it is written: everything optional, nothing unknown.
 
-use super::{ConfigError, Keep, Settings, position, span};
+use super::{CHECKS, ConfigError, Keep, Settings, position, span};
 use glob::Pattern;
 use serde::Deserialize;
 use std::os::unix::ffi::OsStrExt;
@@ -15,6 +15,7 @@ struct File {
     keep: Vec<Spanned<String>>,
     min_age: Option<Spanned<String>>,
     watch: Watch,
+    doctor: Doctor,
     spawn: Spawn,
 }
 
@@ -25,6 +26,12 @@ struct Watch {
     rescue: Option<bool>,
     protect: Option<bool>,
     metrics_file: Option<Spanned<PathBuf>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct Doctor {
+    ignore: Vec<Spanned<String>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -91,6 +98,7 @@ fn validate(file: File) -> Result<Settings, Mistake> {
     if let Some(path) = file.watch.metrics_file {
         watch.metrics_file = if path.get_ref().as_os_str().is_empty() { None } else { Some(absolute(path)?) };
     }
+    settings.doctor.ignore = file.doctor.ignore.into_iter().map(check).collect::<Result<_, _>>()?;
     let spawn = &mut settings.spawn;
     if let Some(tmux) = file.spawn.tmux {
         if tmux.get_ref().as_os_str().is_empty() {
@@ -141,6 +149,15 @@ fn time(text: &Spanned<String>) -> Result<Option<Duration>, Mistake> {
     span::parse(text.get_ref()).map_err(|what| Mistake(text.span().start, what))
 }
 
+/// A name of a check, as the doctor's findings bear it.
+fn check(name: Spanned<String>) -> Result<String, Mistake> {
+    if CHECKS.contains(&name.get_ref().as_str()) {
+        return Ok(name.into_inner());
+    }
+    let what = format!("the doctor has no check \"{}\"; it has {}", name.get_ref(), CHECKS.join(", "));
+    Err(Mistake(name.span().start, what))
+}
+
 fn keep(globs: Vec<Spanned<String>>) -> Result<Keep, Mistake> {
     let read = |glob: Spanned<String>| {
         Pattern::new(glob.get_ref()).map_err(|error| {
@@ -177,6 +194,11 @@ mod tests {
             ("[spawn]\ntmux = \"a\\u0000\"", "/etc/x.toml:2:8: spawn.tmux: ", "NUL"),
             ("extra-socket-dirs = [\"/\\u0000\"]", "/etc/x.toml:1:22: extra-socket-dirs: ", "NUL"),
             ("[spawn]\ntmux = \"\"", "/etc/x.toml:2:8: spawn.tmux: ", "program"),
+            (
+                "[doctor]\nignore = [\"lock\", \"locks\"]",
+                "/etc/x.toml:2:19: doctor.ignore: ",
+                "no check \"locks\"; it has",
+            ),
             ("keep = [", "/etc/x.toml:1:9: keep: ", ""),
             ("\"\\u001b[31m\" = 3", "/etc/x.toml:1:1: ", "unknown field `\\x1b[31m`"),
         ] {
@@ -201,6 +223,7 @@ mod tests {
         let (empty, sample) = (parse(Path::new("x"), "").unwrap(), parse(Path::new("x"), sample).unwrap());
         assert_eq!(empty.watch, sample.watch);
         assert_eq!(empty.spawn, sample.spawn);
+        assert_eq!(empty.doctor, sample.doctor);
         assert_eq!((empty.min_age, empty.extra_socket_dirs), (sample.min_age, sample.extra_socket_dirs));
         assert!(!sample.keep.contains(OsStr::new("homebase")));
     }

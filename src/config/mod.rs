@@ -31,8 +31,34 @@ pub struct Settings {
     pub min_age: Duration,
     /// `[watch]`
     pub watch: WatchSettings,
+    /// `[doctor]`
+    pub doctor: DoctorSettings,
     /// `[spawn]`
     pub spawn: SpawnSettings,
+}
+
+/// The checks that `doctor` makes, in its order: what `doctor.ignore` may name.
+pub const CHECKS: &[&str] = &[
+    "blind",
+    "ghost",
+    "directory",
+    "lock",
+    "cgroup",
+    "units",
+    "boot",
+    "spawner",
+    "environment",
+    "tmpfiles",
+    "emptied",
+    "shared",
+    "version",
+];
+
+/// Settings of `doctor`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DoctorSettings {
+    /// The checks that are not made; each is one of [`CHECKS`].
+    pub ignore: Vec<String>,
 }
 
 /// Settings of the daemon.
@@ -92,6 +118,7 @@ impl Default for Settings {
                 protect: true,
                 metrics_file: None,
             },
+            doctor: DoctorSettings::default(),
             spawn: SpawnSettings {
                 tmux: PathBuf::from("tmux"),
                 verify_attempts: 6,

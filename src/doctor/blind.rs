@@ -1,13 +1,14 @@
 //! Run where the kernel's table of sockets shows nothing: a sandbox, a container.
 
-use super::{Finding, Patient};
+use super::{Cure, Finding, Patient, Severity};
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     if let Some(why) = patient.blindness {
         findings.push(Finding::new(
+            Severity::Problem,
             format!("the kernel's socket table cannot be believed here: {why}"),
             "every socket is unknown to a janitor that runs here, so none is ever removed or rescued",
-            "run `tmux-janitor doctor` in a shell outside; in a unit, take PrivateNetwork= out and let RestrictAddressFamilies= allow AF_UNIX AF_NETLINK (`systemctl --user edit UNIT`)",
+            Cure::advice("run `tmux-janitor doctor` in a shell outside; in a unit, take PrivateNetwork= out and let RestrictAddressFamilies= allow AF_UNIX AF_NETLINK (`systemctl --user edit UNIT`)"),
         ));
     }
 }

@@ -1,20 +1,19 @@
 //! Units that are meant to run at boot, of a user who does not linger.
 
 use super::systemd::Manager;
-use super::{Finding, Patient};
+use super::{Cure, Finding, Patient, Severity};
+use crate::escape::shell_word;
 use std::path::Path;
 
 /// What a user enables to have it at boot: our own units, and the spawner that they are ordered before.
-const UNITS: [&str; 4] = [
-    "tmux-janitor.timer",
-    "tmux-janitor.service",
-    "tmux-janitor-watch.service",
-    "forge-post-boot-sessions.service",
-];
+const UNITS: [&str; 4] =
+    ["tmux-janitor.timer", "tmux-janitor.service", "tmux-janitor-watch.service", SPAWNER];
+
+/// Who brings sessions back after a boot.
+const SPAWNER: &str = "forge-post-boot-sessions.service";
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
-    let Some(name) = nix::unistd::User::from_uid(patient.user.into()).ok().flatten().map(|user| user.name)
-    else {
+    let Some(name) = patient.name() else {
         return;
     };
     if lingers(&name) {
@@ -29,10 +28,13 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
         .map(|unit| unit.get("Id"))
         .collect();
     if !enabled.is_empty() {
+        // Whoever brings sessions back at boot wants more than a sweep that waits for the login.
+        let severity = if enabled.contains(&SPAWNER) { Severity::Risk } else { Severity::Note };
         findings.push(Finding::new(
+            severity,
             format!("{} enabled for {name}, who does not linger", enabled.join(", ")),
             "the user's manager starts at the first login, not at boot, and ends with the last logout: so do these units",
-            format!("loginctl enable-linger {name}"),
+            Cure::command(format!("{}loginctl enable-linger {}", patient.sudo(), shell_word(&name))),
         ));
     }
 }

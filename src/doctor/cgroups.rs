@@ -1,7 +1,7 @@
 //! Servers inside a service's cgroup, which end with it.
 
 use super::systemd::Manager;
-use super::{Finding, Patient};
+use super::{Cure, Finding, Patient, Severity};
 use crate::escape::escaped;
 use crate::spawn::cgroup::{self, Service};
 
@@ -26,9 +26,10 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
             continue;
         }
         findings.push(Finding::new(
+            Severity::Risk,
             format!("the server of {path} (pid {pid}) runs inside {}", escaped(&unit)),
             "systemd ends it with all its sessions when that service stops, is restarted, or has done its work",
-            "start it with `tmux-janitor spawn NAME`, or with `systemd-run --user --scope --collect tmux …`",
+            Cure::advice("start it with `tmux-janitor spawn NAME`, or with `systemd-run --user --scope --collect tmux …`"),
         ));
     }
 }

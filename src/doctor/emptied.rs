@@ -1,7 +1,7 @@
 //! Folders that are emptied while servers live or that are gone after a boot.
 
 use super::boot::lingers;
-use super::{Finding, Patient, tmpfiles};
+use super::{Cure, Finding, Patient, Severity, tmpfiles};
 use crate::escape::{escaped, shell_word};
 use crate::tmux::paths::DEFAULT_PARENT;
 use std::path::Path;
@@ -16,8 +16,7 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
 
 /// `$XDG_RUNTIME_DIR` goes with the last logout; a server that outlives it becomes a ghost.
 fn logout(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
-    let Some(name) = nix::unistd::User::from_uid(patient.user.into()).ok().flatten().map(|user| user.name)
-    else {
+    let Some(name) = patient.name() else {
         return;
     };
     let usual = format!("/run/user/{}", patient.user);
@@ -28,12 +27,13 @@ fn logout(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     };
     if !lingers(&name) {
         findings.push(Finding::new(
+            Severity::Risk,
             format!(
                 "{} (pid {pid}) lies in {usual}, and {name} does not linger",
                 escaped(&patient.report.path_of(entry))
             ),
             "logind removes that folder at the last logout; a server that lives on is a ghost then",
-            format!("loginctl enable-linger {name}"),
+            Cure::command(format!("{}loginctl enable-linger {}", patient.sudo(), shell_word(&name))),
         ));
     }
 }
@@ -73,13 +73,15 @@ fn boot(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     });
     if let Some(emptied) = emptied {
         findings.push(Finding::new(
+            Severity::Risk,
             format!("TMUX_TMPDIR is {}, and {emptied}", escaped(&dir)),
             "after a boot the folder is missing, and tmux since 3.2 uses /tmp without a word: other sockets than are expected",
-            format!(
-                "echo {} | sudo tee /etc/tmpfiles.d/tmux-tmpdir-{uid}.conf",
+            Cure::command(format!(
+                "echo {} | {}tee /etc/tmpfiles.d/tmux-tmpdir-{}.conf",
                 shell_word(&format!("d {} 0700 {} - -", dir.display(), patient.user)),
-                uid = patient.user
-            ),
+                patient.sudo(),
+                patient.user
+            )),
         ));
     }
 }

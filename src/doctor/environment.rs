@@ -1,6 +1,6 @@
 //! `TMUX_TMPDIR` differs between the shell and the user's service manager.
 
-use super::{Finding, Patient};
+use super::{Cure, Finding, Patient, Severity};
 use crate::escape::{escaped, shell_word};
 use crate::tmux::paths::DEFAULT_PARENT;
 use std::path::{Path, PathBuf};
@@ -17,16 +17,14 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     let shown =
         |value: Option<&Path>| value.map_or_else(|| "unset".to_owned(), |path| escaped(path).to_string());
     let cure = match own {
-        Some(own) => format!(
-            "systemctl --user import-environment TMUX_TMPDIR; for every login: mkdir -p ~/.config/environment.d && echo TMUX_TMPDIR={} >~/.config/environment.d/tmux.conf",
+        Some(own) => Cure::command(format!(
+            "systemctl --user import-environment TMUX_TMPDIR && mkdir -p ~/.config/environment.d && echo TMUX_TMPDIR={} >~/.config/environment.d/tmux.conf",
             shell_word(own)
-        ),
-        None => format!(
-            "systemctl --user unset-environment TMUX_TMPDIR, or in the shell: export TMUX_TMPDIR={}",
-            managers.as_deref().map(shell_word).unwrap_or_default()
-        ),
+        )),
+        None => Cure::command("systemctl --user unset-environment TMUX_TMPDIR"),
     };
     findings.push(Finding::new(
+        Severity::Risk,
         format!("TMUX_TMPDIR is {} here and {} in the user's service manager", shown(own), shown(managers.as_deref())),
         "the same label is another socket in a unit than in a shell: sessions that a unit starts are not found, and are started twice",
         cure,

@@ -1,6 +1,6 @@
 //! Ghosts, and two live servers on one path.
 
-use super::{Finding, Patient};
+use super::{Cure, Finding, Patient, Severity};
 use crate::escape::escaped;
 use crate::ghost::{Bar, Standing};
 use crate::socket::verdict::Reason;
@@ -22,16 +22,18 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
             "its sessions run on and nobody can attach to them; people kill them in the end"
         };
         let cure = match (plight.bar, entry.server_pid) {
-            (None, _) => "tmux-janitor rescue".to_owned(),
-            (Some(Bar::Stopped), Some(pid)) => format!("kill -CONT {pid} && tmux-janitor rescue"),
-            (Some(Bar::Rivals(_)), Some(pid)) => {
-                format!("to keep this one: kill -USR1 {pid} (`tmux-janitor list` shows what runs in each)")
+            (None, _) => Cure::command(format!("{} rescue", patient.janitor())),
+            (Some(Bar::Stopped), Some(pid)) => {
+                Cure::command(format!("kill -CONT {pid} && {} rescue", patient.janitor()))
             }
+            (Some(Bar::Rivals(_)), Some(pid)) => Cure::advice(format!(
+                "to keep this one: kill -USR1 {pid} (`tmux-janitor list` shows what runs in each)"
+            )),
             (Some(Bar::Held(_)), _) => {
-                "end or move the server that has the path now, then: tmux-janitor rescue".to_owned()
+                Cure::advice("end or move the server that has the path now, then: tmux-janitor rescue")
             }
-            _ => "see the reason above".to_owned(),
+            _ => Cure::advice("see the reason above"),
         };
-        findings.push(Finding::new(what, why, cure));
+        findings.push(Finding::new(Severity::Problem, what, why, cure));
     }
 }

@@ -1,6 +1,6 @@
 //! Sessions on the shared default socket beside isolated servers.
 
-use super::{Finding, Patient};
+use super::{Cure, Finding, Patient, Severity};
 use crate::escape::escaped;
 use crate::socket::verdict::State;
 use crate::tmux::paths::DEFAULT_LABEL;
@@ -14,12 +14,13 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     if isolated > 0 {
         let pid = default.server_pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
         findings.push(Finding::new(
+            Severity::Note,
             format!(
                 "a server lives on the shared default socket {}{pid}, and {isolated} beside it on sockets of their own",
                 escaped(&patient.report.path_of(default))
             ),
             "a script that forgets -L meets the default server: its kill-server ends everybody's sessions there",
-            "`tmux-janitor audit FILE...` finds such scripts; `tmux -L default list-sessions` shows who is there, `tmux-janitor spawn NAME` gives each a socket",
+            Cure::advice("`tmux-janitor audit FILE...` finds such scripts; `tmux -L default list-sessions` shows who is there, `tmux-janitor spawn NAME` gives each a socket"),
         ));
     }
 }

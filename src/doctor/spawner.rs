@@ -1,7 +1,7 @@
 //! Units that start tmux at boot and are not ordered after the janitor.
 
 use super::systemd::{Manager, Unit};
-use super::{Finding, Patient};
+use super::{Cure, Finding, Patient, Severity};
 use crate::escape::escaped;
 use std::io::Read as _;
 
@@ -36,11 +36,12 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
             }
             let id = escaped(unit.get("Id")).to_string();
             findings.push(Finding::new(
+                Severity::Risk,
                 format!("{id} starts tmux at boot and is not ordered after {SWEEP}"),
                 "it may start before the dead sockets are swept, and meets them",
-                format!(
+                Cure::command(format!(
                     "mkdir -p {dir}/{id}.d && printf '[Unit]\\nWants={SWEEP}\\nAfter={SWEEP}\\n' >{dir}/{id}.d/tmux-janitor.conf && systemctl {option}daemon-reload"
-                ),
+                )),
             ));
         }
     }

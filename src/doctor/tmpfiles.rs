@@ -1,7 +1,7 @@
 //! systemd-tmpfiles would age these sockets away.
 
 use super::systemd::Systemd;
-use super::{Finding, Patient};
+use super::{Cure, Finding, Patient, Severity};
 use crate::escape::escaped;
 use crate::socket::directory::{Rule as Strictness, SocketDir};
 use crate::tmux::proc_locks::ProcLocks;
@@ -34,6 +34,7 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
             continue;
         }
         findings.push(Finding::new(
+            Severity::Risk,
             format!(
                 "systemd-tmpfiles removes what is older than {} below {}, and {} lies there without a shield",
                 rule.age,
@@ -41,7 +42,7 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
                 escaped(&directory.path)
             ),
             "run in a container or another network namespace it does not see who listens, and removes live servers' sockets: they become ghosts",
-            "systemctl --user enable --now tmux-janitor-watch.service; or for the machine: echo 'x /tmp/tmux-*' | sudo tee /etc/tmpfiles.d/tmux.conf",
+            Cure::advice("systemctl --user enable --now tmux-janitor-watch.service; or for the machine: echo 'x /tmp/tmux-*' | sudo tee /etc/tmpfiles.d/tmux.conf"),
         ));
     }
 }

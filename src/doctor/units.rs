@@ -1,7 +1,7 @@
 //! Nothing sweeps by itself: the timer and the watcher are not enabled, or failed lately.
 
 use super::systemd::{Manager, Systemd};
-use super::{Finding, Patient};
+use super::{Cure, Finding, Patient, Severity};
 use crate::escape::escaped;
 
 const NOTHING_SWEEPS: &str =
@@ -9,8 +9,7 @@ const NOTHING_SWEEPS: &str =
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     let own = ["tmux-janitor.timer", "tmux-janitor-watch.service", "tmux-janitor.service"];
-    let name = nix::unistd::User::from_uid(patient.user.into()).ok().flatten().map(|user| user.name);
-    let watcher = format!("tmux-janitor-watch@{}.service", name.unwrap_or_default());
+    let watcher = format!("tmux-janitor-watch@{}.service", patient.name().unwrap_or_default());
     let machines = ["tmux-janitor.timer", &watcher, "tmux-janitor.service"];
     let properties = "Id,LoadState,ActiveState,UnitFileState,Result,ExecMainStatus";
     let mut sweeps = false;
@@ -38,6 +37,7 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
             }
             if active == "failed" || !matches!(unit.get("Result"), "" | "success") {
                 findings.push(Finding::new(
+                    Severity::Problem,
                     format!(
                         "{}{} failed lately: {} (exit status {})",
                         if manager == Manager::User { "" } else { "the machine's " },
@@ -46,7 +46,7 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
                         unit.get("ExecMainStatus")
                     ),
                     "what it should have swept or watched was left as it is",
-                    format!("journalctl {option}-x -u {id}; systemctl {option}restart {id}"),
+                    Cure::command(format!("journalctl {option}-x -u {id}; systemctl {option}restart {id}")),
                 ));
             }
         }
@@ -56,24 +56,27 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     }
     let finding = if seen {
         Finding::new(
+            Severity::Risk,
             found,
             NOTHING_SWEEPS,
-            "systemctl --user enable --now tmux-janitor.timer tmux-janitor-watch.service",
+            Cure::command("systemctl --user enable --now tmux-janitor.timer tmux-janitor-watch.service"),
         )
     } else if Systemd::is_here() {
         Finding::new(
+            Severity::Risk,
             "the user's service manager does not answer".to_owned(),
             NOTHING_SWEEPS,
-            format!(
+            Cure::advice(format!(
                 "systemctl status user@{}.service; log in, then: systemctl --user enable --now tmux-janitor.timer",
                 patient.user
-            ),
+            )),
         )
     } else {
         Finding::new(
+            Severity::Risk,
             "systemd does not run here, and no timer of it".to_owned(),
             NOTHING_SWEEPS,
-            "(crontab -l; echo '*/10 * * * * tmux-janitor sweep -q') | crontab -",
+            Cure::command("(crontab -l; echo '*/10 * * * * tmux-janitor sweep -q') | crontab -"),
         )
     };
     findings.push(finding);

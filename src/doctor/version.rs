@@ -1,6 +1,6 @@
 //! A tmux with a known trap.
 
-use super::{Finding, Patient};
+use super::{Cure, Finding, Patient, Severity};
 use crate::child::{self, End};
 use crate::escape::escaped;
 use crate::tmux::client;
@@ -11,9 +11,10 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     let mut ask = client::command(&[program.into(), "-V".into()]);
     let Ok(ended) = child::run(&mut ask, client::DEADLINE) else {
         findings.push(Finding::new(
+            Severity::Problem,
             format!("{shown} cannot be run"),
             "`tmux-janitor spawn` needs it",
-            "install tmux, or name it: spawn.tmux in the configuration",
+            Cure::advice("install tmux, or name it: spawn.tmux in the configuration"),
         ));
         return;
     };
@@ -22,9 +23,10 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
         return;
     };
     findings.push(Finding::new(
+        Severity::Risk,
         format!("{shown} is {}", escaped(text.trim())),
         why,
-        format!("update tmux to {until} or newer"),
+        Cure::advice(format!("update tmux to {until} or newer")),
     ));
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Counts, Entry, Report};
 use crate::audit::answer::{Answer, Told};
-use crate::doctor::Finding;
+use crate::doctor::{self, Finding};
 use crate::escape::escaped;
 use crate::outcome::Outcome;
 use crate::socket::verdict::{State, Verdict};
@@ -177,15 +177,42 @@ pub fn probe(
 }
 
 /// The object of `doctor`.
-pub fn doctor(findings: &[Finding]) -> serde_json::Result<String> {
+pub fn doctor(findings: &[Finding], ignored: &[String]) -> serde_json::Result<String> {
     #[derive(Serialize)]
     struct Doctor<'a> {
         version: u32,
         command: &'static str,
         healthy: bool,
-        findings: &'a [Finding],
+        findings: Vec<Told<'a>>,
+        ignored: &'a [String],
     }
-    serde_json::to_string(&Doctor { version: 1, command: "doctor", healthy: findings.is_empty(), findings })
+    #[derive(Serialize)]
+    struct Told<'a> {
+        check: &'a str,
+        severity: &'static str,
+        what: &'a str,
+        why: &'a str,
+        cure: &'a str,
+        /// The cure, where it is a shell line.
+        command: Option<&'a str>,
+    }
+    fn told(finding: &Finding) -> Told<'_> {
+        Told {
+            check: finding.check,
+            severity: finding.severity.word(),
+            what: &finding.what,
+            why: finding.why,
+            cure: finding.cure.text(),
+            command: finding.cure.line(),
+        }
+    }
+    serde_json::to_string(&Doctor {
+        version: 1,
+        command: "doctor",
+        healthy: doctor::is_healthy(findings),
+        findings: findings.iter().map(told).collect(),
+        ignored,
+    })
 }
 
 /// The object of `audit`.

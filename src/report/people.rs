@@ -2,7 +2,7 @@
 
 use super::{Counts, Report};
 use crate::audit::answer::Answer;
-use crate::doctor::Finding;
+use crate::doctor::{Finding, Severity};
 use crate::escape::escaped;
 use crate::outcome::Outcome;
 use crate::socket::verdict::State;
@@ -202,16 +202,21 @@ fn next_command(counts: &Counts) -> &'static str {
     }
 }
 
-/// What `doctor` prints: three lines per finding.
-pub fn doctor(findings: &[Finding]) -> String {
+/// What `doctor` prints: three lines per finding, and how many of each kind there are.
+pub fn doctor(findings: &[Finding], ignored: &[String]) -> String {
     let mut text = String::new();
-    for Finding { check, what, why, cure } in findings {
-        let _ = writeln!(text, "{check}: {what}\n  why:  {why}\n  cure: {cure}");
+    for Finding { check, severity, what, why, cure } in findings {
+        let _ =
+            writeln!(text, "{check}: {}: {what}\n  why:  {why}\n  cure: {}", severity.word(), cure.text());
     }
-    if findings.is_empty() {
-        text.push_str("nothing found\n");
-    } else {
-        let _ = writeln!(text, "{}", plural(findings.len(), "finding"));
+    let counted = [Severity::Problem, Severity::Risk, Severity::Note].into_iter().filter_map(|severity| {
+        let count = findings.iter().filter(|finding| finding.severity == severity).count();
+        (count > 0).then(|| plural(count, severity.word()))
+    });
+    let counted = counted.collect::<Vec<_>>().join(", ");
+    let _ = writeln!(text, "{}", if counted.is_empty() { "nothing found" } else { &counted });
+    if !ignored.is_empty() {
+        let _ = writeln!(text, "not looked at, as doctor.ignore asks: {}", ignored.join(", "));
     }
     text
 }

@@ -19,12 +19,14 @@ fn findings(command: &mut Command, check: &str) -> Vec<Value> {
     let run = Run::of(command.args(["doctor", "--json"]));
     let json = run.json();
     let all = json["findings"].as_array().unwrap();
-    assert_eq!(run.code, Some(i32::from(!all.is_empty())), "{json:#}");
-    assert_eq!(json["healthy"], all.is_empty());
+    let is_healthy = all.iter().all(|finding| finding["severity"] == "note");
+    assert_eq!(run.code, Some(i32::from(!is_healthy)), "{json:#}");
+    assert_eq!(json["healthy"], is_healthy);
     for finding in all {
-        for part in ["check", "what", "why", "cure"] {
+        for part in ["check", "severity", "what", "why", "cure"] {
             assert!(finding[part].as_str().is_some_and(|text| !text.is_empty()), "{finding:#}");
         }
+        assert!(finding["command"].is_null() || finding["command"] == finding["cure"], "{finding:#}");
     }
     all.iter().filter(|finding| finding["check"] == check).cloned().collect()
 }
@@ -58,9 +60,13 @@ fn people_get_three_lines_for_each_finding() {
     let lines: Vec<_> = run.stdout.lines().collect();
     let at = lines.iter().position(|line| line.starts_with("ghost: ")).unwrap();
     assert!(
-        lines[at + 1].starts_with("  why:  ") && lines[at + 2] == "  cure: tmux-janitor rescue",
+        lines[at].starts_with("ghost: problem: ")
+            && lines[at + 1].starts_with("  why:  ")
+            && lines[at + 2] == format!("  cure: tmux-janitor --dir {} rescue", arena.dir().display()),
         "{lines:#?}"
     );
+    let last = lines.last().unwrap();
+    assert!(last.starts_with("1 problem"), "{lines:#?}");
 }
 
 #[test]
@@ -126,6 +132,33 @@ fn locks_in_the_way() {
     }
     chown(arena.path("b.lock"), Some(65534), None).unwrap();
     finds(arena.dir(), "lock", "b.lock belongs to uid 65534");
+}
+
+#[test]
+fn what_is_to_be_ignored_is_not_looked_at_and_that_is_said() {
+    let arena = Arena::new().live("default").live("isolated");
+    let config = arena.path("config.toml");
+    fs::write(&config, "[doctor]\nignore = [\"shared\"]\n").unwrap();
+    let doctor = || {
+        let mut command = janitor(arena.dir());
+        command.arg("--config").arg(&config);
+        command
+    };
+    assert_eq!(findings(&mut janitor(arena.dir()), "shared")[0]["severity"], "note");
+    assert!(findings(&mut doctor(), "shared").is_empty());
+    assert_eq!(Run::of(doctor().args(["doctor", "--json"])).json()["ignored"][0], "shared");
+    let told = Run::of(doctor().arg("doctor"));
+    assert!(told.stdout.ends_with("not looked at, as doctor.ignore asks: shared\n"), "{}", told.stdout);
+    fs::write(&config, "[doctor]\nignore = [\"everything\"]\n").unwrap();
+    let refused = Run::of(doctor().arg("doctor"));
+    assert_eq!(refused.code, Some(78));
+    assert!(
+        refused
+            .stderr
+            .contains(":2:11: doctor.ignore: the doctor has no check \"everything\"; it has blind, "),
+        "{}",
+        refused.stderr
+    );
 }
 
 #[test]
