@@ -263,6 +263,12 @@ impl Display for Stray {
             }
             Self::Owner(uid) => write!(f, "it belongs to uid {uid}, whatever its name says; left alone"),
             Self::Unreadable(errno) => write!(f, "it cannot be looked at: {}", errno_text(*errno)),
+            Self::OthersOf(owner, count) => {
+                write!(
+                    f,
+                    "{count} more names in it, all of uid {owner}, are called like users' directories and are none; left alone"
+                )
+            }
             Self::Others(count) => {
                 write!(
                     f,
@@ -305,6 +311,13 @@ pub fn lost_worker(uid: u32, loss: Loss) -> String {
         Loss::Garbled => "gave a report that makes no sense".to_owned(),
     };
     format!("the worker for uid {uid} {what}; what it did is not known, the next sweep looks again")
+}
+
+/// Of how many more directories nothing else is said.
+pub fn more_directories(count: usize) -> String {
+    format!(
+        "{count} more directories of users in it were left alone or not looked at, most of them of uids without an account; the next sweep looks again"
+    )
 }
 
 /// An errno with its cure, for a directory that cannot be changed.

@@ -7,12 +7,13 @@ use super::Task;
 use super::accounts::Account;
 use super::merge::User;
 use super::order::Order;
+use super::queue::Queue;
 use crate::discover::RUNTIME_DIRS;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -72,40 +73,47 @@ struct Worker<'a> {
 }
 
 /// Lets a worker work for each of the users and hands over what became of it.
-pub(super) fn work(
-    users: Vec<(User<'_>, Account)>,
+pub(super) fn work<'u>(
+    mut waiting: Queue<'u>,
     task: Task,
     parent: Option<&Path>,
-    mut done: impl FnMut(User<'_>, Result<Vec<u8>, Loss>),
+    mut done: impl FnMut(User<'u>, Result<Vec<u8>, Loss>),
 ) {
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let most = (processors * PER_PROCESSOR).min(MOST_AT_ONCE);
     let last_start = Instant::now() + LAST_START;
-    let mut waiting = users.into_iter().peekable();
     let mut at_work: Vec<Worker<'_>> = Vec::with_capacity(most);
     loop {
-        while at_work.len() < most
-            && let Some((user, account)) = waiting.peek()
-        {
-            let user = *user;
-            if Instant::now() >= last_start {
-                done(user, Err(Loss::NoTime));
-            } else {
-                match Worker::start(user, account, task, parent) {
-                    Ok(worker) => at_work.push(worker),
-                    // When others have ended there will be room.
-                    Err(Errno::AGAIN | Errno::NOMEM | Errno::MFILE | Errno::NFILE) if !at_work.is_empty() => {
-                        break;
-                    }
-                    Err(errno) => done(user, Err(Loss::Start(errno))),
-                }
-            }
-            waiting.next();
+        for (user, loss) in waiting.take_in() {
+            done(user, Err(loss));
         }
-        if at_work.is_empty() {
+        let is_over = Instant::now() >= last_start;
+        if is_over {
+            for user in waiting.give_up() {
+                done(user, Err(Loss::NoTime));
+            }
+        }
+        let mut is_full = false;
+        while at_work.len() < most
+            && let Some((user, account)) = waiting.next()
+        {
+            match Worker::start(user, &account, task, parent) {
+                Ok(worker) => at_work.push(worker),
+                // When others have ended there will be room.
+                Err(Errno::AGAIN | Errno::NOMEM | Errno::MFILE | Errno::NFILE) if !at_work.is_empty() => {
+                    waiting.put_back(user, account);
+                    is_full = true;
+                    break;
+                }
+                Err(errno) => done(user, Err(Loss::Start(errno))),
+            }
+        }
+        if at_work.is_empty() && waiting.is_over() {
             return;
         }
-        wait(&at_work);
+        // Whoever comes in while there is no room is taken in later.
+        let comes_in = (!is_full && at_work.len() < most).then_some(&waiting);
+        wait(&at_work, comes_in);
         let mut index = 0;
         while index < at_work.len() {
             match at_work[index].hear() {
@@ -116,14 +124,17 @@ pub(super) fn work(
     }
 }
 
-/// Waits until a worker says something or ends, or the next deadline.
-fn wait(workers: &[Worker<'_>]) {
+/// Waits until a worker says something or ends, somebody comes in, or the next deadline.
+fn wait(workers: &[Worker<'_>], waiting: Option<&Queue<'_>>) {
     let mut fds: Vec<PollFd<'_>> = workers
         .iter()
         .flat_map(|worker| worker.pipe.iter().chain([&worker.pidfd]))
-        .map(|fd| PollFd::new(fd, PollFlags::IN))
+        .map(AsFd::as_fd)
+        .chain(waiting.and_then(Queue::bell))
+        .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
         .collect();
-    let next = workers.iter().map(|worker| worker.deadline).min();
+    let comes_in = waiting.and_then(Queue::deadline);
+    let next = workers.iter().map(|worker| worker.deadline).chain(comes_in).min();
     let left = next.map_or(Duration::ZERO, |next| next.saturating_duration_since(Instant::now()));
     // A millisecond more, so as not to come too early again and again.
     let timeout = Timespec::try_from(left + Duration::from_millis(1)).ok();

@@ -3,25 +3,32 @@
 //! Names are read and looked at, nothing is opened or entered: what stands in `/tmp` was put there by
 //! anybody, and may be swapped for something else the moment after. Who is found here gets a worker, which
 //! looks for itself; the worst that a swap can do is to start one in vain.
+//!
+//! Whoever has an account or a runtime directory is looked for by name first, and is found however many
+//! names others have made.
 
 use crate::discover::RUNTIME_DIRS;
 use crate::report::DirectoryReport;
 use crate::tmux::paths;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::channel;
-use std::time::Duration;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
 
-/// How many names that lie are reported one by one. Anybody can make any number of them.
+/// How many names that lie are reported one by one, of one owner and in all. Anybody can make any number of them.
+const STRAYS_OF_ONE: usize = 4;
 const STRAYS_TOLD: usize = 32;
 
 /// How long the names of one folder may take. `/tmp` cannot hang; a `TMUX_TMPDIR` in the wrong hands can.
 const DEADLINE: Duration = Duration::from_secs(5);
+
+/// How many names are handed over together.
+const PORTION: usize = 1024;
 
 /// A name that lies: it is called like a user's folder and is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +39,8 @@ pub enum Stray {
     Owner(u32),
     /// It cannot be looked at.
     Unreadable(Errno),
+    /// So many more in this folder, all of this owner.
+    OthersOf(u32, usize),
     /// So many more in this folder.
     Others(usize),
 }
@@ -41,46 +50,78 @@ pub enum Stray {
 pub(super) struct Found {
     /// Whom, and the folder that told; in the order of their numbers.
     pub(super) users: BTreeMap<u32, PathBuf>,
+    /// Who has a runtime directory.
+    pub(super) logged_in: BTreeSet<u32>,
     /// What must be reported and left alone.
     pub(super) strays: Vec<DirectoryReport>,
 }
 
-/// Looks into `extra`, `/tmp` and `/run/user`.
-pub(super) fn find(extra: Option<&Path>) -> Found {
+/// Looks into `extra`, `/tmp` and `/run/user`; for those of `accounts` by name, and first.
+pub(super) fn find(extra: Option<&Path>, accounts: &[u32]) -> Found {
     let mut found = Found::default();
-    for parent in extra.into_iter().chain([Path::new(paths::DEFAULT_PARENT)]) {
-        found.take(parent, paths::uid_of_directory_name, true);
-    }
     let plain_number = |name: &OsStr| name.to_str()?.parse().ok();
-    found.take(Path::new(RUNTIME_DIRS), plain_number, false);
+    found.take(Path::new(RUNTIME_DIRS), plain_number, false, Vec::new());
+    found.logged_in = found.users.keys().copied().collect();
+    let runtime = std::mem::take(&mut found.users);
+    let wanted: BTreeSet<u32> = accounts.iter().chain(&found.logged_in).copied().collect();
+    let wanted: Vec<u32> = wanted.into_iter().collect();
+    for parent in extra.into_iter().chain([Path::new(paths::DEFAULT_PARENT)]) {
+        found.take(parent, paths::uid_of_directory_name, true, wanted.clone());
+    }
+    for (uid, path) in runtime {
+        found.users.entry(uid).or_insert(path);
+    }
     found
 }
 
 impl Found {
-    /// Enters whoever has a folder in `parent`, and the names that lie where that matters.
-    fn take(&mut self, parent: &Path, uid_of: fn(&OsStr) -> Option<u32>, strays_matter: bool) {
+    /// Enters whoever has a folder in `parent`, and the names that lie where that matters. What was found before
+    /// the time was over counts.
+    fn take(
+        &mut self,
+        parent: &Path,
+        uid_of: fn(&OsStr) -> Option<u32>,
+        strays_matter: bool,
+        first: Vec<u32>,
+    ) {
         let (tell, told) = channel();
         let folder = parent.to_owned();
         // It ends with the process if it hangs.
-        std::thread::spawn(move || tell.send(read(&folder, uid_of)));
-        let (users, mut strays) = match told.recv_timeout(DEADLINE).unwrap_or(Err(Errno::TIMEDOUT)) {
-            Ok(read) => read,
-            Err(Errno::NOENT) => return,
-            Err(errno) => return self.report(parent.to_owned(), Stray::Unreadable(errno)),
+        let reader = std::thread::Builder::new().spawn(move || {
+            let end = read(&folder, uid_of, &first, &tell);
+            let _ = tell.send(Told::End(end));
+        });
+        let deadline = Instant::now() + DEADLINE;
+        let mut strays = Strays::default();
+        let end = loop {
+            let told = told.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+            match told {
+                Ok(Told::Names(names)) => {
+                    for Name { uid, look } in names {
+                        match look {
+                            Ok(path) => {
+                                self.users.entry(uid).or_insert(path);
+                            }
+                            Err((owner, stray)) => strays.add(uid, owner, stray),
+                        }
+                    }
+                }
+                Ok(Told::End(end)) => break end,
+                Err(RecvTimeoutError::Timeout) => break Err(Errno::TIMEDOUT),
+                Err(RecvTimeoutError::Disconnected) => break Err(Errno::AGAIN),
+            }
         };
-        for (uid, path) in users {
-            self.users.entry(uid).or_insert(path);
+        drop(reader);
+        match end {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => self.report(parent.to_owned(), Stray::Unreadable(errno)),
         }
-        if !strays_matter {
-            return;
-        }
-        strays.sort_unstable_by_key(|(uid, _)| *uid);
-        let others = strays.len().saturating_sub(STRAYS_TOLD);
-        for (uid, stray) in strays.into_iter().take(STRAYS_TOLD) {
-            self.report(parent.join(paths::directory_name(uid)), stray);
-        }
-        if others > 0 {
-            self.report(parent.to_owned(), Stray::Others(others));
+        if strays_matter {
+            for (uid, stray) in strays.told() {
+                let path =
+                    uid.map_or_else(|| parent.to_owned(), |uid| parent.join(paths::directory_name(uid)));
+                self.report(path, stray);
+            }
         }
     }
 
@@ -89,41 +130,149 @@ impl Found {
     }
 }
 
-/// The users of a folder, and the names that lie.
-type Read = (Vec<(u32, PathBuf)>, Vec<(u32, Stray)>);
+/// The names that lie in one folder, counted for each owner: who makes many hides nobody else's.
+#[derive(Debug, Default)]
+struct Strays {
+    of: BTreeMap<Option<u32>, (BTreeMap<u32, Stray>, usize)>,
+}
 
-fn read(parent: &Path, uid_of: fn(&OsStr) -> Option<u32>) -> Result<Read, Errno> {
-    let (mut users, mut strays) = (Vec::new(), Vec::new());
+impl Strays {
+    /// One that is called like `uid`'s. The lowest numbers of each owner are kept, of the others only the count.
+    fn add(&mut self, uid: u32, owner: Option<u32>, stray: Stray) {
+        let (kept, others) = self.of.entry(owner).or_default();
+        kept.insert(uid, stray);
+        if kept.len() > STRAYS_OF_ONE {
+            kept.pop_last();
+            *others += 1;
+        }
+    }
+
+    /// What is told one by one, with the number in its name, and the sums.
+    fn told(self) -> Vec<(Option<u32>, Stray)> {
+        let mut ranked: Vec<(usize, u32, Stray)> = Vec::new();
+        let mut sums: Vec<(usize, u32)> = Vec::new();
+        let mut beyond = 0;
+        for (owner, (kept, others)) in self.of {
+            ranked.extend(kept.into_iter().zip(0..).map(|((uid, stray), rank)| (rank, uid, stray)));
+            match owner {
+                Some(owner) if others > 0 => sums.push((others, owner)),
+                _ => beyond += others,
+            }
+        }
+        ranked.sort_unstable_by_key(|(rank, uid, _)| (*rank, *uid));
+        beyond += ranked.len().saturating_sub(STRAYS_TOLD);
+        ranked.truncate(STRAYS_TOLD);
+        ranked.sort_unstable_by_key(|(_, uid, _)| *uid);
+        let mut told: Vec<_> = ranked.into_iter().map(|(_, uid, stray)| (Some(uid), stray)).collect();
+        // Those who made most by name, the rest in one.
+        sums.sort_unstable_by(|one, other| other.cmp(one));
+        beyond += sums.iter().skip(STRAYS_OF_ONE).map(|(others, _)| others).sum::<usize>();
+        told.extend(
+            sums.iter().take(STRAYS_OF_ONE).map(|(others, owner)| (None, Stray::OthersOf(*owner, *others))),
+        );
+        told.extend((beyond > 0).then_some((None, Stray::Others(beyond))));
+        told
+    }
+}
+
+/// What the reader of a folder hands over.
+enum Told {
+    Names(Vec<Name>),
+    End(Result<(), Errno>),
+}
+
+/// A name like that of `uid`'s folder: its path, or whose lie it is, where that is known, and which.
+struct Name {
+    uid: u32,
+    look: Result<PathBuf, (Option<u32>, Stray)>,
+}
+
+fn read(
+    parent: &Path,
+    uid_of: fn(&OsStr) -> Option<u32>,
+    first: &[u32],
+    tell: &Sender<Told>,
+) -> Result<(), Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let dir = rustix::fs::openat(CWD, parent, flags, Mode::empty())?;
+    let mut names = Vec::new();
+    for uid in first {
+        names.extend(look(parent, &dir, OsStr::new(&paths::directory_name(*uid)), *uid));
+    }
+    let _ = tell.send(Told::Names(std::mem::take(&mut names)));
     for entry in rustix::fs::Dir::read_from(&dir)? {
         let entry = entry?;
         let name = OsStr::from_bytes(entry.file_name().to_bytes());
-        let Some(uid) = uid_of(name) else { continue };
-        match look(&dir, name, uid) {
-            Ok(()) => users.push((uid, parent.join(name))),
-            // Gone since.
-            Err(Stray::Unreadable(Errno::NOENT)) => {}
-            Err(stray) => strays.push((uid, stray)),
+        // In order.
+        let Some(uid) = uid_of(name).filter(|uid| first.binary_search(uid).is_err()) else { continue };
+        names.extend(look(parent, &dir, name, uid));
+        if names.len() == PORTION && tell.send(Told::Names(std::mem::take(&mut names))).is_err() {
+            break;
         }
     }
-    Ok((users, strays))
+    let _ = tell.send(Told::Names(names));
+    Ok(())
 }
 
-/// Whether a name is a real directory of `uid`.
+/// Whether a name is a real directory of `uid`; `None`: it is not there.
 ///
 /// Answered from what the kernel has at hand: a file system that a user serves (FUSE) is not asked, since
 /// it could let us wait for ever. It then shows an old owner, and at worst nobody is found.
-fn look(dir: &OwnedFd, name: &OsStr, uid: u32) -> Result<(), Stray> {
+fn look(parent: &Path, dir: &OwnedFd, name: &OsStr, uid: u32) -> Option<Name> {
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
     let wanted = StatxFlags::TYPE | StatxFlags::UID;
-    let facts = rustix::fs::statx(dir, name, flags, wanted).map_err(Stray::Unreadable)?;
-    let kind = FileType::from_raw_mode(facts.stx_mode.into());
-    if kind != FileType::Directory {
-        Err(Stray::NoDirectory(kind))
-    } else if facts.stx_uid != uid {
-        Err(Stray::Owner(facts.stx_uid))
-    } else {
-        Ok(())
+    let look = match rustix::fs::statx(dir, name, flags, wanted) {
+        Err(Errno::NOENT) => return None,
+        Err(errno) => Err((None, Stray::Unreadable(errno))),
+        Ok(facts) => {
+            let kind = FileType::from_raw_mode(facts.stx_mode.into());
+            let owner = Some(facts.stx_uid);
+            if kind != FileType::Directory {
+                Err((owner, Stray::NoDirectory(kind)))
+            } else if facts.stx_uid != uid {
+                Err((owner, Stray::Owner(facts.stx_uid)))
+            } else {
+                Ok(parent.join(name))
+            }
+        }
+    };
+    Some(Name { uid, look })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_makes_many_hides_nobody_elses() {
+        let mut strays = Strays::default();
+        for uid in 0..100_000 {
+            strays.add(uid, Some(5), Stray::Owner(5));
+        }
+        strays.add(4_000_000, Some(6), Stray::NoDirectory(FileType::Fifo));
+        let told = strays.told();
+        assert_eq!(told.len(), STRAYS_OF_ONE + 2, "{told:?}");
+        assert!(told.contains(&(Some(4_000_000), Stray::NoDirectory(FileType::Fifo))), "{told:?}");
+        assert_eq!(told.last(), Some(&(None, Stray::OthersOf(5, 100_000 - STRAYS_OF_ONE))));
+    }
+
+    #[test]
+    fn many_owners_are_counted_too() {
+        let mut strays = Strays::default();
+        for owner in 0..1000 {
+            for number in 0..10 {
+                strays.add(owner * 10 + number, Some(owner), Stray::Owner(owner));
+            }
+        }
+        let told = strays.told();
+        assert_eq!(told.len(), STRAYS_TOLD + STRAYS_OF_ONE + 1, "{told:?}");
+        let counted: usize = told
+            .iter()
+            .map(|(_, stray)| match stray {
+                Stray::OthersOf(_, count) | Stray::Others(count) => *count,
+                _ => 1,
+            })
+            .sum();
+        assert_eq!(counted, 10_000);
     }
 }

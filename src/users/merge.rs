@@ -4,6 +4,7 @@ use super::crew::Loss;
 use super::wire::{NoReport, Reader};
 use crate::report::metrics::Row;
 use crate::report::{DirectoryReport, Report};
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// A user who was found, and the folder that told of them.
@@ -13,31 +14,46 @@ pub struct User<'a> {
     pub uid: u32,
     /// The folder.
     pub folder: &'a Path,
+    /// Whether they have an account, as far as that is known.
+    pub has_account: bool,
 }
+
+/// How many directories with an error are told of one by one: of one user, of all users who may have an account, and
+/// of all who have none. Anybody who may use other uids (subuid(5)) can make directories for thousands.
+const TOLD_OF_ONE: usize = 32;
+const TOLD_OF_ACCOUNTS: usize = 1024;
+const TOLD_OF_NAMELESS: usize = 8;
 
 /// Takes reports in as they come.
 #[derive(Debug, Default)]
-pub struct Merger {
+pub struct Merger<'u> {
     reader: Reader,
-    reports: Vec<(u32, Report)>,
+    reports: Vec<(User<'u>, Report)>,
 }
 
-impl Merger {
+impl<'u> Merger<'u> {
     /// Takes in what became of a user's worker: its message, or why there is none.
-    pub fn add(&mut self, user: User<'_>, outcome: Result<Vec<u8>, Loss>) {
+    pub fn add(&mut self, mut user: User<'u>, outcome: Result<Vec<u8>, Loss>) {
         let report = match outcome.map(|message| self.reader.read(&message, user.uid)) {
             Ok(Ok(report)) => report,
             Ok(Err(NoReport::Refused(why))) => one_error(user.folder.to_owned(), why),
             Ok(Err(NoReport::Garbled)) => lost(user, Loss::Garbled),
-            Err(loss) => lost(user, loss),
+            Err(loss) => {
+                // There may be one.
+                user.has_account |= matches!(loss, Loss::Account(_));
+                lost(user, loss)
+            }
         };
-        self.reports.push((user.uid, report));
+        self.reports.push((user, report));
     }
 
     /// One report, in the order of the users; then what belongs to nobody and was not reported yet.
     pub fn finish(mut self, strays: Vec<DirectoryReport>) -> Report {
-        self.reports.sort_by_key(|(uid, _)| *uid);
-        let users = self.reports.iter().map(|(uid, report)| Row::of(*uid, report)).collect();
+        // Those with an account come first where there is room for some: with a row of their own, with their errors.
+        self.reports.sort_by_key(|(user, _)| (!user.has_account, user.uid));
+        let users = self.reports.iter().map(|(user, report)| Row::of(user.uid, report)).collect();
+        let sums = self.leave_out();
+        self.reports.sort_by_key(|(user, _)| user.uid);
         let mut whole = Report { users, ..Report::default() };
         for (_, mut report) in self.reports {
             let before = whole.directories.len();
@@ -48,12 +64,54 @@ impl Merger {
             whole.directories.append(&mut report.directories);
             whole.entries.append(&mut report.entries);
         }
-        for stray in strays {
-            if !whole.directories.iter().any(|known| known.path == stray.path) {
-                whole.directories.push(stray);
-            }
-        }
+        let known: HashSet<PathBuf> =
+            whole.directories.iter().map(|directory| directory.path.clone()).collect();
+        whole.directories.extend(strays.into_iter().filter(|stray| !known.contains(&stray.path)));
+        whole.directories.extend(sums);
         whole
+    }
+
+    /// Takes out directories with an error that are too many to be told of. The sums: a line for each folder they are in.
+    fn leave_out(&mut self) -> Vec<DirectoryReport> {
+        let (mut of_accounts, mut of_nameless) = (0, 0);
+        let mut sums: BTreeMap<PathBuf, usize> = BTreeMap::new();
+        for (user, report) in &mut self.reports {
+            let (told, most) = if user.has_account {
+                (&mut of_accounts, TOLD_OF_ACCOUNTS)
+            } else {
+                (&mut of_nameless, TOLD_OF_NAMELESS)
+            };
+            let mut of_one = 0;
+            keep_directories(report, |directory| {
+                if directory.error.is_none() || (of_one < TOLD_OF_ONE && *told < most) {
+                    let is_told = usize::from(directory.error.is_some());
+                    of_one += is_told;
+                    *told += is_told;
+                    return true;
+                }
+                let folder = directory.path.parent().unwrap_or(&directory.path);
+                *sums.entry(folder.to_owned()).or_default() += 1;
+                false
+            });
+        }
+        let told =
+            |(path, count)| DirectoryReport { path, error: Some(crate::words::more_directories(count)) };
+        sums.into_iter().map(told).collect()
+    }
+}
+
+/// Takes directories out of a report. An entry of one that is not kept stands in none.
+fn keep_directories(report: &mut Report, mut is_kept: impl FnMut(&DirectoryReport) -> bool) {
+    let mut places = Vec::with_capacity(report.directories.len());
+    let mut kept = 0;
+    report.directories.retain(|directory| {
+        let is_kept = is_kept(directory);
+        places.push(if is_kept { kept } else { usize::MAX });
+        kept += usize::from(is_kept);
+        is_kept
+    });
+    for entry in &mut report.entries {
+        entry.directory = places.get(entry.directory).copied().unwrap_or(usize::MAX);
     }
 }
 

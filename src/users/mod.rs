@@ -2,7 +2,7 @@
 //!
 //! Root looks for users in folders that anybody may write, and must not act in any of them. So it only
 //! reads the names of `/tmp` and `/run/user`, looks at each with lstat(2) ([`find`]), looks their accounts
-//! up ([`accounts`]), and starts its own program once per user ([`crew`]). That worker gives up uid, gid and groups before anything else and
+//! up ([`accounts`]), and starts its own program once per user ([`crew`]), those with an account first ([`queue`]). That worker gives up uid, gid and groups before anything else and
 //! makes the ordinary pass, with the user's own configuration ([`worker`]). Its report comes back through
 //! a pipe ([`wire`]) and becomes part of one ([`merge`]), which root prints and logs.
 //!
@@ -16,16 +16,16 @@ mod crew;
 mod find;
 pub mod merge;
 pub mod order;
+mod queue;
 pub mod wire;
 pub mod worker;
 
 use crate::error::Error;
 use crate::report::Report;
 use crate::sweep::Act;
-use accounts::Account;
+use accounts::Hints;
 use merge::{Merger, User};
-use rustix::io::Errno;
-use std::collections::BTreeMap;
+use queue::Queue;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -54,35 +54,16 @@ pub fn pass(task: Task) -> Result<Report, Error> {
     }
     let started = Instant::now();
     let parent = std::env::var_os("TMUX_TMPDIR").map(PathBuf::from).filter(|path| path.is_absolute());
-    let found = find::find(parent.as_deref());
+    let hints = Hints::read();
+    let found = find::find(parent.as_deref(), &hints.passwd);
+    let uids: Vec<u32> = found.users.keys().copied().collect();
+    let users: Vec<User<'_>> = accounts::in_turn(&uids, &found.logged_in, &hints)
+        .into_iter()
+        .filter_map(|uid| Some(User { uid, folder: found.users.get(&uid)?, has_account: false }))
+        .collect();
     let mut merger = Merger::default();
-    let (users, unknown) = known(&found.users);
-    for (user, loss) in unknown {
-        merger.add(user, Err(loss));
-    }
-    crew::work(users, task, parent.as_deref(), |user, outcome| merger.add(user, outcome));
+    crew::work(Queue::new(&users), task, parent.as_deref(), |user, outcome| merger.add(user, outcome));
     let mut report = merger.finish(found.strays);
     report.elapsed = started.elapsed();
     Ok(report)
-}
-
-/// A user to work for, and one whom we cannot work for.
-type Known<'a> = (User<'a>, Account);
-type Unknown<'a> = (User<'a>, Loss);
-
-/// Who can be worked for, those with an account first: anybody who may use other uids (subuid(5)) can make
-/// directories for thousands who have none. And who cannot, and why.
-fn known(users: &BTreeMap<u32, PathBuf>) -> (Vec<Known<'_>>, Vec<Unknown<'_>>) {
-    let mut accounts = accounts::look_up(users.keys().copied().collect());
-    let (mut known, mut unknown) = (Vec::new(), Vec::new());
-    for (uid, folder) in users {
-        let user = User { uid: *uid, folder };
-        match accounts.remove(uid) {
-            Some(Ok(account)) => known.push((user, account)),
-            Some(Err(errno)) => unknown.push((user, Loss::Account(errno))),
-            None => unknown.push((user, Loss::Account(Errno::TIMEDOUT))),
-        }
-    }
-    known.sort_by_key(|(user, account)| (account.name.is_none(), user.uid));
-    (known, unknown)
 }

@@ -58,9 +58,48 @@ fn thousands_of_names_that_lie_are_counted() {
     for number in 0..2000 {
         symlink("/", format!("/tmp/tmux-{}", 1_000_000 + number)).unwrap();
     }
+    let other = User(2_000_000);
+    rustix::fs::mknodat(rustix::fs::CWD, other.dir(), rustix::fs::FileType::Fifo, 0o666.into(), 0).unwrap();
+    give(&other.dir(), other);
     let json = all_users("sweep", &["--json"]).json();
     assert_eq!(removed(&json).len(), 1);
-    assert!(error_of(&json, Path::new("/tmp")).unwrap().starts_with("1968 more names"), "{json:#}");
+    // Those of one owner hide nobody else's.
+    let told = error_of(&json, Path::new("/tmp")).unwrap();
+    assert!(told.starts_with("1996 more names in it, all of uid 0, "), "{json:#}");
+    assert_eq!(json["directories"].as_array().unwrap().len(), 7, "{json:#}");
+    assert!(error_of(&json, &other.dir()).unwrap().contains("a FIFO"), "{json:#}");
+}
+
+#[test]
+fn whoever_has_an_account_comes_before_a_flood_of_those_without() {
+    let Some(_hall) = Hall::open() else { return };
+    let flood: Vec<User> = (0..300).map(|number| User(100_000 + number).with_dir()).collect();
+    for user in &flood {
+        user.dead("hers");
+        fs::set_permissions(user.dir(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    }
+    let victim = User(3_000_001).with_dir().with_account();
+    victim.dead("gone");
+    let left = || flood.iter().filter(|user| user.path("hers").exists()).count();
+    let mut janitor = crate::common::janitor::bare();
+    janitor.args(["sweep", "--all-users", "--json"]).stdout(std::process::Stdio::null());
+    let mut janitor = janitor.spawn().unwrap();
+    crate::common::wait::until("the victim is served", || !victim.path("gone").exists());
+    let left_then = left();
+    assert!(janitor.wait().unwrap().success());
+    assert!(left_then > 250, "{left_then} of 300 were left when the victim's turn came");
+    assert_eq!(left(), 0);
+
+    // As many that cannot be looked at are one line, and the victim's own is told.
+    for user in flood.iter().chain([&victim]) {
+        fs::set_permissions(user.dir(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    }
+    let run = all_users("sweep", &["--json"]);
+    let json = run.json();
+    assert_eq!(run.code, Some(1));
+    assert!(error_of(&json, &victim.dir()).unwrap().contains("open to others"), "{json:#}");
+    assert!(error_of(&json, Path::new("/tmp")).unwrap().starts_with("292 more directories"), "{json:#}");
+    assert_eq!(run.stderr.lines().count(), 10, "{}", run.stderr);
 }
 
 #[test]
