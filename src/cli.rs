@@ -33,8 +33,9 @@ pub const EXIT_CODES: &str = "\
 Exit codes:
   0   done, also when there was nothing to do; status: healthy; probe: live or starting;
       spawn: the session exists and was verified
-  1   an entry failed or a directory has an error; status: a dead socket or ghost; probe: dead;
-      spawn: the session could not be made; doctor: a problem or a risk; audit: a finding
+  1   an entry failed or a directory has an error; status: a dead socket or ghost; rescue: a ghost
+      is left; probe: dead; spawn: the session could not be made; doctor: a problem or a risk;
+      audit: a finding
   2   usage; audit: a file that is missing, or neither a shell script nor a unit file
   3   probe: absent (a ghost of that path is named);
       spawn: a session of that name is there already, nothing was changed
@@ -87,6 +88,20 @@ pub enum LogTarget {
     Journal,
     /// To stderr.
     Stderr,
+}
+
+/// `rescue`.
+#[derive(Debug, Clone, Args)]
+pub struct Rescue {
+    /// Only say what would be rescued
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// The path of the one ghost that is meant; without it, all of them
+    #[arg(value_hint = clap::ValueHint::AnyPath)]
+    pub path: Option<PathBuf>,
 }
 
 /// The commands.
@@ -146,16 +161,10 @@ pub enum Command {
     ///
     /// A ghost is a live server whose socket was deleted or replaced. tmux makes its socket anew on
     /// SIGUSR1. The signal is sent only to what is proven to be a tmux server of yours, and only
-    /// when its path is free and can be written. A path that a live server holds is never taken; of
-    /// several ghosts of one path none is touched: `list` shows what runs in them, the choice is yours.
-    Rescue {
-        /// Only say what would be rescued
-        #[arg(long)]
-        dry_run: bool,
-        /// Print the result as one JSON object
-        #[arg(long)]
-        json: bool,
-    },
+    /// when its path is free and can be written. A tmux-UID that was deleted is made anew, with the folders above
+    /// it. A path that a live server holds is never taken; of several ghosts of one path none is touched: `list` shows
+    /// what runs in them, the choice is yours. Exit code 1 says that a ghost is left.
+    Rescue(Rescue),
     /// Start a session on a socket of its own, and make sure that it is there
     Spawn(Box<Spawn>),
     /// Say what in this machine's set-up will bite, and the cure

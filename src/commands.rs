@@ -4,14 +4,14 @@ mod status;
 
 use crate::audit;
 use crate::audit::answer::RefusalKind;
-use crate::cli::{Cli, Color, Command, Global, LogTarget, Probe, Spawn};
+use crate::cli::{Cli, Color, Command, Global, LogTarget, Probe, Rescue, Spawn};
 use crate::config::{self, Settings};
 use crate::discover::{self, Surroundings};
 use crate::doctor::{self, Patient};
 use crate::error::Error;
 use crate::escape::escaped;
 use crate::exit::Exit;
-use crate::ghost::{self, Scope};
+use crate::ghost::{self, Anew, Scope};
 use crate::journal;
 use crate::manual;
 use crate::outcome::Outcome;
@@ -38,14 +38,15 @@ pub fn run(cli: &Cli, output: &mut Output) -> Result<Exit, Error> {
     match &cli.command {
         None => overview(&cli.global, output),
         Some(Command::Sweep { dry_run, rescue, all_users, json }) => {
-            sweep(&cli.global, Rescuing { rescue: *rescue, dry_run: *dry_run }, *all_users, *json, output)
+            let rescuing = Rescuing { rescue: *rescue, ..Rescuing::none(*dry_run) };
+            sweep(&cli.global, rescuing, *all_users, *json, output)
         }
         Some(Command::List { all_users, json }) => list(&cli.global, *all_users, *json, output),
         Some(Command::Status(arguments)) => status::status(&cli.global, arguments, output),
         Some(Command::Watch { no_reap }) => watch::watch(&cli.global, *no_reap),
         Some(Command::Events { json }) => watch::events(&cli.global, *json),
         Some(Command::Probe(arguments)) => probe_one(&cli.global, arguments, output),
-        Some(Command::Rescue { dry_run, json }) => rescue(&cli.global, *dry_run, *json, output),
+        Some(Command::Rescue(arguments)) => rescue(&cli.global, arguments, output),
         Some(Command::Spawn(arguments)) => spawn_one(&cli.global, arguments, output),
         Some(Command::CarryOut { order }) => spawn::handover::carry_out(order),
         Some(Command::Doctor { json }) => doctor(&cli.global, *json, output),
@@ -58,25 +59,37 @@ pub fn run(cli: &Cli, output: &mut Output) -> Result<Exit, Error> {
 
 /// What is to be done about ghosts, and whether only to say so.
 #[derive(Clone, Copy)]
-struct Rescuing {
+struct Rescuing<'a> {
     rescue: bool,
     dry_run: bool,
+    anew: Anew,
+    /// The ghosts of this path alone.
+    only: Option<&'a Path>,
+}
+
+impl Rescuing<'_> {
+    fn none(dry_run: bool) -> Self {
+        Self { rescue: false, dry_run, anew: Anew::Folder, only: None }
+    }
 }
 
 /// Makes one pass over what the options name, or over what is discovered; then looks for ghosts.
 /// Without an act only the directories are looked at, and no socket in them.
-fn pass(global: &Global, act: Option<Act>, rescuing: Rescuing) -> Result<Report, Error> {
+fn pass(global: &Global, act: Option<Act>, rescuing: Rescuing<'_>) -> Result<Report, Error> {
     let settings = load_settings(global)?;
     let started = Instant::now();
     let user = rustix::process::getuid().as_raw();
     let mut witness = Witness::new(user);
-    let dirs = if global.dir.is_empty() {
+    let dirs = if rescuing.only.is_some() {
+        Vec::new()
+    } else if global.dir.is_empty() {
         witness.refresh();
         discover::socket_dirs(&settings, &Surroundings::of_this_process(), witness.table(), user)
     } else {
         global.dir.clone()
     };
-    let targets: Vec<Target> = dirs.into_iter().map(Target::whole).collect();
+    let mut targets: Vec<Target> = dirs.into_iter().map(Target::whole).collect();
+    targets.extend(rescuing.only.and_then(one_name));
     let mut passed = targets.clone();
     if act.is_none() {
         for target in &mut passed {
@@ -90,17 +103,18 @@ fn pass(global: &Global, act: Option<Act>, rescuing: Rescuing) -> Result<Report,
         report.directories.push(words::private_tmp());
         return Ok(report);
     }
-    let scope = Scope::new(&targets, global.dir.is_empty());
+    let scope = Scope::new(&targets, global.dir.is_empty() && rescuing.only.is_none());
     for found in ghost::find(user, &mut witness, &scope) {
         match rescuing {
             Rescuing { rescue: false, .. } => {
                 ghost::enter(&mut report, user, &found, Outcome::Kept, act == Some(Act::Look));
             }
-            Rescuing { dry_run: true, .. } => {
-                ghost::enter(&mut report, user, &found, ghost::would_rescue(&found), false);
+            Rescuing { dry_run: true, anew, .. } => {
+                let rescue = ghost::would_rescue(user, &mut witness, &found, anew);
+                ghost::enter_rescue(&mut report, user, &found, rescue);
             }
-            Rescuing { .. } => {
-                let rescue = ghost::rescue(&settings, user, &mut witness, &found);
+            Rescuing { anew, .. } => {
+                let rescue = ghost::rescue(user, &mut witness, &found, anew);
                 ghost::enter_rescue(&mut report, user, &found, rescue);
             }
         }
@@ -110,6 +124,12 @@ fn pass(global: &Global, act: Option<Act>, rescuing: Rescuing) -> Result<Report,
         keep_record(&mut report, user, act);
     }
     Ok(report)
+}
+
+/// One name in its directory, wherever that is. `None`: the path has no name at its end.
+fn one_name(path: &Path) -> Option<Target> {
+    let (dir, name) = (path.parent()?, path.file_name()?);
+    Some(Target { path: dir.to_owned(), only: Some(vec![name.to_owned()]), rule: Rule::LookedAt })
 }
 
 /// Enters what a run did into the user's record, or reads there what others did.
@@ -137,7 +157,7 @@ fn keep_record(report: &mut Report, user: u32, act: Option<Act>) {
 }
 
 /// The same for every user of the machine, if that is asked for.
-fn pass_for(global: &Global, all_users: bool, act: Act, rescuing: Rescuing) -> Result<Report, Error> {
+fn pass_for(global: &Global, all_users: bool, act: Act, rescuing: Rescuing<'_>) -> Result<Report, Error> {
     if !all_users {
         return pass(global, Some(act), rescuing);
     }
@@ -161,7 +181,7 @@ pub fn work(order: Order, output: &mut Output) -> Result<Exit, Error> {
         log_target: LogTarget::Stderr,
     };
     let Order { task: Task { act, rescue }, uid, gid } = order;
-    let rescuing = Rescuing { rescue, dry_run: act != Act::Remove };
+    let rescuing = Rescuing { rescue, ..Rescuing::none(act != Act::Remove) };
     let report = users::worker::become_user(uid, gid).and_then(|()| pass(&global, Some(act), rescuing));
     let (message, exit) = match report {
         Ok(report) => (users::wire::write(&report), exit_of(&report)),
@@ -173,7 +193,7 @@ pub fn work(order: Order, output: &mut Output) -> Result<Exit, Error> {
 
 /// A pass that only looks.
 fn look(global: &Global, all_users: bool) -> Result<Report, Error> {
-    pass_for(global, all_users, Act::Look, Rescuing { rescue: false, dry_run: false })
+    pass_for(global, all_users, Act::Look, Rescuing::none(false))
 }
 
 fn load_settings(global: &Global) -> Result<Settings, Error> {
@@ -186,7 +206,7 @@ fn exit_of(report: &Report) -> Exit {
 
 fn sweep(
     global: &Global,
-    rescuing: Rescuing,
+    rescuing: Rescuing<'_>,
     all_users: bool,
     as_json: bool,
     output: &mut Output,
@@ -203,15 +223,28 @@ fn sweep(
     Ok(exit_of(&report))
 }
 
-fn rescue(global: &Global, dry_run: bool, as_json: bool, output: &mut Output) -> Result<Exit, Error> {
-    let report = pass(global, None, Rescuing { rescue: true, dry_run })?;
+fn rescue(global: &Global, arguments: &Rescue, output: &mut Output) -> Result<Exit, Error> {
+    let only = match arguments.path.as_ref().map(std::path::absolute) {
+        Some(Err(error)) => return Err(Error::Usage(format!("PATH: {error}"))),
+        Some(Ok(path)) if one_name(&path).is_none() => {
+            return Err(Error::Usage(format!("{}: that is no socket's path", escaped(&path))));
+        }
+        Some(Ok(_)) if !global.dir.is_empty() => {
+            return Err(Error::Usage("a PATH says where to look; --dir does not go with it".to_owned()));
+        }
+        Some(Ok(path)) => Some(path),
+        None => None,
+    };
+    let dry_run = arguments.dry_run;
+    let rescuing = Rescuing { rescue: true, dry_run, anew: Anew::Parents, only: only.as_deref() };
+    let report = pass(global, None, rescuing)?;
     journal::rescue(&report);
-    if as_json {
+    if arguments.json {
         output.json(|to| json::run(to, &report, "rescue", dry_run, json::Listing::All))?;
     } else if !global.quiet {
         output.text(&people::rescue(&report, dry_run))?;
     }
-    Ok(exit_of(&report))
+    Ok(if report.leaves_ghosts() { Exit::Found } else { exit_of(&report) })
 }
 
 fn list(global: &Global, all_users: bool, as_json: bool, output: &mut Output) -> Result<Exit, Error> {

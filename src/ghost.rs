@@ -7,21 +7,28 @@
 //!
 //! [`rescue`] asks such a server to make its socket anew (SIGUSR1), and only where nothing can be
 //! lost: everything that is proven about it is in [`proof`], and the path's start lock is held.
+//! [`forecast`] says what it would do.
 
 mod entries;
 pub mod find;
+mod folder;
+mod forecast;
 mod holders;
 pub mod panes;
 mod proof;
 mod reach;
 pub mod rescue;
 mod scope;
+mod words;
 
 pub use entries::{enter, enter_rescue};
 pub use find::find;
-pub use rescue::{Rescue, rescue, would_rescue};
+pub use folder::Anew;
+pub use forecast::would_rescue;
+pub use rescue::{Rescue, rescue};
 pub use scope::Scope;
 
+use rescue::RescueFailure;
 use rustix::fs::FileType;
 use std::path::PathBuf;
 
@@ -41,6 +48,8 @@ pub struct Ghost {
 /// How it stands with a ghost: what is at its path, and what forbids its rescue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plight {
+    /// The server, as in [`Ghost::pid`]: what a person can do about it names it.
+    pub pid: Option<i32>,
     /// What stands at its path.
     pub standing: Standing,
     /// Why it is not to be rescued; `None`: it can be.
@@ -68,7 +77,7 @@ pub enum Bar {
     /// Who listens cannot be told from here.
     Hidden,
     /// It lives in another mount namespace or behind another root: the path means something else.
-    Elsewhere,
+    Elsewhere(Way),
     /// The listener is no tmux server.
     NotTmux,
     /// It holds several listening sockets: which of them is its own, not inherited, cannot be told.
@@ -83,4 +92,23 @@ pub enum Bar {
     Held(Option<i32>),
     /// Something that is no socket stands there.
     Occupied(FileType),
+    /// The path's start lock is held.
+    Starting,
+    /// A socket stands there that is not proven to be dead.
+    Unproven,
+    /// The folder above its directory is gone, too, and is not made anew by whoever asked.
+    NoParent,
+    /// A rescue would fail at its directory.
+    Directory(RescueFailure),
+}
+
+/// How a server that sees other files than we do can be given its socket back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// Not at all: its directory cannot be written there.
+    None,
+    /// By the signal, sent by hand.
+    Signal,
+    /// By the signal, or by this program, which can be run there.
+    SignalOrInside,
 }

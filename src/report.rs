@@ -119,6 +119,12 @@ impl Report {
         counts
     }
 
+    /// Whether a ghost is left that was not rescued and, in a dry run, would not be.
+    pub fn leaves_ghosts(&self) -> bool {
+        let is_left = |entry: &Entry| !matches!(entry.outcome, Outcome::Rescued | Outcome::WouldRescue);
+        self.entries.iter().any(|entry| entry.verdict.state == State::Ghost && is_left(entry))
+    }
+
     /// Whether an entry failed or a directory has an error.
     pub fn has_failures(&self) -> bool {
         self.directories.iter().any(|directory| directory.error.is_some())

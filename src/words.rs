@@ -1,7 +1,5 @@
 //! Every English sentence about an entry, a directory or the table: what, where, why, what to do.
 
-use crate::ghost::rescue::RescueFailure;
-use crate::ghost::{Bar, Plight, Standing};
 use crate::outcome::{Failure, Outcome};
 use crate::report::DirectoryReport;
 use crate::socket::directory::DirectoryError;
@@ -82,83 +80,6 @@ impl Display for Reason {
             Self::Ghost(plight) => plight.fmt(f),
             Self::NoSuchSocket => f.write_str("no such socket"),
             Self::Told(sentence) => f.write_str(sentence),
-        }
-    }
-}
-
-impl Display for Plight {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.standing {
-            Standing::Nothing => "a live server whose socket was deleted",
-            Standing::NoDirectory => "a live server whose socket was deleted with its directory",
-            Standing::Live(_) => "a live server whose path another server has taken",
-            Standing::Socket => {
-                "a live server whose socket was replaced by one on which nobody is seen to listen"
-            }
-            Standing::Other(_) => "a live server whose socket was replaced",
-        })?;
-        match self.bar {
-            None => f.write_str("; `tmux-janitor rescue` gives it its socket back"),
-            Some(bar) => write!(f, "; {bar}"),
-        }
-    }
-}
-
-impl Display for Bar {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Hidden => f.write_str(
-                "which process it is cannot be seen from this user namespace (PrivateUsers= in a unit); run `tmux-janitor rescue` in a shell",
-            ),
-            Self::Elsewhere => f.write_str(
-                "it runs in another mount namespace or root directory than this process; run `tmux-janitor rescue` there",
-            ),
-            Self::NotTmux => f.write_str("the process is not proven to be a tmux server; left alone"),
-            Self::Ambiguous => f.write_str(
-                "it holds several listening sockets, and which of them is its own cannot be told; left alone",
-            ),
-            Self::NotCatching => f.write_str("it does not catch SIGUSR1, which would end it; left alone"),
-            Self::Stopped => f.write_str(
-                "it is stopped and cannot answer; let it go on (`kill -CONT` its pid), then `tmux-janitor rescue`",
-            ),
-            Self::Rivals(count) => write!(
-                f,
-                "{count} ghosts share this path and only one can have it; `tmux-janitor list` shows what runs in them; `kill -USR1` the pid of the one to keep"
-            ),
-            Self::Held(Some(pid)) => write!(
-                f,
-                "pid {pid} listens there and is not touched; when it has ended, `tmux-janitor rescue` helps"
-            ),
-            Self::Held(None) => f.write_str(
-                "the server that listens there is not touched; when it has ended, `tmux-janitor rescue` helps",
-            ),
-            Self::Occupied(kind) => write!(
-                f,
-                "{} stands there, which is not ours to remove; move it away, then `tmux-janitor rescue`",
-                kind_name(*kind)
-            ),
-        }
-    }
-}
-
-impl Display for RescueFailure {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Directory(error) => write!(f, "its directory cannot be used: {error}"),
-            Self::MakeDirectory(Errno::NOENT) => {
-                f.write_str("its directory is gone; make it (mkdir -m 700), then `tmux-janitor rescue`")
-            }
-            Self::MakeDirectory(errno) => {
-                write!(f, "its directory is gone and cannot be made: {}", cause(*errno))
-            }
-            Self::NotWritable(errno) => {
-                write!(f, "no socket can be made in its directory, so the server was not told: {}", cause(*errno))
-            }
-            Self::Signal(errno) => write!(f, "the server cannot be told: {}", errno_text(*errno)),
-            Self::NoAnswer => f.write_str(
-                "it was told (SIGUSR1) and has not made its socket in 5 s; it is very busy, or was stopped meanwhile",
-            ),
-            Self::DeletedAgain => f.write_str("it has made its socket, and somebody deleted it at once"),
         }
     }
 }
@@ -321,7 +242,7 @@ pub fn more_directories(count: usize) -> String {
 }
 
 /// An errno with its cure, for a directory that cannot be changed.
-fn cause(errno: Errno) -> String {
+pub(crate) fn cause(errno: Errno) -> String {
     let cure = match errno {
         Errno::ROFS => {
             "; the file system is mounted read-only here: `findmnt -T` shows the mount, a unit's ReadWritePaths= opens it"
@@ -343,7 +264,7 @@ pub fn errno_text(errno: Errno) -> String {
 }
 
 /// A file type with its article.
-pub fn kind_name(kind: FileType) -> &'static str {
+pub(crate) fn kind_name(kind: FileType) -> &'static str {
     match kind {
         FileType::RegularFile => "a regular file",
         FileType::Directory => "a directory",

@@ -2,7 +2,7 @@
 
 use super::{Cure, Finding, Patient, Severity};
 use crate::escape::escaped;
-use crate::ghost::{Bar, Standing};
+use crate::ghost::{Bar, Standing, Way};
 use crate::socket::verdict::Reason;
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
@@ -26,9 +26,14 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
             (Some(Bar::Stopped), Some(pid)) => {
                 Cure::command(format!("kill -CONT {pid} && {} rescue", patient.janitor()))
             }
-            (Some(Bar::Rivals(_)), Some(pid)) => Cure::advice(format!(
-                "to keep this one: kill -USR1 {pid} (`tmux-janitor list` shows what runs in each)"
-            )),
+            (Some(Bar::Rivals(_)), Some(pid)) if plight.standing != Standing::NoDirectory => Cure::advice(
+                format!("to keep this one: kill -USR1 {pid} (`tmux-janitor list` shows what runs in each)"),
+            ),
+            (Some(Bar::Elsewhere(Way::Signal | Way::SignalOrInside)), Some(pid))
+                if plight.standing == Standing::Nothing =>
+            {
+                Cure::command(format!("kill -USR1 {pid}"))
+            }
             (Some(Bar::Held(_)), _) => {
                 Cure::advice("end or move the server that has the path now, then: tmux-janitor rescue")
             }

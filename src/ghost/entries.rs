@@ -30,7 +30,7 @@ pub fn enter(report: &mut Report, user: u32, ghost: &Ghost, outcome: Outcome, wi
 pub fn enter_rescue(report: &mut Report, user: u32, ghost: &Ghost, rescue: Rescue) {
     if let Some(cleared) = rescue.cleared {
         for mut entry in cleared.entries {
-            if matches!(entry.outcome, Outcome::Removed | Outcome::Failed(_)) {
+            if matches!(entry.outcome, Outcome::Removed | Outcome::WouldRemove | Outcome::Failed(_)) {
                 entry.elsewhere = ghost.path.parent().map(Path::to_owned);
                 report.entries.push(entry);
             }

@@ -1,10 +1,11 @@
 //! Finding ghosts: from the kernel's table and `/proc`, touching nothing.
 
+use super::folder::{self, Trouble};
 use super::holders::{Holder, Holders};
 use super::proof::{self, OwnView};
 use super::reach::{Listener, Reach, View};
 use super::scope::Settled;
-use super::{Bar, Ghost, Plight, Scope, Standing};
+use super::{Anew, Bar, Ghost, Plight, Scope, Standing, Way};
 use crate::process::{Processes, Stat};
 use crate::socket::file_id::FileId;
 use crate::socket::kernel_table::{Bound, KernelTable};
@@ -174,13 +175,19 @@ impl Search<'_> {
                 return None;
             }
         }
-        let bar = proof::bar(holder, is_shared).or(match standing {
+        let bar = proof::bar(holder, is_shared, &listener.path).or(match standing {
             _ if self.is_ambiguous(table, holder, listener) => Some(Bar::Ambiguous),
             Standing::Live(pid) => Some(Bar::Held(pid)),
             Standing::Other(kind) => Some(Bar::Occupied(kind)),
-            _ => None,
+            Standing::Nothing | Standing::NoDirectory | Standing::Socket => None,
         });
-        Some(ghost(listener, Some(process.pid), standing, bar))
+        let mut ghost = ghost(listener, Some(process.pid), standing, bar);
+        if bar.is_none()
+            && let Some(Trouble::Failure(failure)) = folder::trouble(&ghost, self.user, Anew::Parents)
+        {
+            ghost.plight.bar = Some(Bar::Directory(failure));
+        }
+        Some(ghost)
     }
 
     /// Whether the holder listens elsewhere and is reached there: then this socket was inherited from
@@ -239,7 +246,8 @@ impl Search<'_> {
 }
 
 fn ghost(listener: &Listener, pid: Option<i32>, standing: Standing, bar: Option<Bar>) -> Ghost {
-    Ghost { path: listener.path.clone(), socket: listener.socket, pid, plight: Plight { standing, bar } }
+    let plight = Plight { pid, standing, bar };
+    Ghost { path: listener.path.clone(), socket: listener.socket, pid, plight }
 }
 
 /// Several ghosts of one path: none is to be chosen for the person.
@@ -252,7 +260,10 @@ fn forbid_choosing(ghosts: &mut [Ghost]) {
     let places: Vec<_> = ghosts.iter().map(&mut place).collect();
     for (ghost, own) in ghosts.iter_mut().zip(&places) {
         let rivals = places.iter().filter(|place| *place == own).count();
-        if rivals > 1 && ghost.plight.bar.is_none() {
+        // What could be rescued, or told by hand: the other one would lose the path again.
+        if rivals > 1
+            && matches!(ghost.plight.bar, None | Some(Bar::Elsewhere(Way::Signal | Way::SignalOrInside)))
+        {
             ghost.plight.bar = Some(Bar::Rivals(u32::try_from(rivals).unwrap_or(u32::MAX)));
         }
     }

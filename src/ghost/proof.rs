@@ -1,11 +1,15 @@
 //! What is proven of the process that holds a ghost's socket.
 
-use super::Bar;
+use super::folder::may_write;
 use super::holders::Holder;
+use super::{Bar, Way};
 use crate::process::{Process, Stat};
 use crate::socket::file_id::{FileFacts, FileId};
-use std::os::fd::AsFd;
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// The bit of SIGUSR1 in `SigCgt`.
 const SIGUSR1: u64 = 1 << (libc::SIGUSR1 - 1);
@@ -44,14 +48,12 @@ pub(super) fn is_unborn(pid: i32, stat: Stat) -> bool {
     stat.group != pid || (stat.session == pid && stat.terminal != 0)
 }
 
-/// Why a process must not be sent SIGUSR1, if so.
-pub(super) fn bar(holder: &Holder, is_shared: bool) -> Option<Bar> {
+/// Why a process must not be sent SIGUSR1, if so. That it sees other files comes last: then a person may send
+/// it, and is told so.
+pub(super) fn bar(holder: &Holder, is_shared: bool, path: &Path) -> Option<Bar> {
     let process = &holder.process;
     if !holder.is_tmux || !runs_tmux(process) {
         return Some(Bar::NotTmux);
-    }
-    if !is_shared {
-        return Some(Bar::Elsewhere);
     }
     if process.caught_signals().is_none_or(|signals| signals & SIGUSR1 == 0) {
         return Some(Bar::NotCatching);
@@ -59,7 +61,35 @@ pub(super) fn bar(holder: &Holder, is_shared: bool) -> Option<Bar> {
     if process.stat().is_none_or(|stat| stat.is_stopped() || stat.has_ended()) {
         return Some(Bar::Stopped);
     }
-    None
+    (!is_shared).then(|| Bar::Elsewhere(way(process, path).unwrap_or(Way::None)))
+}
+
+/// How a process that sees other files can be given a socket at `path` of its own view. `None`: not at all.
+fn way(process: &Process, path: &Path) -> Option<Way> {
+    let root = process.root()?;
+    let dir = open_in(&root, path.parent()?, OFlags::PATH | OFlags::DIRECTORY).ok()?;
+    may_write(&dir).ok()?;
+    let is_inside = rustix::process::geteuid().is_root() && would_run_us(process, &root);
+    Some(if is_inside { Way::SignalOrInside } else { Way::Signal })
+}
+
+/// Whether `nsenter -t PID -m tmux-janitor` would start this very program: the command is looked up in our own PATH, in
+/// the process's mount namespace.
+fn would_run_us(process: &Process, root: &OwnedFd) -> bool {
+    let own_namespace = rustix::fs::readlink("/proc/self/ns/mnt", Vec::new()).ok();
+    let is_other_namespace = process.mount_namespace() != own_namespace.map(std::ffi::CString::into_bytes);
+    let (Ok(own), Some(path)) = (rustix::fs::stat("/proc/self/exe"), std::env::var_os("PATH")) else {
+        return false;
+    };
+    let found = std::env::split_paths(&path).find_map(|dir| {
+        let file = open_in(root, &dir.join(env!("CARGO_PKG_NAME")), OFlags::PATH).ok()?;
+        FileFacts::of(file.as_fd()).ok()
+    });
+    is_other_namespace && found.is_some_and(|found| found.id == FileFacts::from(own).id)
+}
+
+fn open_in(root: &OwnedFd, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+    rustix::fs::openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT)
 }
 
 /// Whether the program is a tmux: one that is called so (`tmux`, `tmux-3.5a`, `.tmux-wrapped`;

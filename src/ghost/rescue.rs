@@ -6,8 +6,9 @@
 //! and the lock is kept until the server listens: a start that had come between would lose its path.
 
 use super::find::listener_of;
+use super::folder::{Made, Trouble, can_bind, open_or_make};
 use super::reach::{Reach, View};
-use super::{Ghost, Plight, Scope, Standing, find};
+use super::{Anew, Bar, Ghost, Plight, Scope, Standing, find};
 use crate::config::Settings;
 use crate::outcome::{Failure, Outcome};
 use crate::process::Processes;
@@ -16,15 +17,11 @@ use crate::socket::directory::{DirectoryError, Rule, SocketDir};
 use crate::socket::sight::Witness;
 use crate::socket::wire::Role;
 use crate::sweep::{Act, Pass, Target};
-use crate::tmux::paths::{self, Refusal};
-use crate::tmux::start_lock::{LockRack, OWN_PREFIX, Taken};
+use crate::tmux::start_lock::{LockRack, Taken};
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::fs::{AtFlags, FileType, Mode};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
-use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long a server is given to make its socket anew. A busy one takes the signal later; until
@@ -40,8 +37,12 @@ const LAST_LOOK: Duration = Duration::from_millis(20);
 pub enum RescueFailure {
     /// The directory cannot be used.
     Directory(DirectoryError),
+    /// It is gone, and only a `tmux-UID` is made anew. With the server's pid, as the next two.
+    OwnFolder(i32),
     /// It is gone and cannot be made anew.
-    MakeDirectory(Errno),
+    MakeDirectory(Errno, i32),
+    /// It is gone, and others could swap what is made in its place.
+    Untrusted(i32),
     /// No socket can be made in it.
     NotWritable(Errno),
     /// The server could not be told.
@@ -58,36 +59,75 @@ pub struct Rescue {
     /// Rescued, kept (see the plight), busy (a start holds the lock), vanished (it ended or can be
     /// reached again), or failed.
     pub outcome: Outcome,
-    /// How it stood with it at the end; why it was kept.
+    /// How it stood with it at the end; why it was kept. Of one that was rescued: how it stood before.
     pub plight: Plight,
     /// The pass that removed a dead socket from its path first.
     pub cleared: Option<Report>,
 }
 
 /// Rescues a ghost, if that is safe in every way.
-pub fn rescue(settings: &Settings, user: u32, witness: &mut Witness, ghost: &Ghost) -> Rescue {
+pub fn rescue(user: u32, witness: &mut Witness, ghost: &Ghost, anew: Anew) -> Rescue {
     let mut rescue = Rescue { outcome: Outcome::Kept, plight: ghost.plight, cleared: None };
-    rescue.outcome = attempt(settings, user, witness, ghost, &mut rescue).unwrap_or_else(|outcome| outcome);
+    let mut made = Made::default();
+    rescue.outcome =
+        attempt(user, witness, ghost, anew, &mut made, &mut rescue).unwrap_or_else(|outcome| outcome);
+    if rescue.outcome == Outcome::Rescued {
+        rescue.plight = ghost.plight;
+    }
+    // One that was told may need its directory yet.
+    let is_told = matches!(
+        rescue.outcome,
+        Outcome::Rescued
+            | Outcome::Failed(Failure::Rescue(RescueFailure::NoAnswer | RescueFailure::DeletedAgain))
+    );
+    if !is_told {
+        made.undo();
+    }
     rescue
 }
 
-/// What [`rescue`] would do as things stand.
-pub fn would_rescue(ghost: &Ghost) -> Outcome {
-    if ghost.plight.bar.is_none() && ghost.pid.is_some() { Outcome::WouldRescue } else { Outcome::Kept }
+/// What becomes of a ghost that is barred, or whose directory cannot be used.
+pub(super) fn declined(plight: &mut Plight, trouble: Trouble) -> Outcome {
+    match trouble {
+        Trouble::NoParent => {
+            plight.bar = Some(Bar::NoParent);
+            Outcome::Kept
+        }
+        Trouble::Failure(failure) => Outcome::Failed(Failure::Rescue(failure)),
+    }
+}
+
+/// What becomes of a ghost for its bar. `None`: it can be tried.
+pub(super) fn barred(plight: Plight) -> Option<Outcome> {
+    match plight.bar {
+        None => None,
+        Some(Bar::Directory(failure)) => Some(Outcome::Failed(Failure::Rescue(failure))),
+        Some(_) => Some(Outcome::Kept),
+    }
+}
+
+/// A pass over what stands at a ghost's path, which is to be a dead socket. The settings that spare dead
+/// sockets are not asked: the path gets a live one.
+pub(super) fn clear(user: u32, witness: &mut Witness, ghost: &Ghost, act: Act) -> Option<Report> {
+    let (path, label) = (ghost.path.parent()?.to_owned(), ghost.path.file_name()?.to_owned());
+    let target = Target { path, only: Some(vec![label]), rule: Rule::Swept };
+    Some(Pass { settings: &Settings::default(), user, act }.run(witness, &[target]))
 }
 
 fn attempt(
-    settings: &Settings,
     user: u32,
     witness: &mut Witness,
     ghost: &Ghost,
+    anew: Anew,
+    made: &mut Made,
     rescue: &mut Rescue,
 ) -> Result<Outcome, Outcome> {
     let failed = |failure| Outcome::Failed(Failure::Rescue(failure));
-    let (None, Some(pid), Some(scope)) = (ghost.plight.bar, ghost.pid, Scope::path(&ghost.path)) else {
-        return Err(Outcome::Kept);
-    };
-    let (Some(parent), Some(label)) = (ghost.path.parent(), ghost.path.file_name()) else {
+    if let Some(outcome) = barred(ghost.plight) {
+        return Err(outcome);
+    }
+    let (Some(pid), Some(scope), Some(label)) = (ghost.pid, Scope::path(&ghost.path), ghost.path.file_name())
+    else {
         return Err(Outcome::Kept);
     };
     // Everything that is proven from here on is proven of the process behind this handle.
@@ -98,15 +138,17 @@ fn attempt(
             if errno == Errno::SRCH { Outcome::Vanished } else { failed(RescueFailure::Signal(errno)) }
         })?;
     if ghost.plight.standing == Standing::Socket {
-        let target =
-            Target { path: parent.to_owned(), only: Some(vec![label.to_owned()]), rule: Rule::Swept };
-        rescue.cleared = Some(Pass { settings, user, act: Act::Remove }.run(witness, &[target]));
+        rescue.cleared = clear(user, witness, ghost, Act::Remove);
     }
-    let dir = open_or_make(parent, user).map_err(failed)?;
+    let dir =
+        open_or_make(ghost, user, anew, made).map_err(|trouble| declined(&mut rescue.plight, trouble))?;
     let mut rack = LockRack::new(&dir, user);
     let guard = match rack.take(label) {
         Taken::Ours(guard) => guard,
-        Taken::Busy => return Err(Outcome::Busy),
+        Taken::Busy => {
+            rescue.plight.bar = Some(Bar::Starting);
+            return Err(Outcome::Busy);
+        }
         Taken::Failed(failure) => return Err(Outcome::Failed(Failure::Lock(failure))),
     };
     let outcome = under_lock(user, witness, ghost, &scope, &dir, pidfd.as_fd(), &mut rescue.plight);
@@ -133,7 +175,13 @@ fn under_lock(
         .ok_or(Outcome::Vanished)?;
     *plight = now.plight;
     // Whatever came to stand at the path meanwhile is not taken from it.
-    if plight.bar.is_some() || !matches!(plight.standing, Standing::Nothing) {
+    if plight.bar.is_none() && plight.standing == Standing::Socket {
+        plight.bar = Some(Bar::Unproven);
+    }
+    if let Some(outcome) = barred(*plight) {
+        return Err(outcome);
+    }
+    if plight.standing != Standing::Nothing {
         return Err(Outcome::Kept);
     }
     can_bind(dir).map_err(|errno| failed(RescueFailure::NotWritable(errno)))?;
@@ -181,76 +229,4 @@ fn ends_within(pidfd: BorrowedFd<'_>, pause: Duration) -> bool {
     let timeout = Timespec::try_from(pause).unwrap_or(Timespec { tv_sec: 0, tv_nsec: 1_000_000 });
     let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
     matches!(rustix::event::poll(&mut fds, Some(&timeout)), Ok(1..))
-}
-
-/// Opens the ghost's directory. A `tmux-UID` that is gone is made anew, as tmux makes it (tmux.c:
-/// `make_label`); any other folder had its owner's reasons.
-fn open_or_make(path: &Path, user: u32) -> Result<SocketDir, RescueFailure> {
-    if let Some(dir) = open(path, user)? {
-        return Ok(dir);
-    }
-    if path.file_name() != Some(OsStr::new(&paths::directory_name(user))) {
-        return Err(RescueFailure::MakeDirectory(Errno::NOENT));
-    }
-    match rustix::fs::mkdir(path, Mode::RWXU) {
-        Ok(()) | Err(Errno::EXIST) => {}
-        Err(errno) => return Err(RescueFailure::MakeDirectory(errno)),
-    }
-    open(path, user)?.ok_or(RescueFailure::MakeDirectory(Errno::NOENT))
-}
-
-fn open(path: &Path, user: u32) -> Result<Option<SocketDir>, RescueFailure> {
-    match SocketDir::open(path, user, Rule::Swept) {
-        // `tmux -S /tmp/x`: in a sticky folder nobody else can take away what is the user's.
-        Err(DirectoryError::Refused(Refusal::WritableByOthers(mode))) if mode & 0o1000 != 0 => {
-            SocketDir::open(path, user, Rule::LookedAt)
-        }
-        other => other,
-    }
-    .map_err(RescueFailure::Directory)
-}
-
-/// Makes a socket file in the directory and takes it away again: what bind(2) would need.
-fn can_bind(dir: &SocketDir) -> Result<(), Errno> {
-    let name = format!("{OWN_PREFIX}{}-try", rustix::process::getpid().as_raw_nonzero());
-    match rustix::fs::mknodat(dir, &name, FileType::Socket, Mode::RUSR | Mode::WUSR, 0) {
-        // Left by a killed run that had our pid.
-        Ok(()) | Err(Errno::EXIST) => match rustix::fs::unlinkat(dir, &name, AtFlags::empty()) {
-            // A sweep came by and took it for what it is, a dead socket.
-            Err(Errno::NOENT) => Ok(()),
-            other => other,
-        },
-        Err(errno) => Err(errno),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
-    use super::*;
-    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-
-    #[test]
-    fn a_try_that_a_sweep_removes_is_no_failure() {
-        let folder = tempfile::tempdir().unwrap();
-        let user = rustix::process::getuid().as_raw();
-        let dir = SocketDir::open(folder.path(), user, Rule::Swept).unwrap().unwrap();
-        let path = folder.path().join(format!("{OWN_PREFIX}{}-try", std::process::id()));
-        let (over, taken) = (AtomicBool::new(false), AtomicU32::new(0));
-        let deadline = Instant::now() + Duration::from_secs(20);
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                while !over.load(Ordering::Relaxed) {
-                    taken.fetch_add(u32::from(std::fs::remove_file(&path).is_ok()), Ordering::Relaxed);
-                }
-            });
-            let mut tried = Ok(());
-            while tried.is_ok() && taken.load(Ordering::Relaxed) < 10 && Instant::now() < deadline {
-                tried = can_bind(&dir);
-            }
-            over.store(true, Ordering::Relaxed);
-            assert_eq!(tried, Ok(()));
-        });
-        assert!(taken.into_inner() >= 10, "nothing was taken away");
-    }
 }

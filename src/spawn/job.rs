@@ -10,7 +10,7 @@ use super::scope::Scope;
 use super::session::{self, Printed, Question};
 use super::words;
 use crate::config::Settings;
-use crate::ghost::{self, Ghost};
+use crate::ghost::{self, Anew, Ghost};
 use crate::journal;
 use crate::outcome::Outcome;
 use crate::process::{Processes, Stat, await_end};
@@ -128,7 +128,7 @@ impl Job<'_> {
 
     /// Gives the path's own server its socket back, where that is provably safe.
     fn rescue(&self, ghost: &Ghost, witness: &mut Witness, spawned: &mut Spawned) -> Result<(), String> {
-        let rescue = ghost::rescue(self.settings, self.user, witness, ghost);
+        let rescue = ghost::rescue(self.user, witness, ghost, Anew::Folder);
         let outcome = rescue.outcome;
         let mut report = Report::default();
         ghost::enter_rescue(&mut report, self.user, ghost, rescue);

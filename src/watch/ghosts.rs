@@ -7,7 +7,7 @@ use super::engine::Dir;
 use super::outlet::ReaderGone;
 use super::watcher::Watcher;
 use crate::escape::escaped;
-use crate::ghost::{self, Ghost, Scope};
+use crate::ghost::{self, Anew, Ghost, Scope};
 use crate::journal;
 use crate::outcome::Outcome;
 use crate::report::Report;
@@ -147,12 +147,12 @@ impl Watcher {
         if ghosts.is_empty() {
             return;
         }
-        let (settings, user, said) = (self.settings.clone(), self.user, Arc::clone(&self.ghosts.said));
+        let (user, said) = (self.user, Arc::clone(&self.ghosts.said));
         let done = self.sources.rescued();
         let rescue = move || {
             let mut witness = Witness::new(user);
             for ghost in ghosts {
-                let rescue = ghost::rescue(&settings, user, &mut witness, &ghost);
+                let rescue = ghost::rescue(user, &mut witness, &ghost, Anew::Folder);
                 let mut report = Report::default();
                 ghost::enter_rescue(&mut report, user, &ghost, rescue);
                 say(&said, &report);

@@ -123,7 +123,7 @@ fn reasons() -> Vec<Reason> {
         Reason::NotASocket(rustix::fs::FileType::RegularFile),
         Reason::Quarantine,
         Reason::OrphanedLock,
-        Reason::Ghost(Plight { standing: Standing::Nothing, bar: Some(Bar::Hidden) }),
+        Reason::Ghost(Plight { pid: None, standing: Standing::Nothing, bar: Some(Bar::Hidden) }),
         Reason::Told("what a worker says"),
         Reason::NoSuchSocket,
     ];

@@ -202,7 +202,7 @@ fn a_listener_that_a_server_inherited_is_not_its_own() {
     // Then its own is deleted, too. Which of the two is its own cannot be told: it is told once, and
     // no signal is sent.
     fs::remove_file(arena.path("a")).unwrap();
-    let json = json(arena.dir(), &["rescue"], 0);
+    let json = json(arena.dir(), &["rescue"], 1);
     let found = json["sockets"].as_array().unwrap();
     assert_eq!(found.len(), 1, "{json:#}");
     assert_eq!((&found[0]["server_pid"], &found[0]["outcome"]), (&server.pid.into(), &"kept".into()));
@@ -242,7 +242,7 @@ fn from_another_mount_namespace_a_ghost_is_reported_and_not_touched() {
     }
     let arena = Arena::new().live("a");
     fs::remove_file(arena.path("a")).unwrap();
-    let out = in_mount_namespace(r#""$JANITOR" --dir "$1" rescue --json"#, arena.dir());
+    let out = in_mount_namespace(r#""$JANITOR" --dir "$1" rescue --json || [ $? = 1 ]"#, arena.dir());
     let json: serde_json::Value = serde_json::from_str(&out).unwrap();
     let found = entry(&json, "a");
     assert_eq!((&found["outcome"], &found["server_pid"]), (&"kept".into(), &arena.server("a").pid.into()));

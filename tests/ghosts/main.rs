@@ -5,6 +5,7 @@
 mod common;
 
 mod alarms;
+mod promised;
 mod refused;
 mod rescued;
 mod scene;

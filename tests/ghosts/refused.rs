@@ -60,13 +60,22 @@ fn of_several_ghosts_of_one_path_none_is_touched() {
     let second = arena::start(&arena.path("a"));
     say(&arena.path("a"), &["respawn-pane", "-k", "cat"]);
     fs::remove_file(arena.path("a")).unwrap();
-    let list = json(arena.dir(), &["list"], 0);
-    let both: Vec<_> = list["sockets"].as_array().unwrap().iter().filter(|s| s["state"] == "ghost").collect();
-    assert_eq!(both.len(), 2, "{list:#}");
+    let look = || {
+        let list = json(arena.dir(), &["list"], 0);
+        let sockets = list["sockets"].as_array().unwrap().iter();
+        sockets.filter(|socket| socket["state"] == "ghost").cloned().collect::<Vec<_>>()
+    };
+    let program = |pid: &serde_json::Value| if *pid == second.pid { "cat" } else { "sleep" };
+    // A pane has its shell's name, or tmux's, until its exec.
+    wait::until("the panes have the names of what runs in them", || {
+        look().iter().all(|socket| socket["panes"] == serde_json::json!([program(&socket["server_pid"])]))
+    });
+    let both = look();
+    assert_eq!(both.len(), 2, "{both:#?}");
     for socket in &both {
-        assert!(socket["reason"].as_str().unwrap().contains("2 ghosts share this path"));
-        let program = if socket["server_pid"] == second.pid { "cat" } else { "sleep" };
-        assert_eq!(socket["panes"], serde_json::json!([program]));
+        let reason = socket["reason"].as_str().unwrap();
+        assert!(reason.contains("2 ghosts share this path"), "{reason}");
+        assert!(reason.contains(&format!("`kill -USR1 {}`", socket["server_pid"])), "{reason}");
     }
     let people = Run::of(janitor(arena.dir()).arg("list")).stdout;
     assert!(people.contains("panes: cat") && people.contains("panes: sleep"), "{people}");
@@ -85,7 +94,7 @@ fn what_is_no_socket_is_not_removed_for_a_ghost() {
     fs::remove_file(arena.path("a")).unwrap();
     fs::write(arena.path("a"), "precious").unwrap();
     assert_eq!(ghosts(arena.dir()).len(), 1);
-    let json = json(arena.dir(), &["rescue"], 0);
+    let json = json(arena.dir(), &["rescue"], 1);
     assert_eq!(ghost(&json, "a")["outcome"], "kept");
     assert_eq!(fs::read(arena.path("a")).unwrap(), b"precious");
 }

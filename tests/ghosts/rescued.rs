@@ -7,8 +7,7 @@ use crate::scene::{folder, ghost as ghost_of, ghosts, json, rescue, say, user};
 use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use tmux_janitor::config::Settings;
-use tmux_janitor::ghost::{self, Scope};
+use tmux_janitor::ghost::{self, Anew, Scope};
 use tmux_janitor::outcome::Outcome;
 use tmux_janitor::socket::sight::Witness;
 
@@ -121,7 +120,7 @@ fn what_was_found_is_looked_at_again_under_the_lock() {
     assert_eq!((found.len(), found[0].plight.bar), (1, None));
     // Meanwhile somebody starts a server there.
     let second = arena::start(&socket);
-    let mut rescue = |ghost| ghost::rescue(&Settings::default(), user(), &mut witness, ghost).outcome;
+    let mut rescue = |ghost| ghost::rescue(user(), &mut witness, ghost, Anew::Folder).outcome;
     assert_eq!(rescue(&found[0]), Outcome::Kept);
     assert_eq!(arena::pid_of(&socket), second.pid, "the path was stolen");
     say(&socket, &["kill-server"]);

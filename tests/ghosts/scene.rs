@@ -44,10 +44,14 @@ pub(crate) fn ghost<'a>(json: &'a Value, label: &str) -> &'a Value {
     first
 }
 
-/// Rescues everything in `dir`; the outcome of a label.
+/// Rescues everything in `dir`; the outcome of a label. The exit code says whether a ghost is left.
 #[track_caller]
 pub(crate) fn rescue(dir: &Path, label: &str) -> String {
-    let json = json(dir, &["rescue"], 0);
+    let run = Run::of(janitor(dir).args(["rescue", "--json"]));
+    let json = run.json();
+    let mut ghosts = json["sockets"].as_array().unwrap().iter().filter(|socket| socket["state"] == "ghost");
+    let is_left = ghosts.any(|ghost| ghost["outcome"] != "rescued");
+    assert_eq!(run.code, Some(i32::from(is_left)), "{json:#}");
     entry(&json, label)["outcome"].as_str().unwrap().to_owned()
 }
 

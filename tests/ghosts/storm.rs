@@ -63,7 +63,9 @@ fn start(label: usize, socket: &Path, servers: &Mutex<Vec<(usize, Server)>>) {
 
 fn janitor_says(arena: &Arena, arguments: &[&str]) {
     let run = Run::of(janitor(arena.dir()).args(arguments));
-    assert_eq!(run.code, Some(0), "{arguments:?}: {} {}", run.stdout, run.stderr);
+    // A ghost may be left: a start is under way, or there are two of one path.
+    let is_fine = run.code == Some(0) || (run.code == Some(1) && arguments == ["rescue"]);
+    assert!(is_fine, "{arguments:?}: {:?} {} {}", run.code, run.stdout, run.stderr);
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! `watch.rescue`: what is deleted comes back, and whoever deletes again and again is named, not raced.
 
-use super::common::arena::{Arena, Server, Slowed, pid_of, processes_of, tmux};
+use super::common::arena::{Arena, Server, Slowed, pid_of, processes_of, start, tmux};
 use super::common::janitor::{Run, janitor};
 use super::common::wait;
 use super::scene::{Daemon, Events, ended};
 use rustix::fs::{FileType, Mode};
 use rustix::process::Signal;
 use std::fs;
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixStream;
 use std::process::Child;
 use std::time::{Duration, Instant};
@@ -135,4 +136,23 @@ fn the_end_does_not_wait_for_a_rescue() {
         UnixStream::connect(arena.path("x")).is_ok()
     });
     assert_eq!(pid_of(&arena.path("x")), busy.server.pid);
+}
+
+#[test]
+fn a_folder_that_a_test_has_removed_does_not_come_back() {
+    let arena = Arena::new();
+    let parent = arena.path("tests");
+    let dir = parent.join(format!("tmux-{}", rustix::process::getuid().as_raw()));
+    for folder in [&parent, &dir] {
+        fs::DirBuilder::new().mode(0o700).create(folder).unwrap();
+    }
+    let server = start(&dir.join("t"));
+    let daemon = Daemon::configured(&dir, "[watch]\nrescue = true\n");
+    fs::remove_dir_all(&parent).unwrap();
+    wait::until("it is told", || daemon.logged("the folder above that is gone, too") > 0);
+    assert!(server.is_alive() && !parent.exists());
+    // Its own folder comes back where the one above it is there.
+    fs::create_dir(&parent).unwrap();
+    wait::until("its socket is back", || dir.join("t").exists());
+    daemon.stop();
 }

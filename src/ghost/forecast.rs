@@ -1,0 +1,52 @@
+//! What a rescue would do as things stand, found by looking alone.
+
+use super::folder::trouble;
+use super::rescue::{Rescue, barred, clear, declined};
+use super::{Anew, Bar, Ghost, Standing};
+use crate::outcome::{Failure, Outcome};
+use crate::socket::directory::{Rule, SocketDir};
+use crate::socket::sight::Witness;
+use crate::sweep::Act;
+use crate::tmux::paths;
+use crate::tmux::proc_locks::ProcLocks;
+use crate::tmux::start_lock::LockFailure;
+use rustix::fs::FileType;
+
+/// What [`super::rescue()`] would do to a ghost: every step of it that can be looked at without taking it.
+pub fn would_rescue(user: u32, witness: &mut Witness, ghost: &Ghost, anew: Anew) -> Rescue {
+    let mut rescue = Rescue { outcome: Outcome::WouldRescue, plight: ghost.plight, cleared: None };
+    if let Some(outcome) = barred(ghost.plight) {
+        rescue.outcome = outcome;
+        return rescue;
+    }
+    if ghost.plight.standing == Standing::Socket {
+        rescue.cleared = clear(user, witness, ghost, Act::DryRun);
+        let mut entries = rescue.cleared.iter().flat_map(|cleared| &cleared.entries);
+        if !entries.any(|entry| matches!(entry.outcome, Outcome::WouldRemove | Outcome::Vanished)) {
+            rescue.plight.bar = Some(Bar::Unproven);
+            rescue.outcome = Outcome::Kept;
+            return rescue;
+        }
+    }
+    if let Some(trouble) = trouble(ghost, user, anew) {
+        rescue.outcome = declined(&mut rescue.plight, trouble);
+    } else if let Some(outcome) = lock_is_in_the_way(user, ghost) {
+        if outcome == Outcome::Busy {
+            rescue.plight.bar = Some(Bar::Starting);
+        }
+        rescue.outcome = outcome;
+    }
+    rescue
+}
+
+/// What taking the path's start lock would end with, if it could not be had.
+fn lock_is_in_the_way(user: u32, ghost: &Ghost) -> Option<Outcome> {
+    let dir = SocketDir::open(ghost.path.parent()?, user, Rule::LookedAt).ok()??;
+    let facts = dir.look(&paths::lock_name(ghost.path.file_name()?)).ok()?;
+    let failed = |failure| Some(Outcome::Failed(Failure::Lock(failure)));
+    match facts.kind {
+        FileType::RegularFile if facts.uid != user => failed(LockFailure::NotOurs(facts.uid)),
+        FileType::RegularFile => ProcLocks::read().is_held(facts.id).then_some(Outcome::Busy),
+        kind => failed(LockFailure::NotAFile(kind)),
+    }
+}

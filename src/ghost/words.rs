@@ -1,0 +1,150 @@
+//! The sentences about a ghost: what happened to it, what forbids its rescue, and what a person can do.
+//!
+//! A command in them is one that helps as things stand, and has the pid in it.
+
+use super::rescue::RescueFailure;
+use super::{Bar, Plight, Standing, Way};
+use crate::words::{cause, errno_text, kind_name};
+use std::fmt::{self, Display, Formatter};
+
+impl Display for Plight {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.standing {
+            Standing::Nothing => "a live server whose socket was deleted",
+            Standing::NoDirectory => "a live server whose socket was deleted with its directory",
+            Standing::Live(_) => "a live server whose path another server has taken",
+            Standing::Socket => {
+                "a live server whose socket was replaced by one on which nobody is seen to listen"
+            }
+            Standing::Other(_) => "a live server whose socket was replaced",
+        })?;
+        let pid = PidOf(self.pid);
+        match (self.bar, self.standing) {
+            (None, Standing::NoDirectory) => write!(
+                f,
+                "; `tmux-janitor rescue` makes both anew; if nobody needs the server any more, `kill {pid}` ends it"
+            ),
+            (None, _) => f.write_str("; `tmux-janitor rescue` gives it its socket back"),
+            (Some(Bar::Elsewhere(way)), standing) => elsewhere(f, way, standing, pid),
+            (Some(Bar::Rivals(count)), standing) => {
+                let first = match standing {
+                    Standing::NoDirectory => "make its directory (`mkdir -p -m 700`), then ",
+                    _ => "",
+                };
+                write!(
+                    f,
+                    "; {count} ghosts share this path and only one can have it; `tmux-janitor list` shows what runs in them; to keep this one: {first}`kill -USR1 {pid}`"
+                )
+            }
+            (Some(Bar::Stopped), _) => write!(
+                f,
+                "; it is stopped and cannot answer; let it go on (`kill -CONT {pid}`), then `tmux-janitor rescue`"
+            ),
+            (Some(Bar::NoParent), _) => write!(
+                f,
+                "; the folder above that is gone, too: as a rule a test's, which left its server running; `kill {pid}` ends it, and `tmux-janitor rescue` makes its folders and its socket anew"
+            ),
+            (Some(bar), _) => write!(f, "; {bar}"),
+        }
+    }
+}
+
+/// What a person can do for a server that sees other files. SIGUSR1 makes it remove whatever stands at its path.
+fn elsewhere(f: &mut Formatter<'_>, way: Way, standing: Standing, pid: PidOf) -> fmt::Result {
+    f.write_str("; it runs in another mount namespace or root directory than this process")?;
+    let first = match standing {
+        Standing::Nothing => "",
+        Standing::Live(_) => " when the other server has ended,",
+        Standing::NoDirectory | Standing::Socket | Standing::Other(_) => {
+            " when nothing stands at its path any more,"
+        }
+    };
+    match way {
+        Way::None => f.write_str(", where its directory cannot be written; nothing can be done from here"),
+        Way::Signal => write!(f, ";{first} `kill -USR1 {pid}` gives it its socket back"),
+        Way::SignalOrInside => write!(
+            f,
+            ";{first} `nsenter -t {pid} -m tmux-janitor rescue` gives it its socket back, or `kill -USR1 {pid}`"
+        ),
+    }
+}
+
+/// A pid in a command; `PID` where it is not known.
+#[derive(Clone, Copy)]
+struct PidOf(Option<i32>);
+
+impl Display for PidOf {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(pid) => pid.fmt(f),
+            None => f.write_str("PID"),
+        }
+    }
+}
+
+impl Display for Bar {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hidden => f.write_str(
+                "which process it is cannot be seen from this user namespace (PrivateUsers= in a unit); run `tmux-janitor rescue` in a shell",
+            ),
+            Self::Elsewhere(_) => f.write_str("it runs in another mount namespace or root directory than this process"),
+            Self::NotTmux => f.write_str("the process is not proven to be a tmux server; left alone"),
+            Self::Ambiguous => f.write_str(
+                "it holds several listening sockets, and which of them is its own cannot be told; left alone",
+            ),
+            Self::NotCatching => f.write_str("it does not catch SIGUSR1, which would end it; left alone"),
+            Self::Stopped => f.write_str("it is stopped and cannot answer"),
+            Self::Rivals(count) => write!(f, "{count} ghosts share this path and only one can have it"),
+            Self::Held(Some(pid)) => write!(
+                f,
+                "pid {pid} listens there and is not touched; when it has ended, `tmux-janitor rescue` helps"
+            ),
+            Self::Held(None) => f.write_str(
+                "the server that listens there is not touched; when it has ended, `tmux-janitor rescue` helps",
+            ),
+            Self::Occupied(kind) => write!(
+                f,
+                "{} stands there, which is not ours to remove; move it away, then `tmux-janitor rescue`",
+                kind_name(*kind)
+            ),
+            Self::Starting => f.write_str(
+                "its start lock is held at this moment, by a start or by another janitor; `tmux-janitor rescue` again",
+            ),
+            Self::Unproven => f.write_str(
+                "the socket that stands there is not proven to be dead and is left alone; `tmux-janitor probe -S` of the path says why",
+            ),
+            Self::NoParent => f.write_str("the folder above its directory is gone, too"),
+            Self::Directory(failure) => failure.fmt(f),
+        }
+    }
+}
+
+impl Display for RescueFailure {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory(error) => write!(f, "its directory cannot be used: {error}"),
+            Self::OwnFolder(pid) => write!(
+                f,
+                "its directory is gone, and only a tmux-UID is made anew; make it (`mkdir -p -m 700`), then `tmux-janitor rescue` or `kill -USR1 {pid}`; if nobody needs the server any more, `kill {pid}` ends it"
+            ),
+            Self::MakeDirectory(errno, pid) => write!(
+                f,
+                "its directory is gone and cannot be made: {}; when it is there, `kill -USR1 {pid}` helps; if nobody needs the server any more, `kill {pid}` ends it",
+                cause(*errno)
+            ),
+            Self::Untrusted(pid) => write!(
+                f,
+                "its directory is gone, and in the nearest folder that is there others could swap what is made; make it by hand where you know better (`mkdir -p -m 700`), then `kill -USR1 {pid}`; if nobody needs the server any more, `kill {pid}` ends it"
+            ),
+            Self::NotWritable(errno) => {
+                write!(f, "no socket can be made in its directory, so the server was not told: {}", cause(*errno))
+            }
+            Self::Signal(errno) => write!(f, "the server cannot be told: {}", errno_text(*errno)),
+            Self::NoAnswer => f.write_str(
+                "it was told (SIGUSR1) and has not made its socket in 5 s; it is very busy, or was stopped meanwhile",
+            ),
+            Self::DeletedAgain => f.write_str("it has made its socket, and somebody deleted it at once"),
+        }
+    }
+}
