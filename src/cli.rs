@@ -33,13 +33,14 @@ pub const EXIT_CODES: &str = "\
 Exit codes:
   0   done, also when there was nothing to do; status: healthy; probe: live or starting;
       spawn: the session exists and was verified
-  1   an entry failed or a directory has an error; status: a dead socket or ghost; rescue: a ghost
-      is left; probe: dead; spawn: the session could not be made; doctor: a problem or a risk;
-      audit: a finding
+  1   an entry failed, a directory has an error or --dir names none; status: a dead socket or
+      ghost; rescue: a ghost is left; probe: dead; spawn: the session could not be made;
+      doctor: a problem or a risk; audit: a finding
   2   usage; audit: a file that is missing, or neither a shell script nor a unit file
   3   probe: absent (a ghost of that path is named);
       spawn: a session of that name is there already, nothing was changed
-  4   probe: unknown, foreign, or not a socket
+  4   probe: unknown, foreign, or not a socket;
+      status: not all could be looked at, whatever was found
   70  a bug of tmux-janitor
   77  no permission for what was asked
   78  configuration";
@@ -152,8 +153,8 @@ pub enum Command {
     /// The health row: one line
     ///
     /// With --metrics or --metrics-file in a form for monitoring: sockets by state, ghosts, removals,
-    /// failures, and when everything was last swept. Exit code 1 says in every form that there is a dead
-    /// socket or a ghost.
+    /// failures, and when everything was last swept. In every form exit code 1 says that there is a dead
+    /// socket or a ghost, and 4 that not all could be looked at. What keep or min-age keeps is healthy.
     Status(Status),
     /// Say whether one socket is alive; never starts a server
     Probe(Probe),

@@ -1,5 +1,6 @@
 //! The commands: from arguments to a result and an exit code.
 
+mod see;
 mod status;
 
 use crate::audit;
@@ -19,7 +20,7 @@ use crate::output::Output;
 use crate::probe;
 use crate::record::{self, Deeds};
 use crate::report::people::{self, Palette};
-use crate::report::{Report, json};
+use crate::report::{Health, Report, json};
 use crate::sandbox::Mounts;
 use crate::socket::directory::Rule;
 use crate::socket::sight::Witness;
@@ -29,7 +30,7 @@ use crate::users::order::Order;
 use crate::users::{self, Task};
 use crate::watch;
 use crate::words;
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -98,6 +99,14 @@ fn pass(global: &Global, act: Option<Act>, rescuing: Rescuing<'_>) -> Result<Rep
     }
     let pass = Pass { settings: &settings, user, act: act.unwrap_or(Act::Look) };
     let mut report = pass.run(&mut witness, &passed);
+    for dir in &global.dir {
+        if std::fs::metadata(dir).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+            report.directories.push(words::no_directory(dir));
+        }
+    }
+    if matches!(act, Some(Act::Look) | None) {
+        see::note_unseen(&mut report, &mut witness, &targets);
+    }
     if global.dir.is_empty() && Mounts::read().has_private_tmp() {
         // Every server would look like a ghost from here.
         report.directories.push(words::private_tmp());
@@ -183,6 +192,7 @@ pub fn work(order: Order, output: &mut Output) -> Result<Exit, Error> {
     let Order { task: Task { act, rescue }, uid, gid } = order;
     let rescuing = Rescuing { rescue, ..Rescuing::none(act != Act::Remove) };
     let report = users::worker::become_user(uid, gid).and_then(|()| pass(&global, Some(act), rescuing));
+    let report = report.map(|report| see::set_strays_apart(report, uid));
     let (message, exit) = match report {
         Ok(report) => (users::wire::write(&report), exit_of(&report)),
         Err(error) => (users::wire::refusal(&error.to_string()), error.exit()),
@@ -244,7 +254,9 @@ fn rescue(global: &Global, arguments: &Rescue, output: &mut Output) -> Result<Ex
     } else if !global.quiet {
         output.text(&people::rescue(&report, dry_run))?;
     }
-    Ok(if report.leaves_ghosts() { Exit::Found } else { exit_of(&report) })
+    // That nobody is seen there is no answer where nobody could be seen.
+    let unseen = report.health() == Health::Unseen;
+    Ok(if unseen || report.leaves_ghosts() { Exit::Found } else { exit_of(&report) })
 }
 
 fn list(global: &Global, all_users: bool, as_json: bool, output: &mut Output) -> Result<Exit, Error> {

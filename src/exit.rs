@@ -17,7 +17,7 @@ pub enum Exit {
     Usage = 2,
     /// `probe`: no such socket. `spawn`: a session of that name is there already.
     Absent = 3,
-    /// `probe`: unknown, foreign, or not a socket.
+    /// `probe`: unknown, foreign, or not a socket. `status`: not everything could be looked at.
     Undecided = 4,
     /// A bug of ours; a panic too.
     Bug = 70,

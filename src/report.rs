@@ -8,7 +8,7 @@ use crate::outcome::Outcome;
 use crate::record::Record;
 use crate::socket::verdict::{Reason, State, Verdict};
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// One directory of a run.
@@ -18,6 +18,26 @@ pub struct DirectoryReport {
     pub path: PathBuf,
     /// Why it was left alone.
     pub error: Option<String>,
+}
+
+/// A place, and what is to be said of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Where.
+    pub path: PathBuf,
+    /// One sentence.
+    pub why: String,
+}
+
+/// Whether everything is as it should be, and whether that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// All was looked at, and nothing dead or out of reach was found.
+    Healthy,
+    /// All was looked at, and a dead socket or a ghost was found.
+    Found,
+    /// Not all could be looked at, whatever was found.
+    Unseen,
 }
 
 /// One entry of a directory.
@@ -50,6 +70,12 @@ pub struct Report {
     pub directories: Vec<DirectoryReport>,
     /// Everything in them.
     pub entries: Vec<Entry>,
+    /// What could not be looked at or judged, besides the directories that were left alone.
+    pub unseen: Vec<Place>,
+    /// What strangers put where a user's sockets would be. Counted, and no error of anybody's.
+    pub strays: Vec<Place>,
+    /// How many more of them there are than are told one by one.
+    pub more_strays: usize,
     /// How long it took.
     pub elapsed: Duration,
     /// What was done so far, where that was asked for and is known.
@@ -65,6 +91,7 @@ pub struct Counts {
     pub live: usize,
     pub starting: usize,
     pub dead: usize,
+    pub spared: usize,
     pub ghost: usize,
     pub foreign: usize,
     pub unknown: usize,
@@ -72,12 +99,23 @@ pub struct Counts {
     pub removed: usize,
     pub rescued: usize,
     pub failed: usize,
+    pub strays: usize,
 }
 
 impl Entry {
     /// Whether it is litter of a killed run, which counts as no dead socket.
     pub fn is_litter(&self) -> bool {
         matches!(self.verdict.reason, Reason::Quarantine | Reason::OrphanedLock)
+    }
+
+    /// Whether it is a dead socket that the configuration keeps.
+    pub fn is_spared(&self) -> bool {
+        matches!(self.verdict.reason, Reason::KeptLabel | Reason::TooYoung)
+    }
+
+    /// Whether it is a dead socket that is to go.
+    pub fn is_dead(&self) -> bool {
+        self.verdict.state == State::Dead && !self.is_litter() && !self.is_spared()
     }
 }
 
@@ -97,10 +135,11 @@ impl Report {
 
     /// Counts states and outcomes.
     pub fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
+        let mut counts = Counts { strays: self.strays.len() + self.more_strays, ..Counts::default() };
         for entry in &self.entries {
             match entry.verdict.state {
                 State::Dead if entry.is_litter() => {}
+                State::Dead if entry.is_spared() => counts.spared += 1,
                 State::Live => counts.live += 1,
                 State::Starting => counts.starting += 1,
                 State::Dead => counts.dead += 1,
@@ -123,6 +162,26 @@ impl Report {
     pub fn leaves_ghosts(&self) -> bool {
         let is_left = |entry: &Entry| !matches!(entry.outcome, Outcome::Rescued | Outcome::WouldRescue);
         self.entries.iter().any(|entry| entry.verdict.state == State::Ghost && is_left(entry))
+    }
+
+    /// Everything that could not be looked at, and why.
+    pub fn not_looked_at(&self) -> impl Iterator<Item = (&Path, &str)> {
+        let refused = self.directories.iter().filter_map(|directory| {
+            directory.error.as_deref().map(|error| (directory.path.as_path(), error))
+        });
+        refused.chain(self.unseen.iter().map(|place| (place.path.as_path(), place.why.as_str())))
+    }
+
+    /// Whether all is well. Nothing is, where it is not known.
+    pub fn health(&self) -> Health {
+        let counts = self.counts();
+        if self.not_looked_at().next().is_some() {
+            Health::Unseen
+        } else if counts.dead > 0 || counts.ghost > 0 {
+            Health::Found
+        } else {
+            Health::Healthy
+        }
     }
 
     /// Whether an entry failed or a directory has an error.

@@ -179,7 +179,7 @@ impl Pass<'_> {
         // Two kinds: those that may go, and those that are kept however dead they are.
         let (doomed, spared): (Vec<usize>, Vec<usize>) = undecided.into_iter().partition(|at| {
             let entry = &report.entries[*at];
-            self.act == Act::Remove && self.may_remove(dir, &entry.label)
+            self.act == Act::Remove && self.spares(dir, &entry.label).is_none()
         });
         self.look_closely(witness, dir, &spared, report);
         // A quarantine name shares its label's lock: not in one batch with the label, nor with another of it.
@@ -247,14 +247,17 @@ impl Pass<'_> {
         }
     }
 
-    /// Whether a dead socket of that name may be removed according to the settings.
-    fn may_remove(&self, dir: &SocketDir, label: &OsStr) -> bool {
+    /// Why the settings keep a dead socket of that name; `None`: they do not.
+    fn spares(&self, dir: &SocketDir, label: &OsStr) -> Option<Reason> {
         if quarantine::label_of(label).is_some() {
-            return true;
+            return None;
         }
-        !self.settings.keep.contains(label)
-            && (self.settings.min_age.is_zero()
-                || dir.look(label).is_ok_and(|facts| self.is_old_enough(&facts)))
+        if self.settings.keep.contains(label) {
+            return Some(Reason::KeptLabel);
+        }
+        let is_young = !self.settings.min_age.is_zero()
+            && !dir.look(label).is_ok_and(|facts| self.is_old_enough(&facts));
+        is_young.then_some(Reason::TooYoung)
     }
 
     /// A time in the future is young: clocks step.
@@ -293,8 +296,10 @@ impl Pass<'_> {
                 let entry = &mut report.entries[at];
                 entry.verdict = self.judge_held(witness, dir, &entry.label, &fd, &facts, &mut aids);
                 if entry.verdict.state == State::Dead {
-                    if self.act == Act::DryRun && self.may_remove(dir, &entry.label) {
-                        entry.outcome = Outcome::WouldRemove;
+                    match self.spares(dir, &entry.label) {
+                        Some(why) => entry.verdict.reason = why,
+                        None if self.act == Act::DryRun => entry.outcome = Outcome::WouldRemove,
+                        None => {}
                     }
                     if quarantine::label_of(&entry.label).is_some() {
                         entry.verdict.reason = Reason::Quarantine;

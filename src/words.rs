@@ -77,6 +77,8 @@ impl Display for Reason {
             Self::NotASocket(kind) => write!(f, "it is {}", kind_name(*kind)),
             Self::Quarantine => f.write_str("quarantine"),
             Self::OrphanedLock => f.write_str("orphaned lock"),
+            Self::KeptLabel => f.write_str("nobody listens; spared: the configuration's keep names its label"),
+            Self::TooYoung => f.write_str("nobody listens; spared: it is younger than the configuration's min-age"),
             Self::Ghost(plight) => plight.fmt(f),
             Self::NoSuchSocket => f.write_str("no such socket"),
             Self::Told(sentence) => f.write_str(sentence),
@@ -205,6 +207,15 @@ pub fn private_tmp() -> DirectoryReport {
     let error = "this is a private /tmp, where nobody's sockets are; take PrivateTmp= out of the unit";
     DirectoryReport { path: PathBuf::from(DEFAULT_PARENT), error: Some(error.to_owned()) }
 }
+
+/// What is to be said of a directory that was named and is not there.
+pub fn no_directory(dir: &Path) -> DirectoryReport {
+    let error = "there is no such directory; --dir names the folder that holds the sockets";
+    DirectoryReport { path: dir.to_owned(), error: Some(error.to_owned()) }
+}
+
+/// Why nothing can be known where /proc is not what it is elsewhere.
+pub const NO_PROC: &str = "/proc cannot be read here, so that sockets cannot be asked and servers not be found; mount it, or run outside this sandbox";
 
 /// The beginning of every sentence about a table that must not be believed.
 const BLIND: &str = "the kernel's socket table cannot be believed here: ";

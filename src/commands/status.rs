@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::report::metrics::{self, Row};
-use crate::report::{Report, json, people};
+use crate::report::{Health, Report, json, people};
 use crate::{journal, replace, words};
 use std::io::ErrorKind;
 use std::path::Path;
@@ -13,19 +13,21 @@ use std::path::Path;
 pub(super) fn status(global: &Global, arguments: &Status, output: &mut Output) -> Result<Exit, Error> {
     let report = super::look(global, arguments.all_users)?;
     journal::directories(&report);
-    let counts = report.counts();
-    let healthy = counts.dead == 0 && counts.ghost == 0;
     if let Some(path) = &arguments.metrics_file {
         replace::replace(path, metrics_of(&report, arguments.all_users).as_bytes(), metrics::MODE)
             .map_err(|error| not_written(path, &error))?;
     } else if arguments.metrics {
         output.bytes(metrics_of(&report, arguments.all_users).as_bytes())?;
     } else if arguments.json {
-        output.line(&json::status(&report, healthy)?)?;
+        output.line(&json::status(&report)?)?;
     } else {
         output.text(&people::status(&report))?;
     }
-    Ok(if healthy { Exit::Done } else { Exit::Found })
+    Ok(match report.health() {
+        Health::Healthy => Exit::Done,
+        Health::Found => Exit::Found,
+        Health::Unseen => Exit::Undecided,
+    })
 }
 
 fn not_written(path: &Path, error: &std::io::Error) -> Error {

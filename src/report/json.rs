@@ -1,6 +1,6 @@
 //! Results for programs: one JSON object per run.
 
-use super::{Counts, Entry, Report};
+use super::{Counts, Entry, Health, Report};
 use crate::audit::answer::{Answer, Told};
 use crate::doctor::{self, Finding};
 use crate::escape::escaped;
@@ -27,6 +27,8 @@ struct Object<'a> {
     command: &'a str,
     dry_run: bool,
     directories: Directories<'a>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    strays: Vec<Said<'a>>,
     counts: Counts,
     sockets: Sockets<'a>,
     elapsed_us: u64,
@@ -38,6 +40,21 @@ struct Directory<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     path_bytes: Option<&'a [u8]>,
     error: Option<&'a str>,
+}
+
+/// A place and why it is told of.
+#[derive(Serialize)]
+struct Said<'a> {
+    path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path_bytes: Option<&'a [u8]>,
+    reason: &'a str,
+}
+
+impl<'a> Said<'a> {
+    fn of(path: &'a Path, reason: &'a str) -> Self {
+        Self { path: text(path.as_os_str()), path_bytes: raw_bytes(path.as_os_str()), reason }
+    }
 }
 
 #[derive(Serialize)]
@@ -80,6 +97,7 @@ pub fn run(
         command,
         dry_run,
         directories: Directories(report),
+        strays: report.strays.iter().map(|place| Said::of(&place.path, &place.why)).collect(),
         counts: report.counts(),
         sockets: Sockets(report, listing),
         elapsed_us: u64::try_from(report.elapsed.as_micros()).unwrap_or(u64::MAX),
@@ -135,16 +153,23 @@ impl<'a> Socket<'a> {
     }
 }
 
-/// The object of `status`.
-pub fn status(report: &Report, healthy: bool) -> serde_json::Result<String> {
+/// The object of `status`. `unseen` is what could not be looked at, each with the reason.
+pub fn status(report: &Report) -> serde_json::Result<String> {
     #[derive(Serialize)]
-    struct Status {
+    struct Status<'a> {
         version: u32,
         command: &'static str,
         healthy: bool,
         counts: Counts,
+        unseen: Vec<Said<'a>>,
     }
-    serde_json::to_string(&Status { version: 1, command: "status", healthy, counts: report.counts() })
+    serde_json::to_string(&Status {
+        version: 1,
+        command: "status",
+        healthy: report.health() == Health::Healthy,
+        counts: report.counts(),
+        unseen: report.not_looked_at().map(|(path, why)| Said::of(path, why)).collect(),
+    })
 }
 
 /// The object of `probe`. Without a verdict the socket is absent.

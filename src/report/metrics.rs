@@ -18,16 +18,41 @@ pub const MODE: Mode = Mode::from_raw_mode(0o644);
 /// thousands, and each would be a set of series for ever.
 const MOST_USERS: usize = 256;
 
-/// The states of sockets; a ghost has none, and what is no socket is not counted.
-const STATES: [State; 5] = [State::Live, State::Starting, State::Dead, State::Foreign, State::Unknown];
+/// What a socket is counted as: its state, but for a dead one that the configuration keeps. A ghost has none, and what
+/// is no socket is not counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A state.
+    State(State),
+    /// A dead socket that `keep` or `min-age` keeps.
+    Spared,
+}
+
+impl Kind {
+    const ALL: [Self; 6] = [
+        Self::State(State::Live),
+        Self::State(State::Starting),
+        Self::State(State::Dead),
+        Self::Spared,
+        Self::State(State::Foreign),
+        Self::State(State::Unknown),
+    ];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::State(state) => state.word(),
+            Self::Spared => "spared",
+        }
+    }
+}
 
 /// What is known of one user.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Row {
     /// Whose janitor looked; `None`: those of many users, added up.
     pub uid: Option<u32>,
-    /// How many sockets are in which state. Empty: nothing could be looked at.
-    pub sockets: Vec<(State, usize)>,
+    /// How many sockets there are of which kind. Empty: nothing could be looked at.
+    pub sockets: Vec<(Kind, usize)>,
     /// Live servers that nobody can reach; `None`: nothing could be looked at.
     pub ghosts: Option<usize>,
     /// Directories that were left alone.
@@ -46,15 +71,16 @@ impl Row {
             return row;
         }
         let counts = report.counts();
-        let count = |state: State| match state {
-            State::Live => counts.live,
-            State::Starting => counts.starting,
-            State::Dead => counts.dead,
-            State::Foreign => counts.foreign,
-            State::Unknown => counts.unknown,
-            State::Ghost | State::NotASocket => 0,
+        let count = |kind: Kind| match kind {
+            Kind::State(State::Live) => counts.live,
+            Kind::State(State::Starting) => counts.starting,
+            Kind::State(State::Dead) => counts.dead,
+            Kind::State(State::Foreign) => counts.foreign,
+            Kind::State(State::Unknown) => counts.unknown,
+            Kind::State(State::Ghost | State::NotASocket) => 0,
+            Kind::Spared => counts.spared,
         };
-        row.sockets = STATES.map(|state| (state, count(state))).to_vec();
+        row.sockets = Kind::ALL.map(|kind| (kind, count(kind))).to_vec();
         row.ghosts = Some(counts.ghost);
         row
     }
@@ -65,10 +91,10 @@ impl Row {
         self.record = None;
         self.refused += other.refused;
         self.ghosts = self.ghosts.into_iter().chain(other.ghosts).reduce(|sum, count| sum + count);
-        for (state, count) in &other.sockets {
-            match self.sockets.iter_mut().find(|(known, _)| known == state) {
+        for (kind, count) in &other.sockets {
+            match self.sockets.iter_mut().find(|(known, _)| known == kind) {
                 Some((_, sum)) => *sum += count,
-                None => self.sockets.push((*state, *count)),
+                None => self.sockets.push((*kind, *count)),
             }
         }
     }
@@ -89,10 +115,14 @@ pub fn text(rows: &[Row]) -> String {
         all.push(others);
     }
     let mut text = Text::default();
-    text.gauge("tmux_janitor_sockets", "", "Sockets of tmux servers, by state.");
+    text.gauge(
+        "tmux_janitor_sockets",
+        "",
+        "Sockets of tmux servers, by state; spared: dead, and kept by keep or min-age.",
+    );
     for row in &all {
-        for (state, count) in &row.sockets {
-            text.sample("tmux_janitor_sockets", &[("state", state.word()), ("uid", &row.user())], count);
+        for (kind, count) in &row.sockets {
+            text.sample("tmux_janitor_sockets", &[("state", kind.word()), ("uid", &row.user())], count);
         }
     }
     text.gauge(
@@ -195,7 +225,12 @@ mod tests {
     use crate::report::DirectoryReport;
 
     fn row(uid: u32, dead: usize) -> Row {
-        Row { uid: Some(uid), sockets: vec![(State::Dead, dead)], ghosts: Some(1), ..Row::default() }
+        Row {
+            uid: Some(uid),
+            sockets: vec![(Kind::State(State::Dead), dead)],
+            ghosts: Some(1),
+            ..Row::default()
+        }
     }
 
     fn samples(text: &str, name: &str) -> Vec<String> {
@@ -222,10 +257,10 @@ mod tests {
             ["tmux_janitor_directory_errors{uid=\"7\"} 1"]
         );
         report.directories.push(refused(None));
-        assert_eq!(samples(&text(&[Row::of(7, &report)]), "tmux_janitor_sockets").len(), STATES.len());
+        assert_eq!(samples(&text(&[Row::of(7, &report)]), "tmux_janitor_sockets").len(), Kind::ALL.len());
         assert_eq!(
             samples(&text(&[Row::of(7, &Report::default())]), "tmux_janitor_sockets").len(),
-            STATES.len()
+            Kind::ALL.len()
         );
     }
 

@@ -1,6 +1,6 @@
 //! Results for people: lines that stay lines.
 
-use super::{Counts, Report};
+use super::{Counts, Health, Report};
 use crate::audit::answer::Answer;
 use crate::doctor::{Finding, Severity};
 use crate::escape::escaped;
@@ -89,10 +89,12 @@ pub fn summary(report: &Report, dry_run: bool) -> String {
     }
     for (count, word) in [
         (counts.starting, "starting"),
+        (counts.spared, "spared"),
         (kept, "dead kept"),
         (counts.unknown, "unknown"),
         (counts.foreign, "foreign"),
         (counts.failed, "failed"),
+        (counts.strays, if counts.strays == 1 { "stray" } else { "strays" }),
     ] {
         if count > 0 {
             let _ = write!(text, ", {count} {word}");
@@ -109,7 +111,10 @@ pub fn rescue(report: &Report, dry_run: bool) -> String {
     let (verb, done) = if dry_run { ("would rescue", would) } else { ("rescued", counts.rescued) };
     let left = counts.ghost.saturating_sub(done);
     let _ = match (counts.ghost, left) {
-        (0, _) => writeln!(text, "no ghosts"),
+        (0, _) => match unseen(report) {
+            Some(unseen) => writeln!(text, "no ghost is seen, but not all could be looked at: {unseen}"),
+            None => writeln!(text, "no ghosts"),
+        },
         (_, 0) => writeln!(text, "{verb} {}", plural(done, "ghost")),
         (_, 1) => writeln!(text, "{verb} {}; 1 left as it is", plural(done, "ghost")),
         _ => writeln!(text, "{verb} {}; {left} left as they are", plural(done, "ghost")),
@@ -147,14 +152,20 @@ pub fn status(report: &Report) -> String {
         counts.dead,
         plural(counts.ghost, "ghost")
     );
-    if counts.unknown > 0 {
-        let _ = write!(text, ", {} unknown", counts.unknown);
+    for (count, word) in [
+        (counts.spared, "spared"),
+        (counts.unknown, "unknown"),
+        (counts.strays, if counts.strays == 1 { "stray" } else { "strays" }),
+    ] {
+        if count > 0 {
+            let _ = write!(text, ", {count} {word}");
+        }
     }
     let named = |state| {
         let mut paths = report
             .entries
             .iter()
-            .filter(|entry| entry.verdict.state == state && !entry.is_litter())
+            .filter(|entry| entry.verdict.state == state && (state != State::Dead || entry.is_dead()))
             .map(|entry| escaped(&report.path_of(entry)).to_string());
         let mut text = paths.by_ref().take(NAMED).collect::<Vec<_>>().join(", ");
         let more = paths.count();
@@ -171,8 +182,22 @@ pub fn status(report: &Report) -> String {
     if !lists.is_empty() {
         let _ = write!(text, " ({})", lists.join("; "));
     }
+    if let Some(unseen) = unseen(report) {
+        let _ = write!(text, "; not looked at: {unseen}");
+    }
     text.push('\n');
     text
+}
+
+/// What could not be looked at, and why; `None`: there is no such thing.
+fn unseen(report: &Report) -> Option<String> {
+    let mut all = report.not_looked_at().map(|(path, why)| format!("{}: {why}", escaped(path)));
+    let mut text = all.by_ref().take(NAMED).collect::<Vec<_>>().join("; ");
+    let more = all.count();
+    if more > 0 {
+        let _ = write!(text, "; and {more} more");
+    }
+    (!text.is_empty()).then_some(text)
 }
 
 /// What `tmux-janitor` says without arguments: what is there, and which command comes next.
@@ -181,7 +206,7 @@ pub fn overview(report: &Report) -> String {
     let mut text = status(report);
     let dirs = report.directories.iter().filter(|dir| dir.error.is_none()).count();
     let _ = writeln!(text, "in {}", plural_dirs(dirs));
-    let next = next_command(&counts);
+    let next = next_command(report, &counts);
     let _ = writeln!(text, "next: {next}");
     text
 }
@@ -190,11 +215,14 @@ fn plural_dirs(count: usize) -> String {
     if count == 1 { "1 socket directory".to_owned() } else { format!("{count} socket directories") }
 }
 
-fn next_command(counts: &Counts) -> &'static str {
-    if counts.dead > 0 {
-        "`tmux-janitor sweep` removes the dead sockets (`--dry-run` shows them first)"
-    } else if counts.ghost > 0 {
+/// A ghost comes first: somebody cannot get at their sessions. A dead socket harms nobody who waits.
+fn next_command(report: &Report, counts: &Counts) -> &'static str {
+    if counts.ghost > 0 {
         "`tmux-janitor rescue` gives ghosts their socket back (`--dry-run` shows them first)"
+    } else if counts.dead > 0 {
+        "`tmux-janitor sweep` removes the dead sockets (`--dry-run` shows them first)"
+    } else if report.health() == Health::Unseen {
+        "`tmux-janitor doctor` says what keeps it from looking"
     } else if counts.unknown > 0 {
         "`tmux-janitor list` says why sockets are unknown"
     } else {

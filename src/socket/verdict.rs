@@ -134,6 +134,10 @@ pub enum Reason {
     Quarantine,
     /// An empty start lock that nobody holds, without a socket beside it.
     OrphanedLock,
+    /// Dead, and kept because `keep` names its label.
+    KeptLabel,
+    /// Dead, and kept because it is younger than `min-age`.
+    TooYoung,
     /// A live server without a socket.
     Ghost(Plight),
     /// What another process of ours said.

@@ -66,7 +66,8 @@ impl Place {
         name: &OsStr,
         socket_label: Option<&OsStr>,
     ) -> Result<Self, String> {
-        let dir = match SocketDir::open(path, user, Rule::Swept).map_err(|error| error.to_string())? {
+        let refused = |error| words::refused_dir(path, error);
+        let dir = match SocketDir::open(path, user, Rule::Swept).map_err(refused)? {
             Some(dir) => dir,
             None => make(path, user)?,
         };
@@ -198,6 +199,6 @@ fn make(path: &Path, user: u32) -> Result<SocketDir, String> {
     match SocketDir::open(path, user, Rule::Swept) {
         Ok(Some(dir)) => Ok(dir),
         Ok(None) => Err(words::cannot_make(path, Errno::NOENT)),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(words::refused_dir(path, error)),
     }
 }

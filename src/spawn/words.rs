@@ -2,6 +2,7 @@
 
 use crate::escape::escaped;
 use crate::ghost::Ghost;
+use crate::socket::directory::DirectoryError;
 use crate::socket::verdict::Reason;
 use crate::words::{errno_text, kind_name};
 use rustix::fs::FileType;
@@ -67,6 +68,10 @@ pub(super) fn not_writable(dir: &Path, errno: Errno) -> String {
         _ => String::new(),
     };
     format!("no socket can be made in {}: {}{cure}", escaped(dir), errno_text(errno))
+}
+
+pub(super) fn refused_dir(dir: &Path, error: DirectoryError) -> String {
+    format!("{}: {error}", escaped(dir))
 }
 
 pub(super) fn cannot_make(dir: &Path, errno: Errno) -> String {

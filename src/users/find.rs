@@ -8,7 +8,7 @@
 //! names others have made.
 
 use crate::discover::RUNTIME_DIRS;
-use crate::report::DirectoryReport;
+use crate::report::{DirectoryReport, Place};
 use crate::tmux::paths;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
@@ -52,8 +52,12 @@ pub(super) struct Found {
     pub(super) users: BTreeMap<u32, PathBuf>,
     /// Who has a runtime directory.
     pub(super) logged_in: BTreeSet<u32>,
-    /// What must be reported and left alone.
-    pub(super) strays: Vec<DirectoryReport>,
+    /// What strangers put there.
+    pub(super) strays: Vec<Place>,
+    /// How many more they are: a sum is told as one.
+    pub(super) more_strays: usize,
+    /// Folders in which nobody could be looked for.
+    pub(super) refused: Vec<DirectoryReport>,
 }
 
 /// Looks into `extra`, `/tmp` and `/run/user`; for those of `accounts` by name, and first.
@@ -114,7 +118,10 @@ impl Found {
         drop(reader);
         match end {
             Ok(()) | Err(Errno::NOENT) => {}
-            Err(errno) => self.report(parent.to_owned(), Stray::Unreadable(errno)),
+            Err(errno) => {
+                let error = Some(Stray::Unreadable(errno).to_string());
+                self.refused.push(DirectoryReport { path: parent.to_owned(), error });
+            }
         }
         if strays_matter {
             for (uid, stray) in strays.told() {
@@ -126,7 +133,15 @@ impl Found {
     }
 
     fn report(&mut self, path: PathBuf, stray: Stray) {
-        self.strays.push(DirectoryReport { path, error: Some(stray.to_string()) });
+        if stray == Stray::Owner(0) {
+            // No stranger can have made it.
+            self.refused.push(DirectoryReport { path, error: Some(stray.to_string()) });
+            return;
+        }
+        if let Stray::OthersOf(_, count) | Stray::Others(count) = stray {
+            self.more_strays += count.saturating_sub(1);
+        }
+        self.strays.push(Place { path, why: stray.to_string() });
     }
 }
 

@@ -3,7 +3,7 @@
 use super::crew::Loss;
 use super::wire::{NoReport, Reader};
 use crate::report::metrics::Row;
-use crate::report::{DirectoryReport, Report};
+use crate::report::{DirectoryReport, Place, Report};
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -47,8 +47,9 @@ impl<'u> Merger<'u> {
         self.reports.push((user, report));
     }
 
-    /// One report, in the order of the users; then what belongs to nobody and was not reported yet.
-    pub fn finish(mut self, strays: Vec<DirectoryReport>) -> Report {
+    /// One report, in the order of the users; then the folders in which nobody could be looked for, and what
+    /// strangers put there and no worker told of.
+    pub fn finish(mut self, refused: Vec<DirectoryReport>, strays: Vec<Place>) -> Report {
         // Those with an account come first where there is room for some: with a row of their own, with their errors.
         self.reports.sort_by_key(|(user, _)| (!user.has_account, user.uid));
         let users = self.reports.iter().map(|(user, report)| Row::of(user.uid, report)).collect();
@@ -63,11 +64,13 @@ impl<'u> Merger<'u> {
             }
             whole.directories.append(&mut report.directories);
             whole.entries.append(&mut report.entries);
+            whole.unseen.append(&mut report.unseen);
+            whole.strays.append(&mut report.strays);
         }
-        let known: HashSet<PathBuf> =
-            whole.directories.iter().map(|directory| directory.path.clone()).collect();
-        whole.directories.extend(strays.into_iter().filter(|stray| !known.contains(&stray.path)));
+        whole.directories.extend(refused);
         whole.directories.extend(sums);
+        let known: HashSet<PathBuf> = whole.strays.iter().map(|stray| stray.path.clone()).collect();
+        whole.strays.extend(strays.into_iter().filter(|stray| !known.contains(&stray.path)));
         whole
     }
 

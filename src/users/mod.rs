@@ -63,7 +63,8 @@ pub fn pass(task: Task) -> Result<Report, Error> {
         .collect();
     let mut merger = Merger::default();
     crew::work(Queue::new(&users), task, parent.as_deref(), |user, outcome| merger.add(user, outcome));
-    let mut report = merger.finish(found.strays);
+    let mut report = merger.finish(found.refused, found.strays);
+    report.more_strays = found.more_strays;
     report.elapsed = started.elapsed();
     Ok(report)
 }

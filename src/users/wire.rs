@@ -1,13 +1,14 @@
 //! How a worker's report travels to root: fields that end with NUL, made for size and for distrust.
 //!
 //! Pure. No name and no sentence holds a NUL. A message is `E why`, or a list of `D path error`,
+//! `U path why` (not looked at), `N path why` (a stray),
 //! `T since removed failed swept took`, `S sentence` and `R directory elsewhere label uid state reason outcome error server panes pane...`, and a
 //! last `.`. Sentences stand once and are pointed to by their place.
 
 use crate::escape::escaped;
 use crate::outcome::{Failure, Outcome};
 use crate::record::Record;
-use crate::report::{DirectoryReport, Entry, Report};
+use crate::report::{DirectoryReport, Entry, Place, Report};
 use crate::socket::verdict::{Reason, State, Verdict};
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -53,6 +54,13 @@ pub fn write(report: &Report) -> Vec<u8> {
         message.put(b"D");
         message.put(directory.path.as_os_str().as_bytes());
         message.put(directory.error.as_deref().unwrap_or_default().as_bytes());
+    }
+    for (kind, places) in [(b"U", &report.unseen), (b"N", &report.strays)] {
+        for Place { path, why } in places {
+            message.put(kind);
+            message.put(path.as_os_str().as_bytes());
+            message.put(why.as_bytes());
+        }
     }
     if let Some(Record { since_us, removed, failed, swept_us, sweep_took_us }) = &report.record {
         message.put(b"T");
@@ -153,6 +161,8 @@ impl Reader {
                     let error = Some(fields.text()?).filter(|error| !error.is_empty());
                     report.directories.push(DirectoryReport { path, error });
                 }
+                b"U" => report.unseen.push(fields.place()?),
+                b"N" => report.strays.push(fields.place()?),
                 b"T" => {
                     let [since_us, removed, failed, swept_us, sweep_took_us] = fields.numbers()?;
                     report.record = Some(Record { since_us, removed, failed, swept_us, sweep_took_us });
@@ -197,6 +207,10 @@ impl<'m, I: Iterator<Item = &'m [u8]>> Fields<I> {
         Ok(if text.contains(char::is_control) { escaped(&text).to_string() } else { text })
     }
 
+    fn place(&mut self) -> Result<Place, NoReport> {
+        Ok(Place { path: PathBuf::from(self.name()?), why: self.text()? })
+    }
+
     fn number<N: FromStr>(&mut self) -> Result<N, NoReport> {
         let field = OsStr::from_bytes(self.next()?);
         field.to_str().and_then(|digits| digits.parse().ok()).ok_or(NoReport::Garbled)
@@ -227,8 +241,8 @@ fn entry<'m>(
         Some(outcome) => *outcome,
         None => Outcome::Failed(Failure::Told(sentence(error)?)),
     };
-    // Two reasons mean something to the program; the others only to people.
-    let reason = [Reason::Quarantine, Reason::OrphanedLock]
+    // These mean something to the program; the others only to people.
+    let reason = [Reason::Quarantine, Reason::OrphanedLock, Reason::KeptLabel, Reason::TooYoung]
         .into_iter()
         .find(|known| known.to_string() == reason)
         .unwrap_or(Reason::Told(reason));
@@ -264,7 +278,11 @@ mod tests {
             (State::Dead, Reason::NobodyListens, Outcome::Failed(Failure::Move(Errno::ROFS)), None),
             (State::NotASocket, Reason::OrphanedLock, Outcome::WouldRemove, None),
             (State::Live, Reason::Listening, Outcome::Kept, Some(i32::MAX)),
+            (State::Dead, Reason::KeptLabel, Outcome::Kept, None),
+            (State::Dead, Reason::TooYoung, Outcome::Kept, None),
         ];
+        let place =
+            |why: &str| Place { path: PathBuf::from(OsStr::from_bytes(b"/p\xff")), why: why.to_owned() };
         let entries = labels.iter().zip(verdicts.into_iter().cycle()).enumerate();
         Report {
             directories: vec![directory(b"/tmp/tmux-5", None), directory(b"/x\n\xff", Some("an error"))],
@@ -281,6 +299,8 @@ mod tests {
                     socket: None,
                 })
                 .collect(),
+            unseen: vec![place("blind")],
+            strays: vec![place("theirs"); labels.len() % 3],
             record: Some(Record { since_us: u64::MAX, removed: 1, failed: 2, swept_us: 3, sweep_took_us: 4 }),
             ..Report::default()
         }
@@ -303,6 +323,8 @@ mod tests {
             prop_assert_eq!(received.counts(), sent.counts());
             prop_assert_eq!(received.has_failures(), sent.has_failures());
             prop_assert_eq!(received.record, sent.record);
+            prop_assert_eq!((received.health(), &received.unseen), (sent.health(), &sent.unseen));
+            prop_assert_eq!(&received.strays, &sent.strays);
         }
 
         #[test]

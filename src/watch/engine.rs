@@ -28,6 +28,8 @@ pub enum Seen {
     },
     /// A dead socket, which stays.
     Dead,
+    /// A dead socket, which the configuration keeps.
+    Spared,
     /// A dead socket, which we removed.
     Removed,
     /// Nothing, or no socket.
@@ -82,6 +84,7 @@ pub struct Counts {
     pub live: usize,
     pub ghosts: usize,
     pub dead: usize,
+    pub spared: usize,
 }
 
 /// All that is known.
@@ -185,7 +188,8 @@ impl Engine {
     pub fn counts(&self) -> Counts {
         let mut counts = Counts::default();
         for slot in self.slots.values().flat_map(HashMap::values) {
-            counts.dead += usize::from(slot.dead.is_some());
+            counts.dead += usize::from(slot.dead.is_some_and(|dead| !dead.spared));
+            counts.spared += usize::from(slot.dead.is_some_and(|dead| dead.spared));
             let ghosts = slot.servers.iter().filter(|server| server.ghost).count();
             counts.ghosts += ghosts;
             counts.live += slot.servers.len() - ghosts;
@@ -212,7 +216,7 @@ impl Engine {
             // Which of them it is, the next look tells.
             Seen::Live { .. } if slot.late > 0 => slot.others(None, Missing::MayBeThere, &listens),
             Seen::Live { socket, pid } => slot.live(Server { socket, pid, ghost: false }, &listens),
-            Seen::Dead | Seen::Removed | Seen::Absent => slot.no_longer(seen, &listens),
+            Seen::Dead | Seen::Spared | Seen::Removed | Seen::Absent => slot.no_longer(seen, &listens),
         };
         if !slot.servers.is_empty()
             || slot.dead.is_some()

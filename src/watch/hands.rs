@@ -259,6 +259,7 @@ impl Watcher {
                     Seen::Undecided
                 }
                 (State::Dead, Outcome::Removed) => Seen::Removed,
+                (State::Dead, _) if entry.is_spared() => Seen::Spared,
                 (State::Dead, _) => Seen::Dead,
                 (State::Unknown | State::Ghost, _) => Seen::Undecided,
                 (State::Foreign | State::NotASocket, _) => Seen::Absent,

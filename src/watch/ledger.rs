@@ -3,7 +3,7 @@
 use super::engine::Counts;
 use crate::record::{self, Deeds, Record};
 use crate::replace;
-use crate::report::metrics::{self, Row};
+use crate::report::metrics::{self, Kind, Row};
 use crate::socket::verdict::State;
 use crate::words;
 use std::path::Path;
@@ -63,7 +63,11 @@ impl Ledger {
         let row = Row {
             uid: Some(self.user),
             // What else there may be is nothing that the daemon keeps in mind.
-            sockets: vec![(State::Live, counts.live), (State::Dead, counts.dead)],
+            sockets: vec![
+                (Kind::State(State::Live), counts.live),
+                (Kind::State(State::Dead), counts.dead),
+                (Kind::Spared, counts.spared),
+            ],
             ghosts: Some(counts.ghosts),
             refused,
             record: Some(self.known.with(&self.pending)),

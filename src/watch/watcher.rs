@@ -266,7 +266,9 @@ impl Watcher {
                 format!("{} directories", self.places.count())
             }
         );
-        for (count, what) in [(counts.ghosts, "ghost"), (counts.dead, "dead socket")] {
+        for (count, what) in
+            [(counts.ghosts, "ghost"), (counts.dead, "dead socket"), (counts.spared, "spared socket")]
+        {
             if count > 0 {
                 let _ = write!(text, ", {}", plural(count, what));
             }

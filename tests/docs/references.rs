@@ -123,6 +123,8 @@ fn reasons() -> Vec<Reason> {
         Reason::NotASocket(rustix::fs::FileType::RegularFile),
         Reason::Quarantine,
         Reason::OrphanedLock,
+        Reason::KeptLabel,
+        Reason::TooYoung,
         Reason::Ghost(Plight { pid: None, standing: Standing::Nothing, bar: Some(Bar::Hidden) }),
         Reason::Told("what a worker says"),
         Reason::NoSuchSocket,

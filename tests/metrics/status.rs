@@ -18,7 +18,7 @@ fn the_row_has_every_state_and_the_exit_code_of_status() {
     assert_open_metrics(&run.stdout);
     let samples = samples(&run.stdout);
     for (state, count) in
-        [("live", 2.0), ("starting", 0.0), ("dead", 3.0), ("foreign", 0.0), ("unknown", 1.0)]
+        [("live", 2.0), ("starting", 0.0), ("dead", 3.0), ("spared", 0.0), ("foreign", 0.0), ("unknown", 1.0)]
     {
         let series = format!("tmux_janitor_sockets{{state=\"{state}\",uid=\"{uid}\"}}");
         assert_eq!(samples.get(&series), Some(&count), "{series} {samples:#?}");
@@ -26,7 +26,7 @@ fn the_row_has_every_state_and_the_exit_code_of_status() {
     assert_eq!(samples.get(&format!("tmux_janitor_ghosts{{uid=\"{uid}\"}}")), Some(&0.0));
     assert_eq!(samples.get(&format!("tmux_janitor_directory_errors{{uid=\"{uid}\"}}")), Some(&0.0));
     // Of given folders no record is kept.
-    assert_eq!(samples.len(), 7, "{samples:#?}");
+    assert_eq!(samples.len(), 8, "{samples:#?}");
 
     Run::of(janitor(arena.dir()).arg("sweep"));
     let run = Run::of(janitor(arena.dir()).args(["status", "--metrics"]));

@@ -261,6 +261,13 @@ pub(crate) fn error_of<'a>(json: &'a Value, path: &Path) -> Option<&'a str> {
     same.next()?["error"].as_str()
 }
 
+/// What is said of a stray in a JSON result.
+pub(crate) fn stray_of<'a>(json: &'a Value, path: &Path) -> Option<&'a str> {
+    let strays = json["strays"].as_array()?;
+    let mut same = strays.iter().filter(|stray| Path::new(stray["path"].as_str().unwrap()) == path);
+    same.next()?["reason"].as_str()
+}
+
 /// The paths that a sweep has removed.
 pub(crate) fn removed(json: &Value) -> Vec<String> {
     let sockets = json["sockets"].as_array().unwrap();

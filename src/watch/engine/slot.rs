@@ -22,6 +22,8 @@ pub(super) struct Slot {
 pub(super) struct Dead {
     /// The process whose it was, where that is known.
     pub(super) pid: Option<i32>,
+    /// Whether the configuration keeps it.
+    pub(super) spared: bool,
 }
 
 impl Slot {
@@ -75,7 +77,7 @@ impl Slot {
         let was_there = gone.is_some() || self.dead.is_some() || births > 0;
         self.dead = None;
         match seen {
-            Seen::Dead => self.dead = Some(Dead { pid }),
+            Seen::Dead | Seen::Spared => self.dead = Some(Dead { pid, spared: seen == Seen::Spared }),
             Seen::Absent if !was_there => {}
             _ => {
                 let server = Server { socket: None, pid, ghost: false };
@@ -108,7 +110,7 @@ impl Slot {
     pub(super) fn undecided(&mut self, listens: &impl Fn(&Server) -> Listens) -> Vec<Happening> {
         let happenings = self.others(None, Missing::MayBeThere, listens);
         if let Some(gone) = last_gone(&happenings) {
-            self.dead = Some(Dead { pid: gone.pid });
+            self.dead = Some(Dead { pid: gone.pid, spared: false });
         }
         happenings
     }

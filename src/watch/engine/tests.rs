@@ -61,6 +61,9 @@ fn a_birth_and_a_death_are_told_once() {
     world.listening(&[]);
     assert_eq!(world.see(Seen::Dead), [(ServerGone, Some(10))]);
     assert_eq!(world.see(Seen::Dead), [], "a socket that is kept makes no drumbeat");
+    assert_eq!(world.engine.borrow().counts(), Counts { live: 0, ghosts: 0, dead: 1, spared: 0 });
+    assert_eq!(world.see(Seen::Spared), []);
+    assert_eq!(world.engine.borrow().counts(), Counts { live: 0, ghosts: 0, dead: 0, spared: 1 });
     assert_eq!(world.see(Seen::Absent), [(SocketRemoved, Some(10))]);
     assert_eq!(world.see(Seen::Absent), []);
     assert!(world.engine.borrow().slots[&0].is_empty(), "nothing is left to remember");
@@ -133,7 +136,7 @@ fn a_server_whose_file_goes_is_a_ghost_and_can_come_back() {
     world.live(1, 10);
     assert_eq!(world.see(Seen::Absent), [(Ghost, Some(10))]);
     assert_eq!(world.see(Seen::Absent), []);
-    assert_eq!(world.engine.borrow().counts(), Counts { live: 0, ghosts: 1, dead: 0 });
+    assert_eq!(world.engine.borrow().counts(), Counts { live: 0, ghosts: 1, dead: 0, spared: 0 });
     world.listening(&[]);
     assert_eq!(world.live(2, 10), [(Rescued, Some(10))], "SIGUSR1 makes another socket");
     world.see(Seen::Absent);

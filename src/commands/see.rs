@@ -1,0 +1,76 @@
+//! What a look could not see. "Saw nothing" is not "nothing is there".
+
+use crate::process::Processes;
+use crate::report::{Place, Report};
+use crate::socket::sight::Witness;
+use crate::socket::verdict::{Reason, State};
+use crate::sweep::Target;
+use crate::words;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Where every process finds its own descriptors: connect(2) goes through it, and ghosts are found by it.
+const OWN_DESCRIPTORS: &str = "/proc/self/fd";
+
+/// Enters what could not be looked at or judged, although its directory could be read.
+pub(super) fn note_unseen(report: &mut Report, witness: &mut Witness, targets: &[Target]) {
+    if Processes::open().is_err() || !Path::new(OWN_DESCRIPTORS).is_dir() {
+        report.unseen.push(Place { path: PathBuf::from("/proc"), why: words::NO_PROC.to_owned() });
+        return;
+    }
+    if let Some(blindness) = witness.blindness() {
+        let why = Reason::Blind(blindness).to_string();
+        let mut blind: Vec<PathBuf> = report
+            .directories
+            .iter()
+            .filter(|directory| directory.error.is_none())
+            .map(|directory| directory.path.clone())
+            .collect();
+        if blind.is_empty() {
+            // Nothing is there. A server may be all the same.
+            blind.extend(targets.first().map(|target| target.path.clone()));
+        }
+        report.unseen.extend(blind.into_iter().map(|path| Place { path, why: why.clone() }));
+        return;
+    }
+    let unheard = |reason| matches!(reason, Reason::Unreadable(_) | Reason::ConnectSaysNothing(_));
+    let unseen = report
+        .entries
+        .iter()
+        .filter(|entry| entry.verdict.state == State::Unknown && unheard(entry.verdict.reason))
+        .map(|entry| Place { path: report.path_of(entry), why: entry.verdict.reason.to_string() })
+        .collect();
+    report.unseen = unseen;
+}
+
+/// Takes out of a worker's report what is not its user's own fault: a directory in a shared place that bears the
+/// user's name and is a stranger's. Nobody can keep another one's health bad with it.
+pub(super) fn set_strays_apart(mut report: Report, user: u32) -> Report {
+    let directories = std::mem::take(&mut report.directories);
+    let mut places = Vec::with_capacity(directories.len());
+    for directory in directories {
+        match directory.error {
+            Some(why) if is_strangers(&directory.path, user) => {
+                places.push(usize::MAX);
+                report.strays.push(Place { path: directory.path, why });
+            }
+            error => {
+                places.push(report.directories.len());
+                report.directories.push(crate::report::DirectoryReport { error, ..directory });
+            }
+        }
+    }
+    for entry in &mut report.entries {
+        entry.directory = places.get(entry.directory).copied().unwrap_or(usize::MAX);
+    }
+    report
+}
+
+/// Whether what stands at a path is neither the user's nor root's; also if it is gone by now.
+fn is_strangers(path: &Path, user: u32) -> bool {
+    match std::fs::symlink_metadata(path) {
+        Ok(about) => about.uid() != user && about.uid() != 0,
+        Err(error) => error.kind() == ErrorKind::NotFound,
+    }
+}
