@@ -106,6 +106,10 @@ impl Found {
                             Ok(path) => {
                                 self.users.entry(uid).or_insert(path);
                             }
+                            // No stranger can have made it.
+                            Err((_, stray @ Stray::Owner(0))) if strays_matter => {
+                                self.refuse(parent.join(paths::directory_name(uid)), stray);
+                            }
                             Err((owner, stray)) => strays.add(uid, owner, stray),
                         }
                     }
@@ -118,10 +122,7 @@ impl Found {
         drop(reader);
         match end {
             Ok(()) | Err(Errno::NOENT) => {}
-            Err(errno) => {
-                let error = Some(Stray::Unreadable(errno).to_string());
-                self.refused.push(DirectoryReport { path: parent.to_owned(), error });
-            }
+            Err(errno) => self.refuse(parent.to_owned(), Stray::Unreadable(errno)),
         }
         if strays_matter {
             for (uid, stray) in strays.told() {
@@ -132,12 +133,11 @@ impl Found {
         }
     }
 
+    fn refuse(&mut self, path: PathBuf, why: Stray) {
+        self.refused.push(DirectoryReport { path, error: Some(why.to_string()) });
+    }
+
     fn report(&mut self, path: PathBuf, stray: Stray) {
-        if stray == Stray::Owner(0) {
-            // No stranger can have made it.
-            self.refused.push(DirectoryReport { path, error: Some(stray.to_string()) });
-            return;
-        }
         if let Stray::OthersOf(_, count) | Stray::Others(count) = stray {
             self.more_strays += count.saturating_sub(1);
         }
