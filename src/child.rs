@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Most of what is read of a stream, in bytes.
@@ -71,10 +71,76 @@ pub fn run_patiently(
     deadline: Duration,
     patient: &mut dyn FnMut() -> bool,
 ) -> io::Result<Ended> {
+    run_with(command, Stdio::null(), deadline, patient)
+}
+
+/// The same with something on its stdin.
+pub fn run_with(
+    command: &mut Command,
+    input: impl Into<Stdio>,
+    deadline: Duration,
+    patient: &mut dyn FnMut() -> bool,
+) -> io::Result<Ended> {
     let (out, err) = (memory_file()?, memory_file()?);
-    command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(err.try_clone()?).process_group(0);
+    command.stdin(input).stdout(out.try_clone()?).stderr(err.try_clone()?).process_group(0);
     let end = wait(command, deadline, patient)?;
     Ok(Ended { end, out: contents(&out)?, err: contents(&err)? })
+}
+
+/// Runs a program, in a process group of its own, until it has ended or `bell` was written to its stderr, whoever
+/// inherited that from it. What was written there; it ends with `bell` if that was written. The program is over
+/// then in any case: it is killed if need be.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_until(
+    command: &mut Command,
+    (input, output): (File, File),
+    bell: &[u8],
+    deadline: Duration,
+) -> io::Result<Vec<u8>> {
+    let started = Instant::now();
+    let (mut hear, tell) = io::pipe()?;
+    command.stdin(input).stdout(output).stderr(tell).process_group(0);
+    let mut child = command.spawn()?;
+    // It holds our copy of the writing end.
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let heard = hear_out(&child, &mut hear, started, bell, deadline);
+    // It is our child and not reaped yet: the pid can be nobody else's.
+    child.kill()?;
+    child.wait()?;
+    heard
+}
+
+fn hear_out(
+    child: &Child,
+    hear: &mut io::PipeReader,
+    started: Instant,
+    bell: &[u8],
+    deadline: Duration,
+) -> io::Result<Vec<u8>> {
+    let pidfd = rustix::process::pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
+    let mut said = Vec::new();
+    let mut buffer = [0; 4096];
+    while !said.ends_with(bell) && said.len() < MOST {
+        let mut fds = [PollFd::new(hear, PollFlags::IN), PollFd::new(&pidfd, PollFlags::IN)];
+        let left = Timespec::try_from(deadline.saturating_sub(started.elapsed()))
+            .map_err(|_| rustix::io::Errno::INVAL)?;
+        match rustix::event::poll(&mut fds, Some(&left)) {
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(errno) => return Err(errno.into()),
+            Ok(0) => break,
+            Ok(_) => {}
+        }
+        // What was said before its end comes first.
+        if fds[0].revents().contains(PollFlags::IN) {
+            let length = io::Read::read(hear, &mut buffer)?;
+            said.extend_from_slice(&buffer[..length]);
+        } else {
+            break;
+        }
+    }
+    Ok(said)
 }
 
 fn wait(command: &mut Command, deadline: Duration, patient: &mut dyn FnMut() -> bool) -> io::Result<End> {
@@ -126,6 +192,18 @@ mod tests {
         let ended = run(&mut shell("kill -9 $$"), Duration::from_secs(10)).unwrap();
         assert_eq!(ended.end, End::Signal(9));
         assert!(run(&mut Command::new("/nonexistent"), Duration::ZERO).is_err());
+    }
+
+    #[test]
+    fn a_bell_is_heard_whoever_rings_it_and_an_end_without_one_too() {
+        let files = || (memory_file().unwrap(), memory_file().unwrap());
+        let until = |script: &str, deadline| run_until(&mut shell(script), files(), b"!", deadline).unwrap();
+        let long = Duration::from_secs(20);
+        let started = Instant::now();
+        assert_eq!(until("printf a >&2; (printf 'b!' >&2) & exec sleep 5", long), b"ab!");
+        assert_eq!(until("printf 'a! b' >&2", long), b"a! b");
+        assert_eq!(until("exec sleep 5", Duration::from_millis(100)), b"");
+        assert!(started.elapsed() < Duration::from_secs(4));
     }
 
     #[test]

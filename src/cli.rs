@@ -203,11 +203,21 @@ pub enum Command {
         #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
         file: Option<PathBuf>,
     },
-    /// Carry out an order of another tmux-janitor
+    /// Carry out the order of another tmux-janitor that is on stdin
     #[command(name = spawn::handover::COMMAND, hide = true)]
-    CarryOut {
-        /// The file that it is in
-        order: PathBuf,
+    CarryOut,
+    /// Become systemd-run for another tmux-janitor
+    #[command(name = spawn::handover::HAND_OVER, hide = true)]
+    HandOver {
+        /// Who started this: it ends with that process
+        #[arg(long)]
+        parent: i32,
+        /// Have it execute this very program
+        #[arg(long)]
+        own: bool,
+        /// What it is told
+        #[arg(last = true)]
+        words: Vec<OsString>,
     },
     /// Print a shell's completion script
     #[command(hide = true)]

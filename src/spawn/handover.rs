@@ -2,30 +2,54 @@
 //!
 //! `systemd-run` expands `$VARIABLE` in the arguments it is given, differently from version to version,
 //! and a manager has an environment of its own. So nothing that somebody else wrote is ever put on its
-//! command line: arguments, environment and working directory lie in a file in memory, and what systemd
-//! runs is this very program (`/proc/PID/exe`, which needs no path), told where the file is
-//! (`/proc/PID/fd/N`). It reads the order and carries it out.
+//! command line: arguments, environment and working directory lie in a sealed file in memory, and what
+//! systemd runs is this very program, with that file as its stdin ([`super::carry_out`]).
+//!
+//! Nothing on the way has a name that somebody else resolves. A manager may start what it was asked for
+//! long after whoever asked is gone, and then `/proc/PID/…` is whatever has that number by then. Open
+//! descriptors are handed on instead: a scope's command is `systemd-run` itself, which executes us in
+//! its place and keeps what it has open; to a service systemd passes stdin, stdout and stderr of
+//! `systemd-run --pipe` over the bus (seen with systemd 252, 257 and 262). No file is made, so none is left.
+//!
+//! ```text
+//!            stdin             stdout                          stderr
+//! scope      the order         what the command prints         what systemd-run says, BEGAN, what the command says
+//! service    the order         the answer: state and streams   a pipe: what systemd-run says; TOLD when the answer is there
+//! ```
+//!
+//! `systemd-run` dies with us, and a service's pipe has no reader then: nothing is begun that nobody waits for.
 
-use crate::child;
-use crate::error::Error;
-use crate::exit::Exit;
+use crate::child::{self, End, Ended};
+use rustix::fs::{FileType, MemfdFlags, SealFlags};
 use std::ffi::{OsStr, OsString};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::FileExt;
-use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::{Command, Stdio};
 
 /// The name of the hidden command that carries an order out.
 pub(crate) const COMMAND: &str = "carry-out";
 
+/// The name of the hidden command that becomes `systemd-run`, and dies with us.
+pub(crate) const HAND_OVER: &str = "hand-over";
+
+/// On a scope's stderr, between what `systemd-run` says and what the command says.
+pub(super) const BEGAN: &[u8] = b"\0tmux-janitor began\0";
+
+/// On a service's stderr: the answer is complete.
+pub(super) const TOLD: &[u8] = b"\0tmux-janitor told\0";
+
+/// The first field of every order: another version may write others.
+const MAGIC: &str = concat!("tmux-janitor order ", env!("CARGO_PKG_VERSION"));
+
+/// What makes a file in memory one that nobody can change any more.
+const SEALED: SealFlags =
+    SealFlags::WRITE.union(SealFlags::GROW).union(SealFlags::SHRINK).union(SealFlags::SEAL);
+
 /// What is to be run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Order {
-    /// Stay and tell the exit code (`true`), or become the command.
+    /// Stay and tell how it ended (`true`: in a service), or become the command (in a scope).
     pub(super) stay: bool,
     /// The working directory.
     pub(super) cwd: OsString,
@@ -35,145 +59,175 @@ pub(super) struct Order {
     pub(super) environment: Vec<OsString>,
 }
 
-/// How far an order came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Progress {
-    /// Nobody read it: the manager did not start it.
-    None,
-    /// The command was started.
-    Began,
-    /// It ended with this code.
-    Ended(i32),
-}
-
-/// An order in memory, with files for what the command says.
-#[derive(Debug)]
-pub(super) struct Handover {
-    order: File,
-    pub(super) out: File,
-    pub(super) err: File,
-}
-
-/// Bytes before the order's text: a letter and an exit code.
-const HEADER: usize = 5;
-
-impl Handover {
-    pub(super) fn new(order: &Order) -> io::Result<Self> {
-        let handover =
-            Self { order: child::memory_file()?, out: child::memory_file()?, err: child::memory_file()? };
-        let mut text = b"N\0\0\0\0".to_vec();
+impl Order {
+    /// The order in memory, sealed.
+    pub(super) fn write(&self) -> io::Result<File> {
         let count = |list: &[OsString]| OsString::from(list.len().to_string());
-        let stay = OsString::from(if order.stay { "stay" } else { "become" });
-        let head = [stay, path_of(&handover.out), path_of(&handover.err), order.cwd.clone()];
-        let counts = [count(&order.arguments), count(&order.environment)];
-        let fields = head.iter().chain(&counts).chain(&order.arguments).chain(&order.environment);
-        for field in fields {
+        let deed = OsString::from(if self.stay { "stay" } else { "become" });
+        let head = [MAGIC.into(), deed, self.cwd.clone(), count(&self.arguments), count(&self.environment)];
+        let mut text = Vec::new();
+        for field in head.iter().chain(&self.arguments).chain(&self.environment) {
             text.extend_from_slice(field.as_bytes());
             text.push(0);
         }
-        handover.order.write_all_at(&text, 0)?;
-        Ok(handover)
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let file = File::from(rustix::fs::memfd_create("tmux-janitor order", flags)?);
+        file.write_all_at(&text, 0)?;
+        rustix::fs::fcntl_add_seals(&file, SEALED)?;
+        Ok(file)
     }
 
-    /// The command that carries it out. Nothing in it comes from anybody else.
-    pub(super) fn command(&self) -> [OsString; 3] {
-        [format!("/proc/{}/exe", std::process::id()).into(), COMMAND.into(), path_of(&self.order)]
-    }
-
-    pub(super) fn progress(&self) -> Progress {
-        let mut header = [0; HEADER];
-        match (self.order.read_exact_at(&mut header, 0), header) {
-            (Ok(()), [b'B', ..]) => Progress::Began,
-            (Ok(()), [b'E', code @ ..]) => Progress::Ended(i32::from_ne_bytes(code)),
-            _ => Progress::None,
+    /// Reads an order of the caller's own user. `Err`: what is wrong with it.
+    pub(super) fn read(file: &File) -> Result<Self, &'static str> {
+        let facts = rustix::fs::fstat(file).map_err(|_| "its stdin cannot be looked at")?;
+        if FileType::from_raw_mode(facts.st_mode) != FileType::RegularFile {
+            return Err("its stdin is no regular file");
         }
+        if facts.st_uid != rustix::process::geteuid().as_raw() {
+            return Err("its stdin is another user's");
+        }
+        if !rustix::fs::fcntl_get_seals(file).is_ok_and(|seals| seals.contains(SEALED)) {
+            return Err("its stdin is not a sealed file in memory");
+        }
+        let text = child::contents(file).map_err(|_| "its stdin cannot be read")?;
+        Self::parse(&text).ok_or("its stdin is no order of this version")
+    }
+
+    fn parse(text: &[u8]) -> Option<Self> {
+        let mut fields =
+            text.strip_suffix(b"\0")?.split(|byte| *byte == 0).map(|f| OsString::from_vec(f.to_vec()));
+        if fields.next()? != MAGIC {
+            return None;
+        }
+        let (stay, cwd) = (fields.next()? == "stay", fields.next()?);
+        let mut count = || fields.next()?.to_str()?.parse::<usize>().ok();
+        let counts = (count()?, count()?);
+        let arguments: Vec<OsString> = fields.by_ref().take(counts.0).collect();
+        let environment: Vec<OsString> = fields.by_ref().take(counts.1).collect();
+        let is_whole = fields.next().is_none() && (arguments.len(), environment.len()) == counts;
+        (is_whole && counts.0 > 0).then_some(Self { stay, cwd, arguments, environment })
+    }
+
+    /// The environment as pairs.
+    pub(super) fn variables(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        self.environment.iter().filter_map(|variable| {
+            let bytes = variable.as_bytes();
+            let at = bytes.iter().position(|byte| *byte == b'=')?;
+            Some((OsStr::from_bytes(&bytes[..at]), OsStr::from_bytes(&bytes[at + 1..])))
+        })
     }
 }
 
-/// A path that leads every process that may see ours to the open file.
-fn path_of(file: &File) -> OsString {
-    format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()).into()
+/// What a service tells of its order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// Nobody read it: the manager did not start it.
+    None,
+    /// The command was started, and nothing more is known.
+    Began,
+    /// How it ended.
+    Ended(Ended),
 }
 
-/// Carries out the order in a file: the other side of [`Handover`].
-pub(crate) fn carry_out(path: &Path) -> Result<Exit, Error> {
-    let wrong = |error: io::Error| Error::Usage(format!("this command is for tmux-janitor itself: {error}"));
-    let file = OpenOptions::new().read(true).write(true).open(path).map_err(wrong)?;
-    let mut text = Vec::new();
-    io::Read::read_to_end(&mut &file, &mut text).map_err(wrong)?;
-    let malformed = || wrong(io::Error::from(io::ErrorKind::InvalidData));
-    let (order, out, err) = text.get(HEADER..).and_then(parse).ok_or_else(malformed)?;
-    let open = |path: &OsStr| OpenOptions::new().append(true).open(path).map_err(wrong);
-    let (out, err) = (open(&out)?, open(&err)?);
-    let mut complaint = err.try_clone().map_err(wrong)?;
-    file.write_all_at(b"B", 0).map_err(wrong)?;
-    let mut arguments = order.arguments.iter();
-    let mut command = Command::new(arguments.next().ok_or_else(malformed)?);
-    command.args(arguments).env_clear().current_dir(&order.cwd);
-    command.envs(order.environment.iter().filter_map(|variable| variable_of(variable)));
-    command.stdin(Stdio::null()).stdout(out).stderr(err);
-    let error = if order.stay {
-        match command.status() {
-            Ok(status) => {
-                let code = status.code().unwrap_or(Exit::Bug as i32);
-                file.write_all_at(&[b"E", &code.to_ne_bytes()[..]].concat(), 0).map_err(wrong)?;
-                return Ok(Exit::Done);
-            }
-            Err(error) => error,
-        }
-    } else {
-        command.exec()
-    };
-    // The caller reads it there; nothing can be told if that fails.
-    let _ = io::Write::write_all(&mut complaint, error.to_string().as_bytes());
-    Ok(Exit::Found)
+/// Bytes before an answer's streams: its state, the exit code, the length of stdout.
+const HEADER: usize = 1 + 4 + 8;
+
+impl Answer {
+    /// Enters that the command is started now.
+    pub(super) fn begin(file: &File) -> io::Result<()> {
+        file.write_all_at(b"B", 0)
+    }
+
+    /// Enters how it ended. The state comes last: what is incomplete is no end.
+    pub(super) fn end(file: &File, code: i32, out: &[u8], err: &[u8]) -> io::Result<()> {
+        file.write_all_at(&code.to_ne_bytes(), 1)?;
+        file.write_all_at(&(out.len() as u64).to_ne_bytes(), 5)?;
+        file.write_all_at(out, HEADER as u64)?;
+        file.write_all_at(err, (HEADER + out.len()) as u64)?;
+        file.write_all_at(b"E", 0)
+    }
+
+    pub(super) fn read(file: &File) -> io::Result<Self> {
+        let text = child::contents(file)?;
+        Ok(match text.first() {
+            Some(b'B') => Self::Began,
+            Some(b'E') => Self::parse(&text).unwrap_or(Self::Began),
+            _ => Self::None,
+        })
+    }
+
+    fn parse(text: &[u8]) -> Option<Self> {
+        let code = i32::from_ne_bytes(text.get(1..5)?.try_into().ok()?);
+        let length = u64::from_ne_bytes(text.get(5..HEADER)?.try_into().ok()?);
+        let (out, err) = text[HEADER..].split_at_checked(usize::try_from(length).ok()?)?;
+        Some(Self::Ended(Ended { end: End::Code(code), out: out.to_vec(), err: err.to_vec() }))
+    }
 }
 
-fn variable_of(variable: &OsStr) -> Option<(&OsStr, &OsStr)> {
-    let bytes = variable.as_bytes();
-    let at = bytes.iter().position(|byte| *byte == b'=')?;
-    Some((OsStr::from_bytes(&bytes[..at]), OsStr::from_bytes(&bytes[at + 1..])))
-}
-
-fn parse(text: &[u8]) -> Option<(Order, OsString, OsString)> {
-    let mut fields =
-        text.strip_suffix(b"\0")?.split(|byte| *byte == 0).map(|f| OsString::from_vec(f.to_vec()));
-    let stay = fields.next()? == "stay";
-    let (out, err, cwd) = (fields.next()?, fields.next()?, fields.next()?);
-    let mut count = || fields.next()?.to_str()?.parse::<usize>().ok();
-    let (arguments, environment) = (count()?, count()?);
-    let arguments: Vec<OsString> = fields.by_ref().take(arguments).collect();
-    let environment: Vec<OsString> = fields.by_ref().take(environment).collect();
-    fields.next().is_none().then_some((Order { stay, cwd, arguments, environment }, out, err))
+/// Parts a scope's stderr: what `systemd-run` said, and what the command said, if it was started.
+pub(super) fn part(err: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match err.windows(BEGAN.len()).position(|window| window == BEGAN) {
+        Some(at) => (&err[..at], Some(&err[at + BEGAN.len()..])),
+        None => (err, None),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
     use super::*;
+    use std::io::Write as _;
 
-    fn order(stay: bool, script: &str) -> Order {
-        let arguments = ["/bin/sh", "-c", script, "$HOME;", ""].map(OsString::from).to_vec();
-        Order { stay, cwd: "/".into(), arguments, environment: vec!["A=b=\n$c".into()] }
+    fn order() -> Order {
+        let arguments = ["/bin/sh", "-c", "x", "$HOME;", ""].map(OsString::from).to_vec();
+        Order { stay: true, cwd: "/".into(), arguments, environment: vec!["A=b=\n$c".into(), "B=".into()] }
     }
 
     #[test]
-    fn an_order_arrives_byte_for_byte() {
-        let order = order(false, "x");
-        let handover = Handover::new(&order).unwrap();
-        let text = child::contents(&handover.order).unwrap();
-        assert_eq!(parse(&text[HEADER..]).unwrap().0, order);
-        assert_eq!(handover.progress(), Progress::None);
+    fn an_order_arrives_byte_for_byte_and_cannot_be_changed() {
+        let file = order().write().unwrap();
+        assert_eq!(Order::read(&file), Ok(order()));
+        assert!(file.write_at(b"x", 0).is_err() && (&file).write(b"x").is_err() && file.set_len(0).is_err());
+        let variables: Vec<_> = order().variables().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+        assert_eq!(variables, [("A".into(), "b=\n$c".into()), ("B".into(), "".into())]);
     }
 
     #[test]
-    fn it_is_carried_out_and_its_end_is_told() {
-        let script = r#"printf %s "$A|$0|$#|$(pwd)"; echo e >&2; exit 7"#;
-        let handover = Handover::new(&order(true, script)).unwrap();
-        let [_, _, path] = handover.command();
-        carry_out(Path::new(&path)).unwrap();
-        assert_eq!(handover.progress(), Progress::Ended(7));
-        assert_eq!(child::contents(&handover.out).unwrap(), b"b=\n$c|$HOME;|1|/");
-        assert_eq!(child::contents(&handover.err).unwrap(), b"e\n");
+    fn what_is_not_sealed_whole_and_ours_is_no_order() {
+        let text = child::contents(&order().write().unwrap()).unwrap();
+        let copy = child::memory_file().unwrap();
+        (&copy).write_all(&text).unwrap();
+        assert_eq!(Order::read(&copy), Err("its stdin is not a sealed file in memory"));
+        let mut on_disk = tempfile::tempfile().unwrap();
+        on_disk.write_all(&text).unwrap();
+        assert_eq!(Order::read(&on_disk), Err("its stdin is not a sealed file in memory"));
+        let (pipe, _other) = std::io::pipe().unwrap();
+        let pipe = File::from(std::os::fd::OwnedFd::from(pipe));
+        assert_eq!(Order::read(&pipe), Err("its stdin is no regular file"));
+        for wrong in [&text[..text.len() - 1], &text[..text.len() - 3], &text[1..], b"", b"\0"] {
+            assert_eq!(Order::parse(wrong), None);
+        }
+        let longer = [&text[..], b"x\0"].concat();
+        assert_eq!(Order::parse(&longer), None);
+    }
+
+    #[test]
+    fn an_answer_counts_when_it_is_complete() {
+        let file = child::memory_file().unwrap();
+        assert_eq!(Answer::read(&file).unwrap(), Answer::None);
+        Answer::begin(&file).unwrap();
+        assert_eq!(Answer::read(&file).unwrap(), Answer::Began);
+        Answer::end(&file, 3, b"out", b"err").unwrap();
+        let ended = Ended { end: End::Code(3), out: b"out".to_vec(), err: b"err".to_vec() };
+        assert_eq!(Answer::read(&file).unwrap(), Answer::Ended(ended));
+        file.set_len(10).unwrap();
+        assert_eq!(Answer::read(&file).unwrap(), Answer::Began);
+    }
+
+    #[test]
+    fn what_systemd_run_says_is_told_from_what_the_command_says() {
+        let err = [b"a warning\n", BEGAN, b"no server\0"].concat();
+        assert_eq!(part(&err), (&b"a warning\n"[..], Some(&b"no server\0"[..])));
+        assert_eq!(part(b"refused"), (&b"refused"[..], None));
     }
 }

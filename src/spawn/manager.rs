@@ -1,13 +1,14 @@
 //! The service manager: whose it is, and starting a command under it, away from the unit that we run in.
 
 use super::cgroup::Service;
-use super::handover::{Handover, Order, Progress};
+use super::handover::{self, Answer, HAND_OVER, Order};
+use super::program;
 use crate::child::{self, End, Ended};
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -33,6 +34,15 @@ pub(super) enum Kind {
     Scope,
     /// In the manager's surroundings.
     Service,
+}
+
+/// What one process of a unit that is killed for want of memory means for the others (systemd.service(5), `OOMPolicy=`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Oom {
+    /// They go on.
+    Continue,
+    /// Whatever the manager does by itself: it ends them all.
+    AsItIs,
 }
 
 impl Manager {
@@ -61,21 +71,54 @@ impl Manager {
         }
     }
 
-    fn systemd_run(self, kind: Kind, unit: &str) -> Command {
-        let mut command = Command::new("systemd-run");
-        if let Self::User(user) = self {
-            let dir = runtime_dir(user);
-            command.arg("--user").env("DBUS_SESSION_BUS_ADDRESS", format!("unix:path={}/bus", dir.display()));
+    fn environment(self) -> Option<(&'static str, PathBuf)> {
+        match self {
+            Self::User(user) => Some(("--user", runtime_dir(user))),
+            Self::System => None,
+        }
+    }
+
+    /// `systemd-run`, started so that it dies with us.
+    fn systemd_run(self, kind: Kind, unit: &str, oom: Oom) -> Result<Command, String> {
+        // In a child of ours this is our own program, whatever stands at its path by now.
+        let mut command = Command::new("/proc/self/exe");
+        command.args([HAND_OVER, "--parent", &std::process::id().to_string()]);
+        if kind == Kind::Scope {
+            command.arg("--own");
+        }
+        command.arg("--");
+        if let Some((option, dir)) = self.environment() {
+            command.arg(option);
+            command.env("DBUS_SESSION_BUS_ADDRESS", format!("unix:path={}/bus", dir.display()));
             command.env("XDG_RUNTIME_DIR", dir);
         }
         command.args(["--quiet", "--collect", "--no-ask-password"]).arg(format!("--unit={unit}"));
         command.arg("--description=tmux server, started by tmux-janitor spawn");
+        if oom == Oom::Continue {
+            // One child that is killed for memory must not end the server and all its sessions.
+            command.arg("--property=OOMPolicy=continue");
+        }
         match kind {
-            Kind::Scope => command.arg("--scope"),
+            Kind::Scope => {
+                command.arg("--scope");
+            }
             // The command ends when the server runs; what is left then is the service.
-            Kind::Service => command.args(["--service-type=forking", "--property=TimeoutStartSec=55"]),
-        };
-        command
+            Kind::Service => {
+                let program = program::own(self.user())?;
+                command.args(["--service-type=forking", "--property=TimeoutStartSec=55", "--pipe", "--"]);
+                command.arg(program).arg(handover::COMMAND);
+            }
+        }
+        command.env_remove("NOTIFY_SOCKET");
+        Ok(command)
+    }
+
+    /// Whose rights it has.
+    fn user(self) -> u32 {
+        match self {
+            Self::User(user) => user,
+            Self::System => 0,
+        }
     }
 
     /// Runs an order in a unit. `Err`: the manager did not start it; one sentence.
@@ -86,25 +129,75 @@ impl Manager {
         order: &Order,
         patient: &mut dyn FnMut() -> bool,
     ) -> Result<Ended, String> {
+        let ran = match self.run_once(kind, unit, order, Oom::Continue, patient) {
+            // Before systemd 253 a scope may not have one.
+            Err(error) if error.contains("OOMPolicy") => {
+                self.run_once(kind, unit, order, Oom::AsItIs, patient)
+            }
+            ran => ran,
+        };
+        ran.map_err(|error| match self.environment().and_then(|(_, dir)| full(&dir)) {
+            // The manager says "No such file or directory" then.
+            Some(full) => format!("{error}; {full}"),
+            None => error,
+        })
+    }
+
+    fn run_once(
+        self,
+        kind: Kind,
+        unit: &str,
+        order: &Order,
+        oom: Oom,
+        patient: &mut dyn FnMut() -> bool,
+    ) -> Result<Ended, String> {
         let no_memory = |error: io::Error| format!("no order can be handed over: {error}");
-        let handover = Handover::new(order).map_err(no_memory)?;
-        let mut command = self.systemd_run(kind, unit);
-        command.arg("--").args(handover.command()).env_remove("NOTIFY_SOCKET");
-        let deadline = if kind == Kind::Scope { SCOPE_DEADLINE } else { SERVICE_DEADLINE };
-        let ended = child::run_patiently(&mut command, deadline, patient)
-            .map_err(|error| format!("systemd-run cannot be run: {error}"))?;
-        let end = match (handover.progress(), ended.end) {
-            (Progress::Ended(code), _) => End::Code(code),
-            (_, End::GivenUp) => End::GivenUp,
-            (Progress::Began, end) => end,
-            (Progress::None, _) => {
-                let said = String::from_utf8_lossy(&ended.err);
-                return Err(format!("systemd-run could not start it: {}", said.trim()));
+        let not_run = |error: io::Error| format!("systemd-run cannot be run: {error}");
+        let mut command = self.systemd_run(kind, unit, oom)?;
+        let order = order.write().map_err(no_memory)?;
+        let (said, answer) = match kind {
+            Kind::Scope => {
+                let ended = child::run_with(&mut command, order, SCOPE_DEADLINE, patient).map_err(not_run)?;
+                let (said, err) = handover::part(&ended.err);
+                let began = err.map(|err| Ended { end: ended.end, out: ended.out, err: err.to_vec() });
+                (said.to_vec(), began)
+            }
+            Kind::Service => {
+                let file = child::memory_file().map_err(no_memory)?;
+                let streams = (order, file.try_clone().map_err(no_memory)?);
+                let said = child::run_until(&mut command, streams, handover::TOLD, SERVICE_DEADLINE)
+                    .map_err(not_run)?;
+                let answer = match Answer::read(&file).map_err(no_memory)? {
+                    Answer::None => None,
+                    Answer::Began => Some(Ended { end: End::GivenUp, out: Vec::new(), err: Vec::new() }),
+                    Answer::Ended(ended) => Some(ended),
+                };
+                (said, answer)
             }
         };
-        let read = |file| child::contents(file).map_err(no_memory);
-        Ok(Ended { end, out: read(&handover.out)?, err: read(&handover.err)? })
+        answer.ok_or_else(|| {
+            let said = String::from_utf8_lossy(&said);
+            let said = said.trim();
+            let said = if said.is_empty() { "the service manager did not answer in time" } else { said };
+            format!("systemd-run could not start it: {said}")
+        })
     }
+}
+
+/// What a file system lacks, if it is full: one half-sentence.
+pub(crate) fn full(dir: &Path) -> Option<String> {
+    let facts = rustix::fs::statvfs(dir).ok()?;
+    let lacks = if facts.f_files > 0 && facts.f_favail == 0 {
+        "inode"
+    } else if facts.f_blocks > 0 && facts.f_bavail == 0 {
+        "block"
+    } else {
+        return None;
+    };
+    Some(format!(
+        "{} is full: no {lacks} is free there, and without one the service manager starts nothing",
+        dir.display()
+    ))
 }
 
 impl Kind {

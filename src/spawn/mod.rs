@@ -14,6 +14,7 @@
 //! service's files are its own ([`outside`]).
 
 mod answer;
+pub(crate) mod carry_out;
 pub(crate) mod cgroup;
 mod create;
 pub(crate) mod handover;
@@ -23,6 +24,7 @@ mod manager;
 mod mounts;
 pub(crate) mod outside;
 mod place;
+mod program;
 mod registration;
 mod request;
 pub mod result;

@@ -49,7 +49,8 @@ pub(super) fn run_there(manager: Manager, label: &OsStr) -> Result<Ended, String
     let unit = Kind::Service.unit(label, 1);
     let mut environment = manager::environment();
     environment.push(format!("{UNIT}={unit}").into());
-    let mut arguments = vec![format!("/proc/{}/exe", std::process::id()).into()];
+    // In a child of what carries the order out this is that very program.
+    let mut arguments = vec!["/proc/self/exe".into()];
     arguments.extend(std::env::args_os().skip(1));
     let cwd = std::env::current_dir().map_or_else(|_| "/".into(), PathBuf::into_os_string);
     let order = Order { stay: true, cwd, arguments, environment };

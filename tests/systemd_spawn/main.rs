@@ -6,11 +6,13 @@
     reason = "a test stops at the first thing that does not work"
 )]
 
-#[path = "machine/mod.rs"]
+#[path = "../machine/mod.rs"]
 #[allow(dead_code, reason = "each test program uses a part of it")]
 mod machine;
-#[path = "common/skip.rs"]
+#[path = "../common/skip.rs"]
 mod skip;
+
+mod handover;
 
 use machine::{Ended, Machine, User};
 use serde_json::Value;
