@@ -9,7 +9,8 @@
 #![expect(clippy::expect_used, reason = "a test stops at the first thing that does not work")]
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Seek as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, Write as _};
+use std::net::Shutdown;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -31,9 +32,45 @@ pub(crate) struct Machine {
     answers: Receiver<String>,
     /// PID 1 of the machine, as the host counts.
     pid: String,
-    readiness: UnixDatagram,
+    readiness: Readiness,
     console: File,
-    _room: tempfile::TempDir,
+    room: tempfile::TempDir,
+}
+
+/// Where systemd tells by `sd_notify(3)` that the machine is up.
+struct Readiness {
+    socket: UnixDatagram,
+    announced: Receiver<()>,
+}
+
+impl Readiness {
+    /// At `notify` in `room`, in place of an earlier one. All that is said is read: systemd 257 goes on telling of
+    /// itself, and waits for good for a reader of a full socket.
+    fn listen(room: &Path) -> Self {
+        // Through a descriptor: a path may have 107 bytes only.
+        let handle = File::open(room).expect("the folder was just made");
+        let path = format!("/proc/self/fd/{}/notify", handle.as_raw_fd());
+        let _ = std::fs::remove_file(&path);
+        let socket = UnixDatagram::bind(path).expect("a socket can be bound");
+        let heard = socket.try_clone().expect("a descriptor can be copied");
+        let (tell, announced) = channel();
+        std::thread::spawn(move || {
+            let mut message = [0; 4096];
+            while let Ok(length @ 1..) = heard.recv(&mut message) {
+                if message[..length].split(|byte| *byte == b'\n').any(|line| line == b"READY=1") {
+                    let _ = tell.send(());
+                }
+            }
+        });
+        Self { socket, announced }
+    }
+}
+
+impl Drop for Readiness {
+    fn drop(&mut self) {
+        // Ends the thread.
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
 }
 
 /// A user of the machine, who lingers: their manager starts at boot.
@@ -62,13 +99,8 @@ impl Machine {
         let mount_point = target.join("machine");
         std::fs::create_dir_all(&mount_point).expect("the build directory can be written");
 
-        // sd_notify(3) tells when the machine is up. Bound through a descriptor: a path may have 107 bytes only.
         let room = tempfile::tempdir_in(target).expect("the build directory can be written");
-        let handle = File::open(room.path()).expect("the folder was just made");
-        let readiness = UnixDatagram::bind(format!("/proc/self/fd/{}/notify", handle.as_raw_fd()))
-            .expect("a socket can be bound");
-        readiness.set_read_timeout(Some(DEADLINE)).expect("a deadline can be set");
-
+        let readiness = Readiness::listen(room.path());
         let console = tempfile::tempfile().expect("a temporary file can be made");
         let mut supervisor = Command::new("unshare")
             .args(["--mount", "--propagation", "private", "--"])
@@ -87,7 +119,7 @@ impl Machine {
         let (tell, answers) = channel();
         std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| tell.send(line)));
         let pid = String::new();
-        let mut machine = Self { supervisor, orders, answers, pid, readiness, console, _room: room };
+        let mut machine = Self { supervisor, orders, answers, pid, readiness, console, room };
         machine.start();
         Some(machine)
     }
@@ -173,14 +205,24 @@ impl Machine {
         (process, cgroup)
     }
 
+    /// The cgroup of what [`Machine::sh`] runs: in the machine, in none of its units.
+    fn visitors(&self) -> PathBuf {
+        self.seen_from_the_host().1.join("visitors")
+    }
+
     #[track_caller]
     fn run(&self, wrapper: &[&str], script: &str) -> Ended {
         // Files, not pipes: a process that outlives the script would keep a pipe open, and us waiting.
         let mut out = tempfile::tempfile().expect("a temporary file can be made");
         let mut err = tempfile::tempfile().expect("a temporary file can be made");
         let deadline = DEADLINE.as_secs().to_string();
-        let status = Command::new("nsenter")
-            .args(["--target", &self.pid, "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"])
+        // First into a cgroup of the machine: from 257 on, logind refuses callers whose own lies outside of it.
+        let status = Command::new("sh")
+            .args(["-euc", "echo $$ >\"$1\"; shift; exec \"$@\"", "enter"])
+            .arg(self.visitors().join("cgroup.procs"))
+            .args([
+                "nsenter", "--target", &self.pid, "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup",
+            ])
             .args(["--root", "--wd", "env", "--ignore-environment", "LANG=C.UTF-8"])
             .args([format!("PATH={PATH}"), format!("TMUX_BIN={}", tmux())])
             .args(["timeout", "--kill-after=5", &deadline])
@@ -196,12 +238,16 @@ impl Machine {
 
     #[track_caller]
     fn start(&mut self) {
+        // A socket of its own for each boot: since 257 every daemon-reload says READY=1, too, and what the last boot
+        // said is not this one's.
+        self.readiness = Readiness::listen(self.room.path());
         self.order("boot");
         let answer = self.answer();
         match answer.strip_prefix("pid ") {
             Some(pid) => pid.clone_into(&mut self.pid),
             None => panic!("the machine did not start:\n{}", text(&mut self.console)),
         }
+        std::fs::create_dir_all(self.visitors()).expect("the machine's cgroup is there");
         self.await_readiness();
         let state = self.try_sh("systemctl is-system-running --wait");
         assert_eq!(state.out.trim(), "running", "{}", self.try_sh("systemctl --failed").out);
@@ -209,15 +255,8 @@ impl Machine {
 
     #[track_caller]
     fn await_readiness(&mut self) {
-        let mut message = [0; 4096];
-        loop {
-            match self.readiness.recv(&mut message) {
-                Ok(length) if message[..length].starts_with(b"READY=1\n") => return,
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => panic!("the machine did not come up: {error}\n{}", text(&mut self.console)),
-            }
-        }
+        let announced = self.readiness.announced.recv_timeout(DEADLINE);
+        assert!(announced.is_ok(), "the machine did not come up:\n{}", text(&mut self.console));
     }
 
     #[track_caller]
