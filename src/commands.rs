@@ -399,11 +399,13 @@ fn audit_files(
         |kind| answers.iter().flat_map(|answer| &answer.refusal).any(|refusal| refusal.kind == kind);
     Ok(if refused(RefusalKind::Bug) {
         Exit::Bug
-    } else if refused(RefusalKind::NoPermission) {
+    } else if refused(RefusalKind::Unreadable) {
         Exit::NoPermission
     } else if refused(RefusalKind::Usage) {
         Exit::Usage
-    } else if answers.iter().any(|answer| !answer.findings.is_empty()) {
+    } else if refused(RefusalKind::TooMuch)
+        || answers.iter().any(|answer| answer.is_partial || !answer.findings.is_empty())
+    {
         Exit::Found
     } else {
         Exit::Done

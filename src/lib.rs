@@ -70,26 +70,34 @@ use clap::Parser;
 use error::Error;
 use exit::Exit;
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::IsTerminal;
 use std::os::fd::AsFd;
 
 /// Runs the program: from its arguments, the first being its name, to its exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     std::panic::set_hook(Box::new(|panic| {
-        let _ = writeln!(
-            std::io::stderr(),
-            "tmux-janitor: a bug of ours, nothing more was done: {panic}; please report it"
-        );
+        let told = format!("tmux-janitor: a bug of ours, nothing more was done: {panic}; please report it\n");
+        logging::stderr::write(told.as_bytes());
+        logging::stderr::finish();
         std::process::exit(Exit::Bug as i32);
     }));
-    let arguments: Vec<OsString> = arguments.into_iter().collect();
-    if let Some(order) = users::order::Order::of(&arguments) {
+    let exit = answer(&arguments.into_iter().collect::<Vec<_>>());
+    logging::stderr::finish();
+    exit
+}
+
+fn answer(arguments: &[OsString]) -> Exit {
+    if let Some(order) = users::order::Order::of(arguments) {
         return commands::work(order, &mut output::Output::new(false)).unwrap_or_else(|error| error.exit());
     }
-    let cli = match cli::Cli::try_parse_from(&arguments) {
+    let cli = match cli::Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
-        Err(error) if !error.use_stderr() && cli::is_name_taken_for_help(&arguments) => {
-            let _ = writeln!(std::io::stderr(), "error: a session cannot be called like an option of ours");
+        Err(error) if !error.use_stderr() && cli::is_name_taken_for_help(arguments) => {
+            logging::stderr::write(b"error: a session cannot be called like an option of ours\n");
+            return Exit::Usage;
+        }
+        Err(error) if error.use_stderr() && !std::io::stderr().is_terminal() => {
+            logging::stderr::write(error.render().to_string().as_bytes());
             return Exit::Usage;
         }
         Err(error) => {

@@ -1,13 +1,14 @@
 //! The log: to the journal when stderr is the journal, else to stderr for people.
 //!
 //! Every event has a `MESSAGE_ID` of its own, which `packaging/catalog` explains. Journal fields
-//! carry names exactly; message lines carry them escaped.
+//! carry names exactly; message lines carry them escaped. Neither the journal nor stderr is ever waited for.
+
+pub mod stderr;
 
 use crate::cli::LogTarget;
 use crate::escape::escaped;
 use crate::journald::{self, JournalLayer};
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use tracing::field::{Field, Visit};
@@ -87,8 +88,7 @@ impl<S: Subscriber> Layer<S> for PeopleLayer {
             Level::WARN => "warning: ",
             _ => "",
         };
-        // Nothing can be told about a stderr that cannot be written.
-        let _ = writeln!(std::io::stderr().lock(), "{IDENTIFIER}: {level}{}", message.0);
+        stderr::write(format!("{IDENTIFIER}: {level}{}\n", message.0).as_bytes());
     }
 }
 

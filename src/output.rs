@@ -35,6 +35,7 @@ impl Output {
 impl Output {
     /// Writes one line for programs that makes itself.
     pub fn json(&mut self, make: impl FnOnce(&mut dyn Write) -> serde_json::Result<()>) -> Result<(), Error> {
+        crate::logging::stderr::settle();
         let mut stdout = std::io::BufWriter::new(std::io::stdout().lock());
         make(&mut stdout).map_err(std::io::Error::from).map_err(error_of)?;
         stdout.write_all(b"\n").and_then(|()| stdout.flush()).map_err(error_of)
@@ -51,6 +52,7 @@ fn error_of(error: std::io::Error) -> Error {
 
 /// Writes all of it.
 fn write(bytes: &[u8]) -> Result<(), Error> {
+    crate::logging::stderr::settle();
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(error_of)
 }

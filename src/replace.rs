@@ -90,6 +90,22 @@ mod tests {
     }
 
     #[test]
+    fn the_name_beside_is_made_and_nothing_that_stands_there_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let (precious, nothing) = (dir.path().join("precious"), dir.path().join("nothing"));
+        fs::write(&precious, "precious").unwrap();
+        symlink(&precious, dir.path().join("link")).unwrap();
+        symlink(&nothing, dir.path().join("dangling")).unwrap();
+        let folder = File::open(dir.path()).unwrap();
+        for name in ["precious", "link", "dangling"] {
+            let error = write_new(folder.as_fd(), OsStr::new(name), b"text", Mode::RUSR).unwrap_err();
+            assert_eq!(Errno::from_io_error(&error), Some(Errno::EXIST), "{name}");
+        }
+        assert_eq!(fs::read(&precious).unwrap(), b"precious");
+        assert!(!nothing.exists());
+    }
+
+    #[test]
     fn nothing_but_a_file_is_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x");

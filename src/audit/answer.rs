@@ -11,6 +11,8 @@ pub struct Answer {
     pub findings: Vec<Told>,
     /// What could not be looked at in it, or was asked for in vain.
     pub notes: Vec<Told>,
+    /// Whether something in it was not looked at: that nothing was found means little then.
+    pub is_partial: bool,
 }
 
 /// Why a file was not looked at.
@@ -27,8 +29,10 @@ pub struct Refusal {
 pub enum RefusalKind {
     /// It is nothing that can be audited.
     Usage,
-    /// It cannot be read by this user.
-    NoPermission,
+    /// It cannot be read.
+    Unreadable,
+    /// It is more than we look through.
+    TooMuch,
     /// We could not get through it.
     Bug,
 }

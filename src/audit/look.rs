@@ -37,7 +37,7 @@ fn look(text: String, language: Language) -> Answer {
     }
     if found.is_unread {
         let what = "takes too long to be understood: it is no script that somebody wrote".to_owned();
-        let refusal = Some(Refusal { kind: RefusalKind::Usage, what });
+        let refusal = Some(Refusal { kind: RefusalKind::TooMuch, what });
         return Answer { refusal, ..Answer::default() };
     }
     let lines = Lines::of(text.as_str());
@@ -86,7 +86,8 @@ fn look(text: String, language: Language) -> Answer {
     notes.sort_by_key(|note| (note.line, note.column));
     notes.truncate(MOST);
     let findings = findings.into_iter().map(|found| told(found.place, found.rule, found.sentence)).collect();
-    Answer { refusal: None, findings, notes }
+    let is_partial = found.error.is_some() || found.is_cut;
+    Answer { refusal: None, findings, notes, is_partial }
 }
 
 /// `# tmux-janitor: allow RULE, RULE: why`: the rules.

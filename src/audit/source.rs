@@ -22,12 +22,9 @@ pub(super) enum Language {
 /// A file's text, its line ends and bytes that are no text put right.
 pub(super) fn read(path: &Path) -> Result<(String, Language), Refusal> {
     let usage = |what: String| Refusal { kind: RefusalKind::Usage, what };
-    let failed = |errno: Errno| {
-        let kind = match errno {
-            Errno::ACCESS | Errno::PERM => RefusalKind::NoPermission,
-            _ => RefusalKind::Usage,
-        };
-        Refusal { kind, what: format!("cannot be read: {}", words::errno_text(errno)) }
+    let failed = |errno: Errno| Refusal {
+        kind: RefusalKind::Unreadable,
+        what: format!("cannot be read: {}", words::errno_text(errno)),
     };
     // A FIFO would keep us waiting, were it opened to block.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
@@ -47,7 +44,8 @@ pub(super) fn read(path: &Path) -> Result<(String, Language), Refusal> {
     file.read_to_end(&mut bytes)
         .map_err(|error| failed(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
     if bytes.len() as u64 > LONGEST {
-        return Err(usage("is longer than 1 MiB: no script that somebody wrote".to_owned()));
+        let what = "is longer than 1 MiB: no script that somebody wrote".to_owned();
+        return Err(Refusal { kind: RefusalKind::TooMuch, what });
     }
     if bytes.contains(&0) {
         return Err(usage("is no text: name only shell scripts and unit files".to_owned()));

@@ -275,7 +275,8 @@ pub fn audit(files: &[PathBuf], answers: &[Answer]) -> serde_json::Result<String
         };
         files.iter().zip(answers).flat_map(each).collect()
     }
-    let is_clean = |answer: &Answer| answer.findings.is_empty() && answer.refusal.is_none();
+    let is_clean =
+        |answer: &Answer| answer.findings.is_empty() && answer.refusal.is_none() && !answer.is_partial;
     serde_json::to_string(&Audit {
         version: 1,
         command: "audit",

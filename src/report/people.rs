@@ -258,7 +258,8 @@ pub fn audit(files: &[PathBuf], answers: &[Answer], quiet: bool) -> String {
             let _ = writeln!(text, "{}:{line}:{column}: {rule}: {}", escaped(file), told.message);
         }
     }
-    if text.is_empty() && !quiet && answers.iter().all(|answer| answer.refusal.is_none()) {
+    let is_whole = |answer: &Answer| answer.refusal.is_none() && !answer.is_partial;
+    if text.is_empty() && !quiet && answers.iter().all(is_whole) {
         let _ = writeln!(text, "nothing found in {}", plural(files.len(), "file"));
     }
     text

@@ -10,7 +10,6 @@ use crate::report::people::plural;
 use serde::Serialize;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::PathBuf;
 
 /// How it ended.
@@ -193,8 +192,7 @@ impl Spawned {
 
 /// Passes on what a run outside of our unit said, and how it ended.
 pub fn pass_on(ended: &Ended, output: &mut Output) -> Result<Exit, Error> {
-    // Nothing can be told about a stderr that cannot be written.
-    let _ = std::io::stderr().lock().write_all(&ended.err);
+    crate::logging::stderr::write(&ended.err);
     let said = String::from_utf8_lossy(&ended.out);
     if !said.is_empty() {
         output.line(said.trim_end_matches('\n'))?;

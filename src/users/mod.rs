@@ -7,8 +7,7 @@
 //! a pipe ([`wire`]) and becomes part of one ([`merge`]), which root prints and logs.
 //!
 //! What a user can do to a worker is what they can do to any process of theirs: stop it, kill it, starve
-//! it. They cannot trace or read it: a process that was root and has not executed anything since cannot
-//! be dumped (prctl(2), `PR_SET_DUMPABLE`). Each worker has its deadline, and so have all together; one
+//! it. They cannot trace or read it: it makes itself one that cannot be dumped (prctl(2), `PR_SET_DUMPABLE`). Each worker has its deadline, and so have all together; one
 //! that is lost is one failed directory of the report. What the report says is data from a stranger.
 
 mod accounts;

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use nix::unistd::{Gid, Uid};
-use rustix::process::{Resource, Rlimit};
+use rustix::process::{DumpableBehavior, Resource, Rlimit};
 
 /// How much a worker may map, in bytes. A million entries fit; a user who has more starves alone.
 const MOST_MEMORY: u64 = 512 << 20;
@@ -25,6 +25,9 @@ pub fn become_user(uid: u32, gid: u32) -> Result<(), Error> {
         .and_then(|()| nix::unistd::setresgid(group, group, group))
         .and_then(|()| nix::unistd::setresuid(user, user, user))
         .map_err(|errno| Error::NoPermission(format!("cannot become uid {uid}: {}", errno.desc())))?;
+    // Else fs.suid_dumpable decides whether the user may trace us and read what root has left in our memory.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(|errno| Error::NoPermission(format!("a worker of uid {uid} could be traced: {errno}")))?;
     if is_only(user, group) {
         Ok(())
     } else {

@@ -60,22 +60,23 @@ fn what_cannot_be_looked_at_is_told_and_the_rest_is_looked_at() {
     rustix::fs::mknodat(rustix::fs::CWD, path("fifo"), rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0)
         .unwrap();
     symlink("loop", path("loop")).unwrap();
-    for (name, what) in [
-        ("missing", "No such file"),
-        ("binary", "is no text"),
-        ("python", "is a script for /usr/bin/env python3"),
-        ("long", "longer than 1 MiB"),
-        ("folder", "is a directory"),
-        ("fifo", "is a FIFO"),
-        ("loop", "cannot be read"),
+    for (name, what, code) in [
+        ("missing", "No such file", 77),
+        ("binary", "is no text", 2),
+        ("python", "is a script for /usr/bin/env python3", 2),
+        ("long", "longer than 1 MiB", 1),
+        ("folder", "is a directory", 2),
+        ("fifo", "is a FIFO", 2),
+        ("loop", "cannot be read", 77),
     ] {
         let run = Run::of(bare().arg("audit").arg(path(name)).arg(path("good")));
-        assert_eq!(run.code, Some(2), "{name}: {}", run.stderr);
+        assert_eq!(run.code, Some(code), "{name}: {}", run.stderr);
         assert!(run.stderr.contains(what) && run.stderr.lines().count() == 1, "{name}: {}", run.stderr);
         assert_eq!(places(&run), ["1:1: kill-server"], "{name}");
         let json = Run::of(bare().args(["audit", "--json"]).arg(path(name))).json();
         assert!(json["files"][0]["error"].as_str().unwrap().contains(what), "{json:#}");
         assert_eq!(json["healthy"], false);
+        assert_eq!(Run::of(bare().arg("audit").arg(path(name))).code, Some(code), "{name}, alone");
     }
     let run = Run::of(bare().arg("audit"));
     assert_eq!(run.code, Some(2), "a file must be named");
@@ -136,6 +137,16 @@ fn a_script_that_is_no_shell_in_places_is_looked_at_all_the_same() {
     let run = audit_text("if then ((\ntmux kill-server\n");
     assert_eq!(run.code, Some(1), "{}", run.stderr);
     assert!(run.stderr.contains("not understood as shell"), "{}", run.stderr);
+}
+
+#[test]
+fn nothing_found_in_what_was_looked_at_in_part_is_not_0() {
+    let deep = format!("{}true{}", "(".repeat(1000), ")".repeat(1000));
+    for (text, told) in [("if then ((\n", "not understood as shell"), (deep.as_str(), "nested too deep")] {
+        let run = audit_text(text);
+        assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""), "{}", run.stderr);
+        assert!(run.stderr.contains(told), "{}", run.stderr);
+    }
 }
 
 #[test]

@@ -75,8 +75,14 @@ fn the_dead_of_all_users_go_and_the_living_stay() {
     assert_eq!(all_users("status", &[]).code, Some(0));
 }
 
+/// What a worker says so that its user cannot trace it.
+const DUMPABLE: &str = "prctl(PR_SET_DUMPABLE, SUID_DUMP_DISABLE";
+
 #[test]
 fn root_itself_touches_nothing_and_a_worker_nothing_before_it_is_its_user() {
+    // In the order in which a worker must have done it before it does anything else.
+    let confined =
+        ["chdir(\"/\")", "execve(", "RLIMIT_AS", "setgroups(", "setresgid(", "setresuid(", DUMPABLE];
     let Some(mut hall) = Hall::open() else { return };
     let users = [User::new().with_dir(), User::new().with_dir().with_account()];
     for user in users {
@@ -85,7 +91,7 @@ fn root_itself_touches_nothing_and_a_worker_nothing_before_it_is_its_user() {
     }
     // A file per thread: in one file for all, a call that another thread's interrupts is split over two lines.
     let traces = tempfile::tempdir_in("/tmp").unwrap();
-    let calls = "trace=connect,flock,openat,renameat2,unlinkat,execve,setgroups,setresgid,setresuid,capget";
+    let calls = "trace=connect,flock,openat,renameat2,unlinkat,execve,setgroups,setresgid,setresuid,capget,chdir,prlimit64,prctl";
     let run = Run::of(
         Command::new("strace")
             .args(["-ff", "-v", "-s", "4096", "-e", calls, "-o"])
@@ -101,9 +107,10 @@ fn root_itself_touches_nothing_and_a_worker_nothing_before_it_is_its_user() {
     for entry in fs::read_dir(traces.path()).unwrap() {
         let thread = fs::read_to_string(entry.unwrap().path()).unwrap();
         trace += &thread;
+        let mut steps = confined.iter().peekable();
         let mut is_user = false;
         for call in thread.lines() {
-            is_user |= call.starts_with("setresuid(");
+            is_user |= steps.next_if(|step| call.contains(**step)).is_some() && steps.peek().is_none();
             let is_act = ["flock(", "renameat2(", "unlinkat("].iter().any(|name| call.starts_with(name))
                 || call.contains("/tmp/tmux-") && !call.starts_with("execve(")
                 || call.starts_with("connect(") && call.contains("/proc/self/fd/");
@@ -121,6 +128,7 @@ fn root_itself_touches_nothing_and_a_worker_nothing_before_it_is_its_user() {
         "setresgid(65534, 65534, 65534)".to_owned(),
         format!("setresuid({id}, {id}, {id})"),
         "{effective=0, permitted=0, inheritable=0}".to_owned(),
+        "RLIMIT_AS, {rlim_cur=524288*1024, rlim_max=524288*1024}".to_owned(),
     ] {
         assert!(trace.contains(&needed), "{needed} is missing in\n{trace}");
     }

@@ -18,3 +18,4 @@ mod rescues;
 mod scene;
 mod service;
 mod stream;
+mod unread;
