@@ -19,10 +19,15 @@ use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 /// How many sockets are locked and looked at together. More saves little, and each is a start that
 /// has to wait.
 const BATCH: usize = 32;
+
+/// How long a look at the table may take for so many: on a machine that is busy all that is done under the locks takes
+/// longer, too.
+const QUICK: Duration = Duration::from_millis(10);
 
 /// What a removal found, and what it did.
 #[derive(Debug, Clone, Copy)]
@@ -40,12 +45,14 @@ pub struct Reaper<'d> {
     user: u32,
     rack: LockRack<'d>,
     asker: Asker,
+    /// How many are locked together now.
+    batch: usize,
 }
 
 impl<'d> Reaper<'d> {
     /// A reaper of `user`'s sockets in `dir`.
     pub fn new(dir: &'d SocketDir, user: u32) -> Self {
-        Self { dir, user, rack: LockRack::new(dir, user), asker: Asker::default() }
+        Self { dir, user, rack: LockRack::new(dir, user), asker: Asker::default(), batch: BATCH }
     }
 
     /// Removes the sockets of `names` that are dead under their lock. The results have the same
@@ -74,7 +81,8 @@ impl<'d> Reaper<'d> {
         results
     }
 
-    /// Locks up to [`BATCH`] entries; fewer when descriptors run out. Whether any is locked.
+    /// Locks up to [`BATCH`] entries; fewer when descriptors run out, or when the look at the table took long. Whether any
+    /// is locked.
     ///
     /// What a table shows that was read since they are held open is not locked. The one that is read under the
     /// locks can miss a socket (a dump resumes by position), and so can this one; both miss it hardly ever.
@@ -82,16 +90,20 @@ impl<'d> Reaper<'d> {
         self.rack.trim();
         let pins = self.pin_batch(names);
         if pins.iter().any(Result::is_ok) {
+            let begun = Instant::now();
             reach(Checkpoint::Pinned);
             witness.refresh();
+            self.batch = most_together(begun.elapsed());
         }
         let mut candidates: VecDeque<Result<Pin, Reaped>> =
             pins.into_iter().map(|pin| self.is_wanted(witness, pin)).collect();
         reach(Checkpoint::Listed);
         let mut steps: Vec<Step> = Vec::with_capacity(candidates.len());
-        let mut held = false;
+        let mut held = 0;
         let reserve = self.dir.reserve();
-        while let Some(candidate) = candidates.pop_front() {
+        while held < self.batch
+            && let Some(candidate) = candidates.pop_front()
+        {
             let pin = match candidate {
                 Ok(pin) => pin,
                 Err(reaped) => {
@@ -103,7 +115,7 @@ impl<'d> Reaper<'d> {
             let label = quarantine::label_of(name).unwrap_or(name);
             let mut taken = self.rack.take(label);
             if is_starved(&taken) {
-                if held {
+                if held > 0 {
                     break;
                 }
                 // The others that are held open have descriptors, and the locks at rest.
@@ -111,18 +123,18 @@ impl<'d> Reaper<'d> {
                 self.rack.rest();
                 taken = self.rack.take(label);
             }
-            held |= matches!(taken, Taken::Ours(_));
+            held += usize::from(matches!(taken, Taken::Ours(_)));
             steps.push(Step::of(taken, pin));
         }
         drop(reserve);
-        (steps, held)
+        (steps, held > 0)
     }
 
-    /// Holds up to [`BATCH`] entries open; fewer when descriptors run out.
+    /// Holds as many entries open as may be locked together; fewer when descriptors run out.
     fn pin_batch(&self, names: &[OsString]) -> Vec<Result<Pin, Errno>> {
-        let mut pins = Vec::with_capacity(BATCH.min(names.len()));
+        let mut pins = Vec::with_capacity(self.batch.min(names.len()));
         let reserve = self.dir.reserve();
-        for name in names.iter().take(BATCH) {
+        for name in names.iter().take(self.batch) {
             match self.dir.pin(name) {
                 Err(Errno::MFILE | Errno::NFILE) if !pins.is_empty() => break,
                 pin => pins.push(pin.map(|(file, facts)| Pin { file, facts })),
@@ -296,6 +308,13 @@ fn spared(verdict: Verdict) -> Reaped {
     Reaped { verdict: Some(verdict), outcome }
 }
 
+/// How many sockets are locked together where a look at the table takes that long: each is a start that may have to
+/// wait, and as much longer.
+fn most_together(look: Duration) -> usize {
+    let times = look.as_micros() / QUICK.as_micros();
+    BATCH / usize::try_from(times).unwrap_or(BATCH).clamp(1, BATCH)
+}
+
 /// Whether it failed only because no descriptor was left: later there will be one.
 fn is_starved(taken: &Taken) -> bool {
     matches!(taken, Taken::Failed(LockFailure::Call(Errno::MFILE | Errno::NFILE)))
@@ -318,4 +337,16 @@ fn move_away(dir: &SocketDir, name: &OsStr) -> Result<OsString, Outcome> {
 
 fn rename(dir: &SocketDir, from: &OsStr, to: &OsStr) -> Result<(), Errno> {
     rustix::fs::renameat_with(dir, from, dir, to, RenameFlags::NOREPLACE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_slower_the_machine_the_fewer_starts_have_to_wait() {
+        let after = |millis| most_together(Duration::from_millis(millis));
+        assert_eq!([0, 9, 19].map(after), [BATCH; 3]);
+        assert_eq!([20, 40, 319, 320, 100_000].map(after), [16, 8, 1, 1, 1]);
+    }
 }

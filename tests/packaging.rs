@@ -117,6 +117,18 @@ fn no_unit_shuts_out_what_a_sweep_must_see() {
     }
 }
 
+/// Whoever holds a start lock and gets no processor makes that start wait.
+#[test]
+fn no_unit_has_a_sweep_wait_for_others_with_locks_in_its_hands() {
+    let banned =
+        ["Nice=", "CPUScheduling", "CPUWeight=", "StartupCPUWeight=", "CPUShares=", "CPUQuota=", "Slice="];
+    for unit in units() {
+        for line in read(&unit).lines() {
+            assert!(!banned.iter().any(|word| line.starts_with(word)), "{}: {line}", unit.display());
+        }
+    }
+}
+
 #[test]
 fn every_oneshot_is_ordered_before_the_spawner() {
     for unit in units() {

@@ -78,6 +78,20 @@ fn every_name_has_its_end_in_its_place() {
     assert_eq!(arena.names(), ["b"]);
 }
 
+/// On a machine that is too busy, each start that meets us has to wait for one removal only.
+#[test]
+fn where_the_table_takes_long_few_are_locked_together() {
+    let arena = Arena::new().dead("a").dead("b").dead("c");
+    let (reaped, places) = reap(arena.dir(), &["a", "b", "c"], |at| {
+        if at == Checkpoint::Pinned {
+            std::thread::sleep(std::time::Duration::from_millis(400));
+        }
+    });
+    assert!(reaped.iter().all(|reaped| reaped.outcome == Outcome::Removed), "{reaped:?}");
+    let times = |at| places.iter().filter(|place| **place == at).count();
+    assert_eq!((times(Checkpoint::LockIn), times(Checkpoint::Locked)), (3, 3));
+}
+
 #[test]
 fn what_is_another_by_now_is_not_even_moved() {
     let arena = Arena::new().dead("x");

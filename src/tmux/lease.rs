@@ -1,6 +1,6 @@
 //! The write lease: the kernel's word that nobody else has opened a file.
 //!
-//! The only room with `unsafe`: no safe crate has the lease commands of fcntl(2). A write lease
+//! A room with `unsafe`: no safe crate has the lease commands of fcntl(2). A write lease
 //! (`F_SETLEASE F_WRLCK`) is granted only while ours is the only open file description of the
 //! file. Anybody's later open(2) marks it as being broken and waits inside open(2) until the lease
 //! is given up, at most `/proc/sys/fs/lease-break-time` (45 s). It needs the file's owner.

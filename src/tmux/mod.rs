@@ -7,3 +7,4 @@ pub mod paths;
 pub mod proc_locks;
 pub mod quote;
 pub mod start_lock;
+pub mod unstopped;

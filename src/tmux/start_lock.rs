@@ -15,6 +15,7 @@ mod displaced;
 use super::lease;
 use super::paths;
 use super::proc_locks::ProcLocks;
+use super::unstopped::Unstopped;
 use crate::checkpoint::{Checkpoint, reach};
 use crate::socket::directory::SocketDir;
 use crate::socket::file_id::FileFacts;
@@ -102,17 +103,20 @@ pub struct LockRack<'d> {
     /// Locks that a client has opened and whose place another lock has taken meanwhile. The client
     /// stays inside open(2) until they are back.
     displaced: Vec<Traveller>,
+    /// From the first lock to the last: also one at rest can have an opener that waits for us.
+    unstopped: Option<Unstopped>,
 }
 
 impl<'d> LockRack<'d> {
     /// A rack without locks; they are made as they are needed.
     pub fn new(dir: &'d SocketDir, user: u32) -> Self {
-        Self { dir, user, resting: VecDeque::new(), displaced: Vec::new() }
+        Self { dir, user, resting: VecDeque::new(), displaced: Vec::new(), unstopped: None }
     }
 
     /// Takes the start lock of the socket called `label`, without waiting.
     pub fn take(&mut self, label: &OsStr) -> Taken {
         let lock = paths::lock_name(label);
+        self.unstopped.get_or_insert_with(Unstopped::begin);
         for _ in 0..ATTEMPTS {
             let traveller = match self.next_traveller() {
                 Ok(Some(traveller)) => traveller,
@@ -142,6 +146,7 @@ impl<'d> LockRack<'d> {
     /// Takes a lock file that nobody holds or has open, without making one: litter of a start or a
     /// janitor that was killed. `None`: somebody has it, or it is no such file.
     pub fn adopt(&mut self, lock: &OsStr) -> Option<Guard> {
+        self.unstopped.get_or_insert_with(Unstopped::begin);
         match self.take_file(lock, OFlags::empty()) {
             Taken::Ours(guard) if guard.rest.is_some() => Some(guard),
             _ => None,
@@ -246,11 +251,26 @@ impl<'d> LockRack<'d> {
         Taken::Busy
     }
 
-    /// Lets go of locks beyond [`MOST_RESTING`]. Not to be called while one is held: it may wait.
+    /// Lets go of locks beyond [`MOST_RESTING`], and of all if somebody wants us to stop (Ctrl-Z): then that is
+    /// done. Not to be called while one is held: it may wait.
     pub fn trim(&mut self) {
+        if self.unstopped.is_some() && Unstopped::is_asked_to_stop() {
+            self.let_go_all();
+        }
         while self.resting.len() > MOST_RESTING {
             self.let_go_oldest();
         }
+    }
+
+    /// Ends every lock. Whoever wants us to stop is obeyed now.
+    fn let_go_all(&mut self) {
+        while !(self.resting.is_empty() && self.displaced.is_empty()) {
+            while !self.resting.is_empty() {
+                self.let_go_oldest();
+            }
+            self.bring_back();
+        }
+        self.unstopped = None;
     }
 
     /// Removes the lock file that has rested longest, once it has rested long enough.
@@ -308,12 +328,7 @@ impl<'d> LockRack<'d> {
 
 impl Drop for LockRack<'_> {
     fn drop(&mut self) {
-        while !(self.resting.is_empty() && self.displaced.is_empty()) {
-            while !self.resting.is_empty() {
-                self.let_go_oldest();
-            }
-            self.bring_back();
-        }
+        self.let_go_all();
     }
 }
 
