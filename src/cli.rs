@@ -1,6 +1,8 @@
 //! The command line. Help, completions and man pages are made from it.
 
 use crate::spawn::{self, ScopeWish};
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -16,7 +18,6 @@ use std::path::PathBuf;
     name = "tmux-janitor",
     version,
     propagate_version = true,
-    disable_help_subcommand = true,
     after_long_help = EXIT_CODES
 )]
 pub struct Cli {
@@ -26,6 +27,60 @@ pub struct Cli {
     /// What to do; without one: a few lines that say what is there.
     #[command(subcommand)]
     pub command: Option<Command>,
+}
+
+impl Cli {
+    /// Whether what a run does is told by its log on stderr: no result tells it.
+    pub fn tells_by_its_log(&self, on_a_terminal: bool) -> bool {
+        match &self.command {
+            Some(Command::Watch { .. }) => on_a_terminal || self.global.verbose > 0,
+            _ => false,
+        }
+    }
+}
+
+/// What people call things that have another name here, or none: similarity would mislead.
+const OTHER_NAMES: [(&[&str], &str); 9] = [
+    (
+        &["attach", "a", "at", "attach-session"],
+        "tmux itself attaches, as in `tmux -L LABEL attach`; `tmux-janitor list` shows the labels",
+    ),
+    (
+        &["remove", "rm", "delete", "clean", "cleanup", "clean-up", "purge", "prune", "reap", "gc"],
+        "dead sockets are removed by `tmux-janitor sweep` (`--dry-run` shows them first)",
+    ),
+    (
+        &["kill", "stop", "kill-server", "kill-session"],
+        "no server is ever ended from here; `tmux -L LABEL kill-server` ends one, and `tmux-janitor sweep` removes what it leaves",
+    ),
+    (&["ls", "show", "ps", "list-sessions"], "sockets are shown by `tmux-janitor list`"),
+    (&["new", "new-session", "start", "run", "create"], "a session is started by `tmux-janitor spawn NAME`"),
+    (
+        &["fix", "heal", "recover", "restore", "repair"],
+        "ghosts get their socket back by `tmux-janitor rescue`; what is wrong with the set-up is told by `tmux-janitor doctor`",
+    ),
+    (
+        &["check", "health", "info"],
+        "health is told by `tmux-janitor status`, a configuration checked by `tmux-janitor check-config`",
+    ),
+    (
+        &["monitor", "follow", "log", "logs"],
+        "`tmux-janitor events` follows what happens; the log is in the journal, `journalctl --user -t tmux-janitor`",
+    ),
+    (
+        &["daemon", "service", "enable"],
+        "the daemon is `tmux-janitor watch`; `systemctl --user enable --now tmux-janitor.timer` has everything swept every 10 minutes",
+    ),
+];
+
+/// Leads from a command that there is not to what was meant, where that is known.
+pub fn hint(error: &mut clap::Error) {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return };
+    let known = OTHER_NAMES.iter().find(|(words, _)| words.contains(&word.as_str()));
+    if let Some((_, meant)) = known {
+        error.remove(ContextKind::SuggestedSubcommand);
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(*meant)]));
+    }
 }
 
 /// The exit codes, for help and man page.
@@ -272,7 +327,8 @@ pub struct Probe {
 pub fn is_name_taken_for_help(arguments: &[OsString]) -> bool {
     let is_help =
         |argument: &OsString| ["-h", "--help", "-V", "--version"].iter().any(|help| argument == help);
-    arguments.iter().skip(1).any(|argument| argument == "spawn") && !arguments.last().is_some_and(is_help)
+    let command = arguments.iter().skip(1).find(|argument| *argument == "spawn" || *argument == "help");
+    command.is_some_and(|command| command == "spawn") && !arguments.last().is_some_and(is_help)
 }
 
 /// Arguments of `spawn`.

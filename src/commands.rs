@@ -8,12 +8,14 @@ use crate::audit::answer::RefusalKind;
 use crate::cli::{Cli, Color, Command, Global, LogTarget, Probe, Rescue, Spawn};
 use crate::config::{self, Settings};
 use crate::discover::{self, Surroundings};
+use crate::doctor::rounds;
 use crate::doctor::{self, Patient};
 use crate::error::Error;
 use crate::escape::escaped;
 use crate::exit::Exit;
 use crate::ghost::{self, Anew, Scope};
 use crate::journal;
+use crate::logging;
 use crate::manual;
 use crate::outcome::Outcome;
 use crate::output::Output;
@@ -130,6 +132,7 @@ fn pass(global: &Global, act: Option<Act>, rescuing: Rescuing<'_>) -> Result<Rep
         }
     }
     report.elapsed = started.elapsed();
+    see::say_verbosely(&report);
     if global.dir.is_empty() {
         keep_record(&mut report, user, act);
     }
@@ -177,7 +180,9 @@ fn pass_for(global: &Global, all_users: bool, act: Act, rescuing: Rescuing<'_>) 
                 .to_owned(),
         ));
     }
-    users::pass(Task { act, rescue: rescuing.rescue })
+    let report = users::pass(Task { act, rescue: rescuing.rescue })?;
+    see::say_verbosely(&report);
+    Ok(report)
 }
 
 /// One user's part of it, as a process of its own that was started as root.
@@ -236,7 +241,7 @@ fn sweep(
 
 fn rescue(global: &Global, arguments: &Rescue, output: &mut Output) -> Result<Exit, Error> {
     let only = match arguments.path.as_ref().map(std::path::absolute) {
-        Some(Err(error)) => return Err(Error::Usage(format!("PATH: {error}"))),
+        Some(Err(error)) => return Err(Error::Usage(format!("PATH: {}", words::io_text(&error)))),
         Some(Ok(path)) if one_name(&path).is_none() => {
             return Err(Error::Usage(format!("{}: that is no socket's path", escaped(&path))));
         }
@@ -249,7 +254,10 @@ fn rescue(global: &Global, arguments: &Rescue, output: &mut Output) -> Result<Ex
     let dry_run = arguments.dry_run;
     let rescuing = Rescuing { rescue: true, dry_run, anew: Anew::Parents, only: only.as_deref() };
     let report = pass(global, None, rescuing)?;
-    journal::rescue(&report);
+    // Without a ghost the text says what could not be looked at.
+    if report.counts().ghost > 0 || arguments.json || global.quiet || logging::is_in_journal() {
+        journal::rescue(&report);
+    }
     if arguments.json {
         output.json(|to| json::run(to, &report, "rescue", dry_run, json::Listing::All))?;
     } else if !global.quiet {
@@ -290,8 +298,12 @@ fn doctor(global: &Global, as_json: bool, output: &mut Output) -> Result<Exit, E
 
 fn overview(global: &Global, output: &mut Output) -> Result<Exit, Error> {
     let report = look(global, false)?;
-    journal::directories(&report);
-    output.text(&people::overview(&report))?;
+    status::log_directories(&report);
+    let user = rustix::process::getuid().as_raw();
+    // Nobody's timer sweeps the folders that were named.
+    let rounds =
+        global.dir.is_empty().then(|| rounds::rounds(user, Surroundings::of_this_process().runtime_dir));
+    output.text(&people::overview(&report, rounds))?;
     Ok(exit_of(&report))
 }
 
@@ -353,7 +365,7 @@ fn spawn_one(global: &Global, arguments: &Spawn, output: &mut Output) -> Result<
 fn request_of(global: &Global, arguments: &Spawn) -> Result<Request, Error> {
     let arguments = arguments.clone();
     let cwd = match arguments.cwd.map(std::path::absolute) {
-        Some(Err(error)) => return Err(Error::Usage(format!("--cwd: {error}"))),
+        Some(Err(error)) => return Err(Error::Usage(format!("--cwd: {}", words::io_text(&error)))),
         Some(Ok(cwd)) => Some(cwd),
         None => None,
     };
@@ -387,6 +399,8 @@ fn audit_files(
         }
         if let Some(refusal) = &answer.refusal {
             tracing::error!("{} {}", escaped(file), refusal.what);
+        } else {
+            tracing::debug!("{}: looked at, {} found", escaped(file), answer.findings.len());
         }
     }
     if as_json {

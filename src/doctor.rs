@@ -12,6 +12,7 @@ mod emptied;
 mod environment;
 mod ghosts;
 mod locks;
+pub mod rounds;
 mod shared;
 mod spawner;
 mod systemd;

@@ -2,6 +2,7 @@
 
 use crate::config::ConfigError;
 use crate::exit::Exit;
+use crate::words::io_text;
 
 /// Why a run ended before its result.
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +17,7 @@ pub enum Error {
     #[error("{0}")]
     NoPermission(String),
     /// The result cannot be written.
-    #[error("the result cannot be written: {0}")]
+    #[error("the result cannot be written: {}", io_text(.0))]
     Output(#[source] std::io::Error),
     /// The reader of the result has gone: no error.
     #[error("the reader of the result has gone")]
@@ -25,7 +26,7 @@ pub enum Error {
     #[error("{0}")]
     Incomplete(String),
     /// The system lacks what the daemon cannot do without.
-    #[error("the system does not let us wait for events: {0}")]
+    #[error("the system does not let us wait for events: {}", io_text(.0))]
     System(#[source] std::io::Error),
     /// The result cannot be made into JSON: a bug of ours.
     #[error("the result cannot be made into JSON: {0}")]

@@ -96,17 +96,24 @@ fn answer(arguments: &[OsString]) -> Exit {
             logging::stderr::write(b"error: a session cannot be called like an option of ours\n");
             return Exit::Usage;
         }
-        Err(error) if error.use_stderr() && !std::io::stderr().is_terminal() => {
+        Err(mut error) if error.use_stderr() && !std::io::stderr().is_terminal() => {
+            cli::hint(&mut error);
             logging::stderr::write(error.render().to_string().as_bytes());
             return Exit::Usage;
         }
-        Err(error) => {
+        Err(mut error) => {
+            cli::hint(&mut error);
             // Help goes to stdout, mistakes to stderr; a closed pipe is no error of ours.
             let _ = error.print();
             return if error.use_stderr() { Exit::Usage } else { Exit::Done };
         }
     };
-    let in_journal = logging::init(cli.global.log_target, cli.global.verbose, cli.global.quiet);
+    let volume = logging::Volume {
+        verbose: cli.global.verbose,
+        quiet: cli.global.quiet,
+        told: !cli.tells_by_its_log(std::io::stderr().is_terminal()),
+    };
+    let in_journal = logging::init(cli.global.log_target, volume);
     let muted = in_journal && logging::is_journal(std::io::stdout().as_fd());
     match commands::run(&cli, &mut output::Output::new(muted)) {
         Ok(exit) => exit,

@@ -11,6 +11,7 @@ use crate::journald::{self, JournalLayer};
 use std::fmt::Write as _;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::LevelFilter;
@@ -47,8 +48,28 @@ pub fn is_journal(file: BorrowedFd<'_>) -> bool {
     rustix::fs::fstat(file).is_ok_and(|stat| stream == format!("{}:{}", stat.st_dev, stat.st_ino))
 }
 
+/// Whether the log goes to the journal.
+static IN_JOURNAL: AtomicBool = AtomicBool::new(false);
+
+/// Whether the log goes to the journal.
+pub fn is_in_journal() -> bool {
+    IN_JOURNAL.load(Ordering::Relaxed)
+}
+
+/// How much is said.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Volume {
+    /// How often `-v` was given.
+    pub verbose: u8,
+    /// Only what failed.
+    pub quiet: bool,
+    /// The command's result for people tells its deeds, so that a log on stderr need not.
+    pub told: bool,
+}
+
 /// Sets the log up for the whole process. Whether it goes to the journal.
-pub fn init(target: LogTarget, verbose: u8, quiet: bool) -> bool {
+pub fn init(target: LogTarget, volume: Volume) -> bool {
+    let Volume { verbose, quiet, told } = volume;
     let wants_journal = match target {
         LogTarget::Journal => true,
         LogTarget::Stderr => false,
@@ -60,12 +81,14 @@ pub fn init(target: LogTarget, verbose: u8, quiet: bool) -> bool {
         None
     };
     let level = match (journal.is_some(), verbose, quiet) {
-        (_, _, true) | (false, 0, _) => LevelFilter::WARN,
-        (true, 0, _) | (false, 1, _) => LevelFilter::INFO,
+        (_, _, true) => LevelFilter::WARN,
+        (false, 0, _) if told => LevelFilter::WARN,
+        (_, 0, _) => LevelFilter::INFO,
         _ => LevelFilter::DEBUG,
     };
     let in_journal = journal.is_some();
-    let people = (!in_journal).then_some(PeopleLayer);
+    IN_JOURNAL.store(in_journal, Ordering::Relaxed);
+    let people = (!in_journal).then_some(PeopleLayer { told });
     let subscriber = tracing_subscriber::registry().with(level).with(journal).with(people);
     // A second call keeps the first log.
     let _ = tracing::subscriber::set_global_default(subscriber);
@@ -77,10 +100,16 @@ pub fn init(target: LogTarget, verbose: u8, quiet: bool) -> bool {
 
 /// One line per event on stderr, without the fields: the message says it all.
 #[derive(Debug)]
-struct PeopleLayer;
+struct PeopleLayer {
+    told: bool,
+}
 
 impl<S: Subscriber> Layer<S> for PeopleLayer {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        // A deed that the result tells. Nothing is said twice.
+        if self.told && *event.metadata().level() == Level::INFO {
+            return;
+        }
         let mut message = Message(String::new());
         event.record(&mut message);
         let level = match *event.metadata().level() {

@@ -70,6 +70,6 @@ fn one_line(status: &str) -> String {
 
 fn tell(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
-        tracing::debug!("the service manager was not told: {error}");
+        tracing::debug!("the service manager was not told: {}", crate::words::io_text(&error));
     }
 }

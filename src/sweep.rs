@@ -15,6 +15,7 @@ use crate::socket::wire::Role;
 use crate::tmux::paths;
 use crate::tmux::proc_locks::ProcLocks;
 use crate::tmux::start_lock::{is_plain_lock, is_seen_held};
+use crate::words;
 
 use rustix::io::Errno;
 use std::cmp::Reverse;
@@ -111,9 +112,9 @@ impl Pass<'_> {
                         report.directories.push(DirectoryReport { path: dir.path().to_owned(), error: None });
                         opened.push((dir, found));
                     }
-                    Err(errno) => report.refused(&target.path, DirectoryError::Unreadable(errno)),
+                    Err(errno) => report.refused(&target.path, DirectoryError::Unreadable(errno), self.user),
                 },
-                Err(error) => report.refused(&target.path, error),
+                Err(error) => report.refused(&target.path, error, self.user),
             }
         }
         let opened_paths: Vec<usize> = report
@@ -393,8 +394,9 @@ impl Pass<'_> {
 }
 
 impl Report {
-    fn refused(&mut self, path: &std::path::Path, error: DirectoryError) {
-        self.directories.push(DirectoryReport { path: path.to_owned(), error: Some(error.to_string()) });
+    fn refused(&mut self, path: &std::path::Path, error: DirectoryError, user: u32) {
+        let error = Some(words::refused_directory(path, error, user));
+        self.directories.push(DirectoryReport { path: path.to_owned(), error });
     }
 }
 

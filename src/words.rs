@@ -1,9 +1,11 @@
 //! Every English sentence about an entry, a directory or the table: what, where, why, what to do.
 
+use crate::escape;
 use crate::outcome::{Failure, Outcome};
 use crate::report::DirectoryReport;
 use crate::socket::directory::DirectoryError;
 use crate::socket::file_system;
+use crate::socket::shared::{self, Shared};
 use crate::socket::verdict::{Blindness, Manager, Reason, State};
 use crate::tmux::paths::{DEFAULT_PARENT, Refusal};
 use crate::tmux::start_lock::LockFailure;
@@ -132,7 +134,7 @@ impl Display for DirectoryError {
             ),
             Self::Refused(Refusal::WritableByOthers(mode)) => write!(
                 f,
-                "others can write it (mode {mode:04o}) and swap what stands in it; left alone; `chmod go-w` mends it"
+                "others can write it (mode {mode:04o}), so it is no folder for sockets; left alone; sockets belong into a folder of your own, 0700"
             ),
             Self::Unreadable(errno) => write!(f, "it cannot be read: {}", errno_text(*errno)),
         }
@@ -208,6 +210,25 @@ pub fn private_tmp() -> DirectoryReport {
     DirectoryReport { path: PathBuf::from(DEFAULT_PARENT), error: Some(error.to_owned()) }
 }
 
+/// What is to be said of a directory that is left alone. Where others can write it, it was named in place of
+/// something that is in it.
+pub fn refused_directory(path: &Path, error: DirectoryError, user: u32) -> String {
+    let DirectoryError::Refused(Refusal::WritableByOthers(_)) = error else {
+        return error.to_string();
+    };
+    let Shared { own, sockets } = shared::look(path, user);
+    let mut text = error.to_string();
+    if let Some(own) = own {
+        text.push_str("; tmux's own folder in it is ");
+        text.push_str(&escape::shell_word(&own));
+    }
+    if !sockets.is_empty() {
+        let sockets: Vec<String> = sockets.iter().map(|path| escape::escaped(path).to_string()).collect();
+        return format!("{text}; sockets of yours in it: {}", sockets.join(", "));
+    }
+    text
+}
+
 /// What is to be said of a directory that was named and is not there.
 pub fn no_directory(dir: &Path) -> DirectoryReport {
     let error = "there is no such directory; --dir names the folder that holds the sockets";
@@ -270,8 +291,16 @@ pub(crate) fn cause(errno: Errno) -> String {
 
 /// What strerror(3) says, without the number that Rust adds.
 pub fn errno_text(errno: Errno) -> String {
-    let text = std::io::Error::from(errno).to_string();
-    text.split(" (os error").next().unwrap_or_default().to_owned()
+    io_text(&std::io::Error::from(errno))
+}
+
+/// The same of an error that may be more than an errno.
+pub fn io_text(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match text.rsplit_once(" (os error ") {
+        Some((text, number)) if number.ends_with(')') => text.to_owned(),
+        _ => text,
+    }
 }
 
 /// A file type with its article.
@@ -295,5 +324,5 @@ pub fn not_written(path: &Path, error: &std::io::Error) -> String {
         Some(Errno::NOENT) => "; its folder must be there",
         _ => "",
     };
-    format!("{}: {error}{cure}", crate::escape::escaped(path))
+    format!("{}: {}{cure}", escape::escaped(path), io_text(error))
 }

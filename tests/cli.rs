@@ -51,6 +51,114 @@ fn help_and_version_go_to_stdout() {
 }
 
 #[test]
+fn help_is_a_command() {
+    for (arguments, part) in [
+        (&["help"][..], "Usage: tmux-janitor"),
+        (&["help", "sweep"], "Usage: tmux-janitor sweep"),
+        (&["help", "spawn"], "Usage: tmux-janitor spawn"),
+    ] {
+        let run = Run::of(bare().args(arguments));
+        assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{arguments:?}");
+        assert!(run.stdout.contains(part), "{arguments:?}: {}", run.stdout);
+    }
+    assert_eq!(Run::of(bare().args(["help", "nonsense"])).code, Some(2));
+    assert_eq!(Run::of(bare().args(["spawn", "--help", "x"])).code, Some(2), "somebody's NAME");
+}
+
+#[test]
+fn a_wrong_command_leads_to_what_was_meant() {
+    for (word, meant) in [
+        ("attach", "tmux -L LABEL attach"),
+        ("remove", "`tmux-janitor sweep`"),
+        ("clean", "`tmux-janitor sweep`"),
+        ("kill", "tmux -L LABEL kill-server"),
+        ("ls", "`tmux-janitor list`"),
+        ("new", "`tmux-janitor spawn NAME`"),
+        ("fix", "`tmux-janitor rescue`"),
+        ("sweeep", "'sweep'"),
+    ] {
+        let run = Run::of(bare().arg(word));
+        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{word}");
+        assert!(run.stderr.contains(meant), "{word}: {}", run.stderr);
+        assert_eq!(run.stderr.matches("tip:").count(), 1, "{word}: {}", run.stderr);
+    }
+}
+
+/// `-v` adds where was looked, by what configuration, and why what was kept was kept.
+#[test]
+fn verbose_adds_something_to_every_command_and_says_nothing_twice() {
+    let arena = Arena::new().live("live").dead("dead").bound_only("bound");
+    let script = arena.path("script.sh");
+    fs::write(&script, "tmux -L x ls\n").unwrap();
+    let script = script.to_str().unwrap();
+    for arguments in [
+        &[][..],
+        &["list"],
+        &["status"],
+        &["probe", "-L", "live"],
+        &["rescue"],
+        &["doctor"],
+        &["audit", script],
+        &["check-config"],
+        &["sweep", "--dry-run"],
+        &["sweep"],
+    ] {
+        let run = |verbose: &[&str]| Run::of(janitor(arena.dir()).args(arguments).args(verbose));
+        let (plain, verbose) = if arguments == ["sweep"] {
+            (Run { code: Some(0), stdout: String::new(), stderr: String::new() }, run(&["-v"]))
+        } else {
+            (run(&[]), run(&["-v"]))
+        };
+        assert_eq!(verbose.code, plain.code, "{arguments:?}: {}", verbose.stderr);
+        assert!(verbose.stderr.len() > plain.stderr.len(), "{arguments:?}: {}", verbose.stderr);
+        let told: Vec<&str> = verbose.stdout.lines().filter(|line| line.len() > 12).collect();
+        for line in told {
+            assert!(!verbose.stderr.contains(line), "{arguments:?} says twice: {line}");
+        }
+    }
+    let run = Run::of(janitor(arena.dir()).args(["-v", "sweep"]));
+    assert!(run.stderr.contains("bound: unknown: a process has bound it"), "{}", run.stderr);
+}
+
+#[test]
+fn an_error_of_the_system_is_told_without_its_number() {
+    let room = tempfile::tempdir().unwrap();
+    let (arena, file) = (Arena::new(), room.path().join("file"));
+    fs::write(&file, "").unwrap();
+    for arguments in [
+        &["--config", "/proc/1/nothing/here", "list"][..],
+        &["--config", "/", "list"],
+        &["status", "--metrics-file", "/nonexistent/folder/file"],
+        &["spawn", "x", "--cwd", "/nonexistent"],
+        &["audit", "/nonexistent"],
+        &["probe", "-S", "/proc/1/x"],
+        &["rescue", "/nonexistent/x"],
+    ] {
+        let run = Run::of(janitor(arena.dir()).args(arguments));
+        assert!(
+            !run.stderr.contains("os error") && !run.stdout.contains("os error"),
+            "{arguments:?}: {}",
+            run.stderr
+        );
+    }
+    let run = shell("\"$0\" --dir \"$1\" sweep --json >/dev/full", arena.dir());
+    assert!(run.stderr.contains("cannot be written: No space left on device\n"), "{}", run.stderr);
+}
+
+#[test]
+fn the_overview_says_what_comes_next() {
+    // A folder that was named is swept by nobody's timer.
+    let arena = Arena::new();
+    let run = Run::of(&mut janitor(arena.dir()));
+    assert!(run.stdout.ends_with("next: nothing to do\n"), "{}", run.stdout);
+    // A ghost comes before a dead socket.
+    let arena = Arena::new().dead("dead").live("ghost");
+    fs::remove_file(arena.path("ghost")).unwrap();
+    let run = Run::of(&mut janitor(arena.dir()));
+    assert!(run.stdout.contains("next: `tmux-janitor rescue`"), "{}", run.stdout);
+}
+
+#[test]
 fn every_configuration_mistake_is_78_with_its_place() {
     let arena = Arena::new().dead("dead");
     let config = arena.path("config.toml");
@@ -134,7 +242,8 @@ fn quiet_says_only_what_failed() {
     assert!(run.stderr.contains("cannot remove dead socket"), "{}", run.stderr);
     assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
     let run = Run::of(janitor(arena.dir()).args(["-v", "sweep"]));
-    assert!(run.stderr.contains("swept 0 dead sockets"), "{}", run.stderr);
+    assert!(run.stdout.contains("swept 0 dead sockets"), "{}", run.stdout);
+    assert!(!run.stderr.contains("swept 0 dead sockets"), "nothing is said twice: {}", run.stderr);
 }
 
 #[test]

@@ -58,8 +58,8 @@ pub fn run(files: &[PathBuf]) -> Result<Vec<Answer>, Error> {
                 .iter()
                 .map(|file| if file.is_absolute() { file.clone() } else { Path::new(".").join(file) }),
         );
-        let ended =
-            child::run(&mut command, PATIENCE).map_err(|error| cannot_run(&reader, &error.to_string()))?;
+        let ended = child::run(&mut command, PATIENCE)
+            .map_err(|error| cannot_run(&reader, &crate::words::io_text(&error)))?;
         let more = answers_of(&ended);
         if more.is_empty() {
             answers.push(crashed(&ended));
@@ -88,7 +88,8 @@ fn crashed(ended: &Ended) -> Answer {
 
 /// Beside our own program, or where distributions put what people do not call.
 fn find_reader() -> Result<PathBuf, Error> {
-    let own = std::env::current_exe().map_err(|error| cannot_run(Path::new(READER), &error.to_string()))?;
+    let own = std::env::current_exe()
+        .map_err(|error| cannot_run(Path::new(READER), &crate::words::io_text(&error)))?;
     let folder = own.parent().unwrap_or(Path::new("/"));
     let places = [
         folder.join(READER),

@@ -1,5 +1,7 @@
 //! What a look could not see. "Saw nothing" is not "nothing is there".
 
+use crate::escape::escaped;
+use crate::outcome::Outcome;
 use crate::process::Processes;
 use crate::report::{Place, Report};
 use crate::socket::sight::Witness;
@@ -72,5 +74,23 @@ fn is_strangers(path: &Path, user: u32) -> bool {
     match std::fs::symlink_metadata(path) {
         Ok(about) => about.uid() != user && about.uid() != 0,
         Err(error) => error.kind() == ErrorKind::NotFound,
+    }
+}
+
+/// What only `-v` tells: where was looked, and why what was kept was kept.
+pub(super) fn say_verbosely(report: &Report) {
+    let dirs: Vec<String> =
+        report.directories.iter().map(|directory| escaped(&directory.path).to_string()).collect();
+    let dirs = if dirs.is_empty() { "no directory, there is none".to_owned() } else { dirs.join(", ") };
+    tracing::debug!("looked into {dirs}, which took {:.1?}", report.elapsed);
+    for entry in &report.entries {
+        let is_kept = entry.outcome == Outcome::Kept && !entry.is_litter();
+        if is_kept && !matches!(entry.verdict.state, State::Live | State::NotASocket | State::Ghost) {
+            let path = report.path_of(entry);
+            tracing::debug!("{}: {}: {}", escaped(&path), entry.verdict.state.word(), entry.verdict.reason);
+        }
+    }
+    for stray in &report.strays {
+        tracing::debug!("{}: {}", escaped(&stray.path), stray.why);
     }
 }

@@ -6,13 +6,13 @@ use crate::exit::Exit;
 use crate::output::Output;
 use crate::report::metrics::{self, Row};
 use crate::report::{Health, Report, json, people};
-use crate::{journal, replace, words};
+use crate::{journal, logging, replace, words};
 use std::io::ErrorKind;
 use std::path::Path;
 
 pub(super) fn status(global: &Global, arguments: &Status, output: &mut Output) -> Result<Exit, Error> {
     let report = super::look(global, arguments.all_users)?;
-    journal::directories(&report);
+    log_directories(&report);
     if let Some(path) = &arguments.metrics_file {
         replace::replace(path, metrics_of(&report, arguments.all_users).as_bytes(), metrics::MODE)
             .map_err(|error| not_written(path, &error))?;
@@ -28,6 +28,13 @@ pub(super) fn status(global: &Global, arguments: &Status, output: &mut Output) -
         Health::Found => Exit::Found,
         Health::Unseen => Exit::Undecided,
     })
+}
+
+/// The line for people says what was left alone, and why; the journal is to have it, too.
+pub(super) fn log_directories(report: &Report) {
+    if logging::is_in_journal() {
+        journal::directories(report);
+    }
 }
 
 fn not_written(path: &Path, error: &std::io::Error) -> Error {

@@ -33,16 +33,23 @@ pub fn load(given: Option<&Path>) -> Result<Settings, ConfigError> {
     }
     for path in user_file.into_iter().chain([PathBuf::from(MACHINE)]) {
         if let Some(text) = read(&path, open_found)? {
-            return file::parse(&path, &text);
+            let settings = file::parse(&path, &text)?;
+            tracing::debug!("configuration: {}", escaped(&path));
+            return Ok(settings);
         }
     }
+    tracing::debug!("configuration: there is none, the defaults hold");
     Ok(Settings::default())
 }
 
 /// Reads one file, which must be there.
 pub fn read_file(path: &Path) -> Result<Settings, ConfigError> {
     match read(path, |path| File::open(path))? {
-        Some(text) => file::parse(path, &text),
+        Some(text) => {
+            let settings = file::parse(path, &text)?;
+            tracing::debug!("configuration: {}", escaped(path));
+            Ok(settings)
+        }
         None => Err(ConfigError(format!("{}: no such file; name one that is there", escaped(path)))),
     }
 }
@@ -72,8 +79,9 @@ fn read(
         Ok(text) => Ok(Some(text)),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
         Err(error) => Err(ConfigError(format!(
-            "{}: cannot be read ({error}); it may hold a `keep` list, so nothing is done without it",
-            escaped(path)
+            "{}: cannot be read ({}); it may hold a `keep` list, so nothing is done without it",
+            escaped(path),
+            crate::words::io_text(&error)
         ))),
     }
 }

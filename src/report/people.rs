@@ -2,12 +2,14 @@
 
 use super::{Counts, Health, Report};
 use crate::audit::answer::Answer;
+use crate::doctor::rounds::Rounds;
 use crate::doctor::{Finding, Severity};
 use crate::escape::escaped;
 use crate::outcome::Outcome;
 use crate::socket::verdict::State;
 use std::fmt::Write;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// How many paths a one-line text names before it only counts.
 const NAMED: usize = 5;
@@ -200,14 +202,14 @@ fn unseen(report: &Report) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// What `tmux-janitor` says without arguments: what is there, and which command comes next.
-pub fn overview(report: &Report) -> String {
+/// What `tmux-janitor` says without arguments: what is there, and which command comes next. `rounds`: who sweeps by
+/// itself, where that was asked.
+pub fn overview(report: &Report, rounds: Option<Rounds>) -> String {
     let counts = report.counts();
     let mut text = status(report);
     let dirs = report.directories.iter().filter(|dir| dir.error.is_none()).count();
     let _ = writeln!(text, "in {}", plural_dirs(dirs));
-    let next = next_command(report, &counts);
-    let _ = writeln!(text, "next: {next}");
+    let _ = writeln!(text, "next: {}", next_command(report, &counts, rounds));
     text
 }
 
@@ -216,18 +218,41 @@ fn plural_dirs(count: usize) -> String {
 }
 
 /// A ghost comes first: somebody cannot get at their sessions. A dead socket harms nobody who waits.
-fn next_command(report: &Report, counts: &Counts) -> &'static str {
+fn next_command(report: &Report, counts: &Counts, rounds: Option<Rounds>) -> String {
     if counts.ghost > 0 {
-        "`tmux-janitor rescue` gives ghosts their socket back (`--dry-run` shows them first)"
+        "`tmux-janitor rescue` gives ghosts their socket back (`--dry-run` shows them first)".to_owned()
     } else if counts.dead > 0 {
-        "`tmux-janitor sweep` removes the dead sockets (`--dry-run` shows them first)"
+        let mut text =
+            "`tmux-janitor sweep` removes the dead sockets (`--dry-run` shows them first)".to_owned();
+        if let Some(Rounds::Timer(Some(left))) = rounds {
+            let _ = write!(text, "; the timer does so in {}", span(left));
+        }
+        text
     } else if report.health() == Health::Unseen {
-        "`tmux-janitor doctor` says what keeps it from looking"
+        "`tmux-janitor doctor` says what keeps it from looking".to_owned()
     } else if counts.unknown > 0 {
-        "`tmux-janitor list` says why sockets are unknown"
+        "`tmux-janitor list` says why sockets are unknown".to_owned()
     } else {
-        "nothing to do; `systemctl --user enable --now tmux-janitor.timer` keeps it so"
+        format!("nothing to do{}", rounds.map(keeps_it_so).unwrap_or_default())
     }
+}
+
+fn keeps_it_so(rounds: Rounds) -> String {
+    match rounds {
+        Rounds::Timer(Some(left)) => format!("; the timer sweeps again in {}", span(left)),
+        Rounds::Timer(None) => "; the timer sweeps every 10 minutes".to_owned(),
+        Rounds::Watcher => "; tmux-janitor-watch.service removes each socket as its server ends".to_owned(),
+        Rounds::Nobody => {
+            "; `systemctl --user enable --now tmux-janitor.timer` keeps it so".to_owned()
+        }
+        Rounds::NoSystemd => "; systemd does not run here, this line in `crontab -e` keeps it so: */10 * * * * tmux-janitor sweep -q".to_owned(),
+        Rounds::Unknown => "; whether a timer keeps it so cannot be told, the service manager does not answer".to_owned(),
+    }
+}
+
+/// A span for people, in whole seconds.
+fn span(span: Duration) -> String {
+    humantime::format_duration(Duration::from_secs(span.as_secs())).to_string()
 }
 
 /// What `doctor` prints: three lines per finding, and how many of each kind there are.

@@ -5,6 +5,7 @@ pub mod directory;
 pub mod file_id;
 pub mod file_system;
 pub mod kernel_table;
+pub mod shared;
 pub mod sight;
 pub mod verdict;
 pub mod wire;

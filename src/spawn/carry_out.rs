@@ -5,6 +5,7 @@ use crate::child::{self, End};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::tmux::inherited;
+use crate::words::io_text;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::Signal;
@@ -26,7 +27,7 @@ const DEADLINE: Duration = Duration::from_secs(50);
 /// # Errors
 /// It cannot be run.
 pub(crate) fn hand_over(parent: i32, own: bool, words: &[OsString]) -> Result<Exit, Error> {
-    let wrong = |error: io::Error| Error::Usage(format!("systemd-run cannot be run: {error}"));
+    let wrong = |error: io::Error| Error::Usage(format!("systemd-run cannot be run: {}", io_text(&error)));
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(|errno| wrong(errno.into()))?;
     if rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get()) != Some(parent) {
@@ -50,7 +51,7 @@ pub(crate) fn carry_out() -> Result<Exit, Error> {
     inherited::keep_from_children();
     let wrong = |why: &str| Error::Usage(format!("this command is for tmux-janitor itself: {why}"));
     let stream = |stream: BorrowedFd<'_>| stream.try_clone_to_owned().map(File::from);
-    let order = stream(io::stdin().as_fd()).map_err(|error| wrong(&error.to_string()))?;
+    let order = stream(io::stdin().as_fd()).map_err(|error| wrong(&io_text(&error)))?;
     let order = Order::read(&order).map_err(wrong)?;
     let mut arguments = order.arguments.iter();
     let mut command = Command::new(arguments.next().ok_or_else(|| wrong("nothing is to be run"))?);
@@ -60,7 +61,7 @@ pub(crate) fn carry_out() -> Result<Exit, Error> {
     } else {
         become_it(&mut command)
     };
-    carried.map_err(|error| wrong(&error.to_string()))
+    carried.map_err(|error| wrong(&io_text(&error)))
 }
 
 /// In a scope: the command takes our place.
@@ -71,7 +72,7 @@ fn become_it(command: &mut Command) -> io::Result<Exit> {
     err.write_all(BEGAN)?;
     let error = command.stdin(Stdio::null()).exec();
     // The caller reads it there; nothing can be told if that fails.
-    let _ = err.write_all(error.to_string().as_bytes());
+    let _ = err.write_all(io_text(&error).as_bytes());
     Ok(Exit::Found)
 }
 
@@ -89,7 +90,7 @@ fn stay(command: &mut Command, answer: &File) -> io::Result<Exit> {
             };
             (code, ended.out, ended.err)
         }
-        Err(error) => (Exit::Found as i32, Vec::new(), error.to_string().into_bytes()),
+        Err(error) => (Exit::Found as i32, Vec::new(), io_text(&error).into_bytes()),
     };
     Answer::end(answer, code, &out, &err)?;
     io::stderr().write_all(TOLD)?;

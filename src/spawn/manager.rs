@@ -4,6 +4,7 @@ use super::cgroup::Service;
 use super::handover::{self, Answer, HAND_OVER, Order};
 use super::program;
 use crate::child::{self, End, Ended};
+use crate::words::io_text;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
 use std::io;
@@ -151,8 +152,8 @@ impl Manager {
         oom: Oom,
         patient: &mut dyn FnMut() -> bool,
     ) -> Result<Ended, String> {
-        let no_memory = |error: io::Error| format!("no order can be handed over: {error}");
-        let not_run = |error: io::Error| format!("systemd-run cannot be run: {error}");
+        let no_memory = |error: io::Error| format!("no order can be handed over: {}", io_text(&error));
+        let not_run = |error: io::Error| format!("systemd-run cannot be run: {}", io_text(&error));
         let mut command = self.systemd_run(kind, unit, oom)?;
         let order = order.write().map_err(no_memory)?;
         let (said, answer) = match kind {

@@ -4,7 +4,7 @@ use crate::escape::escaped;
 use crate::ghost::Ghost;
 use crate::socket::directory::DirectoryError;
 use crate::socket::verdict::Reason;
-use crate::words::{errno_text, kind_name};
+use crate::words::{errno_text, io_text, kind_name};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::ffi::OsStr;
@@ -122,13 +122,14 @@ pub(super) fn not_living(path: &Path) -> String {
 
 pub(super) fn cannot_run(program: &Path, error: &std::io::Error) -> String {
     format!(
-        "{} cannot be run: {error}; `[spawn] tmux` in the configuration names the program",
-        escaped(program)
+        "{} cannot be run: {}; `[spawn] tmux` in the configuration names the program",
+        escaped(program),
+        io_text(error)
     )
 }
 
 pub(super) fn no_directory(cwd: &Path, error: &std::io::Error) -> String {
-    format!("--cwd {}: {error}", escaped(cwd))
+    format!("--cwd {}: {}", escaped(cwd), io_text(error))
 }
 
 pub(super) fn nowhere(reasons: &[String]) -> String {

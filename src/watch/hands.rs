@@ -1,5 +1,6 @@
 //! The daemon's looks: the sweep's pass on a narrow target, and what was seen goes to the engine.
 
+use super::deaths::Untied;
 use super::engine::{Dir, Happening, Listens, Seen, Server};
 use super::outlet::ReaderGone;
 use super::schedule::Name;
@@ -122,6 +123,7 @@ impl Watcher {
         let ties = self.deaths.tie(&mut self.sources, &sockets);
         self.witness.refresh();
         let listed: HashSet<u32> = self.witness.table().iter().map(|bound| bound.socket).collect();
+        self.unfound.retain(|socket| listed.contains(socket));
         for Fresh { name, socket } in fresh {
             let Some(tie) = ties.get(&socket) else { continue };
             if !listed.contains(&socket) {
@@ -135,8 +137,13 @@ impl Watcher {
                 // Whoever holds the socket of a server that has ended may close it without ending.
                 self.schedule.unclear((dir, label.clone()), Instant::now());
             }
-            if let Some(why) = tie.untied {
-                self.say_untied(dir, &label, why);
+            match tie.untied {
+                // One that ends at once is in the table for a moment after its process has gone: nobody's fault.
+                Some(Untied::NoProcess) if self.unfound.insert(socket) => {
+                    self.schedule.unclear((dir, label.clone()), Instant::now());
+                }
+                Some(why) => self.say_untied(dir, &label, why),
+                None => {}
             }
             let seen = Seen::Live { socket: Some(socket), pid: tie.pid };
             for happening in self.digest(dir, &label, seen) {

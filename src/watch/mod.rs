@@ -33,6 +33,7 @@ use crate::sweep::Act;
 use nix::sys::signal::Signal;
 use outlet::{Outlet, ReaderGone};
 use sources::{Sources, Wake};
+use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 use teller::Teller;
 use watcher::Watcher;
@@ -149,7 +150,8 @@ impl Loop<'_> {
         match self.told {
             None if self.watcher.is_complete() => {
                 let status = self.watcher.status();
-                tracing::info!("{status}");
+                let how = if std::io::stderr().is_terminal() { "; Ctrl-C ends it" } else { "" };
+                tracing::info!("{status}{how}");
                 self.service.ready(&status);
                 self.watcher.keep_books();
                 self.told = Some(now);

@@ -43,6 +43,8 @@ pub(super) struct Watcher {
     pub(super) once: Once,
     /// Sockets that their living servers have closed: seen so once.
     pub(super) closing: HashSet<u32>,
+    /// Sockets whose processes were not found, seen so once.
+    pub(super) unfound: HashSet<u32>,
     /// Live servers that are not announced yet: their processes are looked for together.
     pub(super) fresh: Vec<super::hands::Fresh>,
     /// Since when everything is being looked at.
@@ -78,6 +80,7 @@ impl Watcher {
             teller,
             once: Once::default(),
             closing: HashSet::new(),
+            unfound: HashSet::new(),
             fresh: Vec::new(),
             rescanning: None,
             progress: Progress::Beginning,
