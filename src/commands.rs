@@ -284,9 +284,8 @@ fn doctor(global: &Global, as_json: bool, output: &mut Output) -> Result<Exit, E
     let user = rustix::process::getuid().as_raw();
     let report = look(global, false)?;
     let mut witness = Witness::new(user);
-    witness.refresh();
     let around = Surroundings::of_this_process();
-    let patient = Patient::new(&settings, user, &around, &report, witness.blindness(), &global.dir);
+    let patient = Patient::new(&settings, user, &around, &report, &mut witness, &global.dir);
     let findings = patient.examine();
     if as_json {
         output.line(&json::doctor(&findings, &settings.doctor.ignore)?)?;

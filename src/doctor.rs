@@ -7,6 +7,7 @@
 mod blind;
 mod boot;
 mod cgroups;
+mod cron;
 mod directories;
 mod emptied;
 mod environment;
@@ -15,6 +16,8 @@ mod locks;
 pub mod rounds;
 mod shared;
 mod spawner;
+mod stopped;
+mod strangers;
 mod systemd;
 mod tmpfiles;
 mod units;
@@ -23,6 +26,7 @@ mod version;
 use crate::config::Settings;
 use crate::discover::Surroundings;
 use crate::report::{Entry, Report};
+use crate::socket::sight::Witness;
 use crate::socket::verdict::{Blindness, State};
 use std::path::PathBuf;
 use systemd::Systemd;
@@ -38,7 +42,9 @@ pub struct Patient<'a> {
     pub around: &'a Surroundings,
     /// A pass that only looked, with ghosts.
     pub report: &'a Report,
-    /// Why the kernel's table must not be believed here.
+    /// The kernel's table, read after the pass.
+    pub witness: &'a Witness,
+    /// Why it must not be believed here.
     pub blindness: Option<Blindness>,
     /// The directories that were named (`--dir`).
     pub dirs: &'a [PathBuf],
@@ -132,8 +138,10 @@ type Check = (&'static str, fn(&Patient<'_>, &mut Vec<Finding>));
 const CHECKS: &[Check] = &[
     ("blind", blind::check),
     ("ghost", ghosts::check),
+    ("stopped", stopped::check),
     ("directory", directories::check),
     ("lock", locks::check),
+    ("stranger", strangers::check),
     ("cgroup", cgroups::check),
     ("units", units::check),
     ("boot", boot::check),
@@ -152,11 +160,13 @@ impl<'a> Patient<'a> {
         user: u32,
         around: &'a Surroundings,
         report: &'a Report,
-        blindness: Option<Blindness>,
+        witness: &'a mut Witness,
         dirs: &'a [PathBuf],
     ) -> Self {
         let systemd = Systemd::new(user, around.runtime_dir.clone());
-        Self { settings, user, around, report, blindness, dirs, systemd }
+        witness.refresh();
+        let blindness = witness.blindness();
+        Self { settings, user, around, report, witness, blindness, dirs, systemd }
     }
 
     /// Makes every check that is not to be ignored. The worst findings come first.

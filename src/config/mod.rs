@@ -41,8 +41,10 @@ pub struct Settings {
 pub const CHECKS: &[&str] = &[
     "blind",
     "ghost",
+    "stopped",
     "directory",
     "lock",
+    "stranger",
     "cgroup",
     "units",
     "boot",

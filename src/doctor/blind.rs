@@ -1,5 +1,6 @@
 //! Run where the kernel's table of sockets shows nothing: a sandbox, a container.
 
+use super::systemd::Systemd;
 use super::{Cure, Finding, Patient, Severity};
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
@@ -8,7 +9,11 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
             Severity::Problem,
             format!("the kernel's socket table cannot be believed here: {why}"),
             "every socket is unknown to a janitor that runs here, so none is ever removed or rescued",
-            Cure::advice("run `tmux-janitor doctor` in a shell outside; in a unit, take PrivateNetwork= out and let RestrictAddressFamilies= allow AF_UNIX AF_NETLINK (`systemctl --user edit UNIT`)"),
+            Cure::advice(if Systemd::is_here() {
+                "run `tmux-janitor doctor` in a shell outside; in a unit, take PrivateNetwork= out and let RestrictAddressFamilies= allow AF_UNIX AF_NETLINK (`systemctl --user edit UNIT`)"
+            } else {
+                "run `tmux-janitor doctor` in a shell outside of this container or sandbox"
+            }),
         ));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::systemd::Manager;
 use super::{Cure, Finding, Patient, Severity};
-use crate::escape::escaped;
+use crate::escape::{escaped, shell_word};
 use crate::spawn::cgroup::{self, Service};
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
@@ -28,8 +28,26 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
         findings.push(Finding::new(
             Severity::Risk,
             format!("the server of {path} (pid {pid}) runs inside {}", escaped(&unit)),
-            "systemd ends it with all its sessions when that service stops, is restarted, or has done its work",
-            Cure::advice("start it with `tmux-janitor spawn NAME`, or with `systemd-run --user --scope --collect tmux …`"),
+            "systemd ends it with all its sessions when that service stops, is restarted, or has done its work; KillMode=process spares what the service leaves behind, and the next server is better started with `tmux-janitor spawn NAME`",
+            spare(patient, manager, &unit),
         ));
     }
+}
+
+/// Lets the service end without what it started.
+fn spare(patient: &Patient<'_>, manager: Manager, unit: &str) -> Cure {
+    let folder = shell_word(&format!("{unit}.d"));
+    let lines = "printf '[Service]\\nKillMode=process\\n'";
+    Cure::command(match manager {
+        Manager::User => {
+            let dir = format!("~/.config/systemd/user/{folder}");
+            format!("mkdir -p {dir} && {lines} >{dir}/tmux.conf && systemctl --user daemon-reload")
+        }
+        Manager::System => {
+            let (dir, sudo) = (format!("/etc/systemd/system/{folder}"), patient.sudo());
+            format!(
+                "{sudo}mkdir -p {dir} && {lines} | {sudo}tee {dir}/tmux.conf >/dev/null && {sudo}systemctl daemon-reload"
+            )
+        }
+    })
 }

@@ -1,55 +1,163 @@
-//! Socket directories that tmux would refuse, that cannot be written, or that lie on a network file system.
+//! Socket directories that tmux would refuse, that cannot be written, or that lie on a network file system; a
+//! `TMUX_TMPDIR` that is none or too long.
 
 use super::{Cure, Finding, Patient, Severity};
 use crate::escape::{escaped, shell_word};
-use crate::socket::directory::{Rule, SocketDir};
+use crate::report::DirectoryReport;
+use crate::socket::directory::{DirectoryError, Rule, SocketDir};
 use crate::socket::file_system::{self, FileSystem};
+use crate::tmux::paths::{self, MAX_SOCKET_PATH, Refusal};
 use crate::words::errno_text;
-use rustix::fs::{Access, AtFlags};
+use rustix::fs::{Access, AtFlags, CWD};
+use rustix::io::Errno;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     for directory in &patient.report.directories {
-        let (word, path) = (shell_word(&directory.path), escaped(&directory.path));
-        if let Some(error) = &directory.error {
-            findings.push(Finding::new(
-                Severity::Problem,
-                format!("{path}: {error}"),
-                "tmux does not start there, and the janitor does not clean there",
-                Cure::advice(format!("ls -ld {word}, then what is said above")),
-            ));
-            continue;
-        }
-        let Ok(Some(dir)) = SocketDir::open(&directory.path, patient.user, Rule::LookedAt) else {
-            continue;
-        };
-        if let FileSystem::Other(magic) = dir.file_system() {
-            let name = file_system::name(magic).unwrap_or("a file system that is not known to be local");
-            findings.push(Finding::new(
-                Severity::Risk,
-                format!("{path} lies on {name}"),
-                "a server of another machine may listen there: its sockets are foreign and never removed, and tmux's lock may not hold",
-                Cure::advice("put TMUX_TMPDIR on a local file system, such as /tmp or $XDG_RUNTIME_DIR"),
-            ));
-        }
-        // With the ids that count, as bind(2) would.
-        if let Err(errno) = rustix::fs::accessat(&dir, ".", Access::WRITE_OK, AtFlags::EACCESS) {
-            findings.push(Finding::new(
-                Severity::Problem,
-                format!("{path} cannot be written: {}", errno_text(errno)),
-                "tmux says \"error creating …\" there, before 3.8 with exit code 0, and a dead socket blocks its label",
-                Cure::advice(format!("findmnt -T {word}; ls -ld {word}; in a unit: ReadWritePaths=")),
-            ));
+        match &directory.error {
+            Some(error) => findings.push(refused(patient, directory, error)),
+            None => usable(patient, directory, findings),
         }
     }
-    if let Some(parent) = &patient.around.tmux_tmpdir
-        && !parent.is_dir()
-    {
-        let path = escaped(parent);
-        findings.push(Finding::new(
-            Severity::Risk,
-            format!("TMUX_TMPDIR is {path}, which is no directory"),
-            "tmux since 3.2 then uses /tmp without a word: the same label is another server in a shell that has the directory",
-            Cure::advice(format!("mkdir -p -m 700 {}, or: unset TMUX_TMPDIR", shell_word(parent))),
+    if let Some(parent) = &patient.around.tmux_tmpdir {
+        if !parent.is_dir() {
+            findings.push(missing(patient, parent));
+        } else if let Ok(parent) = parent.canonicalize() {
+            findings.extend(too_long(patient, &parent));
+        }
+    }
+}
+
+/// One that was left alone.
+fn refused(patient: &Patient<'_>, directory: &DirectoryReport, error: &str) -> Finding {
+    let path = &directory.path;
+    let word = shell_word(path);
+    let owner = std::fs::symlink_metadata(path).ok().map(|about| about.uid());
+    let is_own = owner == Some(patient.user);
+    let cure = match SocketDir::open(path, patient.user, Rule::Swept) {
+        Err(DirectoryError::Refused(Refusal::OpenToOthers(_))) if is_own => {
+            Cure::command(format!("chmod o-rwx {word}"))
+        }
+        Err(DirectoryError::Refused(Refusal::WritableByOthers(_))) if is_own && !is_shared(path) => {
+            Cure::command(format!("chmod go-w {word}"))
+        }
+        Err(DirectoryError::Refused(Refusal::WritableByOthers(_))) => {
+            Cure::advice("name the folder in it that holds your sockets, and nobody else can write")
+        }
+        Err(DirectoryError::Refused(Refusal::NotADirectory | Refusal::Owner(_))) => {
+            set_aside(patient, path, is_own)
+        }
+        Err(DirectoryError::Unreadable(Errno::ACCESS)) if is_own => {
+            Cure::command(format!("chmod u+rwx {word}"))
+        }
+        _ => Cure::advice(format!("what is said above; `ls -ld {word}` shows what is there")),
+    };
+    Finding::new(
+        Severity::Problem,
+        format!("{}: {error}", escaped(path)),
+        "tmux does not start there, and the janitor does not clean there",
+        cure,
+    )
+}
+
+/// Whether a folder is everybody's, as `/tmp` is: its mode is right.
+fn is_shared(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|about| about.mode() & 0o1000 != 0)
+}
+
+/// Moves away what is in tmux's place; not where that would take a server's socket from its path.
+fn set_aside(patient: &Patient<'_>, path: &Path, is_own: bool) -> Cure {
+    let word = shell_word(path);
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(".aside");
+    let is_taken = std::fs::symlink_metadata(&aside).is_ok();
+    let is_used = patient.blindness.is_some()
+        || patient.witness.table().iter().any(|bound| bound.name.starts_with(path));
+    if is_taken || is_used {
+        return Cure::advice(format!(
+            "see what it is (`ls -la {word}`) and who uses it, end what listens in it, then move it away"
         ));
     }
+    let sudo = if is_own { "" } else { patient.sudo() };
+    Cure::command(format!("{sudo}mv -T -- {word} {}", shell_word(&aside)))
+}
+
+/// One that tmux uses, or would.
+fn usable(patient: &Patient<'_>, directory: &DirectoryReport, findings: &mut Vec<Finding>) {
+    let (word, path) = (shell_word(&directory.path), escaped(&directory.path));
+    let Ok(Some(dir)) = SocketDir::open(&directory.path, patient.user, Rule::LookedAt) else {
+        return;
+    };
+    if let FileSystem::Other(magic) = dir.file_system() {
+        let name = file_system::name(magic).unwrap_or("a file system that is not known to be local");
+        findings.push(Finding::new(
+            Severity::Risk,
+            format!("{path} lies on {name}"),
+            "a server of another machine may listen there: its sockets are foreign and never removed, and tmux's lock may not hold",
+            Cure::advice("put TMUX_TMPDIR on a local file system, such as /tmp or $XDG_RUNTIME_DIR"),
+        ));
+    }
+    // With the ids that count, as bind(2) would.
+    if let Err(errno) = rustix::fs::accessat(&dir, ".", Access::WRITE_OK, AtFlags::EACCESS) {
+        let cure = match errno {
+            Errno::ACCESS if dir.owner() == patient.user => Cure::command(format!("chmod u+rwx {word}")),
+            Errno::ROFS => Cure::advice(format!(
+                "find out why it is read-only here (`findmnt -T {word}`) and mount it writable; in a unit, let ReadWritePaths= name it"
+            )),
+            _ => Cure::advice(format!(
+                "see whose it is (`ls -ld {word}`) and whether it is immutable (`lsattr -d {word}`)"
+            )),
+        };
+        findings.push(Finding::new(
+            Severity::Problem,
+            format!("{path} cannot be written: {}", errno_text(errno)),
+            "tmux says \"error creating …\" there, before 3.8 with exit code 0, and a dead socket blocks its label",
+            cure,
+        ));
+    }
+}
+
+/// A `TMUX_TMPDIR` that is no directory.
+fn missing(patient: &Patient<'_>, parent: &Path) -> Finding {
+    let word = shell_word(parent);
+    let there = parent.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
+    let may_make = rustix::fs::accessat(CWD, there, Access::WRITE_OK, AtFlags::EACCESS).is_ok();
+    let cure = if there == parent || !parent.is_absolute() {
+        "unset TMUX_TMPDIR".to_owned()
+    } else if may_make {
+        format!("mkdir -p -m 700 {word}")
+    } else {
+        format!("{}install -d -m 700 -o {} {word}", patient.sudo(), patient.user)
+    };
+    Finding::new(
+        Severity::Risk,
+        format!("TMUX_TMPDIR is {}, which is no directory", escaped(parent)),
+        "tmux since 3.2 then uses /tmp without a word: the same label is another server in a shell that has the directory",
+        Cure::command(cure),
+    )
+}
+
+/// A `TMUX_TMPDIR` in which no socket has room, or only those of the shortest labels.
+fn too_long(patient: &Patient<'_>, parent: &Path) -> Option<Finding> {
+    let folder = parent.join(paths::directory_name(patient.user));
+    let taken = folder.as_os_str().len() + 1;
+    if taken + paths::DEFAULT_LABEL.len() <= MAX_SOCKET_PATH {
+        return None;
+    }
+    let room = match MAX_SOCKET_PATH.saturating_sub(taken) {
+        0 => "no label".to_owned(),
+        1 => "a label of 1 byte".to_owned(),
+        room => format!("a label of {room} bytes, and \"{}\" has more", paths::DEFAULT_LABEL),
+    };
+    Some(Finding::new(
+        Severity::Problem,
+        format!(
+            "TMUX_TMPDIR is {} ({} bytes): of the {MAX_SOCKET_PATH} bytes that a socket's path may have, that leaves room for {room}",
+            escaped(parent),
+            parent.as_os_str().len()
+        ),
+        "tmux says \"File name too long\" and starts no server there",
+        Cure::command("unset TMUX_TMPDIR"),
+    ))
 }

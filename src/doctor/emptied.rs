@@ -1,6 +1,7 @@
 //! Folders that are emptied while servers live or that are gone after a boot.
 
 use super::boot::lingers;
+use super::systemd::Systemd;
 use super::{Cure, Finding, Patient, Severity, tmpfiles};
 use crate::escape::{escaped, shell_word};
 use crate::tmux::paths::DEFAULT_PARENT;
@@ -10,8 +11,11 @@ use std::path::Path;
 const TMPFS: u64 = 0x0102_1994;
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
-    logout(patient, findings);
-    boot(patient, findings);
+    // Without systemd there is no logind, and nothing that empties at boot by rules.
+    if Systemd::is_here() {
+        logout(patient, findings);
+        boot(patient, findings);
+    }
 }
 
 /// `$XDG_RUNTIME_DIR` goes with the last logout; a server that outlives it becomes a ghost.
@@ -76,14 +80,23 @@ fn boot(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
             Severity::Risk,
             format!("TMUX_TMPDIR is {}, and {emptied}", escaped(&dir)),
             "after a boot the folder is missing, and tmux since 3.2 uses /tmp without a word: other sockets than are expected",
-            Cure::command(format!(
-                "echo {} | {}tee /etc/tmpfiles.d/tmux-tmpdir-{}.conf",
-                shell_word(&format!("d {} 0700 {} - -", dir.display(), patient.user)),
-                patient.sudo(),
-                patient.user
-            )),
+            make_at_boot(patient, &dir),
         ));
     }
+}
+
+/// A rule that makes the folder at boot.
+fn make_at_boot(patient: &Patient<'_>, dir: &Path) -> Cure {
+    let is_plain =
+        |path: &&str| !path.contains(|c: char| c.is_whitespace() || c.is_control() || "%\"'\\".contains(c));
+    let Some(path) = dir.to_str().filter(is_plain) else {
+        return Cure::advice("put TMUX_TMPDIR into a folder that is kept over a boot");
+    };
+    let (sudo, user) = (patient.sudo(), patient.user);
+    let rule = shell_word(&format!("d {path} 0700 {user} - -"));
+    Cure::command(format!(
+        "{sudo}mkdir -p /etc/tmpfiles.d && echo {rule} | {sudo}tee /etc/tmpfiles.d/tmux-tmpdir-{user}.conf >/dev/null"
+    ))
 }
 
 fn is_tmpfs(folder: &Path) -> bool {

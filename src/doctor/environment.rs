@@ -17,11 +17,33 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     let shown =
         |value: Option<&Path>| value.map_or_else(|| "unset".to_owned(), |path| escaped(path).to_string());
     let cure = match own {
-        Some(own) => Cure::command(format!(
-            "systemctl --user import-environment TMUX_TMPDIR && mkdir -p ~/.config/environment.d && echo TMUX_TMPDIR={} >~/.config/environment.d/tmux.conf",
-            shell_word(own)
-        )),
-        None => Cure::command("systemctl --user unset-environment TMUX_TMPDIR"),
+        Some(own) => {
+            // environment.d(5) expands variables and has quotes of its own.
+            let is_plain =
+                !own.to_string_lossy().contains(|c: char| c.is_whitespace() || "$\\\"'".contains(c));
+            let at_login = if is_plain {
+                format!(
+                    " && mkdir -p ~/.config/environment.d && echo TMUX_TMPDIR={} >~/.config/environment.d/tmux.conf",
+                    shell_word(own)
+                )
+            } else {
+                String::new()
+            };
+            Cure::command(format!("systemctl --user import-environment TMUX_TMPDIR{at_login}"))
+        }
+        None => {
+            // Where it is set at each login, the manager reads that anew.
+            let forget: Vec<String> = named_in().iter().map(|file| shell_word(file)).collect();
+            let forget = if forget.is_empty() {
+                String::new()
+            } else {
+                format!(
+                    "sed -i '/^TMUX_TMPDIR=/d' {} && systemctl --user daemon-reload && ",
+                    forget.join(" ")
+                )
+            };
+            Cure::command(format!("{forget}systemctl --user unset-environment TMUX_TMPDIR"))
+        }
     };
     findings.push(Finding::new(
         Severity::Risk,
@@ -29,6 +51,19 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
         "the same label is another socket in a unit than in a shell: sessions that a unit starts are not found, and are started twice",
         cure,
     ));
+}
+
+/// The user's files that set it at each login: environment.d(5).
+fn named_in() -> Vec<PathBuf> {
+    let folder = std::env::var_os("HOME").map(|home| Path::new(&home).join(".config/environment.d"));
+    let files =
+        folder.into_iter().flat_map(|folder| std::fs::read_dir(folder).into_iter().flatten().flatten());
+    let sets = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        path.extension().is_some_and(|kind| kind == "conf")
+            && text.lines().any(|line| line.starts_with("TMUX_TMPDIR="))
+    };
+    files.map(|entry| entry.path()).filter(sets).collect()
 }
 
 /// Where tmux ends up with a value.

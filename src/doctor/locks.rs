@@ -13,7 +13,9 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
             continue;
         }
         let path = patient.report.path_of(entry);
-        let (word, path) = (shell_word(&path), escaped(&path));
+        let mut aside = path.clone().into_os_string();
+        aside.push(".aside");
+        let (word, aside, path) = (shell_word(&path), shell_word(&aside), escaped(&path));
         let finding = match entry.verdict.reason {
             Reason::OrphanedLock => Finding::new(
                 Severity::Note,
@@ -25,13 +27,21 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
                 Severity::Problem,
                 format!("the start lock {path} belongs to uid {}", entry.uid),
                 "tmux cannot lock it: several servers start on one path at once, and all but one become ghosts",
-                Cure::advice(format!("when no server is starting: sudo rm -- {word}")),
+                // Only while nobody holds it.
+                Cure::command(format!("{}flock --nonblock {word} rm -f -- {word}", patient.sudo())),
+            ),
+            // What a link leads to may be locked.
+            Reason::NotASocket(FileType::Symlink) => Finding::new(
+                Severity::Problem,
+                format!("the start lock {path} is {}", kind_name(FileType::Symlink)),
+                "whoever names the same socket without it takes another lock: two servers may start on one path",
+                Cure::advice(format!("when no server is starting: mv -T -- {word} {aside}")),
             ),
             Reason::NotASocket(kind) if kind != FileType::RegularFile => Finding::new(
                 Severity::Problem,
                 format!("the start lock {path} is {}", kind_name(kind)),
                 "tmux cannot lock it: no server can be started there safely",
-                Cure::advice(format!("see what it is, then: mv -- {word} somewhere else")),
+                Cure::command(format!("mv -T -- {word} {aside}")),
             ),
             _ => continue,
         };

@@ -2,7 +2,7 @@
 
 use super::systemd::{Manager, Unit};
 use super::{Cure, Finding, Patient, Severity};
-use crate::escape::escaped;
+use crate::escape::{escaped, shell_word};
 use std::io::Read as _;
 
 const SWEEP: &str = "tmux-janitor.service";
@@ -11,10 +11,7 @@ const SWEEP: &str = "tmux-janitor.service";
 const MOST: u64 = 64 * 1024;
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
-    for (manager, option, dir) in
-        [(Manager::User, "--user ", "~/.config/systemd/user"), (Manager::System, "", "/etc/systemd/system")]
-    {
-        // Only where the sweep is enabled, too, is there something to be ordered after.
+    for manager in [Manager::User, Manager::System] {
         let list = ["list-unit-files", "--type=service", "--state=enabled", "--no-legend", "--plain"];
         let Some(text) = patient.systemd.systemctl(manager, &list) else {
             continue;
@@ -24,7 +21,9 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
             .filter_map(|line| line.split_ascii_whitespace().next())
             .filter(|name| !name.starts_with("tmux-janitor") && !name.contains('@'))
             .collect();
-        if names.is_empty() {
+        // Where there is no sweep, there is nothing to be ordered after.
+        let sweep = patient.systemd.show(manager, &[SWEEP], "LoadState");
+        if names.is_empty() || !sweep.iter().flatten().any(|unit| unit.get("LoadState") == "loaded") {
             continue;
         }
         let Some(units) = patient.systemd.show(manager, &names, "Id,ExecStart,After") else {
@@ -34,17 +33,32 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
             if unit.get("After").split(' ').any(|after| after == SWEEP) {
                 continue;
             }
-            let id = escaped(unit.get("Id")).to_string();
             findings.push(Finding::new(
                 Severity::Risk,
-                format!("{id} starts tmux at boot and is not ordered after {SWEEP}"),
+                format!("{} starts tmux at boot and is not ordered after {SWEEP}", escaped(unit.get("Id"))),
                 "it may start before the dead sockets are swept, and meets them",
-                Cure::command(format!(
-                    "mkdir -p {dir}/{id}.d && printf '[Unit]\\nWants={SWEEP}\\nAfter={SWEEP}\\n' >{dir}/{id}.d/tmux-janitor.conf && systemctl {option}daemon-reload"
-                )),
+                order(patient, manager, unit.get("Id")),
             ));
         }
     }
+}
+
+/// Orders a unit after the sweep, and has it swept before.
+fn order(patient: &Patient<'_>, manager: Manager, id: &str) -> Cure {
+    let folder = shell_word(&format!("{id}.d"));
+    let lines = format!("printf '[Unit]\\nWants={SWEEP}\\nAfter={SWEEP}\\n'");
+    Cure::command(match manager {
+        Manager::User => {
+            let dir = format!("~/.config/systemd/user/{folder}");
+            format!("mkdir -p {dir} && {lines} >{dir}/tmux-janitor.conf && systemctl --user daemon-reload")
+        }
+        Manager::System => {
+            let (dir, sudo) = (format!("/etc/systemd/system/{folder}"), patient.sudo());
+            format!(
+                "{sudo}mkdir -p {dir} && {lines} | {sudo}tee {dir}/tmux-janitor.conf >/dev/null && {sudo}systemctl daemon-reload"
+            )
+        }
+    })
 }
 
 /// Whether a service runs tmux, itself or by its script.

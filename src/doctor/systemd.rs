@@ -7,7 +7,11 @@ use std::process::Command;
 use std::time::Duration;
 
 /// How long a tool may take. A manager that is busy answers in a second; one that hangs never does.
-const DEADLINE: Duration = Duration::from_secs(5);
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// What systemctl says, with exit code 0 and nothing on stdout, where it takes its root directory for a chroot: a container
+/// that sees the host's processes, such as distrobox.
+const IGNORED: &[u8] = b"Running in chroot, ignoring";
 
 /// Whose units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +28,16 @@ pub(super) struct Unit(Vec<(String, String)>);
 #[derive(Debug)]
 pub(super) struct Systemd {
     runtime_dir: Option<PathBuf>,
-    silent: Cell<bool>,
+    silence: Cell<Option<Silence>>,
+}
+
+/// Why nothing more is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Silence {
+    /// A tool did not answer in time.
+    Late,
+    /// systemctl takes this for a chroot.
+    Chroot,
 }
 
 impl Systemd {
@@ -33,12 +46,12 @@ impl Systemd {
         // `su` and `sudo` leave it unset; the manager is there all the same.
         let usual = PathBuf::from(format!("/run/user/{user}"));
         let runtime_dir = runtime_dir.or_else(|| usual.is_dir().then_some(usual));
-        Self { runtime_dir, silent: Cell::new(false) }
+        Self { runtime_dir, silence: Cell::new(None) }
     }
 
     /// What a tool prints if it succeeds.
     pub(super) fn run(&self, program: &str, arguments: &[&str]) -> Option<String> {
-        if self.silent.get() {
+        if self.silence.get() == Some(Silence::Late) {
             return None;
         }
         let mut command = Command::new(program);
@@ -47,7 +60,12 @@ impl Systemd {
             command.env("XDG_RUNTIME_DIR", dir);
         }
         let ended = child::run(&mut command, DEADLINE).ok()?;
-        self.silent.set(ended.end == End::GivenUp);
+        if ended.end == End::GivenUp {
+            self.silence.set(Some(Silence::Late));
+        } else if ended.err.starts_with(IGNORED) {
+            self.silence.set(Some(Silence::Chroot));
+            return None;
+        }
         (ended.end == End::Code(0)).then(|| String::from_utf8_lossy(&ended.out).into_owned())
     }
 
@@ -60,12 +78,18 @@ impl Systemd {
         self.run("systemctl", &[&[scope, "--no-pager"], arguments].concat())
     }
 
+    /// Why a tool gave no answer, if one gave none.
+    pub(super) fn silence(&self) -> Option<Silence> {
+        self.silence.get()
+    }
+
     /// Properties of units; a unit that does not exist has the `LoadState` `not-found`. `None`: the
     /// manager does not answer.
     pub(super) fn show(&self, manager: Manager, units: &[&str], properties: &str) -> Option<Vec<Unit>> {
         let property = format!("--property={properties}");
         let text = self.systemctl(manager, &[&["show", &property, "--"], units].concat())?;
-        Some(parse(&text))
+        // Each unit that is asked for has its answer.
+        Some(parse(&text)).filter(|told| told.len() == units.len())
     }
 
     /// A variable of the environment that the user manager gives its units; empty if it is not set.

@@ -1,83 +1,203 @@
-//! Nothing sweeps by itself: the timer and the watcher are not enabled, or failed lately.
+//! Nothing sweeps by itself: no timer, no watcher, no job of cron; or what should sweep failed lately.
 
-use super::systemd::{Manager, Systemd};
-use super::{Cure, Finding, Patient, Severity};
-use crate::escape::escaped;
+use super::boot::lingers;
+use super::systemd::{Manager, Silence, Systemd, Unit};
+use super::{Cure, Finding, Patient, Severity, cron};
+use crate::escape::{escaped, shell_word};
+use std::path::PathBuf;
 
 const NOTHING_SWEEPS: &str =
     "tmux removes no socket by itself, so the dead ones pile up until somebody calls `tmux-janitor sweep`";
 
+const TIMER: &str = "tmux-janitor.timer";
+const WATCHER: &str = "tmux-janitor-watch.service";
+const SWEEP: &str = "tmux-janitor.service";
+
+/// What the managers say of our units.
+struct Told {
+    /// The user's; none: that manager does not answer.
+    own: Option<Vec<Unit>>,
+    /// The machine's.
+    machines: Option<Vec<Unit>>,
+}
+
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
-    let own = ["tmux-janitor.timer", "tmux-janitor-watch.service", "tmux-janitor.service"];
-    let watcher = format!("tmux-janitor-watch@{}.service", patient.name().unwrap_or_default());
-    let machines = ["tmux-janitor.timer", &watcher, "tmux-janitor.service"];
+    let watcher = patient.name().map(|name| format!("tmux-janitor-watch@{name}.service"));
+    let own = [TIMER, WATCHER, SWEEP];
+    let machines: Vec<&str> = [Some(TIMER), watcher.as_deref(), Some(SWEEP)].into_iter().flatten().collect();
     let properties = "Id,LoadState,ActiveState,UnitFileState,Result,ExecMainStatus";
-    let mut sweeps = false;
-    let mut seen = false;
-    let mut found = String::new();
-    for (manager, units, option) in
-        [(Manager::User, &own[..], "--user "), (Manager::System, &machines[..], "")]
-    {
-        let Some(units) = patient.systemd.show(manager, units, properties) else {
-            continue;
-        };
-        seen |= manager == Manager::User;
-        for unit in units {
-            let (id, active) = (unit.get("Id"), unit.get("ActiveState"));
-            let goes_on = !id.ends_with("janitor.service");
-            sweeps |= goes_on && active == "active";
-            if goes_on && manager == Manager::User {
-                let separator = if found.is_empty() { "" } else { ", " };
-                let load = if unit.get("LoadState") == "loaded" {
-                    unit.get("UnitFileState")
-                } else {
-                    unit.get("LoadState")
-                };
-                found = format!("{found}{separator}{id} is {active} ({load})");
-            }
-            if active == "failed" || !matches!(unit.get("Result"), "" | "success") {
-                findings.push(Finding::new(
-                    Severity::Problem,
-                    format!(
-                        "{}{} failed lately: {} (exit status {})",
-                        if manager == Manager::User { "" } else { "the machine's " },
-                        escaped(id),
-                        unit.get("Result"),
-                        unit.get("ExecMainStatus")
-                    ),
-                    "what it should have swept or watched was left as it is",
-                    Cure::command(format!("journalctl {option}-x -u {id}; systemctl {option}restart {id}")),
-                ));
-            }
-        }
+    let show = |manager, units: &[&str]| patient.systemd.show(manager, units, properties);
+    let told = Told { own: show(Manager::User, &own), machines: show(Manager::System, &machines) };
+    for (manager, units) in [(Manager::User, &told.own), (Manager::System, &told.machines)] {
+        findings.extend(units.iter().flatten().filter_map(|unit| failed(patient, manager, unit)));
     }
-    if sweeps {
-        return;
+    let sweeps = |unit: &Unit| unit.get("Id") != SWEEP && unit.get("ActiveState") == "active";
+    let by_systemd = told.own.iter().chain(&told.machines).flatten().any(sweeps);
+    if !by_systemd && !is_watched(patient.user) && !is_swept_by_cron(patient) {
+        findings.push(nothing_sweeps(patient, &told));
     }
-    let finding = if seen {
-        Finding::new(
-            Severity::Risk,
-            found,
-            NOTHING_SWEEPS,
-            Cure::command("systemctl --user enable --now tmux-janitor.timer tmux-janitor-watch.service"),
-        )
-    } else if Systemd::is_here() {
-        Finding::new(
-            Severity::Risk,
-            "the user's service manager does not answer".to_owned(),
-            NOTHING_SWEEPS,
-            Cure::advice(format!(
-                "systemctl status user@{}.service; log in, then: systemctl --user enable --now tmux-janitor.timer",
-                patient.user
-            )),
-        )
-    } else {
-        Finding::new(
-            Severity::Risk,
-            "systemd does not run here, and no timer of it".to_owned(),
-            NOTHING_SWEEPS,
-            Cure::command("(crontab -l; echo '*/10 * * * * tmux-janitor sweep -q') | crontab -"),
-        )
+}
+
+/// One that did not do what it should have.
+fn failed(patient: &Patient<'_>, manager: Manager, unit: &Unit) -> Option<Finding> {
+    if unit.get("ActiveState") != "failed" && matches!(unit.get("Result"), "" | "success") {
+        return None;
+    }
+    let id = unit.get("Id");
+    let (whose, sudo, option) = match manager {
+        Manager::User => ("", "", "--user "),
+        Manager::System => ("the machine's ", patient.sudo(), ""),
     };
-    findings.push(finding);
+    let word = shell_word(id);
+    Some(Finding::new(
+        Severity::Problem,
+        format!(
+            "{whose}{} failed lately: {} (exit status {})",
+            escaped(id),
+            unit.get("Result"),
+            unit.get("ExecMainStatus")
+        ),
+        "what it should have swept or watched was left as it is; if it fails again, the journal says why",
+        Cure::command(format!(
+            "{sudo}systemctl {option}restart {word} || {sudo}journalctl {option}--no-pager -x -n 20 -u {word}"
+        )),
+    ))
+}
+
+/// Whether a unit is enabled, or why it is no unit.
+fn state_of(unit: &Unit) -> &str {
+    if unit.get("LoadState") == "loaded" { unit.get("UnitFileState") } else { unit.get("LoadState") }
+}
+
+/// Why nothing sweeps, and what would.
+fn nothing_sweeps(patient: &Patient<'_>, told: &Told) -> Finding {
+    let is_loaded = |unit: &Unit| unit.get("LoadState") == "loaded";
+    let is_timer = |unit: &&Unit| unit.get("Id") == TIMER;
+    let machines_timer = told.machines.iter().flatten().find(is_timer).is_some_and(is_loaded);
+    let risk = |what: String, cure: Cure| Finding::new(Severity::Risk, what, NOTHING_SWEEPS, cure);
+    let nothing_known = |what: &str, cure: Cure| {
+        Finding::new(Severity::Note, what.to_owned(), "whether anything sweeps by itself is not known", cure)
+    };
+    if let Some(own) = &told.own {
+        let goes_on = own.iter().filter(|unit| unit.get("Id") != SWEEP);
+        let each = goes_on
+            .map(|unit| format!("{} is {} ({})", unit.get("Id"), unit.get("ActiveState"), state_of(unit)));
+        let what = each.collect::<Vec<_>>().join(", ");
+        let there: Vec<&str> = own
+            .iter()
+            .filter(|unit| unit.get("Id") != SWEEP && matches!(unit.get("LoadState"), "loaded" | "masked"))
+            .map(|unit| unit.get("Id"))
+            .collect();
+        let masked: Vec<&str> =
+            own.iter().filter(|unit| unit.get("LoadState") == "masked").map(|unit| unit.get("Id")).collect();
+        let cure = if there.is_empty() && patient.user == 0 && machines_timer {
+            format!("systemctl enable --now {TIMER}")
+        } else if there.is_empty() {
+            make_units()
+        } else if masked.is_empty() {
+            format!("systemctl --user enable --now {}", there.join(" "))
+        } else {
+            let (masked, there) = (masked.join(" "), there.join(" "));
+            format!("systemctl --user unmask {masked} && systemctl --user enable --now {there}")
+        };
+        return risk(what, Cure::command(cure));
+    }
+    match patient.systemd.silence() {
+        Some(Silence::Chroot) => nothing_known(
+            "systemctl takes this for a chroot and asks no service manager",
+            Cure::advice("run `tmux-janitor doctor` outside of this container, where the service manager is"),
+        ),
+        Some(Silence::Late) => nothing_known(
+            "a tool of systemd has not answered in time, and no further question was asked",
+            Cure::advice("run `tmux-janitor doctor` again; if that stays so: systemctl list-jobs"),
+        ),
+        None if patient.user == 0 && machines_timer => risk(
+            format!("{TIMER} of the machine is not active"),
+            Cure::command(format!("systemctl enable --now {TIMER}")),
+        ),
+        None if Systemd::is_here() => {
+            let (state, cure) = start_manager(patient);
+            risk(format!("the user's service manager does not answer{state}"), cure)
+        }
+        None => risk("systemd does not run here, and no timer of it".to_owned(), without_systemd(patient)),
+    }
+}
+
+/// What brings the user's manager up. What runs is not started anew: the user's servers may be in it.
+fn start_manager(patient: &Patient<'_>) -> (String, Cure) {
+    let id = format!("user@{}.service", patient.user);
+    let units = patient.systemd.show(Manager::System, &[&id], "ActiveState");
+    let state = units.iter().flatten().next().map(|unit| unit.get("ActiveState").to_owned());
+    let sudo = patient.sudo();
+    let cure = match (state.as_deref(), patient.name()) {
+        (Some("inactive" | "failed"), Some(name)) if !lingers(&name) => {
+            Cure::command(format!("{sudo}loginctl enable-linger {}", shell_word(&name)))
+        }
+        (Some("inactive" | "failed"), _) => Cure::command(format!("{sudo}systemctl start {id}")),
+        _ => Cure::advice(format!(
+            "{sudo}journalctl -b -u {id} says why; its bus may be missing (dbus-user-session)"
+        )),
+    };
+    (state.map(|state| format!(": {id} is {state}")).unwrap_or_default(), cure)
+}
+
+/// The program that we are, as another shell, a unit or cron finds it.
+fn program() -> String {
+    let own = std::env::current_exe().ok().filter(|path| path.is_file());
+    own.map_or_else(|| "tmux-janitor".to_owned(), |path| shell_word(&path))
+}
+
+/// Units of the user's own, where none are installed: the least that does it. Those of a package have a sandbox besides.
+fn make_units() -> String {
+    let dir = "~/.config/systemd/user";
+    let program = program();
+    format!(
+        "mkdir -p {dir} && printf '[Service]\\nType=oneshot\\nExecStart=\"%s\" sweep\\n' {program} >{dir}/{SWEEP} && printf '[Timer]\\nOnActiveSec=10min\\nOnUnitActiveSec=10min\\n[Install]\\nWantedBy=timers.target\\n' >{dir}/{TIMER} && systemctl --user daemon-reload && systemctl --user enable --now {TIMER}"
+    )
+}
+
+/// A job of cron, where there is one.
+fn without_systemd(patient: &Patient<'_>) -> Cure {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    if std::env::split_paths(&paths).any(|folder| folder.join("crontab").is_file()) {
+        let line = shell_word(&format!("*/10 * * * * {} sweep -q", program()));
+        return Cure::command(format!("(crontab -l 2>/dev/null; echo {line}) | crontab -"));
+    }
+    Cure::advice(format!(
+        "keep `{0} watch` running, or call `{0} sweep` before sessions are started",
+        patient.janitor()
+    ))
+}
+
+/// Whether a watcher of the user's runs, started by whomever.
+fn is_watched(user: u32) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut folders = processes.map(|entry| entry.path()).filter(|path: &PathBuf| {
+        path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.parse::<i32>().is_ok())
+    });
+    folders.any(|folder| {
+        let is_own = std::fs::metadata(&folder).is_ok_and(|about| about.uid() == user);
+        let comm = || {
+            std::fs::read_to_string(folder.join("comm")).is_ok_and(|comm| comm.trim_end() == "tmux-janitor")
+        };
+        let line = || std::fs::read(folder.join("cmdline")).unwrap_or_default();
+        is_own && comm() && line().split(|byte| *byte == 0).skip(1).any(|word| word == b"watch")
+    })
+}
+
+/// Whether a job of cron sweeps the user's sockets: one in their own table, or one for everybody.
+fn is_swept_by_cron(patient: &Patient<'_>) -> bool {
+    cron::tables(patient).iter().any(|table| {
+        cron::jobs(&table.text).any(|job| {
+            let is_ours = job.contains("tmux-janitor") && job.contains("sweep");
+            is_ours && (table.path.is_none() || job.contains("--all-users") || is_for(patient, job))
+        })
+    })
+}
+
+/// Whether the machine's table has a job run as this user.
+fn is_for(patient: &Patient<'_>, job: &str) -> bool {
+    let user = if job.starts_with('@') { 1 } else { 5 };
+    patient.name().is_some_and(|name| job.split_ascii_whitespace().nth(user) == Some(&name))
 }

@@ -44,6 +44,44 @@ fn finds_nothing(dir: &Path, check: &str) {
     assert!(found.is_empty(), "{found:#?}");
 }
 
+/// A shell in which our program is found.
+fn shell(line: &str) -> Command {
+    let build = Path::new(env!("CARGO_BIN_EXE_tmux-janitor")).parent().unwrap();
+    let path = format!("{}:{}", build.display(), std::env::var("PATH").unwrap());
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", line])
+        .env("PATH", path)
+        .env("HOME", "/nonexistent")
+        .env("XDG_CONFIG_HOME", "/nonexistent");
+    shell
+}
+
+/// The shell line that cures the first of some findings.
+#[track_caller]
+fn command_of(found: &[Value]) -> &str {
+    found[0]["command"].as_str().unwrap_or_else(|| panic!("no command: {found:#?}"))
+}
+
+/// Runs the cure of the one finding of a check, as it is printed, and sees the fault gone.
+#[track_caller]
+fn cured(dir: &Path, check: &str, part: &str) {
+    finds(dir, check, part);
+    let found = findings(&mut janitor(dir), check);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    let cure = Run::of(&mut shell(command_of(&found)));
+    assert_eq!(cure.code, Some(0), "{}: {} {}", command_of(&found), cure.stdout, cure.stderr);
+    finds_nothing(dir, check);
+}
+
+/// Waits until the kernel shows a server as stopped.
+fn until_stopped(arena: &Arena, label: &str) {
+    let stat = format!("/proc/{}/stat", arena.server(label).pid);
+    crate::common::wait::until("it stops", || {
+        fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T "))
+    });
+}
+
 /// A `tmux-UID` in an arena.
 fn folder(arena: &Arena) -> PathBuf {
     let dir = arena.path(format!("tmux-{}", rustix::process::getuid().as_raw()));
@@ -76,6 +114,14 @@ fn ghosts_and_split_brains() {
     fs::remove_file(arena.path("a")).unwrap();
     finds(arena.dir(), "ghost", &format!("(pid {})", arena.server("a").pid));
     finds(arena.dir(), "ghost", "in its panes: sleep");
+    cured(arena.dir(), "ghost", &format!("(pid {})", arena.server("a").pid));
+    arena.assert_reachable("a");
+    fs::remove_file(arena.path("a")).unwrap();
+    arena.server("a").signal(rustix::process::Signal::STOP);
+    until_stopped(&arena, "a");
+    cured(arena.dir(), "ghost", "it is stopped");
+    arena.assert_reachable("a");
+    fs::remove_file(arena.path("a")).unwrap();
     let second = arena::start(&arena.path("a"));
     finds(arena.dir(), "ghost", &format!("pid {} listens there", second.pid));
 }
@@ -86,10 +132,27 @@ fn directories_that_tmux_refuses_or_that_cannot_be_written() {
     let dir = folder(&arena);
     finds_nothing(&dir, "directory");
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
-    finds(&dir, "directory", "chmod o-rwx");
+    cured(&dir, "directory", "chmod o-rwx");
+    fs::remove_dir(&dir).unwrap();
+    std::os::unix::fs::symlink("/", &dir).unwrap();
+    cured(&dir, "directory", "it is no real directory");
+    assert!(
+        fs::symlink_metadata(arena.path(format!("{}.aside", dir.file_name().unwrap().display()))).is_ok()
+    );
+    let dir = arena.path("mine");
+    fs::DirBuilder::new().mode(0o722).create(&dir).unwrap();
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o722)).unwrap();
+    cured(&dir, "directory", "others can write it");
+    // What is everybody's is right as it is.
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o1777)).unwrap();
+    let found = findings(&mut janitor(&dir), "directory");
+    assert!(
+        found[0]["command"].is_null() && !found[0]["cure"].as_str().unwrap().contains("chmod"),
+        "{found:?}"
+    );
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o500)).unwrap();
     if !is_root() {
-        finds(&dir, "directory", "cannot be written");
+        cured(&dir, "directory", "cannot be written");
         return skip("needs root: it mounts a folder read-only");
     }
     let script = r#"mount --bind "$2" "$2"; mount -o remount,bind,ro "$2"; exec "$1" --dir "$2" doctor"#;
@@ -112,6 +175,35 @@ fn a_tmux_tmpdir_that_is_none() {
     assert!(with(arena.dir()).is_empty());
     let found = with(&arena.path("gone"));
     assert!(found[0]["what"].as_str().unwrap().contains("which is no directory"), "{found:?}");
+    let in_shell = |dir: &Path, line: &str| {
+        let mut shell = shell(&format!("{line} && exec \"$0\" --dir \"$1\" doctor --json"));
+        shell.arg(env!("CARGO_BIN_EXE_tmux-janitor")).arg(arena.dir()).env("TMUX_TMPDIR", dir);
+        let json = Run::of(&mut shell).json();
+        json["findings"].as_array().unwrap().iter().filter(|finding| finding["check"] == "directory").count()
+    };
+    // Made, with what is above it; or, where a file stands there, not looked for any more.
+    let below = arena.path("gone/below");
+    assert_eq!(in_shell(&below, command_of(&with(&below))), 0);
+    assert!(below.is_dir());
+    fs::write(arena.path("file"), "").unwrap();
+    assert_eq!(in_shell(&arena.path("file"), command_of(&with(&arena.path("file")))), 0);
+    // No room for any label, for a short one, and just enough: tmux itself says which.
+    let base = arena.dir().as_os_str().len() + format!("/tmux-{}/", rustix::process::getuid().as_raw()).len();
+    for (room, part) in [(0, "no label"), (1, "a label of 1 byte"), (6, "a label of 6 bytes"), (7, "")] {
+        let dir = arena.path("x".repeat(107 - base - 1 - room));
+        fs::DirBuilder::new().mode(0o700).create(&dir).unwrap();
+        let found = with(&dir);
+        let mut start = Command::new(arena::tmux_program());
+        start.args(["-f", "/dev/null", "new-session", "-d", "exec true"]).env_remove("TMUX");
+        let start = Run::of(start.env("TMUX_TMPDIR", &dir).env("LC_ALL", "C.UTF-8"));
+        assert_eq!(start.stderr.contains("File name too long"), !part.is_empty(), "{room}: {}", start.stderr);
+        if part.is_empty() {
+            assert!(found.is_empty(), "{found:?}");
+        } else {
+            assert!(found[0]["what"].as_str().unwrap().contains(part), "{found:?}");
+            assert_eq!(in_shell(&dir, command_of(&found)), 0);
+        }
+    }
 }
 
 #[test]
@@ -124,14 +216,36 @@ fn locks_in_the_way() {
     }
     finds_nothing(arena.dir(), "lock");
     fs::rename(arena.path("c"), arena.path("c.lock")).unwrap();
-    finds(arena.dir(), "lock", "c.lock is an orphaned start lock");
+    cured(arena.dir(), "lock", "c.lock is an orphaned start lock");
+    assert!(!arena.has("c.lock"));
     fs::create_dir(arena.path("d.lock")).unwrap();
-    finds(arena.dir(), "lock", "d.lock is a directory");
+    cured(arena.dir(), "lock", "d.lock is a directory");
+    // What a link leads to may be held by somebody who is starting.
+    std::os::unix::fs::symlink("e", arena.path("e.lock")).unwrap();
+    finds(arena.dir(), "lock", "e.lock is a symbolic link");
+    assert!(findings(&mut janitor(arena.dir()), "lock")[0]["command"].is_null());
+    fs::remove_file(arena.path("e.lock")).unwrap();
     if !is_root() {
         return skip("needs root: it gives a lock to somebody else");
     }
     chown(arena.path("b.lock"), Some(65534), None).unwrap();
     finds(arena.dir(), "lock", "b.lock belongs to uid 65534");
+    // It is not taken from whoever holds it.
+    let found = findings(&mut janitor(arena.dir()), "lock");
+    let held = fs::File::open(arena.path("b.lock")).unwrap();
+    rustix::fs::flock(&held, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    assert_ne!(Run::of(&mut shell(command_of(&found))).code, Some(0));
+    assert!(arena.has("b.lock"));
+    drop(held);
+    cured(arena.dir(), "lock", "b.lock belongs to uid 65534");
+}
+
+#[test]
+fn servers_that_are_stopped() {
+    let arena = Arena::new().live("a").stopped("b");
+    cured(arena.dir(), "stopped", &format!("b (pid {}) is stopped", arena.server("b").pid));
+    arena.assert_reachable("b");
+    finds_nothing(arena.dir(), "stopped");
 }
 
 #[test]
@@ -206,6 +320,47 @@ fn a_tmux_with_a_known_trap_or_none_at_all() {
     let started = std::time::Instant::now();
     assert!(with(&hanging).is_empty());
     assert!(started.elapsed() < std::time::Duration::from_secs(15));
+}
+
+/// systemctl says "Running in chroot, ignoring command" there, nothing on stdout, and exit code 0: that is no answer.
+#[test]
+fn a_container_in_which_systemctl_asks_nobody() {
+    if !is_root() {
+        return skip("needs root: it makes a root directory");
+    }
+    let arena = Arena::new().live("a");
+    let script = r#"
+        mount -t tmpfs tmpfs "$1"
+        for folder in /*; do
+            if [ -L "$folder" ]; then cp -P "$folder" "$1$folder"; continue; fi
+            [ -d "$folder" ] || continue
+            mkdir "$1$folder"
+            mount --rbind "$folder" "$1$folder"
+        done
+        exec chroot "$1" "$2" --dir "$3" doctor --json"#;
+    let mut container = Command::new("unshare");
+    container.args(["--mount", "--propagation", "private", "sh", "-euc", script, "test"]);
+    let root = tempfile::tempdir().unwrap();
+    container.arg(root.path()).arg(env!("CARGO_BIN_EXE_tmux-janitor")).arg(arena.dir());
+    let run = Run::of(container.env("XDG_CONFIG_HOME", "/nonexistent"));
+    let json = run.json();
+    let about_units: Vec<_> = json["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|finding| {
+            ["units", "environment", "boot", "spawner", "cgroup"]
+                .contains(&finding["check"].as_str().unwrap())
+        })
+        .collect();
+    assert_eq!(about_units.len(), 1, "{json:#}");
+    assert_eq!(about_units[0]["severity"], "note");
+    let what = about_units[0]["what"].as_str().unwrap();
+    // Without systemd's programs there is nobody to take it for a chroot.
+    if Command::new("systemctl").arg("--version").output().is_err() {
+        return skip("systemctl is not installed");
+    }
+    assert_eq!(what, "systemctl takes this for a chroot and asks no service manager");
 }
 
 #[test]

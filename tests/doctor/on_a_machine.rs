@@ -1,4 +1,5 @@
-//! What is found about units, logins and cleaners, on a machine with systemd.
+//! What is found about units, logins and cleaners, on a machine with systemd; and each cure, as it is printed, applied to
+//! the fault that had it printed.
 
 use crate::machine::{Machine, User};
 use serde_json::Value;
@@ -9,20 +10,53 @@ const INSTALL: &str = "/run/host/repository/packaging/install --binary /run/host
 fn healthy() -> Option<(Machine, User)> {
     let machine = Machine::boot()?;
     machine.sh(&format!("{INSTALL} --prefix /usr"));
-    let ann = machine.user("ann");
+    let ann = administrator(&machine);
     machine.sh_as(&ann, "systemctl --user enable --now tmux-janitor.timer");
     assert_eq!(diagnosis(&machine, &ann, ""), Vec::<Value>::new());
     Some((machine, ann))
 }
 
+/// A user for whom `sudo` asks for no password.
+fn administrator(machine: &Machine) -> User {
+    machine.sh(
+        "install -m 4755 \"$(command -v setpriv)\" /usr/local/sbin/become; printf '#!/bin/sh\\nexec become --reuid=0 --regid=0 --clear-groups -- \"$@\"\\n' >/usr/local/bin/sudo; chmod 755 /usr/local/bin/sudo",
+    );
+    let ann = machine.user("ann");
+    assert_eq!(machine.sh_as(&ann, "sudo id -u"), "0\n");
+    ann
+}
+
 #[track_caller]
 fn diagnosis(machine: &Machine, user: &User, environment: &str) -> Vec<Value> {
-    let ended = machine.try_sh_as(user, &format!("env {environment} tmux-janitor doctor --json"));
-    let json: Value = serde_json::from_str(&ended.out).unwrap_or_else(|_| panic!("{ended:?}"));
+    diagnosis_after(machine, user, environment, ":")
+}
+
+/// What is found after a shell line was run, in the same shell.
+#[track_caller]
+fn diagnosis_after(machine: &Machine, user: &User, environment: &str, line: &str) -> Vec<Value> {
+    let export = if environment.is_empty() { String::new() } else { format!("export {environment}; ") };
+    let told = "|| { cat ~/told >&2; exit 99; }";
+    let ended = machine
+        .try_sh_as(user, &format!("{export}{{ {line}\n}} >~/told 2>&1 {told}; tmux-janitor doctor --json"));
+    let json: Value = serde_json::from_str(&ended.out).unwrap_or_else(|_| panic!("{line}: {ended:?}"));
     let findings = json["findings"].as_array().unwrap().clone();
     let is_healthy = findings.iter().all(|finding| finding["severity"] == "note");
     assert_eq!(ended.code, Some(i32::from(!is_healthy)), "{ended:?}");
+    for finding in &findings {
+        assert!(finding["what"].as_str().is_some_and(|what| !what.is_empty()), "{finding:#}");
+    }
     findings
+}
+
+/// Runs the cure of the one finding, as it is printed, and sees the fault gone.
+#[track_caller]
+fn cured(machine: &Machine, user: &User, environment: &str, check: &str, part: &str) {
+    finds(machine, user, environment, check, part);
+    let found = diagnosis(machine, user, environment);
+    let line = found[0]["command"].as_str().unwrap_or_else(|| panic!("no command: {found:#?}"));
+    assert_eq!(found[0]["cure"], line);
+    let left = diagnosis_after(machine, user, environment, line);
+    assert_eq!(left, Vec::<Value>::new(), "{line} does not cure");
 }
 
 /// There is exactly one finding, of that check and with that in its evidence.
@@ -46,19 +80,59 @@ fn units_that_are_not_enabled_failed_or_need_lingering() {
         return;
     };
     machine.sh_as(&ann, "systemctl --user disable --now tmux-janitor.timer");
-    finds(&machine, &ann, "", "units", "tmux-janitor.timer is inactive (disabled)");
-    machine.sh_as(&ann, "systemctl --user enable --now tmux-janitor.timer");
+    cured(&machine, &ann, "", "units", "tmux-janitor.timer is inactive (disabled)");
+    machine.sh_as(&ann, "systemctl --user disable --now tmux-janitor-watch.service tmux-janitor.timer; systemctl --user mask tmux-janitor.timer");
+    cured(&machine, &ann, "", "units", "tmux-janitor.timer is inactive (masked)");
 
     let config = "~/.config/tmux-janitor/config.toml";
     machine.sh_as(&ann, &format!("mkdir -p ~/.config/tmux-janitor; echo nonsense >{config}; systemctl --user start tmux-janitor.service || :; rm {config}"));
-    let cure =
-        finds(&machine, &ann, "", "units", "tmux-janitor.service failed lately: exit-code (exit status 78)");
-    machine.sh_as(&ann, &cure);
+    cured(&machine, &ann, "", "units", "tmux-janitor.service failed lately: exit-code (exit status 78)");
+
+    // What it says is good to know; with a spawner that is to run at boot it is a risk.
+    machine.sh("rm /var/lib/systemd/linger/ann");
+    finds(
+        &machine,
+        &ann,
+        "",
+        "boot",
+        "tmux-janitor.timer, tmux-janitor.service, tmux-janitor-watch.service enabled",
+    );
+    assert_eq!(diagnosis(&machine, &ann, "")[0]["severity"], "note");
+    let spawner = "~/.config/systemd/user/forge-post-boot-sessions.service";
+    machine.sh_as(&ann, &format!("mkdir -p ~/.config/systemd/user; printf '[Service]\\nExecStart=/bin/true\\n[Install]\\nWantedBy=default.target\\n' >{spawner}; systemctl --user daemon-reload; systemctl --user enable forge-post-boot-sessions.service"));
+    assert_eq!(diagnosis(&machine, &ann, "")[0]["severity"], "risk");
+    cured(&machine, &ann, "", "boot", "forge-post-boot-sessions.service enabled");
+    assert_eq!(machine.sh("ls /var/lib/systemd/linger"), "ann\n");
+}
+
+/// Whatever is missing, what is printed helps: no unit that is not there is asked for.
+#[test]
+fn where_nothing_is_installed_and_where_no_manager_runs() {
+    let Some(machine) = Machine::boot() else {
+        return;
+    };
+    machine.sh("cp /run/host/tmux-janitor /usr/bin/tmux-janitor");
+    let ann = administrator(&machine);
+    cured(&machine, &ann, "", "units", "tmux-janitor.timer is inactive (not-found)");
+    machine.sh_as(&ann, "systemctl --user start tmux-janitor.service");
+
+    machine.sh(&format!("loginctl disable-linger ann; systemctl stop user@{}.service", ann.uid));
+    let gone = format!("does not answer: user@{}.service is inactive", ann.uid);
+    finds(&machine, &ann, "", "units", &gone);
+    let found = diagnosis(&machine, &ann, "");
+    let line = found[0]["command"].as_str().unwrap();
+    machine.sh_as(&ann, line);
+    machine.sh(&format!("until systemctl is-active --quiet user@{}.service; do :; done", ann.uid));
     is_healthy(&machine, &ann, "");
 
-    machine.sh("rm /var/lib/systemd/linger/ann");
-    let cure = finds(&machine, &ann, "", "boot", "tmux-janitor.timer, tmux-janitor.service enabled for ann");
-    machine.sh(&cure.replace("sudo ", ""));
+    // A job of cron and a watcher that somebody started sweep as well.
+    machine.sh_as(&ann, "systemctl --user disable --now tmux-janitor.timer");
+    machine
+        .sh("mkdir -p /etc/cron.d; echo '*/10 * * * * ann tmux-janitor sweep -q' >/etc/cron.d/tmux-janitor");
+    is_healthy(&machine, &ann, "");
+    machine.sh("sed -i s/ann/bob/ /etc/cron.d/tmux-janitor");
+    finds(&machine, &ann, "", "units", "tmux-janitor.timer is inactive");
+    machine.sh_as(&ann, "setsid tmux-janitor watch >/dev/null 2>&1 </dev/null & until pgrep -u ann -f 'janitor watch'; do :; done");
     is_healthy(&machine, &ann, "");
 }
 
@@ -69,23 +143,23 @@ fn an_environment_of_its_own_in_the_manager() {
     };
     machine.sh("mkdir -m 1777 /tmp/elsewhere /srv/elsewhere");
     machine.sh_as(&ann, "systemctl --user set-environment TMUX_TMPDIR=/srv/elsewhere");
-    let cure = finds(&machine, &ann, "", "environment", "unset here and /srv/elsewhere in the user's");
-    assert!(cure.contains("unset-environment TMUX_TMPDIR"), "{cure}");
     is_healthy(&machine, &ann, "TMUX_TMPDIR=/srv/elsewhere");
+    cured(&machine, &ann, "", "environment", "unset here and /srv/elsewhere in the user's");
+    // It comes back with the next login, were it not taken out there, too.
+    let conf = "~/.config/environment.d/tmux.conf";
+    machine.sh_as(&ann, &format!("mkdir -p ~/.config/environment.d; echo TMUX_TMPDIR=/srv/elsewhere >{conf}; systemctl --user daemon-reload; systemctl --user set-environment TMUX_TMPDIR=/srv/elsewhere"));
+    cured(&machine, &ann, "", "environment", "unset here and /srv/elsewhere in the user's");
+    assert_eq!(machine.sh_as(&ann, &format!("cat {conf}")), "");
+    cured(&machine, &ann, "TMUX_TMPDIR=/srv/elsewhere", "environment", "/srv/elsewhere here and unset");
+    assert_eq!(machine.sh_as(&ann, &format!("cat {conf}")), "TMUX_TMPDIR=/srv/elsewhere\n");
     machine.sh_as(&ann, "systemctl --user set-environment TMUX_TMPDIR=/tmp");
     is_healthy(&machine, &ann, "");
     // It is gone after a boot.
     machine.sh("echo 'D /tmp 1777 root root -' >/etc/tmpfiles.d/tmp.conf");
     machine.sh_as(&ann, "systemctl --user set-environment TMUX_TMPDIR=/tmp/elsewhere");
-    let cure = finds(
-        &machine,
-        &ann,
-        "TMUX_TMPDIR=/tmp/elsewhere",
-        "emptied",
-        "systemd-tmpfiles empties /tmp at boot",
-    );
-    machine.sh(&cure.replace("sudo ", ""));
-    is_healthy(&machine, &ann, "TMUX_TMPDIR=/tmp/elsewhere");
+    let there = "TMUX_TMPDIR=/tmp/elsewhere";
+    cured(&machine, &ann, there, "emptied", "systemd-tmpfiles empties /tmp at boot");
+    machine.sh("rm -r /tmp/elsewhere; systemd-tmpfiles --create; stat -c %U /tmp/elsewhere | grep -qx ann");
 }
 
 #[test]
@@ -97,15 +171,26 @@ fn servers_in_a_services_cgroup_and_in_the_runtime_directory() {
     is_healthy(&machine, &ann, "");
     let unit = "systemd-run --user --quiet --unit=holder --property=Type=oneshot --remain-after-exit";
     machine.sh_as(&ann, &format!("{unit} \"$TMUX_BIN\" -L inside new-session -d"));
-    finds(&machine, &ann, "", "cgroup", "runs inside holder.service");
-    machine.sh_as(&ann, "systemctl --user stop holder.service; tmux-janitor sweep");
+    cured(&machine, &ann, "", "cgroup", "runs inside holder.service");
+    machine.sh_as(&ann, "systemctl --user stop holder.service; \"$TMUX_BIN\" -L inside has-session && \"$TMUX_BIN\" -L inside kill-server; tmux-janitor sweep");
+    machine.sh_as(&ann, "rm -r ~/.config/systemd/user/holder.service.d; systemctl --user daemon-reload");
+    // So does one of the machine's, and one that is left alone is not spoken of.
+    let unit =
+        "systemd-run --quiet --unit=keeper --property=Type=oneshot --property=User=ann --remain-after-exit";
+    machine.sh(&format!("{unit} \"$TMUX_BIN\" -L inside new-session -d"));
+    cured(&machine, &ann, "", "cgroup", "runs inside keeper.service");
+    machine.sh("systemctl stop keeper.service");
+    machine.sh_as(
+        &ann,
+        "\"$TMUX_BIN\" -L inside has-session && \"$TMUX_BIN\" -L inside kill-server; tmux-janitor sweep",
+    );
     is_healthy(&machine, &ann, "");
 
     machine.sh_as(&ann, "TMUX_TMPDIR=$XDG_RUNTIME_DIR systemd-run --user --scope --quiet --collect \"$TMUX_BIN\" -L a new-session -d");
     is_healthy(&machine, &ann, "");
     machine.sh("rm /var/lib/systemd/linger/ann");
     machine.sh_as(&ann, "systemctl --user disable tmux-janitor.timer");
-    finds(&machine, &ann, "", "emptied", "lies in /run/user/");
+    cured(&machine, &ann, "", "emptied", "lies in /run/user/");
 }
 
 #[test]
@@ -130,9 +215,19 @@ fn spawners_without_an_order() {
         "printf '#!/bin/sh\\nexec tmux -L y new-session -d\\n' >~/spawn-it; chmod +x ~/spawn-it",
     );
     unit("other.service", "/home/ann/spawn-it");
-    let cure = finds(&machine, &ann, "", "spawner", "other.service starts tmux at boot");
-    machine.sh_as(&ann, &cure);
+    cured(&machine, &ann, "", "spawner", "other.service starts tmux at boot");
+    machine.sh("printf '[Service]\\nType=oneshot\\nUser=ann\\nExecStart=/usr/bin/tmux -L z new -d\\n[Install]\\nWantedBy=multi-user.target\\n' >/etc/systemd/system/third.service; systemctl daemon-reload; systemctl enable third.service");
+    // Where the machine has no sweep, there is nothing to be ordered after.
     is_healthy(&machine, &ann, "");
+    machine.sh(&format!("{INSTALL} --prefix /usr --system"));
+    cured(&machine, &ann, "", "spawner", "third.service starts tmux at boot");
+}
+
+/// Whether the servers' sockets outlive a cleaning by somebody who does not see who listens.
+fn outlive_a_cleaning(machine: &Machine, ann: &User) -> bool {
+    machine.sh("unshare -n systemd-tmpfiles --clean");
+    let there = |label| machine.try_sh(&format!("test -S /tmp/tmux-{}/{label}", ann.uid)).code == Some(0);
+    there("a") && there(".hidden")
 }
 
 #[test]
@@ -140,13 +235,73 @@ fn sockets_that_would_be_aged_away() {
     let Some((machine, ann)) = healthy() else {
         return;
     };
-    machine.sh_as(&ann, "systemd-run --user --scope --quiet --collect \"$TMUX_BIN\" -L a new-session -d");
-    machine.sh("echo 'q /tmp 1777 root root 10d' >/etc/tmpfiles.d/tmp.conf");
-    finds(&machine, &ann, "", "tmpfiles", "older than 10d below /tmp");
-    // The shield of the watcher.
+    for label in ["a", ".hidden"] {
+        machine.sh_as(
+            &ann,
+            &format!("systemd-run --user --scope --quiet --collect \"$TMUX_BIN\" -L {label} new-session -d"),
+        );
+    }
     let dir = format!("/tmp/tmux-{}", ann.uid);
-    let shielded = machine.sh_as(&ann, &format!("flock --shared {dir} tmux-janitor doctor"));
-    assert_eq!(shielded, "nothing found\n");
-    machine.sh("echo 'x /tmp/tmux-*' >/etc/tmpfiles.d/tmux.conf");
+    let rule =
+        |rule: &str| machine.sh(&format!("rm -f /etc/tmpfiles.d/*; echo '{rule}' >/etc/tmpfiles.d/tmp.conf"));
+    // What is older than nothing is removed each time.
+    let above = "q /tmp 1777 root root 0";
+    for (aging, part) in [
+        (above.to_owned(), "older than 0 below /tmp,"),
+        (format!("d {dir} - - - 0"), "older than 0 below /tmp/tmux-"),
+        ("e /tmp/tmux-* - - - 0".to_owned(), "older than 0 below /tmp/tmux-*"),
+        (format!("{above}\\nX /tmp/tmux-*"), "older than 0 below /tmp/tmux-*"),
+    ] {
+        rule(&aging);
+        cured(&machine, &ann, "", "tmpfiles", part);
+        assert!(outlive_a_cleaning(&machine, &ann), "{aging}");
+    }
+    // The watcher's shield holds off what comes from above, and nothing else.
+    let shielded = |line: &str| machine.try_sh_as(&ann, &format!("flock --shared {dir} {line}"));
+    rule(above);
+    assert_eq!(shielded("tmux-janitor doctor").out, "nothing found\n");
+    rule(&format!("d {dir} - - - 0"));
+    let told = shielded("tmux-janitor doctor").out;
+    assert!(told.contains("the watcher's shield does not hold that rule off"), "{told}");
+    // The user's own rules are not the machine's.
+    rule("# nothing");
+    machine.sh_as(
+        &ann,
+        &format!(
+            "mkdir -p ~/.config/user-tmpfiles.d; echo 'd {dir} - - - 0' >~/.config/user-tmpfiles.d/mine.conf"
+        ),
+    );
+    cured(&machine, &ann, "", "tmpfiles", "older than 0 below /tmp/tmux-");
+    // Nothing of it would have been seen by a cleaning that removes nothing.
+    rule(&format!("d {dir} - - - 0"));
+    assert!(!outlive_a_cleaning(&machine, &ann));
+}
+
+#[test]
+fn another_ones_dead_socket_and_servers_that_do_not_answer() {
+    let Some((machine, ann)) = healthy() else {
+        return;
+    };
+    let dir = format!("/tmp/tmux-{}", ann.uid);
+    machine.sh_as(
+        &ann,
+        "systemd-run --user --scope --quiet --collect --unit=frosty \"$TMUX_BIN\" -L a new-session -d",
+    );
+    // `sudo -E tmux` in a pane: root's server on a label of the user's.
+    machine.sh(&format!("\"$TMUX_BIN\" -S {dir}/x new-session -d"));
     is_healthy(&machine, &ann, "");
+    machine.sh(&format!(
+        "\"$TMUX_BIN\" -S {dir}/x kill-server; until ! \"$TMUX_BIN\" -S {dir}/x ls; do :; done 2>/dev/null"
+    ));
+    let blocked = machine.try_sh_as(&ann, "\"$TMUX_BIN\" -L x new-session -d");
+    assert!(blocked.err.contains("Permission denied"), "{blocked:?}");
+    cured(&machine, &ann, "", "stranger", "x belongs to uid 0, and nobody is seen to listen on it");
+    machine.sh_as(&ann, "systemd-run --user --scope --quiet --collect \"$TMUX_BIN\" -L x new-session -d");
+
+    let pid = machine.sh_as(&ann, "\"$TMUX_BIN\" -L a display-message -p '#{pid}'");
+    machine.sh(&format!("kill -STOP {pid}"));
+    cured(&machine, &ann, "", "stopped", "is stopped");
+    machine.sh("echo 1 >\"$(find /sys/fs/cgroup -name frosty.scope)/cgroup.freeze\"");
+    cured(&machine, &ann, "", "stopped", "is frozen with its cgroup");
+    machine.sh_as(&ann, "\"$TMUX_BIN\" -L a has-session");
 }
