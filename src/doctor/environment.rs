@@ -16,41 +16,39 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     }
     let shown =
         |value: Option<&Path>| value.map_or_else(|| "unset".to_owned(), |path| escaped(path).to_string());
-    let cure = match own {
-        Some(own) => {
-            // environment.d(5) expands variables and has quotes of its own.
-            let is_plain =
-                !own.to_string_lossy().contains(|c: char| c.is_whitespace() || "$\\\"'".contains(c));
-            let at_login = if is_plain {
-                format!(
-                    " && mkdir -p ~/.config/environment.d && echo TMUX_TMPDIR={} >~/.config/environment.d/tmux.conf",
-                    shell_word(own)
-                )
-            } else {
-                String::new()
-            };
-            Cure::command(format!("systemctl --user import-environment TMUX_TMPDIR{at_login}"))
-        }
-        None => {
-            // Where it is set at each login, the manager reads that anew.
-            let forget: Vec<String> = named_in().iter().map(|file| shell_word(file)).collect();
-            let forget = if forget.is_empty() {
-                String::new()
-            } else {
-                format!(
-                    "sed -i '/^TMUX_TMPDIR=/d' {} && systemctl --user daemon-reload && ",
-                    forget.join(" ")
-                )
-            };
-            Cure::command(format!("{forget}systemctl --user unset-environment TMUX_TMPDIR"))
-        }
-    };
+    let cure = own.map_or_else(take_away, hand_on);
     findings.push(Finding::new(
         Severity::Risk,
         format!("TMUX_TMPDIR is {} here and {} in the user's service manager", shown(own), shown(managers.as_deref())),
         "the same label is another socket in a unit than in a shell: sessions that a unit starts are not found, and are started twice",
-        cure,
+        Cure::command(cure),
     ));
+}
+
+/// Gives the shell's value to the manager, now and at each login.
+fn hand_on(own: &Path) -> String {
+    // environment.d(5) expands variables and has quotes of its own.
+    let is_plain = !own.to_string_lossy().contains(|c: char| c.is_whitespace() || "$\\\"'".contains(c));
+    let at_login = if is_plain {
+        format!(
+            " && mkdir -p ~/.config/environment.d && echo TMUX_TMPDIR={} >~/.config/environment.d/tmux.conf",
+            shell_word(own)
+        )
+    } else {
+        String::new()
+    };
+    format!("systemctl --user import-environment TMUX_TMPDIR{at_login}")
+}
+
+/// Takes the manager's value away. Where it is set at each login, the manager reads that anew.
+fn take_away() -> String {
+    let files: Vec<String> = named_in().iter().map(shell_word).collect();
+    let forget = if files.is_empty() {
+        String::new()
+    } else {
+        format!("sed -i '/^TMUX_TMPDIR=/d' {} && systemctl --user daemon-reload && ", files.join(" "))
+    };
+    format!("{forget}systemctl --user unset-environment TMUX_TMPDIR")
 }
 
 /// The user's files that set it at each login: environment.d(5).

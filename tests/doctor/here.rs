@@ -337,9 +337,19 @@ fn a_container_in_which_systemctl_asks_nobody() {
             mkdir "$1$folder"
             mount --rbind "$folder" "$1$folder"
         done
-        exec chroot "$1" "$2" --dir "$3" doctor --json"#;
+        # This shell, whose root directory is another one, is process 1.
+        chroot "$1" "$2" --dir "$3" doctor --json || exit"#;
     let mut container = Command::new("unshare");
-    container.args(["--mount", "--propagation", "private", "sh", "-euc", script, "test"]);
+    container.args([
+        "--mount",
+        "--propagation",
+        "private",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+    ]);
+    container.args(["sh", "-euc", script, "test"]);
     let root = tempfile::tempdir().unwrap();
     container.arg(root.path()).arg(env!("CARGO_BIN_EXE_tmux-janitor")).arg(arena.dir());
     let run = Run::of(container.env("XDG_CONFIG_HOME", "/nonexistent"));
