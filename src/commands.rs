@@ -151,12 +151,7 @@ fn keep_record(report: &mut Report, user: u32, act: Option<Act>) {
     match act {
         Some(Act::Look) => {
             let read = record::read(user);
-            if let Err(errno) = read {
-                tracing::debug!(
-                    "{}: {errno}; nothing is known of earlier runs",
-                    record::folder(user).display()
-                );
-            }
+            report.record_error = read.err().map(|errno| words::unread_record(user, errno));
             report.record = read.ok();
         }
         Some(Act::DryRun) => {}

@@ -13,6 +13,7 @@ mod emptied;
 mod environment;
 mod ghosts;
 mod locks;
+mod record;
 pub mod rounds;
 mod shared;
 mod spawner;
@@ -151,6 +152,7 @@ const CHECKS: &[Check] = &[
     ("emptied", emptied::check),
     ("shared", shared::check),
     ("version", version::check),
+    ("record", record::check),
 ];
 
 impl<'a> Patient<'a> {

@@ -80,6 +80,8 @@ pub struct Report {
     pub elapsed: Duration,
     /// What was done so far, where that was asked for and is known.
     pub record: Option<Record>,
+    /// Why that is not known, where it was asked for.
+    pub record_error: Option<String>,
     /// The metrics of each user, where this is the report of many.
     pub users: Vec<metrics::Row>,
 }

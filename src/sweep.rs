@@ -5,6 +5,7 @@ use crate::outcome::{Failure, Outcome};
 use crate::process::Processes;
 use crate::quarantine;
 use crate::reap::{Reaped, Reaper};
+use crate::record;
 use crate::report::{DirectoryReport, Entry, Report};
 use crate::socket::connect::Asker;
 use crate::socket::directory::{DirectoryError, Rule, SocketDir};
@@ -407,6 +408,7 @@ fn look_at_all(dir: &SocketDir, only: Option<&[OsString]>) -> Result<Vec<Found>,
     let mut found = Vec::with_capacity(names.len());
     for name in names {
         match dir.look(&name) {
+            Ok(facts) if record::is_folder(&name, facts.kind) => {}
             Ok(facts) => found.push(Found { name, facts }),
             // Gone since.
             Err(Errno::NOENT) => {}

@@ -316,6 +316,18 @@ pub(crate) fn kind_name(kind: FileType) -> &'static str {
     }
 }
 
+/// Why nothing is known of what earlier runs did.
+pub fn unread_record(user: u32, errno: Errno) -> String {
+    let why = match errno {
+        Errno::PERM => "it, or the folder that it is in, is not the user's alone".to_owned(),
+        Errno::NOTDIR | Errno::LOOP => "no folder stands there, or none the folder that it is in".to_owned(),
+        Errno::AGAIN => "somebody else has it and does not let go of it".to_owned(),
+        errno => errno_text(errno),
+    };
+    let path = crate::record::folder(user);
+    format!("{}: {why}; nothing is known of earlier sweeps and removals", crate::escape::escaped(&path))
+}
+
 /// Why a metrics file cannot be written, and what to do.
 pub fn not_written(path: &Path, error: &std::io::Error) -> String {
     let cure = match Errno::from_io_error(error) {

@@ -54,6 +54,7 @@ pub const CHECKS: &[&str] = &[
     "emptied",
     "shared",
     "version",
+    "record",
 ];
 
 /// Settings of `doctor`.

@@ -59,13 +59,18 @@ pub struct Row {
     pub refused: usize,
     /// What was done so far, where that is known.
     pub record: Option<Record>,
+    /// For how many users it cannot be read; `None`: nobody asked.
+    pub unread_records: Option<usize>,
 }
 
 impl Row {
     /// That of a user's report.
     pub fn of(uid: u32, report: &Report) -> Self {
         let refused = report.directories.iter().filter(|directory| directory.error.is_some()).count();
-        let mut row = Self { uid: Some(uid), refused, record: report.record, ..Self::default() };
+        let asked = report.record.is_some() || report.record_error.is_some();
+        let unread_records = asked.then_some(usize::from(report.record_error.is_some()));
+        let mut row =
+            Self { uid: Some(uid), refused, record: report.record, unread_records, ..Self::default() };
         // No directory at all is none with dead sockets. One that cannot be read may have any number.
         if refused > 0 && refused == report.directories.len() && report.entries.is_empty() {
             return row;
@@ -90,7 +95,11 @@ impl Row {
         self.uid = None;
         self.record = None;
         self.refused += other.refused;
-        self.ghosts = self.ghosts.into_iter().chain(other.ghosts).reduce(|sum, count| sum + count);
+        let sum = |one: Option<usize>, other: Option<usize>| {
+            one.into_iter().chain(other).reduce(|sum, count| sum + count)
+        };
+        self.ghosts = sum(self.ghosts, other.ghosts);
+        self.unread_records = sum(self.unread_records, other.unread_records);
         for (kind, count) in &other.sockets {
             match self.sockets.iter_mut().find(|(known, _)| known == kind) {
                 Some((_, sum)) => *sum += count,
@@ -140,6 +149,14 @@ pub fn text(rows: &[Row]) -> String {
     );
     for row in &all {
         text.sample("tmux_janitor_directory_errors", &[("uid", &row.user())], &row.refused);
+    }
+    text.gauge(
+        "tmux_janitor_record_errors",
+        "",
+        "Users whose record of sweeps and removals cannot be read: the sums and times below are missing then.",
+    );
+    for (row, unread) in all.iter().filter_map(|row| Some((row, row.unread_records?))) {
+        text.sample("tmux_janitor_record_errors", &[("uid", &row.user())], &unread);
     }
     let recorded: Vec<(String, Record)> =
         all.iter().filter_map(|row| Some((row.user(), row.record?))).collect();
@@ -297,6 +314,17 @@ mod tests {
             assert!(swept.lines().any(|found| found == line), "{line}: {swept}");
         }
         assert!(swept.ends_with("\n# EOF\n"));
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_read_is_said_to_be_so() {
+        let of = |record, error: Option<&str>| {
+            let report = Report { record, record_error: error.map(str::to_owned), ..Report::default() };
+            samples(&text(&[Row::of(7, &report)]), "tmux_janitor_record_errors")
+        };
+        assert_eq!(of(Some(Record::default()), None), ["tmux_janitor_record_errors{uid=\"7\"} 0"]);
+        assert_eq!(of(None, Some("no")), ["tmux_janitor_record_errors{uid=\"7\"} 1"]);
+        assert!(of(None, None).is_empty(), "nobody looked");
     }
 
     #[test]

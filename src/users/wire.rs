@@ -2,7 +2,7 @@
 //!
 //! Pure. No name and no sentence holds a NUL. A message is `E why`, or a list of `D path error`,
 //! `U path why` (not looked at), `N path why` (a stray),
-//! `T since removed failed swept took`, `S sentence` and `R directory elsewhere label uid state reason outcome error server panes pane...`, and a
+//! `T since removed failed swept took`, `W why` (there is no such record), `S sentence` and `R directory elsewhere label uid state reason outcome error server panes pane...`, and a
 //! last `.`. Sentences stand once and are pointed to by their place.
 
 use crate::escape::escaped;
@@ -67,6 +67,10 @@ pub fn write(report: &Report) -> Vec<u8> {
         for sum in [since_us, removed, failed, swept_us, sweep_took_us] {
             message.number(sum);
         }
+    }
+    if let Some(why) = &report.record_error {
+        message.put(b"W");
+        message.put(why.as_bytes());
     }
     for entry in &report.entries {
         let reason = message.sentence(entry.verdict.reason.to_string());
@@ -167,6 +171,7 @@ impl Reader {
                     let [since_us, removed, failed, swept_us, sweep_took_us] = fields.numbers()?;
                     report.record = Some(Record { since_us, removed, failed, swept_us, sweep_took_us });
                 }
+                b"W" => report.record_error = Some(fields.text()?),
                 b"S" => {
                     let sentence = fields.text()?;
                     sentences.push(self.keep(sentence));
@@ -302,6 +307,7 @@ mod tests {
             unseen: vec![place("blind")],
             strays: vec![place("theirs"); labels.len() % 3],
             record: Some(Record { since_us: u64::MAX, removed: 1, failed: 2, swept_us: 3, sweep_took_us: 4 }),
+            record_error: Some("why".to_owned()),
             ..Report::default()
         }
     }
@@ -323,6 +329,7 @@ mod tests {
             prop_assert_eq!(received.counts(), sent.counts());
             prop_assert_eq!(received.has_failures(), sent.has_failures());
             prop_assert_eq!(received.record, sent.record);
+            prop_assert_eq!(&received.record_error, &sent.record_error);
             prop_assert_eq!((received.health(), &received.unseen), (sent.health(), &sent.unseen));
             prop_assert_eq!(&received.strays, &sent.strays);
         }

@@ -16,12 +16,14 @@ pub(super) struct Ledger {
     recorded: bool,
     pending: Deeds,
     known: Record,
+    /// Whether the record could be read last time.
+    is_readable: bool,
 }
 
 impl Ledger {
     /// One that begins now.
     pub(super) fn new(user: u32, recorded: bool) -> Self {
-        Self { user, recorded, pending: Deeds::default(), known: Record::new() }
+        Self { user, recorded, pending: Deeds::default(), known: Record::new(), is_readable: true }
     }
 
     /// Something was done.
@@ -46,11 +48,12 @@ impl Ledger {
 
     /// Takes in what others have entered.
     fn refresh(&mut self) {
-        if self.recorded
-            && let Ok(record) = record::read(self.user)
-            && record.since_us > 0
-        {
-            self.known = record;
+        if self.recorded {
+            let read = record::read(self.user);
+            self.is_readable = read.is_ok();
+            if let Some(record) = read.ok().filter(|record| record.since_us > 0) {
+                self.known = record;
+            }
         }
     }
 
@@ -71,6 +74,7 @@ impl Ledger {
             ghosts: Some(counts.ghosts),
             refused,
             record: Some(self.known.with(&self.pending)),
+            unread_records: self.recorded.then_some(usize::from(!self.is_readable)),
         };
         replace::replace(path, metrics::text(&[row]).as_bytes(), metrics::MODE)
             .map_err(|error| words::not_written(path, &error))

@@ -36,7 +36,7 @@ fn every_alert_is_tested() {
     let rules = fs::read_to_string(shipped("tmux-janitor.rules.yml")).unwrap();
     let tests = fs::read_to_string(shipped("tmux-janitor.test.yml")).unwrap();
     let alerts: Vec<_> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
-    assert_eq!(alerts.len(), 6, "{alerts:?}");
+    assert_eq!(alerts.len(), 7, "{alerts:?}");
     for alert in alerts {
         let quiet = format!("alertname: {alert}\n      - eval_time");
         let fires = format!("alertname: {alert}\n        exp_alerts:\n          - exp_labels");
@@ -83,7 +83,7 @@ fn the_dashboard_asks_what_prometheus_understands() {
 #[test]
 fn every_metric_that_is_spoken_of_is_one_that_the_program_has() {
     let known = names(&Run::of(janitor("/nonexistent".as_ref()).args(["status", "--metrics"])).stdout);
-    assert_eq!(known.len(), 9, "{known:?}");
+    assert_eq!(known.len(), 10, "{known:?}");
     let fleet = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/fleet.md");
     let files = ["tmux-janitor.rules.yml", "tmux-janitor.test.yml", "tmux-janitor.dashboard.json"];
     for file in files.map(shipped).into_iter().chain([fleet]) {

@@ -56,7 +56,7 @@ fn one_service_sweeps_for_every_user_and_logs_each_removal_once() {
     assert_eq!(left, format!("/tmp/tmux-{}/base\n", users[1].uid));
     assert_eq!(machine.sh("find /tmp/tmux-* /run/user/*/tmux-* -uid 0 ! -name tmux-0 ! -type l"), "");
     assert_eq!(
-        machine.sh("find /tmp/tmux-* /run/user/*/tmux-* -name '*.lock' -o -name '.tmux-janitor*'"),
+        machine.sh("find /tmp/tmux-* /run/user/*/tmux-* -name '*.lock' -o -name '.tmux-janitor*' ! -name .tmux-janitor-record"),
         ""
     );
 

@@ -51,7 +51,10 @@ fn the_set_ups_for_prometheus_work_in_the_units_sandboxes() {
     until(&machine, &all, &sums(1));
     until(&machine, &all, &series("sockets", &ann, 0));
     assert_eq!(machine.sh(&format!("stat -c '%a %U' {all}; ls -A {FOLDER} | wc -l")), "644 root\n1\n");
-    assert_eq!(machine.sh(&format!("stat -c '%a %U' /tmp/.tmux-janitor-{}", ann.uid)), "700 ann\n");
+    assert_eq!(
+        machine.sh(&format!("stat -c '%a %U' /tmp/tmux-{}/.tmux-janitor-record", ann.uid)),
+        "700 ann\n"
+    );
 
     // By the user's timer.
     machine.sh(&format!("chown ann {FOLDER}"));

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 fn record(user: User) -> PathBuf {
-    PathBuf::from(format!("/tmp/.tmux-janitor-{}", user.0))
+    user.path(".tmux-janitor-record")
 }
 
 fn row() -> BTreeMap<String, f64> {
@@ -129,6 +129,23 @@ fn nobody_can_have_a_record_written_for_them_or_read_in_their_stead() {
         assert_eq!(of(&row, "removals_total{", victim), None, "{what}: {row:#?}");
         assert_eq!(of(&row, "sockets{state=\"dead\",", victim), Some(0.0), "{what}");
         assert!(of(&row, "removals_total{", enemy).is_some(), "{what}");
+        // Two alerts are silent then, and it is said.
+        let errors = [victim, enemy].map(|user| of(&row, "record_errors{", user));
+        assert_eq!(errors, [Some(1.0), Some(0.0)], "{what}: {row:#?}");
+        let told = own(victim, &["doctor"]);
+        assert_eq!(told.code, Some(1), "{}", told.stdout);
+        assert!(told.stdout.contains(record(victim).to_str().unwrap()), "{}", told.stdout);
+    }
+    fs::remove_dir_all(record(victim)).unwrap();
+    // A name that everybody may make is not looked at.
+    symlink(&precious, format!("/tmp/.tmux-janitor-{}", victim.0)).unwrap();
+    victim.dead("gone");
+    all_users("sweep", &[]);
+    assert_eq!(of(&row(), "removals_total{", victim), Some(1.0));
+    assert_eq!(fs::read_dir(&precious).unwrap().count(), 0);
+    for command in ["list", "status"] {
+        let run = own(victim, &[command]);
+        assert!(run.code == Some(0) && !run.stdout.contains("record"), "{}", run.stdout);
     }
 }
 

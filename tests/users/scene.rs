@@ -145,6 +145,8 @@ impl User {
         let mut names: Vec<_> = fs::read_dir(self.dir())
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            // What was done; no socket.
+            .filter(|name| name != ".tmux-janitor-record")
             .collect();
         names.sort();
         names

@@ -1,0 +1,28 @@
+//! A record of sweeps and removals that cannot be read.
+
+use super::{Cure, Finding, Patient, Severity};
+use crate::escape::shell_word;
+use crate::record;
+use std::os::unix::fs::MetadataExt;
+
+pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
+    let Some(error) = &patient.report.record_error else { return };
+    let folder = record::folder(patient.user);
+    let word = shell_word(&folder);
+    let cure = match folder.symlink_metadata() {
+        Ok(about) if about.is_dir() && about.uid() == patient.user => {
+            Cure::command(format!("chmod -R u+rwX,go-w {word}"))
+        }
+        Ok(_) => Cure::command(format!("rm -rf {word}")),
+        Err(_) => Cure::advice(format!(
+            "ls -ld {}; it must be a folder of this user's that nobody else can write, or tmux cannot use it either",
+            shell_word(folder.parent().unwrap_or(&folder))
+        )),
+    };
+    findings.push(Finding::new(
+        Severity::Risk,
+        error.clone(),
+        "two alerts are silent: whether sweeps fail, and whether they are made at all",
+        cure,
+    ));
+}
