@@ -40,6 +40,16 @@ pub enum Checkpoint {
     Rested,
     /// Nobody came; the lock's file is unlinked next.
     LockGone,
+    /// A newer server is to be set aside: its socket gets a second name next.
+    AsideLink,
+    /// It has it; both names are looked at next, and the ghost is told.
+    AsideLinked,
+    /// The ghost was told; its answer is waited for next.
+    AsideTold,
+    /// It did not answer; the newer server's own name is linked back next, if it is gone.
+    AsideBack,
+    /// Nobody was told; the second name is taken away next.
+    AsideTrim,
 }
 
 #[cfg(debug_assertions)]

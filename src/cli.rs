@@ -152,6 +152,9 @@ pub struct Rescue {
     /// Only say what would be rescued
     #[arg(long)]
     pub dry_run: bool,
+    /// Where a newer server has taken the path: it gets a second name, LABEL-new, and the ghost the path
+    #[arg(long)]
+    pub aside: bool,
     /// Print the result as one JSON object
     #[arg(long)]
     pub json: bool,
@@ -218,8 +221,9 @@ pub enum Command {
     /// A ghost is a live server whose socket was deleted or replaced. tmux makes its socket anew on
     /// SIGUSR1. The signal is sent only to what is proven to be a tmux server of yours, and only
     /// when its path is free and can be written. A tmux-UID that was deleted is made anew, with the folders above
-    /// it. A path that a live server holds is never taken; of several ghosts of one path none is touched: `list` shows
-    /// what runs in them, the choice is yours. Exit code 1 says that a ghost is left.
+    /// it. A path that a live server holds is never taken, but with --aside: then that one has a second name first, both
+    /// can be reached, and $TMUX in its panes names the older one. Of several ghosts of one path none is touched:
+    /// `list` shows what runs in them, the choice is yours. Exit code 1 says that a ghost is left.
     Rescue(Rescue),
     /// Start a session on a socket of its own, and make sure that it is there
     Spawn(Box<Spawn>),

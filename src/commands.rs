@@ -13,7 +13,7 @@ use crate::doctor::{self, Patient};
 use crate::error::Error;
 use crate::escape::escaped;
 use crate::exit::Exit;
-use crate::ghost::{self, Anew, Scope};
+use crate::ghost::{self, Anew, Bar, Scope};
 use crate::journal;
 use crate::logging;
 use crate::manual;
@@ -67,13 +67,15 @@ struct Rescuing<'a> {
     rescue: bool,
     dry_run: bool,
     anew: Anew,
+    /// Where a newer server has the path, it is set aside.
+    aside: bool,
     /// The ghosts of this path alone.
     only: Option<&'a Path>,
 }
 
 impl Rescuing<'_> {
     fn none(dry_run: bool) -> Self {
-        Self { rescue: false, dry_run, anew: Anew::Folder, only: None }
+        Self { rescue: false, dry_run, anew: Anew::Folder, aside: false, only: None }
     }
 }
 
@@ -121,12 +123,14 @@ fn pass(global: &Global, act: Option<Act>, rescuing: Rescuing<'_>) -> Result<Rep
             Rescuing { rescue: false, .. } => {
                 ghost::enter(&mut report, user, &found, Outcome::Kept, act == Some(Act::Look));
             }
-            Rescuing { dry_run: true, anew, .. } => {
-                let rescue = ghost::would_rescue(user, &mut witness, &found, anew);
-                ghost::enter_rescue(&mut report, user, &found, rescue);
-            }
-            Rescuing { anew, .. } => {
-                let rescue = ghost::rescue(user, &mut witness, &found, anew);
+            Rescuing { dry_run, anew, aside, .. } => {
+                let is_held = aside && matches!(found.plight.bar, Some(Bar::Held { yields: true, .. }));
+                let rescue = match (is_held, dry_run) {
+                    (true, true) => ghost::would_set_aside(user, &found),
+                    (true, false) => ghost::set_aside(user, &mut witness, &found),
+                    (false, true) => ghost::would_rescue(user, &mut witness, &found, anew),
+                    (false, false) => ghost::rescue(user, &mut witness, &found, anew),
+                };
                 ghost::enter_rescue(&mut report, user, &found, rescue);
             }
         }
@@ -247,7 +251,13 @@ fn rescue(global: &Global, arguments: &Rescue, output: &mut Output) -> Result<Ex
         None => None,
     };
     let dry_run = arguments.dry_run;
-    let rescuing = Rescuing { rescue: true, dry_run, anew: Anew::Parents, only: only.as_deref() };
+    let rescuing = Rescuing {
+        rescue: true,
+        dry_run,
+        anew: Anew::Parents,
+        aside: arguments.aside,
+        only: only.as_deref(),
+    };
     let report = pass(global, None, rescuing)?;
     // Without a ghost the text says what could not be looked at.
     if report.counts().ghost > 0 || arguments.json || global.quiet || logging::is_in_journal() {

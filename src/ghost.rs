@@ -7,8 +7,10 @@
 //!
 //! [`rescue`] asks such a server to make its socket anew (SIGUSR1), and only where nothing can be
 //! lost: everything that is proven about it is in [`proof`], and the path's start lock is held.
-//! [`forecast`] says what it would do.
+//! [`forecast`] says what it would do. [`set_aside`] does it where a newer server has taken the path, which gets a
+//! second name first.
 
+mod aside;
 mod entries;
 pub mod find;
 mod folder;
@@ -21,6 +23,7 @@ pub mod rescue;
 mod scope;
 mod words;
 
+pub use aside::{Aside, set_aside, would_set_aside};
 pub use entries::{enter, enter_rescue};
 pub use find::find;
 pub use folder::Anew;
@@ -89,7 +92,12 @@ pub enum Bar {
     /// So many ghosts share the path: which one gets it is for a person to say.
     Rivals(u32),
     /// A live server has the path.
-    Held(Option<i32>),
+    Held {
+        /// Which one, where that can be told.
+        pid: Option<i32>,
+        /// It is a tmux server and the ghost the only one of the path: it can be set aside.
+        yields: bool,
+    },
     /// Something that is no socket stands there.
     Occupied(FileType),
     /// The path's start lock is held.

@@ -37,6 +37,7 @@ pub fn entry(report: &Report, entry: &Entry) {
         Outcome::Failed(failure) if entry.verdict.state == State::Ghost => {
             ghost_found(report, entry, Some(&failure.to_string()));
         }
+        Outcome::SetAside => set_aside(report, entry),
         Outcome::WouldRescue => {}
         _ if entry.verdict.state == State::Ghost => ghost_found(report, entry, None),
         Outcome::Removed => removed(report, entry),
@@ -178,6 +179,20 @@ pub fn ghost_rescued(report: &Report, entry: &Entry) {
     let path = report.path_of(entry);
     let (path, pid) = (escaped(&path), pid_text(entry));
     entry_event!(info, id::GHOST_RESCUED, report, entry, None, "rescued the ghost {path}{pid}");
+}
+
+/// Logs a newer server whose socket has a second name since a ghost has its path again.
+pub fn set_aside(report: &Report, entry: &Entry) {
+    let path = report.path_of(entry);
+    let (path, pid) = (escaped(&path), pid_text(entry));
+    entry_event!(
+        warn,
+        id::SERVER_SET_ASIDE,
+        report,
+        entry,
+        None,
+        "the newer server{pid} is reached at {path} now (`tmux -S`); in its panes $TMUX names the path of before, where the older one answers"
+    );
 }
 
 fn pid_text(entry: &Entry) -> String {

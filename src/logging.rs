@@ -30,6 +30,8 @@ pub mod id {
     pub const GHOST_FOUND: &str = "1fb95ee20bb243e492b6a5e070a17ff0";
     /// A ghost has its socket again.
     pub const GHOST_RESCUED: &str = "65a72a8713cf4064935158ed5acc9eb4";
+    /// A newer server was set aside for a ghost.
+    pub const SERVER_SET_ASIDE: &str = "5a14e37e37dc4803bd7abe8c5b1659e4";
     /// A server has gone.
     pub const SERVER_GONE: &str = "e8a71bf29e1a4ac488afff24aa9a9f1f";
     /// A run is over.

@@ -23,6 +23,10 @@ pub enum Outcome {
     Rescued,
     /// It would have, were this not a dry run.
     WouldRescue,
+    /// A newer server's socket has a second name, and the ghost whose path it had taken has that again.
+    SetAside,
+    /// It would have.
+    WouldSetAside,
     /// It could not be done.
     Failed(Failure),
 }

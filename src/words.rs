@@ -42,6 +42,8 @@ impl Outcome {
             Self::Resurrected => "resurrected",
             Self::Rescued => "rescued",
             Self::WouldRescue => "would-rescue",
+            Self::SetAside => "set-aside",
+            Self::WouldSetAside => "would-set-aside",
             Self::Failed(_) => "failed",
         }
     }

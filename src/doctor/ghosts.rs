@@ -34,7 +34,11 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
             {
                 Cure::command(format!("kill -USR1 {pid}"))
             }
-            (Some(Bar::Held(_)), _) => {
+            (Some(Bar::Held { yields: true, .. }), _) => Cure::advice(format!(
+                "to keep both: tmux-janitor rescue --aside {}",
+                crate::escape::shell_word(&patient.report.path_of(entry))
+            )),
+            (Some(Bar::Held { yields: false, .. }), _) => {
                 Cure::advice("end or move the server that has the path now, then: tmux-janitor rescue")
             }
             _ => Cure::advice("see the reason above"),

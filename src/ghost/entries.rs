@@ -1,10 +1,25 @@
 //! Ghosts in a report.
 
-use super::{Ghost, Rescue, panes};
+use super::{Aside, Ghost, Rescue, panes};
 use crate::outcome::Outcome;
 use crate::report::{Entry, Report};
 use crate::socket::verdict::{Reason, State, Verdict};
 use std::path::Path;
+
+/// Enters a newer server with the path that it has now, or would have.
+fn enter_aside(report: &mut Report, user: u32, aside: &Aside, is_dry: bool) {
+    report.entries.push(Entry {
+        directory: usize::MAX,
+        elsewhere: aside.path.parent().map(Path::to_owned),
+        label: aside.path.file_name().unwrap_or_default().to_owned(),
+        uid: user,
+        verdict: Verdict::new(State::Live, Reason::Listening),
+        outcome: if is_dry { Outcome::WouldSetAside } else { Outcome::SetAside },
+        server_pid: Some(aside.pid),
+        socket: Some(aside.socket),
+        panes: Vec::new(),
+    });
+}
 
 /// Enters a ghost with what was done about it; `with_panes`: and with what runs in it.
 pub fn enter(report: &mut Report, user: u32, ghost: &Ghost, outcome: Outcome, with_panes: bool) {
@@ -35,6 +50,9 @@ pub fn enter_rescue(report: &mut Report, user: u32, ghost: &Ghost, rescue: Rescu
                 report.entries.push(entry);
             }
         }
+    }
+    if let Some(aside) = rescue.aside {
+        enter_aside(report, user, &aside, rescue.outcome == Outcome::WouldRescue);
     }
     if rescue.outcome != Outcome::Vanished {
         let ghost = Ghost { plight: rescue.plight, ..ghost.clone() };

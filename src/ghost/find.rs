@@ -177,7 +177,10 @@ impl Search<'_> {
         }
         let bar = proof::bar(holder, is_shared, &listener.path).or(match standing {
             _ if self.is_ambiguous(table, holder, listener) => Some(Bar::Ambiguous),
-            Standing::Live(pid) => Some(Bar::Held(pid)),
+            Standing::Live(pid) => {
+                let newer = pid.and_then(|pid| self.processes.by_pid(pid));
+                Some(Bar::Held { pid, yields: newer.is_some_and(|newer| proof::is_tmux(&newer)) })
+            }
             Standing::Other(kind) => Some(Bar::Occupied(kind)),
             Standing::Nothing | Standing::NoDirectory | Standing::Socket => None,
         });
@@ -265,6 +268,11 @@ fn forbid_choosing(ghosts: &mut [Ghost]) {
             && matches!(ghost.plight.bar, None | Some(Bar::Elsewhere(Way::Signal | Way::SignalOrInside)))
         {
             ghost.plight.bar = Some(Bar::Rivals(u32::try_from(rivals).unwrap_or(u32::MAX)));
+        }
+        if rivals > 1
+            && let Some(Bar::Held { yields, .. }) = &mut ghost.plight.bar
+        {
+            *yields = false;
         }
     }
 }

@@ -11,10 +11,11 @@ use crate::tmux::paths;
 use crate::tmux::proc_locks::ProcLocks;
 use crate::tmux::start_lock::LockFailure;
 use rustix::fs::FileType;
+use std::ffi::OsStr;
 
 /// What [`super::rescue()`] would do to a ghost: every step of it that can be looked at without taking it.
 pub fn would_rescue(user: u32, witness: &mut Witness, ghost: &Ghost, anew: Anew) -> Rescue {
-    let mut rescue = Rescue { outcome: Outcome::WouldRescue, plight: ghost.plight, cleared: None };
+    let mut rescue = Rescue { outcome: Outcome::WouldRescue, ..Rescue::kept(ghost) };
     if let Some(outcome) = barred(ghost.plight) {
         rescue.outcome = outcome;
         return rescue;
@@ -28,9 +29,13 @@ pub fn would_rescue(user: u32, witness: &mut Witness, ghost: &Ghost, anew: Anew)
             return rescue;
         }
     }
+    let in_the_way = || {
+        let dir = SocketDir::open(ghost.path.parent()?, user, Rule::LookedAt).ok()??;
+        lock_is_in_the_way(user, &dir, ghost.path.file_name()?)
+    };
     if let Some(trouble) = trouble(ghost, user, anew) {
         rescue.outcome = declined(&mut rescue.plight, trouble);
-    } else if let Some(outcome) = lock_is_in_the_way(user, ghost) {
+    } else if let Some(outcome) = in_the_way() {
         if outcome == Outcome::Busy {
             rescue.plight.bar = Some(Bar::Starting);
         }
@@ -39,10 +44,9 @@ pub fn would_rescue(user: u32, witness: &mut Witness, ghost: &Ghost, anew: Anew)
     rescue
 }
 
-/// What taking the path's start lock would end with, if it could not be had.
-fn lock_is_in_the_way(user: u32, ghost: &Ghost) -> Option<Outcome> {
-    let dir = SocketDir::open(ghost.path.parent()?, user, Rule::LookedAt).ok()??;
-    let facts = dir.look(&paths::lock_name(ghost.path.file_name()?)).ok()?;
+/// What taking a label's start lock would end with, if it could not be had.
+pub(super) fn lock_is_in_the_way(user: u32, dir: &SocketDir, label: &OsStr) -> Option<Outcome> {
+    let facts = dir.look(&paths::lock_name(label)).ok()?;
     let failed = |failure| Some(Outcome::Failed(Failure::Lock(failure)));
     match facts.kind {
         FileType::RegularFile if facts.uid != user => failed(LockFailure::NotOurs(facts.uid)),

@@ -52,7 +52,7 @@ pub(super) fn is_unborn(pid: i32, stat: Stat) -> bool {
 /// it, and is told so.
 pub(super) fn bar(holder: &Holder, is_shared: bool, path: &Path) -> Option<Bar> {
     let process = &holder.process;
-    if !holder.is_tmux || !runs_tmux(process) {
+    if !holder.is_tmux || !is_tmux(process) {
         return Some(Bar::NotTmux);
     }
     if process.caught_signals().is_none_or(|signals| signals & SIGUSR1 == 0) {
@@ -90,6 +90,11 @@ fn would_run_us(process: &Process, root: &OwnedFd) -> bool {
 
 fn open_in(root: &OwnedFd, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
     rustix::fs::openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT)
+}
+
+/// Whether a process is a tmux server by its name and its program.
+pub(super) fn is_tmux(process: &Process) -> bool {
+    process.is_tmux_server() && runs_tmux(process)
 }
 
 /// Whether the program is a tmux: one that is called so (`tmux`, `tmux-3.5a`, `.tmux-wrapped`;

@@ -8,7 +8,7 @@
 use super::find::listener_of;
 use super::folder::{Made, Trouble, can_bind, open_or_make};
 use super::reach::{Reach, View};
-use super::{Anew, Bar, Ghost, Plight, Scope, Standing, find};
+use super::{Anew, Aside, Bar, Ghost, Plight, Scope, Standing, find};
 use crate::config::Settings;
 use crate::outcome::{Failure, Outcome};
 use crate::process::Processes;
@@ -21,7 +21,7 @@ use crate::tmux::start_lock::{LockRack, Taken};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// How long a server is given to make its socket anew. A busy one takes the signal later; until
@@ -47,6 +47,10 @@ pub enum RescueFailure {
     NotWritable(Errno),
     /// The server could not be told.
     Signal(Errno),
+    /// The newer server's socket can be given no second name: all are taken, or too long.
+    NoSecondName,
+    /// It cannot be linked.
+    Link(Errno),
     /// It was told and did not make its socket in time.
     NoAnswer,
     /// It made its socket, and somebody deleted it at once.
@@ -61,13 +65,22 @@ pub struct Rescue {
     pub outcome: Outcome,
     /// How it stood with it at the end; why it was kept. Of one that was rescued: how it stood before.
     pub plight: Plight,
-    /// The pass that removed a dead socket from its path first.
+    /// The pass that removed a dead socket: from its path, or what a newer server left that ended meanwhile.
     pub cleared: Option<Report>,
+    /// The newer server that has a second name now, or would have.
+    pub aside: Option<Aside>,
+}
+
+impl Rescue {
+    /// Nothing was done yet.
+    pub(super) fn kept(ghost: &Ghost) -> Self {
+        Self { outcome: Outcome::Kept, plight: ghost.plight, cleared: None, aside: None }
+    }
 }
 
 /// Rescues a ghost, if that is safe in every way.
 pub fn rescue(user: u32, witness: &mut Witness, ghost: &Ghost, anew: Anew) -> Rescue {
-    let mut rescue = Rescue { outcome: Outcome::Kept, plight: ghost.plight, cleared: None };
+    let mut rescue = Rescue::kept(ghost);
     let mut made = Made::default();
     rescue.outcome =
         attempt(user, witness, ghost, anew, &mut made, &mut rescue).unwrap_or_else(|outcome| outcome);
@@ -109,9 +122,21 @@ pub(super) fn barred(plight: Plight) -> Option<Outcome> {
 /// A pass over what stands at a ghost's path, which is to be a dead socket. The settings that spare dead
 /// sockets are not asked: the path gets a live one.
 pub(super) fn clear(user: u32, witness: &mut Witness, ghost: &Ghost, act: Act) -> Option<Report> {
-    let (path, label) = (ghost.path.parent()?.to_owned(), ghost.path.file_name()?.to_owned());
-    let target = Target { path, only: Some(vec![label]), rule: Rule::Swept };
+    let target = Target {
+        path: ghost.path.parent()?.to_owned(),
+        only: Some(vec![ghost.path.file_name()?.to_owned()]),
+        rule: Rule::Swept,
+    };
     Some(Pass { settings: &Settings::default(), user, act }.run(witness, &[target]))
+}
+
+/// A handle on the ghost's process.
+pub(super) fn pidfd_of(ghost: &Ghost) -> Result<OwnedFd, Outcome> {
+    let pid = ghost.pid.and_then(Pid::from_raw).ok_or(Outcome::Vanished)?;
+    rustix::process::pidfd_open(pid, PidfdFlags::empty()).map_err(|errno| match errno {
+        Errno::SRCH => Outcome::Vanished,
+        other => Outcome::Failed(Failure::Rescue(RescueFailure::Signal(other))),
+    })
 }
 
 fn attempt(
@@ -122,21 +147,14 @@ fn attempt(
     made: &mut Made,
     rescue: &mut Rescue,
 ) -> Result<Outcome, Outcome> {
-    let failed = |failure| Outcome::Failed(Failure::Rescue(failure));
     if let Some(outcome) = barred(ghost.plight) {
         return Err(outcome);
     }
-    let (Some(pid), Some(scope), Some(label)) = (ghost.pid, Scope::path(&ghost.path), ghost.path.file_name())
-    else {
+    let (Some(scope), Some(label)) = (Scope::path(&ghost.path), ghost.path.file_name()) else {
         return Err(Outcome::Kept);
     };
     // Everything that is proven from here on is proven of the process behind this handle.
-    let pidfd = Pid::from_raw(pid)
-        .ok_or(Errno::SRCH)
-        .and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()))
-        .map_err(|errno| {
-            if errno == Errno::SRCH { Outcome::Vanished } else { failed(RescueFailure::Signal(errno)) }
-        })?;
+    let pidfd = pidfd_of(ghost)?;
     if ghost.plight.standing == Standing::Socket {
         rescue.cleared = clear(user, witness, ghost, Act::Remove);
     }
@@ -185,11 +203,23 @@ fn under_lock(
         return Err(Outcome::Kept);
     }
     can_bind(dir).map_err(|errno| failed(RescueFailure::NotWritable(errno)))?;
+    tell(witness, ghost, pidfd, || ())
+}
+
+/// Sends the signal and waits until the server listens; `told` is called in between.
+pub(super) fn tell(
+    witness: &mut Witness,
+    ghost: &Ghost,
+    pidfd: BorrowedFd<'_>,
+    told: impl FnOnce(),
+) -> Result<Outcome, Outcome> {
+    let failed = |failure| Outcome::Failed(Failure::Rescue(failure));
     match rustix::process::pidfd_send_signal(pidfd, Signal::USR1) {
         Ok(()) => {}
         Err(Errno::SRCH) => return Err(Outcome::Vanished),
         Err(errno) => return Err(failed(RescueFailure::Signal(errno))),
     }
+    told();
     let deadline = Instant::now() + ANSWER;
     let mut pause = FIRST_LOOK;
     loop {

@@ -96,13 +96,17 @@ impl Display for Bar {
             Self::NotCatching => f.write_str("it does not catch SIGUSR1, which would end it; left alone"),
             Self::Stopped => f.write_str("it is stopped and cannot answer"),
             Self::Rivals(count) => write!(f, "{count} ghosts share this path and only one can have it"),
-            Self::Held(Some(pid)) => write!(
-                f,
-                "pid {pid} listens there and is not touched; when it has ended, `tmux-janitor rescue` helps"
-            ),
-            Self::Held(None) => f.write_str(
-                "the server that listens there is not touched; when it has ended, `tmux-janitor rescue` helps",
-            ),
+            Self::Held { pid, yields } => {
+                match pid {
+                    Some(pid) => write!(f, "pid {pid} listens there and is not touched")?,
+                    None => f.write_str("the server that listens there is not touched")?,
+                }
+                f.write_str(if *yields {
+                    "; `tmux-janitor rescue --aside` gives that one a second name and this one the path; or, when that one has ended, `tmux-janitor rescue`"
+                } else {
+                    "; when it has ended, `tmux-janitor rescue` helps"
+                })
+            }
             Self::Occupied(kind) => write!(
                 f,
                 "{} stands there, which is not ours to remove; move it away, then `tmux-janitor rescue`",
@@ -141,6 +145,14 @@ impl Display for RescueFailure {
                 write!(f, "no socket can be made in its directory, so the server was not told: {}", cause(*errno))
             }
             Self::Signal(errno) => write!(f, "the server cannot be told: {}", errno_text(*errno)),
+            Self::NoSecondName => f.write_str(
+                "the newer server's socket can be given no second name: they are taken, or too long for a socket; the server was not told",
+            ),
+            Self::Link(errno) => write!(
+                f,
+                "the newer server's socket cannot be given a second name, so this one was not told: {}",
+                cause(*errno)
+            ),
             Self::NoAnswer => f.write_str(
                 "it was told (SIGUSR1) and has not made its socket in 5 s; it is very busy, or was stopped meanwhile",
             ),

@@ -58,6 +58,8 @@ fn deeds(report: &Report) -> String {
             Outcome::Resurrected => "put back",
             Outcome::Rescued => "rescued",
             Outcome::WouldRescue => "would rescue",
+            Outcome::SetAside => "set aside as",
+            Outcome::WouldSetAside => "would set aside as",
             _ => continue,
         };
         let more = match entry.server_pid {

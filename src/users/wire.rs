@@ -28,7 +28,7 @@ const STATES: [State; 7] = [
 ];
 
 /// The same for outcomes; the place behind the last is a failure.
-const OUTCOMES: [Outcome; 8] = [
+const OUTCOMES: [Outcome; 10] = [
     Outcome::Kept,
     Outcome::Removed,
     Outcome::WouldRemove,
@@ -37,6 +37,8 @@ const OUTCOMES: [Outcome; 8] = [
     Outcome::Resurrected,
     Outcome::Rescued,
     Outcome::WouldRescue,
+    Outcome::SetAside,
+    Outcome::WouldSetAside,
 ];
 
 /// The message that there is no report, and why.

@@ -5,6 +5,9 @@
 mod common;
 
 mod alarms;
+mod aside;
+#[cfg(debug_assertions)]
+mod aside_steps;
 mod promised;
 mod refused;
 mod rescued;

@@ -15,6 +15,7 @@
     reason = "a failed expectation is a failed test, and the figures are printed for people"
 )]
 
+mod aside;
 mod checking;
 mod janitor;
 mod janitor_end;
