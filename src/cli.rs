@@ -1,5 +1,6 @@
 //! The command line. Help, completions and man pages are made from it.
 
+use crate::logging::Volume;
 use crate::spawn::{self, ScopeWish};
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue};
@@ -30,11 +31,15 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// Whether what a run does is told by its log on stderr: no result tells it.
-    pub fn tells_by_its_log(&self, on_a_terminal: bool) -> bool {
+    /// How much the log on stderr says. Of the daemon no result tells what it does: on a terminal its log does.
+    pub fn volume(&self, on_a_terminal: bool) -> Volume {
+        let Global { verbose, quiet, .. } = self.global;
         match &self.command {
-            Some(Command::Watch { .. }) => on_a_terminal || self.global.verbose > 0,
-            _ => false,
+            Some(Command::Watch { .. }) => {
+                Volume { verbose: verbose.saturating_add(on_a_terminal.into()), quiet, told: false }
+            }
+            // What lies between is told by the result.
+            _ => Volume { verbose: if verbose > 0 { 2 } else { 0 }, quiet, told: true },
         }
     }
 }
@@ -167,6 +172,9 @@ pub struct Rescue {
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
     /// Remove dead sockets, once
+    ///
+    /// With -S only the sockets that are named, by the same proof, and also in a folder that everybody may write
+    /// and that is root's and sticky, such as /tmp: there only your own.
     Sweep {
         /// Only say what would be removed
         #[arg(long)]
@@ -177,6 +185,10 @@ pub enum Command {
         /// For every user of this machine, each as that user; needs root
         #[arg(long)]
         all_users: bool,
+        /// The socket at PATH, as `tmux -S` takes it, and nothing else (repeatable)
+        #[arg(short = 'S', value_name = "PATH", value_hint = ValueHint::AnyPath,
+              conflicts_with_all = ["rescue", "all_users", "dir"])]
+        sockets: Vec<PathBuf>,
         /// Print the result as one JSON object
         #[arg(long)]
         json: bool,

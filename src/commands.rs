@@ -1,5 +1,6 @@
 //! The commands: from arguments to a result and an exit code.
 
+mod named;
 mod see;
 mod status;
 
@@ -40,7 +41,11 @@ use std::time::Instant;
 pub fn run(cli: &Cli, output: &mut Output) -> Result<Exit, Error> {
     match &cli.command {
         None => overview(&cli.global, output),
-        Some(Command::Sweep { dry_run, rescue, all_users, json }) => {
+        Some(Command::Sweep { dry_run, sockets, json, .. }) if !sockets.is_empty() => {
+            let report = named::sweep(&cli.global, sockets, *dry_run)?;
+            tell_sweep(&cli.global, &report, *dry_run, *json, output)
+        }
+        Some(Command::Sweep { dry_run, rescue, all_users, json, sockets: _ }) => {
             let rescuing = Rescuing { rescue: *rescue, ..Rescuing::none(*dry_run) };
             sweep(&cli.global, rescuing, *all_users, *json, output)
         }
@@ -229,13 +234,23 @@ fn sweep(
     let dry_run = rescuing.dry_run;
     let act = if dry_run { Act::DryRun } else { Act::Remove };
     let report = pass_for(global, all_users, act, rescuing)?;
-    journal::pass(&report, dry_run);
+    tell_sweep(global, &report, dry_run, as_json, output)
+}
+
+fn tell_sweep(
+    global: &Global,
+    report: &Report,
+    dry_run: bool,
+    as_json: bool,
+    output: &mut Output,
+) -> Result<Exit, Error> {
+    journal::pass(report, dry_run);
     if as_json {
-        output.json(|to| json::run(to, &report, "sweep", dry_run, json::Listing::Eventful))?;
+        output.json(|to| json::run(to, report, "sweep", dry_run, json::Listing::Eventful))?;
     } else if !global.quiet {
-        output.text(&people::sweep(&report, dry_run))?;
+        output.text(&people::sweep(report, dry_run))?;
     }
-    Ok(exit_of(&report))
+    Ok(exit_of(report))
 }
 
 fn rescue(global: &Global, arguments: &Rescue, output: &mut Output) -> Result<Exit, Error> {

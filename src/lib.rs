@@ -108,11 +108,7 @@ fn answer(arguments: &[OsString]) -> Exit {
             return if error.use_stderr() { Exit::Usage } else { Exit::Done };
         }
     };
-    let volume = logging::Volume {
-        verbose: cli.global.verbose,
-        quiet: cli.global.quiet,
-        told: !cli.tells_by_its_log(std::io::stderr().is_terminal()),
-    };
+    let volume = cli.volume(std::io::stderr().is_terminal());
     let in_journal = logging::init(cli.global.log_target, volume);
     let muted = in_journal && logging::is_journal(std::io::stdout().as_fd());
     match commands::run(&cli, &mut output::Output::new(muted)) {

@@ -61,7 +61,7 @@ pub fn is_in_journal() -> bool {
 /// How much is said.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Volume {
-    /// How often `-v` was given.
+    /// 0: what failed; 1: what was done, too; 2: everything.
     pub verbose: u8,
     /// Only what failed.
     pub quiet: bool,
@@ -83,9 +83,8 @@ pub fn init(target: LogTarget, volume: Volume) -> bool {
         None
     };
     let level = match (journal.is_some(), verbose, quiet) {
-        (_, _, true) => LevelFilter::WARN,
-        (false, 0, _) if told => LevelFilter::WARN,
-        (_, 0, _) => LevelFilter::INFO,
+        (_, _, true) | (false, 0, _) => LevelFilter::WARN,
+        (true, 0, _) | (false, 1, _) => LevelFilter::INFO,
         _ => LevelFilter::DEBUG,
     };
     let in_journal = journal.is_some();

@@ -5,6 +5,8 @@
 //! lock from before the second until after its removal. Between taking a lock and giving it back there is no sleep, no logging
 //! and nothing that can block.
 
+mod shared;
+
 use crate::checkpoint::{Checkpoint, reach};
 use crate::outcome::{Failure, Outcome};
 use crate::quarantine;
@@ -200,6 +202,9 @@ impl<'d> Reaper<'d> {
             Ok(_) => {}
         }
         let is_left = quarantine::label_of(name).is_some();
+        if dir.is_shared() && !is_left {
+            return shared::take_away(dir, self.user, name, pin, &mut self.asker);
+        }
         let quarantine = if is_left {
             name.to_owned()
         } else {
@@ -247,6 +252,18 @@ impl<'d> Reaper<'d> {
             }
             Taken::Busy => Outcome::Busy,
             Taken::Failed(failure) => Outcome::Failed(Failure::Lock(failure)),
+        }
+    }
+
+    /// Gives `label` back what a run that was killed in a shared folder had put aside. Under its lock; if that is
+    /// held, it is left for another run.
+    pub fn restore(&mut self, label: &OsStr) {
+        if self.dir.is_shared()
+            && shared::is_left(self.dir, self.user, label)
+            && let Taken::Ours(guard) = self.rack.take(label)
+        {
+            shared::restore(self.dir, self.user, label);
+            self.rack.release(guard);
         }
     }
 

@@ -108,7 +108,7 @@ impl Pass<'_> {
             match SocketDir::open(&target.path, self.user, target.rule) {
                 Ok(None) => {}
                 Ok(Some(dir)) if opened.iter().any(|(known, _)| known.id() == dir.id()) => {}
-                Ok(Some(dir)) => match look_at_all(&dir, target.only.as_deref()) {
+                Ok(Some(dir)) => match self.look_at_target(&dir, target.only.as_deref()) {
                     Ok(found) => {
                         report.directories.push(DirectoryReport { path: dir.path().to_owned(), error: None });
                         opened.push((dir, found));
@@ -135,6 +135,15 @@ impl Pass<'_> {
         }
         report.elapsed = started.elapsed();
         report
+    }
+
+    /// Looks at a target. What a killed run has left aside in a shared folder is given back first.
+    fn look_at_target(&self, dir: &SocketDir, only: Option<&[OsString]>) -> Result<Vec<Found>, Errno> {
+        if self.act == Act::Remove && dir.is_shared() {
+            let mut reaper = Reaper::new(dir, self.user);
+            only.into_iter().flatten().for_each(|label| reaper.restore(label));
+        }
+        look_at_all(dir, only)
     }
 
     fn directory(

@@ -153,7 +153,7 @@ impl Display for Failure {
             ),
             Self::Lock(LockFailure::NotOurs(uid)) => write!(
                 f,
-                "its start lock belongs to uid {uid}; no server can be started there safely; remove the lock when none is starting"
+                "its start lock belongs to uid {uid}; no server can be started there safely; its owner or root removes the lock when none is starting"
             ),
             Self::Lock(LockFailure::Call(errno)) => write!(f, "its start lock cannot be taken: {}", cause(*errno)),
             Self::Look(errno) => write!(f, "it cannot be looked at: {}", cause(*errno)),
@@ -162,7 +162,7 @@ impl Display for Failure {
                 write!(f, "it was moved to its quarantine name and cannot be unlinked: {}", cause(*errno))
             }
             Self::QuarantineTaken => f.write_str(
-                "quarantine names of earlier runs that were killed are in the way; the next sweep clears them",
+                "its quarantine name is taken: by an earlier run that was killed, which the next sweep clears, or in a shared folder by somebody else",
             ),
             Self::NameTooLong => {
                 f.write_str("its name is too long to be moved to a quarantine name; give it a shorter one (mv)")
@@ -224,9 +224,11 @@ pub fn refused_directory(path: &Path, error: DirectoryError, user: u32) -> Strin
         text.push_str("; tmux's own folder in it is ");
         text.push_str(&escape::shell_word(&own));
     }
-    if !sockets.is_empty() {
-        let sockets: Vec<String> = sockets.iter().map(|path| escape::escaped(path).to_string()).collect();
-        return format!("{text}; sockets of yours in it: {}", sockets.join(", "));
+    let calls: Vec<String> =
+        sockets.iter().map(|path| format!("`tmux-janitor sweep -S {}`", escape::shell_word(path))).collect();
+    if !calls.is_empty() {
+        let calls = calls.join(", ");
+        return format!("{text}; of single sockets of yours in it, {calls} removes one that is dead");
     }
     text
 }

@@ -10,11 +10,17 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+/// `S_ISVTX` of inode(7).
+const STICKY: u32 = 0o1000;
+
 /// Which rule a directory must pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
     /// tmux's for a `tmux-UID` directory, ours for any other folder.
     Swept,
+    /// The same, and for sockets that were named one by one also a folder of root's that everybody may write and
+    /// that is sticky: there nobody but its owner and root can move or remove a name (unlink(2): `EPERM`).
+    Named,
     /// None: we only look (`probe -S` goes anywhere).
     LookedAt,
 }
@@ -36,6 +42,7 @@ pub struct SocketDir {
     id: FileId,
     owner: u32,
     file_system: FileSystem,
+    shared: bool,
 }
 
 impl SocketDir {
@@ -73,14 +80,19 @@ impl SocketDir {
         let is_directory = facts.kind == FileType::Directory;
         let refusal = match rule {
             Rule::LookedAt => None,
-            Rule::Swept if is_tmux_dir => paths::refuses(is_directory, facts.uid, facts.mode, uid),
-            Rule::Swept => paths::refuses_plain(is_directory, facts.uid, facts.mode, uid),
+            Rule::Swept | Rule::Named if is_tmux_dir => {
+                paths::refuses(is_directory, facts.uid, facts.mode, uid)
+            }
+            Rule::Swept | Rule::Named => paths::refuses_plain(is_directory, facts.uid, facts.mode, uid),
         };
-        if let Some(refusal) = refusal {
-            return Err(DirectoryError::Refused(refusal));
-        }
+        let is_sticky = facts.uid == 0 && facts.mode & STICKY != 0;
+        let shared = match refusal {
+            None => false,
+            Some(Refusal::WritableByOthers(_)) if rule == Rule::Named && is_sticky => true,
+            Some(refusal) => return Err(DirectoryError::Refused(refusal)),
+        };
         let file_system = file_system::of(fd.as_fd()).map_err(DirectoryError::Unreadable)?;
-        Ok(Self { fd, path, id: facts.id, owner: facts.uid, file_system })
+        Ok(Self { fd, path, id: facts.id, owner: facts.uid, file_system, shared })
     }
 
     /// The path it was opened under, links resolved.
@@ -96,6 +108,11 @@ impl SocketDir {
     /// Its owner.
     pub fn owner(&self) -> u32 {
         self.owner
+    }
+
+    /// Whether everybody may make names in it: a free one is anybody's.
+    pub fn is_shared(&self) -> bool {
+        self.shared
     }
 
     /// The file system it lies on.

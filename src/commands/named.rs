@@ -1,0 +1,48 @@
+//! `sweep -S PATH`: the sockets that are named, and nothing else.
+
+use crate::cli::Global;
+use crate::error::Error;
+use crate::escape::escaped;
+use crate::quarantine;
+use crate::report::Report;
+use crate::socket::directory::Rule;
+use crate::socket::sight::Witness;
+use crate::sweep::{Act, Pass, Target};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// How many names an earlier run that was killed may have put a socket under.
+const ASIDE: usize = 2;
+
+/// Removes the sockets at these paths that are dead; in a dry run says so.
+///
+/// # Errors
+/// Where a path names no file, and whatever is wrong with the configuration.
+pub(super) fn sweep(global: &Global, paths: &[PathBuf], dry_run: bool) -> Result<Report, Error> {
+    let settings = super::load_settings(global)?;
+    let user = rustix::process::getuid().as_raw();
+    let mut dirs: BTreeMap<PathBuf, Vec<OsString>> = BTreeMap::new();
+    for path in paths {
+        let absolute = std::path::absolute(path).ok();
+        let (Some(parent), Some(name)) =
+            (absolute.as_deref().and_then(Path::parent), absolute.as_deref().and_then(Path::file_name))
+        else {
+            return Err(Error::Usage(format!("-S \"{}\": that is no socket's path", escaped(path))));
+        };
+        if std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+            tracing::warn!("{}: there is no such socket", escaped(path));
+        }
+        // Two ways to write one folder are one.
+        let dir = parent.canonicalize().unwrap_or_else(|_| parent.to_owned());
+        let names = dirs.entry(dir).or_default();
+        let left = std::iter::successors(Some(name.to_owned()), |name| quarantine::name_of(name));
+        names.extend(left.take(1 + ASIDE).filter(|name| !names.contains(name)).collect::<Vec<_>>());
+    }
+    let targets: Vec<Target> =
+        dirs.into_iter().map(|(path, names)| Target { path, only: Some(names), rule: Rule::Named }).collect();
+    let act = if dry_run { Act::DryRun } else { Act::Remove };
+    let report = Pass { settings: &settings, user, act }.run(&mut Witness::new(user), &targets);
+    super::see::say_verbosely(&report);
+    Ok(report)
+}

@@ -1,0 +1,165 @@
+//! That no command which the program prints does harm when it is run as it stands, by root too.
+//!
+//! Every sentence of the program is a string in its source. Each is read, and each command in it that could take
+//! something away from somebody has to be of a form that cannot.
+
+use crate::{REPOSITORY, none};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The sources. What `audit` says names the commands of others, which are the harmful ones.
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("the sources are there") {
+        let path = entry.expect("it is read").path();
+        if path.is_dir() && !path.ends_with("src/audit") {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|ending| ending == "rs") && !path.ends_with("tests.rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The strings of a source, but those of its tests and comments.
+fn strings(source: &str) -> Vec<String> {
+    let source = source.split("#[cfg(test)]").next().unwrap_or_default();
+    let lines: Vec<&str> = source.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    let code = lines.join("\n");
+    let mut strings = Vec::new();
+    let mut rest = code.as_str();
+    while let Some(at) = rest.find('"') {
+        // A quote as a character.
+        if rest[..at].ends_with('\'') || rest[..at].ends_with("b'") || rest[..at].ends_with('\\') {
+            rest = &rest[at + 1..];
+            continue;
+        }
+        let mut text = String::new();
+        let mut end = rest.len();
+        let mut characters = rest[at + 1..].char_indices();
+        while let Some((place, character)) = characters.next() {
+            match character {
+                '"' => {
+                    end = at + 1 + place + 1;
+                    break;
+                }
+                '\\' => match characters.next() {
+                    Some((_, '\n')) | None => {}
+                    Some((_, escaped)) => text.push(escaped),
+                },
+                other => text.push(other),
+            }
+        }
+        strings.push(text);
+        rest = &rest[end..];
+    }
+    strings
+}
+
+/// The commands in a sentence that begin with a word: up to where a command ends.
+fn commands<'a>(sentence: &'a str, word: &str) -> Vec<&'a str> {
+    let is_begin = |at: usize| {
+        let before = sentence[..at].trim_end_matches(' ');
+        at == 0 || (sentence[..at].ends_with(['`', ' ', '(', '\'']) && !before.ends_with(['-', '=']))
+    };
+    let places = sentence
+        .match_indices(word)
+        .filter(|(at, _)| is_begin(*at) && sentence[at + word.len()..].starts_with([' ', '`']));
+    places
+        .map(|(at, _)| sentence[at..].split(['`', ';', '&', '|', ',']).next().unwrap_or_default().trim_end())
+        .collect()
+}
+
+/// Why a command might do harm; `None`: it cannot.
+fn harm(sentence: &str) -> Option<String> {
+    let is = |command: &str, forms: &[&str]| forms.iter().any(|form| command.starts_with(form));
+    for (word, forms) in [
+        // A tmux-UID is one user's alone.
+        ("chmod", &["chmod o-rwx", "chmod 700 ", "chmod 0700 "][..]),
+        ("chown", &[]),
+        ("chattr", &[]),
+        // One name, which is seen first; no option of it can come from a name.
+        ("rm", &["rm -- {"]),
+        ("mv", &["mv -- {"]),
+        ("rmdir", &["rmdir -- {"]),
+        ("unlink", &[]),
+        // Only to one process, and but for an end that is asked for only what tmux lives on after.
+        ("kill", &["kill -CONT {pid}", "kill -USR1 {pid}", "kill {pid}", "kill -CONT PID", "kill -USR1 PID"]),
+        ("pkill", &[]),
+        ("killall", &[]),
+        ("umount", &[]),
+        ("shutdown", &[]),
+        ("reboot", &[]),
+        ("truncate", &[]),
+        ("dd", &[]),
+    ] {
+        // "people kill them" is none.
+        let is_prose = |command: &str| {
+            word == "kill"
+                && !command["kill".len()..]
+                    .trim_start()
+                    .starts_with(|next: char| "-{$\"P0123456789".contains(next))
+        };
+        let found = commands(sentence, word);
+        if let Some(command) = found.into_iter().find(|command| !is(command, forms) && !is_prose(command)) {
+            return Some(command.to_owned());
+        }
+    }
+    let ends_units = |command: &&str| {
+        command
+            .split(' ')
+            .any(|word| ["stop", "disable", "mask", "kill", "isolate", "reboot", "poweroff"].contains(&word))
+    };
+    let ends_servers = |command: &&str| {
+        command.contains("kill-server") && !(command.contains(" -L ") || command.contains(" -S "))
+    };
+    let systemctl = commands(sentence, "systemctl").into_iter().find(ends_units);
+    let tmux = commands(sentence, "tmux").into_iter().find(ends_servers);
+    systemctl.or(tmux).map(str::to_owned)
+}
+
+#[test]
+fn no_printed_command_does_harm() {
+    let mut files = Vec::new();
+    sources(&Path::new(REPOSITORY).join("src"), &mut files);
+    let mut read = 0;
+    let mut wrong = Vec::new();
+    for file in files {
+        for sentence in strings(&fs::read_to_string(&file).expect("it is read")) {
+            read += usize::from(sentence.contains('`'));
+            if let Some(command) = harm(&sentence) {
+                wrong.push(format!("{}: {command:?} in {sentence:?}", file.display()));
+            }
+        }
+    }
+    assert!(read > 50, "only {read} sentences with a command were found");
+    none(&wrong);
+}
+
+#[test]
+fn a_harmful_command_is_recognised() {
+    for harmful in [
+        "left alone; `chmod go-w` mends it",
+        "`chmod -R 700 /tmp` mends it",
+        "then: sudo rm -rf {dir}",
+        "rm {word}",
+        "`kill -9 {pid}` ends it",
+        "pkill tmux",
+        "`tmux kill-server` helps",
+        "`systemctl stop {unit}`",
+    ] {
+        assert!(harm(harmful).is_some(), "{harmful}");
+    }
+    for harmless in [
+        "`chmod o-rwx` mends it",
+        "when no server is starting: sudo rm -- {word}",
+        "`kill -USR1 {pid}` gives it its socket back",
+        "`tmux -L LABEL kill-server` ends one",
+        "its kill-server ends everybody's sessions",
+        "systemctl --user enable --now tmux-janitor.timer",
+    ] {
+        assert_eq!(harm(harmless), None, "{harmless}");
+    }
+    assert_eq!(
+        strings("a(\"x \\\n   y\", '\"', \"z\\\"\") // \"no\"\n#[cfg(test)] \"t\""),
+        ["x    y", "z\"", "no"]
+    );
+}
