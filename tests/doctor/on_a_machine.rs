@@ -242,8 +242,12 @@ fn sockets_that_would_be_aged_away() {
         );
     }
     let dir = format!("/tmp/tmux-{}", ann.uid);
-    let rule =
-        |rule: &str| machine.sh(&format!("rm -f /etc/tmpfiles.d/*; echo '{rule}' >/etc/tmpfiles.d/tmp.conf"));
+    // Debian 13's tmux brings a rule that keeps its sockets.
+    let rule = |rule: &str| {
+        machine.sh(&format!(
+            "rm -f /etc/tmpfiles.d/* /usr/lib/tmpfiles.d/tmux.conf; echo '{rule}' >/etc/tmpfiles.d/tmp.conf"
+        ))
+    };
     // What is older than nothing is removed each time.
     let above = "q /tmp 1777 root root 0";
     for (aging, part) in [
