@@ -251,11 +251,13 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Find what endangers tmux servers in shell scripts and unit files
+    /// Find what endangers tmux servers in shell scripts, unit files and tables of cron
     ///
     /// Rules: default-socket, tmux without -L or -S; kill-server, the same with kill-server; exit-code, a start
-    /// that is judged by its exit code; rm-socket and rm-lock, sockets or start locks removed by hand; oneshot,
-    /// a server that a oneshot service starts without a scope. The scripts are not run: variables, functions,
+    /// that is judged by its exit code; rm-socket and rm-lock, sockets or start locks removed by hand; rm-tmp, the
+    /// removal of whatever lies in /tmp; oneshot, a server that a oneshot service starts without a scope; background, one
+    /// that another service starts with -d; error-text, one of the two things that tmux says of a dead server is
+    /// looked for, and not the other. The scripts are not run: variables, functions,
     /// wrappers and nested scripts are seen through as far as they are known, and of the rest nothing is said.
     ///
     /// A comment "# tmux-janitor: allow RULE" on the same line or the line before silences RULE there.

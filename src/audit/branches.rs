@@ -65,8 +65,10 @@ impl<'t> Walker<'_, 't> {
         for (index, stage) in stages.iter().enumerate() {
             let judge = judge.filter(|_| index + 1 == stages.len());
             let scope = self.scope.clone();
+            self.piped = self.listed.take();
             self.inside(scope, |walker| walker.run(*stage, judge));
         }
+        (self.piped, self.listed) = (None, None);
     }
 
     /// `if` and `elif`.
@@ -191,6 +193,9 @@ impl<'t> Walker<'_, 't> {
             if field == Some("value") {
                 self.words(child);
             } else if child.kind() == "case_item" {
+                for (_, pattern) in fields(child).into_iter().filter(|(field, _)| *field == Some("value")) {
+                    self.note_match_of(pattern);
+                }
                 let body: Vec<_> = fields(child)
                     .into_iter()
                     .filter(|(field, part)| field.is_none() && part.is_named() && part.kind() != "comment")

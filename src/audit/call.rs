@@ -63,6 +63,8 @@ pub(super) struct TmuxCall {
     pub(super) private: bool,
     /// It runs in a scope or unit of its own.
     pub(super) scoped: bool,
+    /// The server or the client stays in the foreground (`-D`, `-C`).
+    pub(super) foreground: bool,
     /// What makes use of its exit code.
     pub(super) judge: Option<Judge>,
 }
@@ -78,10 +80,26 @@ impl TmuxCall {
 /// A service whose command line is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Service {
-    /// `Type=oneshot`, and what it leaves behind is killed.
-    pub(super) oneshot: bool,
+    /// What becomes of what it starts.
+    pub(super) kind: Kind,
     /// `RemainAfterExit=yes`.
     pub(super) remains: bool,
+    /// Whether `Type=` is set.
+    pub(super) is_typed: bool,
+    /// Where its command line stands, in bytes.
+    pub(super) line: usize,
+}
+
+/// What becomes of a process that a service's command line leaves behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Kind {
+    /// `Type=oneshot`: it is killed when the command line has done its work.
+    Oneshot,
+    /// `Type=` is simple, exec, idle or missing: it is killed when the main process ends.
+    Main,
+    /// It is left alone, or that is not known.
+    #[default]
+    Other,
 }
 
 /// What is called.
@@ -91,6 +109,12 @@ pub(super) enum What {
     Tmux(TmuxCall),
     /// A file is removed.
     Remove(Text),
+    /// What lies in `/tmp` is removed, whatever it is.
+    Clear,
+    /// A text is looked for in what a program said.
+    Match(Text),
+    /// Another program of a service's command line, by its name; empty: it is not known.
+    Program(String),
 }
 
 /// A call.

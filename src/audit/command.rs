@@ -211,7 +211,7 @@ impl<'t> Walker<'_, 't> {
                 None,
             );
         } else if super::source::is_unit(text) {
-            unit::look(written, self.found);
+            unit::look(written, true, self.found);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Words: what the shell makes of quotes and expansions, as far as it is known.
 
-use super::grammar::parts;
+use super::grammar::{fields, parts};
 use super::text::{DIGITS, SPLIT, Text, UNKNOWN};
 use super::walk::Walker;
 use tree_sitter::Node;
@@ -103,7 +103,17 @@ impl<'t> Walker<'_, 't> {
         }
         let place = self.text.place(node.start_byte());
         match node.kind() {
-            "word" | "number" | "extglob_pattern" | "regex" | "command_name" | "concatenation" | "array" => {
+            "concatenation" => {
+                for (_, part) in fields(node) {
+                    if part.is_named() {
+                        self.piece(part, quoted, maker);
+                    } else if self.raw(part).starts_with('$') {
+                        // `/tmp/$$`: the grammar has no name for it there.
+                        maker.stand_in(DIGITS, self.text.place(part.start_byte()));
+                    }
+                }
+            }
+            "word" | "number" | "extglob_pattern" | "regex" | "command_name" | "array" => {
                 let inner = parts(node);
                 if inner.is_empty() {
                     self.unescape(node.start_byte(), node.end_byte(), false, maker);

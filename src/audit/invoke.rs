@@ -1,8 +1,9 @@
 //! What a command's words call: a function, tmux, `rm`, or another program that runs one of these.
 
 use super::call::{Judge, Socket, TmuxCall, What};
+use super::reach::{self, Reach};
 use super::scope::{Scope, Value};
-use super::text::{SPLIT, Text};
+use super::text::{SPLIT, Text, UNKNOWN};
 use super::tmux_words;
 use super::walk::{Walker, script};
 use super::wrappers::{self, Inner};
@@ -28,13 +29,27 @@ impl Walker<'_, '_> {
     /// Runs a program; functions and aliases are past.
     fn program(&mut self, words: &[Text], judge: Option<Judge>) {
         let Some(first) = words.first() else { return };
-        let Some(name) = first.base().map(str::to_owned) else { return };
+        let Some(name) = first.base().map(str::to_owned) else {
+            return self.note_program(first, "");
+        };
         if first.may_split() || !self.enter() {
             return;
         }
         match name.as_str() {
             "tmux" => self.tmux(words, judge),
             "rm" | "unlink" | "shred" => self.remove(&words[1..]),
+            "tmpwatch" | "tmpreaper" => self.reap(words),
+            "cd" | "pushd" => {
+                let to = words.iter().skip(1).find(|word| !word.as_str().starts_with('-'));
+                let to = to.map(|word| self.resolved(word)).filter(|to| to.as_str().starts_with('/'));
+                self.scope.set("PWD", Some(to.map_or(Value::Unknown, |to| Value::Text(Rc::new(to)))));
+            }
+            "grep" | "egrep" | "fgrep" | "rg" | "awk" | "gawk" | "mawk" | "sed" | "expr" | "test" => {
+                for word in &words[1..] {
+                    self.note_match(word);
+                }
+                self.note_program(first, &name);
+            }
             "find" => self.find(words, judge),
             "eval" => {
                 let mut line = Text::default();
@@ -91,7 +106,18 @@ impl Walker<'_, '_> {
 
     /// A program that runs another one.
     fn wrapped(&mut self, name: &str, words: &[Text], judge: Option<Judge>) {
-        let Some(inner) = wrappers::unwrap(name, words) else { return };
+        let Some(inner) = wrappers::unwrap(name, words) else {
+            if let Some(first) = words.first() {
+                self.note_program(first, name);
+            }
+            return;
+        };
+        if let (Some((place, reach)), "xargs", Inner::Words(inner, _)) = (self.piped, name, &inner) {
+            let all = inner.iter().any(|word| reach::is_recursive(word.as_str()));
+            if matches!(inner.first().and_then(Text::base), Some("rm" | "unlink")) && reach.hurts(all) {
+                self.note(place, What::Clear);
+            }
+        }
         let mut scope = self.scope.clone();
         if name == "env" {
             for pair in words.windows(2).filter(|pair| ["-u", "--unset"].contains(&pair[0].as_str())) {
@@ -156,7 +182,8 @@ impl Walker<'_, '_> {
         let Some(read) = tmux_words::read(&words[1..]) else { return };
         let place = read.site.or(words[0].site).unwrap_or_else(|| words[0].begin());
         let private = self.scope.is_set("TMUX") || self.scope.is_set("TMUX_TMPDIR");
-        let call = TmuxCall { socket: read.socket, verbs: read.verbs, private, scoped: self.scoped, judge };
+        let (socket, verbs, foreground) = (read.socket, read.verbs, read.foreground);
+        let call = TmuxCall { socket, verbs, private, scoped: self.scoped, foreground, judge };
         self.note(place, What::Tmux(call));
     }
 
@@ -167,8 +194,48 @@ impl Walker<'_, '_> {
                 are_files = word.as_str() == "--";
             } else {
                 let place = word.site.unwrap_or_else(|| word.begin());
-                self.note(place, What::Remove(word.clone()));
+                let path = self.resolved(word);
+                let all = words.iter().any(|word| reach::is_recursive(word.as_str()));
+                let is_named = path.as_str().contains("tmux-");
+                if !is_named && reach::of_path(path.as_str()).hurts(all) {
+                    self.note(place, What::Clear);
+                }
+                self.note(place, What::Remove(path));
             }
+        }
+    }
+
+    /// `tmpreaper --all 7d /tmp`: without that it passes by sockets.
+    fn reap(&mut self, words: &[Text]) {
+        let has = |is: fn(&str) -> bool| words.iter().any(|word| is(word.as_str()));
+        let all = has(|word| {
+            word == "--all" || (word.starts_with('-') && !word.starts_with("--") && word.contains('a'))
+        });
+        let folder = words.iter().skip(1).find(|word| reach::of_path(word.as_str()).folder);
+        if let Some(folder) = folder.filter(|_| all && !has(|word| word.contains("tmux-"))) {
+            self.note(folder.begin(), What::Clear);
+        }
+    }
+
+    /// A path of which the working directory is known, in full.
+    fn resolved(&self, word: &Text) -> Text {
+        let is_relative = !word.as_str().starts_with(['/', SPLIT, UNKNOWN]);
+        match self.scope.get("PWD") {
+            Some(Value::Text(folder)) if is_relative && folder.is_known() => {
+                let mut path = Text::default();
+                path.push(folder.as_str().trim_end_matches('/'), word.place(0));
+                path.push("/", word.place(0));
+                path.append(word);
+                path
+            }
+            _ => word.clone(),
+        }
+    }
+
+    /// In a service, what else its command line runs.
+    fn note_program(&mut self, first: &Text, name: &str) {
+        if self.service.is_some() {
+            self.note(first.begin(), What::Program(name.to_owned()));
         }
     }
 
@@ -182,17 +249,44 @@ impl Walker<'_, '_> {
         let program = exec.and_then(|at| words.get(at + 1)).and_then(Text::base);
         let removes =
             words.iter().any(|word| word.as_str() == "-delete") || matches!(program, Some("rm" | "unlink"));
-        let names = words.windows(2).filter(|pair| ["-name", "-path"].contains(&pair[0].as_str()));
-        let names: Vec<&Text> = names.map(|pair| &pair[1]).collect();
-        if removes {
-            for folder in &words[start..end] {
+        // A name that is excluded is not meant.
+        let is_meant = |at: usize| {
+            ["-name", "-path"].contains(&words[at].as_str())
+                && !["!", "-not"].contains(&words[at - 1].as_str())
+        };
+        let names = (1..words.len().saturating_sub(1)).filter(|at| is_meant(*at)).map(|at| &words[at + 1]);
+        let names: Vec<&Text> = names.collect();
+        let mut here = Text::default();
+        here.push(".", words[0].place(0));
+        let folders: Vec<Text> = match &words[start..end] {
+            [] => vec![self.resolved(&here)],
+            folders => folders.iter().map(|folder| self.resolved(folder)).collect(),
+        };
+        let mut is_of_tmp = false;
+        for (at, folder) in folders.iter().enumerate() {
+            let place = words.get(start + at).filter(|_| end > start).map_or(words[0].begin(), Text::begin);
+            let found = reach::of_find(folder.as_str(), &words[end..]);
+            if found.printed != Reach::default() {
+                self.listed = Some((place, found.printed));
+            }
+            let is_named = names.iter().any(|name| name.as_str().contains("tmux-"));
+            is_of_tmp |=
+                reach::of_path(folder.as_str()) != Reach::default() && !folder.as_str().contains("tmux-");
+            if found.removed.hurts(found.with_contents) && !is_named {
+                self.note(place, What::Clear);
+            }
+        }
+        if removes && !(is_of_tmp && words.iter().any(|word| word.as_str() == "-prune")) {
+            for (at, folder) in folders.iter().enumerate() {
+                let place =
+                    words.get(start + at).filter(|_| end > start).map_or(words[0].begin(), Text::begin);
                 for name in if names.is_empty() { vec![folder] } else { names.clone() } {
                     let mut path = folder.clone();
                     if !std::ptr::eq(name, folder) {
                         path.push("/", folder.place(0));
                         path.append(name);
                     }
-                    self.note(folder.begin(), What::Remove(path));
+                    self.note(place, What::Remove(path));
                 }
             }
         } else if let Some(at) = exec {

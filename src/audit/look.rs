@@ -1,6 +1,7 @@
 //! One file: from its text to what is told about it.
 
 use super::answer::{Answer, Refusal, RefusalKind, Told};
+use super::cron;
 use super::grammar;
 use super::rules;
 use super::scope::Scope;
@@ -30,7 +31,8 @@ fn look(text: String, language: Language) -> Answer {
     let text = Text::of_file(text);
     let mut found = Findings::new(grammar::worked() + PATIENCE);
     match language {
-        Language::Unit => unit::look(&text, &mut found),
+        Language::Unit { is_whole } => unit::look(&text, is_whole, &mut found),
+        Language::Cron { has_user } => cron::look(&text, has_user, &mut found),
         Language::Shell => {
             script(&text, Scope::default(), &mut found, (None, false, Rc::default()), None);
         }

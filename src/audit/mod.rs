@@ -5,14 +5,15 @@
 //! believes no more of it than its [`answer`], and goes on with the next file where it crashed.
 //!
 //! In there: [`source`] reads a file, [`grammar`] makes a syntax tree of it, [`walk`] goes through the tree as a
-//! shell would ([`branches`], [`command`]), with what [`scope`] knows of the variables and [`expand`] makes of words; [`unit`] does the same
-//! for unit files. What they see called goes through [`invoke`] and becomes [`call`]s, and the [`rules`] look at
+//! shell would ([`branches`], [`command`]), with what [`scope`] knows of the variables and [`expand`] makes of words; [`unit`] and [`cron`] do the same
+//! for unit files and tables of cron; [`reach`] knows what a removal in /tmp comes to. What they see called goes through [`invoke`] and becomes [`call`]s, and the [`rules`] look at
 //! nothing else. What is not known stays unknown ([`text`]), and no rule speaks of it.
 
 pub mod answer;
 mod branches;
 mod call;
 mod command;
+mod cron;
 mod exec_line;
 mod expand;
 mod grammar;
@@ -20,6 +21,7 @@ mod guard;
 mod invoke;
 mod look;
 mod parameter;
+mod reach;
 pub mod reader;
 mod rules;
 mod scope;

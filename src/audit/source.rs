@@ -15,8 +15,10 @@ const LONGEST: u64 = 1024 * 1024;
 pub(super) enum Language {
     /// A shell script.
     Shell,
-    /// A unit file.
-    Unit,
+    /// A unit file; not whole: a drop-in for one.
+    Unit { is_whole: bool },
+    /// A table of cron; its jobs may name a user.
+    Cron { has_user: bool },
 }
 
 /// A file's text, its line ends and bytes that are no text put right.
@@ -48,7 +50,7 @@ pub(super) fn read(path: &Path) -> Result<(String, Language), Refusal> {
         return Err(Refusal { kind: RefusalKind::TooMuch, what });
     }
     if bytes.contains(&0) {
-        return Err(usage("is no text: name only shell scripts and unit files".to_owned()));
+        return Err(usage("is no text: name only shell scripts, unit files and tables of cron".to_owned()));
     }
     let text = String::from_utf8_lossy(&bytes).replace("\r\n", "\n");
     let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
@@ -62,12 +64,15 @@ fn language(path: &Path, text: &str) -> Result<Language, String> {
         ["service", "socket", "timer", "path", "mount", "automount", "swap", "target", "scope", "slice"];
     let kind = path.extension().and_then(|kind| kind.to_str()).unwrap_or_default();
     if kinds.contains(&kind) || is_unit(text) {
-        return Ok(Language::Unit);
+        return Ok(Language::Unit { is_whole: kind != "conf" });
+    }
+    if super::cron::is_table(path, text) {
+        return Ok(Language::Cron { has_user: super::cron::has_users(path) });
     }
     let first = text.lines().next().unwrap_or_default();
     match first.strip_prefix("#!") {
         Some(program) if !is_shell_line(first) => Err(format!(
-            "is a script for {}, which is not looked into: name only shell scripts and unit files",
+            "is a script for {}, which is not looked into: name only shell scripts, unit files and tables of cron",
             crate::escape::escaped(program.trim())
         )),
         _ => Ok(Language::Shell),
@@ -100,8 +105,10 @@ mod tests {
         assert_eq!(shell("x", "#!/bin/sh\n[Unit]"), Ok(Language::Shell));
         assert_eq!(shell("x", "#!/usr/bin/env -S bash -e\n"), Ok(Language::Shell));
         assert_eq!(shell("x", ""), Ok(Language::Shell));
-        assert_eq!(shell("x.service", ""), Ok(Language::Unit));
-        assert_eq!(shell("x.conf", "; y\n\n[Service]\n"), Ok(Language::Unit));
+        assert_eq!(shell("x.service", ""), Ok(Language::Unit { is_whole: true }));
+        assert_eq!(shell("x.conf", "; y\n\n[Service]\n"), Ok(Language::Unit { is_whole: false }));
+        assert_eq!(shell("x", "1 2 3 4 5 y\n"), Ok(Language::Cron { has_user: false }));
+        assert_eq!(shell("/etc/cron.d/x", "1 2 3 4 5 y z\n"), Ok(Language::Cron { has_user: true }));
         assert!(shell("x", "#!/usr/bin/python3\n").is_err());
     }
 }

@@ -21,13 +21,15 @@ pub(super) struct Read {
     pub(super) socket: Socket,
     /// The commands.
     pub(super) verbs: Option<Vec<Verb>>,
+    /// The server or the client stays in the foreground.
+    pub(super) foreground: bool,
     /// Where the function was called that was handed the options or the command.
     pub(super) site: Option<usize>,
 }
 
 /// Reads the words behind `tmux`. Nothing: a call that asks no server, such as `tmux -V`.
 pub(super) fn read(words: &[Text]) -> Option<Read> {
-    let (mut label, mut path, mut sure) = (None, None, true);
+    let (mut label, mut path, mut sure, mut foreground) = (None, None, true, false);
     let mut at = 0;
     let mut site = None;
     'words: while let Some(word) = words.get(at) {
@@ -52,6 +54,7 @@ pub(super) fn read(words: &[Text]) -> Option<Read> {
                 sure = false;
                 break 'words;
             }
+            foreground |= letter == 'D' || letter == 'C';
             if VALUED.contains(letter) {
                 let mut value = Text::default();
                 value.push_part(word, index + 1, text.len());
@@ -80,7 +83,7 @@ pub(super) fn read(words: &[Text]) -> Option<Read> {
         (None, None) => Socket::Unknown,
     };
     let verbs = sure.then(|| verbs(&words[at..]));
-    Some(Read { socket, verbs, site: site.or(words.get(at).and_then(|word| word.site)) })
+    Some(Read { socket, verbs, foreground, site: site.or(words.get(at).and_then(|word| word.site)) })
 }
 
 /// The commands, which `;` separates.
@@ -111,6 +114,22 @@ fn full_name(name: &str) -> &str {
         name == *alias || (full.starts_with(name) && name.starts_with(shortest))
     };
     VERBS.iter().find(meant).map_or(name, |(full, _, _)| full)
+}
+
+/// Whether `new-session` has an option without a value: `args` of cmd-new-session.c.
+pub(super) fn has_flag(verb: &Verb, flag: char) -> bool {
+    let mut words = verb.arguments.iter().map(Text::as_str);
+    while let Some(flags) = words.next().and_then(|word| word.strip_prefix('-')).filter(|flags| *flags != "-")
+    {
+        let valued = flags.find(|letter| "ceFfnstxy".contains(letter));
+        if flags[..valued.unwrap_or(flags.len())].contains(flag) {
+            return true;
+        }
+        if valued.is_some_and(|at| at + 1 == flags.len()) {
+            words.next();
+        }
+    }
+    false
 }
 
 /// The value of a command's option, such as `-t`.
@@ -188,5 +207,12 @@ mod tests {
         let verb = &read.verbs.unwrap()[0];
         assert_eq!(option(verb, 's').as_deref(), Some("build"));
         assert_eq!(option(verb, 't'), None);
+        assert!(has_flag(verb, 'd') && !has_flag(verb, 'x'));
+        for (line, has) in
+            [("new -s d", false), ("new -s a -d", true), ("new -sd", false), ("new x -d", false)]
+        {
+            let verbs = super::read(&words(line)).unwrap().verbs.unwrap();
+            assert_eq!(has_flag(&verbs[0], 'd'), has, "{line}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Unit files: systemd.syntax(7), and the command lines of systemd.service(5).
 
-use super::call::Service;
+use super::call::{Kind, Service};
 use super::exec_line;
 use super::scope::{Scope, Value};
 use super::text::Text;
@@ -14,17 +14,31 @@ struct Setting<'t> {
     value: Text,
 }
 
-/// Looks at every command line of a unit.
-pub(super) fn look(text: &Text, found: &mut Findings) {
+/// Looks at every command line of a unit; or, where it is not the whole one, of a drop-in.
+pub(super) fn look(text: &Text, is_whole: bool, found: &mut Findings) {
     let settings = settings(text, found);
     let last = |key: &str| {
         let of = |setting: &&Setting<'_>| setting.section == "Service" && setting.key == key;
         settings.iter().rfind(of).map(|setting| setting.value.as_str().trim().to_ascii_lowercase())
     };
     let keeps_processes = matches!(last("KillMode").as_deref(), Some("process" | "none"));
+    let is = |key: &str| settings.iter().any(|setting| setting.section == "Service" && setting.key == key);
+    // A drop-in, whose unit says what it does not, takes back what stands there before it says another.
+    let resets =
+        settings.iter().any(|setting| setting.key == "ExecStart" && setting.value.as_str().trim().is_empty());
+    let kind = match last("Type").as_deref() {
+        _ if keeps_processes => Kind::Other,
+        Some("oneshot") => Kind::Oneshot,
+        Some("simple" | "exec" | "idle" | "") => Kind::Main,
+        // With a name on the bus it is dbus.
+        None if is_whole && !resets && !is("BusName") => Kind::Main,
+        _ => Kind::Other,
+    };
     let service = Service {
-        oneshot: last("Type").as_deref() == Some("oneshot") && !keeps_processes,
+        kind,
         remains: matches!(last("RemainAfterExit").as_deref(), Some("yes" | "true" | "on" | "1")),
+        is_typed: is("Type"),
+        line: 0,
     };
     let mut scope = environment(&settings);
     // A /tmp of its own is shared with nobody.
@@ -33,8 +47,13 @@ pub(super) fn look(text: &Text, found: &mut Findings) {
     }
     for setting in settings.iter().filter(|setting| setting.key.starts_with("Exec")) {
         for command in exec_line::commands(&setting.value, &scope) {
-            let starts = setting.key.starts_with("ExecStart");
-            let service = if starts { service } else { Service { oneshot: false, ..service } };
+            let kind = match (setting.key, kind) {
+                // What these leave behind is killed before the next one runs: systemd.service(5).
+                ("ExecStart" | "ExecStartPre", kind) => kind,
+                ("ExecStartPost", Kind::Oneshot) => Kind::Oneshot,
+                _ => Kind::Other,
+            };
+            let service = Service { kind, line: setting.value.place(0), ..service };
             command_line(command, scope.clone(), found, service);
         }
     }

@@ -3,6 +3,7 @@
 
 use super::call::{Call, Judge, Service, What};
 use super::grammar::{self, Contents, parts};
+use super::reach::Reach;
 use super::scope::{Scope, Value};
 use super::text::Text;
 use std::collections::{HashMap, HashSet};
@@ -83,6 +84,10 @@ pub(super) struct Walker<'s, 't> {
     pub(super) statement: usize,
     /// What the command that is being looked at reads.
     pub(super) stdin: Option<Text>,
+    /// What the last find(1) of a pipeline prints of tmux's, and where it stands.
+    pub(super) listed: Option<(usize, Reach)>,
+    /// What the stage before in a pipeline has printed of it.
+    pub(super) piped: Option<(usize, Reach)>,
     called: HashMap<String, usize>,
     calling: Vec<String>,
     locals: Vec<Vec<(String, Option<Value>)>>,
@@ -141,6 +146,8 @@ impl<'s, 't> Walker<'s, 't> {
             substitution_judge: None,
             statement: text.place(0),
             stdin,
+            listed: None,
+            piped: None,
             called: HashMap::new(),
             calling: Vec::new(),
             locals: Vec::new(),
@@ -188,6 +195,21 @@ impl<'t> Walker<'_, 't> {
             let (statement, service) = (self.statement.min(place), self.service);
             self.found.calls.push(Call { place, statement, what, service });
         }
+    }
+
+    /// Notes a text that is looked for, if it is one of tmux's.
+    pub(super) fn note_match(&mut self, text: &Text) {
+        let lower = text.as_str().to_lowercase();
+        if ["server running", "error connecting", "no such file"].iter().any(|known| lower.contains(known)) {
+            self.note(text.begin(), What::Match(text.clone()));
+        }
+    }
+
+    /// The same for a part of the script: a test, a pattern.
+    pub(super) fn note_match_of(&mut self, node: Node<'t>) {
+        let mut text = Text::default();
+        text.push_part(self.text, node.start_byte(), node.end_byte());
+        self.note_match(&text);
     }
 
     /// Goes through what nobody called: its parameters are not known.
@@ -326,6 +348,12 @@ impl<'t> Walker<'_, 't> {
                 self.inside(scope, |walker| walker.statements(&parts(node), judge));
             }
             "function_definition" | "comment" => {}
+            "test_command" => {
+                self.note_match_of(node);
+                for part in parts(node) {
+                    self.run(part, None);
+                }
+            }
             "program" | "compound_statement" | "do_group" | "else_clause" | "negated_command" | "ERROR" => {
                 self.statements(&parts(node), judge);
             }

@@ -1,10 +1,13 @@
 //! The rules: calls in, findings out.
 
+mod background;
 mod default_socket;
 mod exit_code;
 mod kill_server;
 mod oneshot;
 mod removal;
+mod rm_tmp;
+mod text;
 
 use super::call::Call;
 
@@ -31,7 +34,10 @@ const RULES: &[Rule] = &[
     ("exit-code", exit_code::check),
     ("rm-lock", removal::check_lock),
     ("rm-socket", removal::check_socket),
+    ("rm-tmp", rm_tmp::check),
     ("oneshot", oneshot::check),
+    ("background", background::check),
+    ("error-text", text::check),
 ];
 
 /// The names of all rules.

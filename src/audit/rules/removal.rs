@@ -36,6 +36,6 @@ fn is_socket(path: &str, calls: &[Call]) -> bool {
     has_name
         && calls.iter().any(|call| match &call.what {
             What::Tmux(call) => matches!(&call.socket, Socket::Path(socket) if socket.as_str() == path),
-            What::Remove(_) => false,
+            What::Remove(_) | What::Clear | What::Match(_) | What::Program(_) => false,
         })
 }
