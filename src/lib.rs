@@ -28,7 +28,7 @@
 //!
 //! [`users`] does all of it for every user of a machine, one process per user.
 //!
-//! Around it: [`cli`] and [`commands`], [`config`], [`logging`], [`probe`] for one socket, [`sandbox`], [`replace`], [`manual`].
+//! Around it: [`cli`] and [`commands`], [`config`], [`logging`], [`probe`] for one socket, [`sandbox`], [`mounts`], [`replace`], [`manual`].
 
 pub mod audit;
 pub mod checkpoint;
@@ -47,6 +47,7 @@ pub mod journal;
 pub mod journald;
 pub mod logging;
 pub mod manual;
+pub mod mounts;
 pub mod outcome;
 pub mod output;
 pub mod probe;

@@ -3,6 +3,10 @@
 //! A command line proves nothing: the argv of a tmux server is whatever happened to start it.
 //! Identity is ownership of the listening socket (`/proc/PID/fd`).
 
+mod network;
+
+pub use network::{Network, UserManager, is_in_first_network};
+
 use crate::socket::file_id::{FileFacts, FileId};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{AtFlags, Mode, OFlags};
@@ -10,6 +14,8 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags};
 use std::collections::{HashMap, HashSet};
 use std::ffi::{CStr, OsStr, OsString};
+use std::fs::File;
+use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
@@ -17,6 +23,9 @@ use std::time::Duration;
 
 /// `comm` of a tmux server (server.c: `proc_start("server")`); its pane children bear it until exec.
 const SERVER_COMM: &[u8] = b"tmux: server";
+
+/// Most of what is read of one file of `/proc`, in bytes: a million mounts or sockets.
+const MOST: usize = 128 << 20;
 
 /// `/proc`, opened once.
 #[derive(Debug)]
@@ -101,15 +110,11 @@ impl Processes {
         open_dir(&self.proc, pid.to_string()).ok().map(|dir| Process { pid, dir })
     }
 
-    /// The user's service manager: the first process of `init.scope` in `user@UID.service`.
-    pub fn user_manager(&self, user: u32) -> Option<Process> {
-        ["", "/unified", "/systemd"].iter().find_map(|hierarchy| {
-            let path = format!(
-                "/sys/fs/cgroup{hierarchy}/user.slice/user-{user}.slice/user@{user}.service/init.scope/cgroup.procs"
-            );
-            let pids = std::fs::read_to_string(path).ok()?;
-            self.by_pid(pids.lines().next()?.parse().ok()?)
-        })
+    /// This process.
+    pub fn own(&self) -> Option<Process> {
+        let pid = rustix::process::getpid().as_raw_nonzero().get();
+        // The number is that of the namespace that /proc was mounted in, which need not be ours.
+        open_dir(&self.proc, "self").ok().map(|dir| Process { pid, dir })
     }
 
     /// The tmux servers of `uid`. Every process of the machine is asked for its name first, which is
@@ -238,12 +243,18 @@ impl Process {
     }
 
     fn read(&self, name: &str) -> Option<Vec<u8>> {
-        let file =
-            rustix::fs::openat(&self.dir, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
-        let mut buffer = vec![0; 4096];
-        let length = rustix::io::read(&file, &mut buffer).ok()?;
-        buffer.truncate(length);
-        Some(buffer)
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.dir, name, flags, Mode::empty()).ok()?;
+        let mut text = Vec::new();
+        // /proc gives a page at a time: the groups of a user alone can fill one.
+        File::from(file).take(MOST as u64).read_to_end(&mut text).ok()?;
+        Some(text)
+    }
+
+    /// Whether it has ended and only its parent has not heard of it. Who may not read its descriptors any more
+    /// needs to know.
+    pub fn has_ended(&self) -> bool {
+        self.stat().is_none_or(Stat::has_ended)
     }
 
     /// The numbers of the sockets it holds. `EACCES`: not readable from here, as from a user
@@ -263,11 +274,6 @@ impl Process {
             }
         }
         Ok(sockets)
-    }
-
-    /// Its network namespace, as `/proc/PID/ns/net` names it. `None`: not readable from here.
-    pub fn network_namespace(&self) -> Option<Vec<u8>> {
-        rustix::fs::readlinkat(&self.dir, "ns/net", Vec::new()).ok().map(std::ffi::CString::into_bytes)
     }
 }
 

@@ -172,8 +172,13 @@ impl Pass<'_> {
             };
             let at = report.entries.len();
             let known = self.facts(witness, dir, facts);
-            if let TableSays::Listed { role: Role::Listening, socket } = known.table {
-                entry.socket = Some(socket);
+            match known.table {
+                TableSays::Listed { role: Role::Listening, socket } => entry.socket = Some(socket),
+                TableSays::Elsewhere { role: Role::Listening, pid } => entry.server_pid = Some(pid),
+                TableSays::Listed { role: Role::Bound | Role::Datagram, .. }
+                | TableSays::Elsewhere { role: Role::Bound | Role::Datagram, .. }
+                | TableSays::Absent
+                | TableSays::Blind(_) => {}
             }
             match judge(&known) {
                 Judgement::Settled(verdict) => entry.verdict = verdict,

@@ -53,6 +53,9 @@ impl Display for Reason {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Listening => f.write_str("a server listens on it, according to the kernel's socket table"),
+            Self::ListeningElsewhere => f.write_str(
+                "a server in another network namespace listens on it, according to the socket table there",
+            ),
             Self::Answers => f.write_str(
                 "not in this network namespace's socket table, but it accepts connections: a server in another namespace",
             ),
@@ -116,6 +119,9 @@ impl Display for Blindness {
                     Manager::User => "the user's service manager",
                     Manager::Init => "process 1",
                 }
+            ),
+            Self::ManagerHidden => f.write_str(
+                "the user has a service manager that /proc does not show here, so nothing tells whether this is its network namespace; take PrivatePIDs= and ProtectProc= out of the unit, or run outside the container",
             ),
         }
     }

@@ -20,12 +20,12 @@ fn is_root() -> bool {
 }
 
 #[test]
-fn a_listener_in_another_network_namespace_is_alive() {
+fn a_listener_in_another_network_namespace_is_alive_and_not_connected_to() {
     if !is_root() {
         return skip("needs root: it makes a network namespace");
     }
     let _alone = ONE_AT_A_TIME.lock();
-    let arena = Arena::new().live("here").dead("dead");
+    let arena = Arena::new().live("here");
     let there = arena.path("there");
     let done = Command::new("unshare")
         .arg("--net")
@@ -37,12 +37,36 @@ fn a_listener_in_another_network_namespace_is_alive() {
         .status();
     assert!(done.is_ok_and(|done| done.success()));
     let server = arena::Server::of(arena::pid_of(&there));
-    let json = Run::of(janitor(arena.dir()).args(["list", "--json"])).json();
-    assert_eq!(fate(&json, "there"), ("live", "kept"));
-    assert!(entry(&json, "there")["reason"].as_str().unwrap().contains("another namespace"), "{json:#}");
+    for command in ["list", "sweep"] {
+        let trace = tempfile::NamedTempFile::new().unwrap();
+        let run = Run::of(
+            Command::new("strace")
+                .args(["-f", "-e", "trace=connect,renameat2", "-o"])
+                .arg(trace.path())
+                .arg(env!("CARGO_BIN_EXE_tmux-janitor"))
+                .arg("--dir")
+                .arg(arena.dir())
+                .args([command, "--json"]),
+        );
+        let trace = fs::read_to_string(trace.path()).unwrap();
+        assert!(!trace.contains("AF_UNIX") && !trace.contains("renameat2("), "{command}: {trace}");
+        if command == "list" {
+            let json = run.json();
+            assert_eq!(fate(&json, "there"), ("live", "kept"));
+            let there = entry(&json, "there");
+            assert!(there["reason"].as_str().unwrap().contains("in another network namespace"), "{json:#}");
+            assert_eq!(there["server_pid"], server.pid, "{json:#}");
+        }
+    }
+    let arena = arena.dead("dead");
     Run::of(janitor(arena.dir()).args(["sweep"]));
     assert_eq!(arena.names(), ["here", "there"]);
     assert_eq!(arena::pid_of(&there), server.pid);
+    // Which file there is its own that table does not tell: whatever stands at its path is kept.
+    fs::remove_file(&there).unwrap();
+    let arena = arena.dead("there");
+    Run::of(janitor(arena.dir()).args(["sweep"]));
+    assert_eq!(arena.names(), ["here", "there"]);
 }
 
 #[test]
@@ -102,29 +126,99 @@ fn alone(arena: &Arena, script: &str) -> Run {
             .arg(arena.dir())
             .arg(env!("CARGO_BIN_EXE_tmux-janitor"))
             .arg(arena::tmux_program())
-            .env_remove("TMUX"),
+            .env_remove("TMUX")
+            .env_remove("XDG_CONFIG_HOME")
+            .env("HOME", "/nonexistent"),
     )
 }
 
+/// What a script needs to be `$user`, whom `/proc` shows no process of others: nobody can be asked there whose network
+/// namespace is the outer one. The folder is hers.
+const NOBODY_TO_ASK: &str = r#"
+    user='setpriv --reuid 4726 --regid 4726 --clear-groups'
+    chown -R 4726 "$0"; cp "$1" "$0/.janitor"; set -- "$0/.janitor" "$2"
+    mount -t proc -o hidepid=2 proc /proc
+"#;
+
 #[test]
-fn a_table_that_shows_none_of_the_running_servers_is_not_believed() {
+fn a_table_that_shows_none_of_the_running_servers_is_not_believed_where_nobody_vouches_for_it() {
     if !is_root() {
         return skip("needs root: it makes namespaces");
     }
     let _alone = ONE_AT_A_TIME.lock();
     let arena = Arena::new().dead("dead");
-    let start = r#"unshare --net "$2" -f /dev/null -S "$0/there" new-session -d 'sleep 3600'; "#;
-    let json = alone(&arena, &format!(r#"{start} "$1" --dir "$0" sweep --json"#)).json();
-    for label in ["there", "dead"] {
-        assert_eq!(fate(&json, label), ("unknown", "kept"), "{json:#}");
-    }
+    let start = |net: &str, label: &str| {
+        format!(r#"{net} $user "$2" -f /dev/null -S "$0/{label}" new-session -d 'sleep 3600'; "#)
+    };
+    let there = start("unshare --net", "there");
+    let sweep = r#"$user "$1" --dir "$0" sweep --json"#;
+    let json = alone(&arena, &format!("{NOBODY_TO_ASK} {there} {sweep}")).json();
+    assert_eq!(fate(&json, "dead"), ("unknown", "kept"), "{json:#}");
     let reason = entry(&json, "dead")["reason"].as_str().unwrap();
     assert!(reason.contains("none of the tmux servers that run"), "{reason}");
-    // One that it shows is enough: the other one lives elsewhere, and is asked.
-    let second = r#""$2" -f /dev/null -S "$0/here" new-session -d 'sleep 3600'; "#;
-    let json = alone(&arena, &format!(r#"{start} {second} "$1" --dir "$0" sweep --json"#)).json();
+    // One that it shows is enough: the other one lives elsewhere.
+    let here = start("", "here");
+    let json = alone(&arena, &format!("{NOBODY_TO_ASK} {there} {here} {sweep}")).json();
     assert_eq!(fate(&json, "dead"), ("dead", "removed"), "{json:#}");
     assert_eq!(json["counts"]["live"], 2, "{json:#}");
+}
+
+#[test]
+fn a_server_of_another_namespace_speaks_against_no_table_of_the_outer_one() {
+    if !is_root() {
+        return skip("needs root: it makes namespaces");
+    }
+    let _alone = ONE_AT_A_TIME.lock();
+    let arena = Arena::new().dead("dead");
+    // Process 1 is in our namespace; what it shares with us is what it vouches for.
+    let start = r#"unshare --net "$2" -f /dev/null -S "$0/there" new-session -d 'sleep 3600'; "#;
+    let json = alone(&arena, &format!(r#"{start} "$1" --dir "$0" sweep --json"#)).json();
+    assert_eq!(fate(&json, "dead"), ("dead", "removed"), "{json:#}");
+    assert_eq!(json["counts"]["live"], 1, "{json:#}");
+    assert!(arena.has("there"));
+}
+
+/// As a unit with `PrivateNetwork=` under systemd 257 is: process 1 and the manager do not show their namespaces to an
+/// ordinary user, and a server lives inside, so that the table shows one.
+#[test]
+fn a_private_network_is_noticed_by_a_user_whom_no_namespace_is_shown() {
+    if !is_root() {
+        return skip("needs root: it makes namespaces");
+    }
+    let _alone = ONE_AT_A_TIME.lock();
+    let arena = Arena::new().dead("dead");
+    let script = r#"
+        chown -R 4726 "$0"; cp "$1" "$0/.janitor"
+        unshare --net setpriv --reuid 4726 --regid 4726 --clear-groups sh -euc '
+            ! readlink /proc/1/ns/net
+            "$2" -f /dev/null -S "$0/inside" new-session -d "sleep 3600"
+            "$1" --dir "$0" sweep --json' "$0" "$0/.janitor" "$2""#;
+    let json = alone(&arena, script).json();
+    assert_eq!(fate(&json, "dead"), ("unknown", "kept"), "{json:#}");
+    let reason = entry(&json, "dead")["reason"].as_str().unwrap();
+    assert!(reason.contains("in another network namespace than process 1"), "{reason}");
+}
+
+/// A container whose first process waits for nobody.
+#[test]
+fn a_server_that_has_ended_and_is_not_waited_for_speaks_against_no_table() {
+    if !is_root() {
+        return skip("needs root: it makes namespaces");
+    }
+    let _alone = ONE_AT_A_TIME.lock();
+    let arena = Arena::new();
+    let script = r##"
+        chown -R 4726 "$0"; cp "$1" "$0/.janitor"
+        # unshare(1) waits for its own child alone.
+        exec unshare --fork setpriv --reuid 4726 --regid 4726 --clear-groups sh -euc '
+            "$2" -f /dev/null -S "$0/ended" new-session -d "sleep 3600"
+            pid=$("$2" -S "$0/ended" display-message -p "#{pid}")
+            "$2" -S "$0/ended" kill-server
+            until grep -q "^State:.Z" "/proc/$pid/status"; do sleep 0.02; done
+            ! ls "/proc/$pid/fd"
+            "$1" --dir "$0" sweep --json' "$0" "$0/.janitor" "$2""##;
+    let json = alone(&arena, script).json();
+    assert_eq!(fate(&json, "ended"), ("dead", "removed"), "{json:#}");
 }
 
 /// No server runs there that could be missing: the namespaces alone speak against the table.
@@ -168,18 +262,20 @@ fn a_watch_sees_again_when_what_blinded_it_has_gone() {
     let room = tempfile::tempdir().unwrap();
     fs::write(room.path().join("config"), "[watch]\nrescan = \"1s\"\n").unwrap();
     let script = r#"
-        unshare --net "$2" -f /dev/null -S "$0/there" new-session -d 'sleep 3600'
+        chmod 777 ROOM
+        unshare --net $user "$2" -f /dev/null -S "$0/there" new-session -d 'sleep 3600'
         cd ROOM
-        "$1" --dir "$0" --config config watch 2>log &
+        $user "$1" --dir "$0" --config config watch 2>log &
         until grep -q 'none of the tmux servers that run' log; do sleep 0.02; done
         test -e "$0/dead"
-        "$2" -S "$0/there" kill-server
+        $user "$2" -S "$0/there" kill-server
         looks=0
         while test -e "$0/dead"; do
             looks=$((looks + 1))
             test $looks -lt 1000
             sleep 0.02
         done"#;
+    let script = format!("{NOBODY_TO_ASK} {script}");
     let run = alone(&arena, &script.replace("ROOM", room.path().to_str().unwrap()));
     let log = fs::read_to_string(room.path().join("log")).unwrap();
     assert_eq!(run.code, Some(0), "{} {log}", run.stderr);

@@ -30,6 +30,7 @@ impl Holders {
             match process.sockets() {
                 Ok(sockets) if sockets.is_empty() => {}
                 Ok(sockets) => holders.known.push(Holder { process, sockets, is_tmux: true }),
+                Err(_) if process.has_ended() => {}
                 Err(_) => holders.some_hidden = true,
             }
         }

@@ -2,6 +2,7 @@
 
 pub mod connect;
 pub mod directory;
+mod elsewhere;
 pub mod file_id;
 pub mod file_system;
 pub mod kernel_table;

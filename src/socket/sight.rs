@@ -3,11 +3,12 @@
 //! The table is per network namespace. In another one (`PrivateNetwork=`, a container beside a
 //! shared `/tmp`) every live server is absent from it, and it looks sane all the same.
 
+use super::elsewhere::{self, BoundElsewhere, Standpoint};
 use super::file_id::{FileFacts, FileId};
 use super::file_system::{self, FileSystem};
 use super::kernel_table::{KernelTable, TableError, TableSource};
-use super::verdict::{Blindness, Manager, TableSays};
-use crate::process::{Process, Processes};
+use super::verdict::{Blindness, TableSays};
+use crate::process::{Network, Processes};
 use rustix::fs::{Mode, OFlags};
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -33,6 +34,8 @@ pub struct Witness {
     table: KernelTable,
     failure: Option<Blindness>,
     surroundings: Surroundings,
+    /// As last looked at with the surroundings.
+    elsewhere: Vec<BoundElsewhere>,
     user: u32,
 }
 
@@ -45,6 +48,7 @@ impl Witness {
             table: KernelTable::default(),
             failure: Some(Blindness::TableTorn),
             surroundings: Surroundings::NotLookedAt,
+            elsewhere: Vec::new(),
             user,
         }
     }
@@ -100,26 +104,41 @@ impl Witness {
         }
         let blindness = self.blindness();
         // Looking around may have read the table anew.
-        self.lists(id).unwrap_or_else(|| blindness.map_or(TableSays::Absent, TableSays::Blind))
+        self.lists(id)
+            .or_else(|| self.lists_elsewhere(id))
+            .unwrap_or_else(|| blindness.map_or(TableSays::Absent, TableSays::Blind))
     }
 
     /// What speaks against the table although it shows our own canary.
     fn look_around(&mut self) -> Option<Blindness> {
         let processes = Processes::open().ok()?;
-        if let Some(manager) = other_network(&processes, self.user) {
-            return Some(Blindness::OtherNetwork(manager));
-        }
-        let mut missing = servers_missing(&processes, &self.table, self.user);
+        let own = processes.own()?.network();
+        let is_outer = match elsewhere::standpoint(&processes, self.user, &own) {
+            Standpoint::Blind(why) => return Some(why),
+            Standpoint::Outer => true,
+            Standpoint::Unproven => false,
+        };
+        let mut servers = Servers::look(&processes, &self.table, self.user, &own, is_outer);
         for _ in 1..LOOKS {
-            missing?;
+            if servers.missing.is_none() {
+                break;
+            }
             std::thread::sleep(BETWEEN_LOOKS);
             self.refresh();
             if self.failure.is_some() {
                 return self.failure;
             }
-            missing = servers_missing(&processes, &self.table, self.user);
+            servers = Servers::look(&processes, &self.table, self.user, &own, is_outer);
         }
-        missing.map(Blindness::ServersMissing)
+        self.elsewhere = servers.elsewhere;
+        servers.missing.map(Blindness::ServersMissing)
+    }
+
+    /// What the table of another network namespace lists for a file, by the name that one of the user's servers there
+    /// is bound to.
+    fn lists_elsewhere(&self, id: FileId) -> Option<TableSays> {
+        let mut bound = self.elsewhere.iter().filter(|bound| bound.file == id);
+        bound.next().map(|bound| TableSays::Elsewhere { role: bound.role, pid: bound.pid })
     }
 
     /// What the table lists for a file, without judging the table.
@@ -177,35 +196,49 @@ fn is_another_file(name: &Path, ino: u32, dev: u32, ours: FileId) -> bool {
         && system == FileSystem::Local { stacked: false }
 }
 
-/// Compares our network namespace with the user manager's, or where that cannot be read with that
-/// of process 1.
-fn other_network(processes: &Processes, user: u32) -> Option<Manager> {
-    let own = rustix::fs::readlink("/proc/self/ns/net", Vec::new()).ok()?.into_bytes();
-    let namespace = |process: Option<Process>| process.and_then(|process| process.network_namespace());
-    let (manager, theirs) = namespace(processes.user_manager(user))
-        .map(|theirs| (Manager::User, theirs))
-        .or_else(|| namespace(processes.by_pid(1)).map(|theirs| (Manager::Init, theirs)))?;
-    (theirs != own).then_some(manager)
+/// The user's tmux servers, as witnesses.
+struct Servers {
+    /// The pid of one that should be in the table, if none of those is.
+    missing: Option<i32>,
+    /// What those of other network namespaces are bound to.
+    elsewhere: Vec<BoundElsewhere>,
 }
 
-/// The pid of a running tmux server if the table shows none of them.
-fn servers_missing(processes: &Processes, table: &KernelTable, user: u32) -> Option<i32> {
-    let mut missing = None;
-    for server in processes.tmux_servers(user).ok()? {
-        let shown = match server.sockets() {
-            // A pane's process before exec: it bears the name and holds no socket.
-            Ok(sockets) if sockets.is_empty() => continue,
-            Ok(sockets) => sockets.iter().any(|number| table.shows_socket(*number)),
-            // From a user namespace no process can be tied to its sockets. A foreign network
-            // namespace shows nothing bound to a file at all; ours does when servers run.
-            Err(_) => table.iter().next().is_some(),
-        };
-        if shown {
-            return None;
+impl Servers {
+    /// Looks at them all. Where our namespace is proven to be the `outer` one, those of other namespaces do not
+    /// testify against our table: they cannot be in it.
+    fn look(processes: &Processes, table: &KernelTable, user: u32, own: &Network, is_outer: bool) -> Self {
+        let mut servers = Self { missing: None, elsewhere: Vec::new() };
+        let mut is_one_shown = false;
+        for server in processes.tmux_servers(user).into_iter().flatten() {
+            let sockets = server.sockets();
+            let is_elsewhere = own.is(&server.network()) == Some(false);
+            if let (true, Ok(sockets)) = (is_elsewhere, &sockets) {
+                servers.elsewhere.extend(elsewhere::bound_by(&server, sockets));
+            }
+            if is_elsewhere && is_outer {
+                continue;
+            }
+            let is_shown = match sockets {
+                // A pane's process before exec: it bears the name and holds no socket.
+                Ok(sockets) if sockets.is_empty() => continue,
+                Ok(sockets) => sockets.iter().any(|number| table.shows_socket(*number)),
+                // It has ended, and nobody has waited for it: where process 1 of a container waits for none, for good.
+                Err(_) if server.has_ended() => continue,
+                // From a user namespace no process can be tied to its sockets. A foreign network
+                // namespace shows nothing bound to a file at all; ours does when servers run.
+                Err(_) => table.iter().next().is_some(),
+            };
+            is_one_shown |= is_shown;
+            if !is_shown {
+                servers.missing = Some(server.pid);
+            }
         }
-        missing = Some(server.pid);
+        if is_one_shown {
+            servers.missing = None;
+        }
+        servers
     }
-    missing
 }
 
 #[cfg(test)]

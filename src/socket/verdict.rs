@@ -44,6 +44,8 @@ pub enum Blindness {
     ServersMissing(i32),
     /// We are in another network namespace than our service manager.
     OtherNetwork(Manager),
+    /// The user has a service manager, and nothing tells from here whether our network namespace is its.
+    ManagerHidden,
 }
 
 /// Whose network namespace ours is compared with.
@@ -64,6 +66,13 @@ pub enum TableSays {
         role: Role,
         /// The socket's number, by which its owner is found.
         socket: u32,
+    },
+    /// It is not listed, and the table of another network namespace lists it.
+    Elsewhere {
+        /// For what.
+        role: Role,
+        /// The server that is bound to it.
+        pid: i32,
     },
     /// It is not listed, in a table that sees.
     Absent,
@@ -106,6 +115,8 @@ pub struct Facts {
 pub enum Reason {
     /// The table shows a listener on this inode.
     Listening,
+    /// Not in the table, but in that of another network namespace.
+    ListeningElsewhere,
     /// Not in the table, but somebody accepts connections: a server in another network namespace.
     Answers,
     /// Not in the table, but its backlog is full.
@@ -176,10 +187,23 @@ pub fn judge(facts: &Facts) -> Judgement {
     let (state, reason) = match (facts.kind, facts.file_system, facts.table) {
         (kind, _, _) if kind != FileType::Socket => (State::NotASocket, Reason::NotASocket(kind)),
         _ if facts.owner != facts.user => (State::Foreign, Reason::OtherUser(facts.owner)),
-        (_, FileSystem::Other(magic), _) => (State::Foreign, Reason::FileSystem(magic)),
+        // Life is proven on any file system, death only on a local one.
         (_, _, TableSays::Listed { role: Role::Listening, .. }) => (State::Live, Reason::Listening),
-        (_, _, TableSays::Listed { role: Role::Bound, .. }) => (State::Unknown, Reason::BoundOnly),
-        (_, _, TableSays::Listed { role: Role::Datagram, .. }) => (State::Unknown, Reason::Datagram),
+        (_, _, TableSays::Elsewhere { role: Role::Listening, .. }) => {
+            (State::Live, Reason::ListeningElsewhere)
+        }
+        (_, FileSystem::Other(magic), _) => (State::Foreign, Reason::FileSystem(magic)),
+        (
+            _,
+            _,
+            TableSays::Listed { role: Role::Bound, .. } | TableSays::Elsewhere { role: Role::Bound, .. },
+        ) => (State::Unknown, Reason::BoundOnly),
+        (
+            _,
+            _,
+            TableSays::Listed { role: Role::Datagram, .. }
+            | TableSays::Elsewhere { role: Role::Datagram, .. },
+        ) => (State::Unknown, Reason::Datagram),
         (_, _, TableSays::Blind(why)) => (State::Unknown, Reason::Blind(why)),
         (_, _, TableSays::Absent) => match (facts.answer, facts.lock) {
             (None, _) => return Judgement::AskConnect,
@@ -218,6 +242,10 @@ mod tests {
         TableSays::Listed { role, socket: 1 }
     }
 
+    fn elsewhere(role: Role) -> TableSays {
+        TableSays::Elsewhere { role, pid: 1 }
+    }
+
     #[test]
     fn every_single_witness_can_save_a_socket() {
         assert_eq!(state(&DEAD), Some(State::Dead));
@@ -226,6 +254,17 @@ mod tests {
             (Facts { kind: FileType::RegularFile, ..DEAD }, State::NotASocket),
             (Facts { owner: 0, ..DEAD }, State::Foreign),
             (Facts { file_system: FileSystem::Other(0x6969), ..DEAD }, State::Foreign),
+            (
+                Facts { file_system: FileSystem::Other(0x6969), table: listed(Role::Bound), ..DEAD },
+                State::Foreign,
+            ),
+            (
+                Facts { file_system: FileSystem::Other(0x6969), table: listed(Role::Listening), ..DEAD },
+                State::Live,
+            ),
+            (Facts { table: elsewhere(Role::Listening), ..DEAD }, State::Live),
+            (Facts { table: elsewhere(Role::Bound), ..DEAD }, State::Unknown),
+            (Facts { table: elsewhere(Role::Datagram), ..DEAD }, State::Unknown),
             (Facts { table: listed(Role::Listening), ..DEAD }, State::Live),
             (Facts { table: listed(Role::Bound), ..DEAD }, State::Unknown),
             (Facts { table: listed(Role::Datagram), ..DEAD }, State::Unknown),
@@ -248,6 +287,8 @@ mod tests {
             Facts { table: listed(Role::Listening), ..unasked },
             Facts { table: listed(Role::Bound), ..unasked },
             Facts { table: listed(Role::Datagram), ..unasked },
+            Facts { table: elsewhere(Role::Listening), ..unasked },
+            Facts { table: elsewhere(Role::Bound), ..unasked },
             Facts { table: TableSays::Blind(Blindness::TableTorn), ..unasked },
             Facts { owner: 0, ..unasked },
             Facts { kind: FileType::Fifo, ..unasked },

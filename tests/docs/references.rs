@@ -106,9 +106,11 @@ fn reasons() -> Vec<Reason> {
         Blindness::CanaryMissing,
         Blindness::ServersMissing(NUMBER),
         Blindness::OtherNetwork(Manager::User),
+        Blindness::ManagerHidden,
     ];
     let mut reasons = vec![
         Reason::Listening,
+        Reason::ListeningElsewhere,
         Reason::Answers,
         Reason::BacklogFull,
         Reason::LockHeld,

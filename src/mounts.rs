@@ -1,0 +1,296 @@
+//! The mounts of a process, as `/proc/PID/mountinfo` lists them (proc(5)): what lies where, and whether looking at
+//! a path may have to wait for somebody.
+//!
+//! Nothing here touches a path on a mount before its type is known: a network or FUSE mount whose server does not answer
+//! holds up whoever looks at it, for ever, and in the kernel, where no signal helps.
+
+use rustix::fs::CWD;
+use rustix::io::Errno;
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Component, Path, PathBuf};
+
+/// The types of mounts on which this kernel alone answers. An allow-list, as that of [`crate::socket::file_system`]: what is not
+/// here is asked by a child that may hang.
+const LOCAL: [&str; 36] = [
+    "ext2",
+    "ext3",
+    "ext4",
+    "xfs",
+    "btrfs",
+    "f2fs",
+    "tmpfs",
+    "ramfs",
+    "devtmpfs",
+    "rootfs",
+    "reiserfs",
+    "nilfs2",
+    "bcachefs",
+    "zfs",
+    "jfs",
+    "overlay",
+    "ecryptfs", // Hold sockets; the rest is met on the way to them.
+    "proc",
+    "sysfs",
+    "cgroup",
+    "cgroup2",
+    "devpts",
+    "mqueue",
+    "hugetlbfs",
+    "securityfs",
+    "debugfs",
+    "tracefs",
+    "squashfs",
+    "erofs",
+    "iso9660",
+    "vfat",
+    "exfat",
+    "ntfs3",
+    "hfsplus",
+    "configfs",
+    "nsfs",
+];
+
+/// How many links one path may go through (path_resolution(7)).
+const MOST_LINKS: u32 = 40;
+
+/// One mount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    id: u64,
+    parent: u64,
+    /// `major:minor`, the device of its file system.
+    device: Vec<u8>,
+    /// Which directory of the file system is shown.
+    pub root: PathBuf,
+    /// Where.
+    pub point: PathBuf,
+    /// The file system's type, as mount(8) names it.
+    pub kind: String,
+}
+
+impl Mount {
+    /// Whether a look at a path on it waits for nobody but this kernel.
+    pub fn is_local(&self) -> bool {
+        LOCAL.contains(&self.kind.as_str())
+    }
+}
+
+/// The mounts of a process, those that its root directory lets it see.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mounts {
+    mounts: Vec<Mount>,
+    /// The mount at `/`.
+    top: Option<usize>,
+    /// For each mount that has some, those that are mounted on it.
+    children: HashMap<u64, Vec<usize>>,
+}
+
+/// What a path comes to without a look at anything that may not answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Walk {
+    /// It can be looked at: itself, links resolved.
+    Near(PathBuf),
+    /// From here on it lies on a mount that may not answer: what it comes to as far as that is known.
+    Far(PathBuf),
+    /// It cannot be resolved.
+    Broken(Errno),
+}
+
+impl Mounts {
+    /// Our own; none where there is no `/proc`.
+    pub fn read() -> Self {
+        Self::of(&std::fs::read("/proc/self/mountinfo").unwrap_or_default())
+    }
+
+    /// Those in the text of a `mountinfo`.
+    pub fn of(text: &[u8]) -> Self {
+        let mounts: Vec<Mount> = text.split(|byte| *byte == b'\n').filter_map(parse).collect();
+        let known = |id| mounts.iter().any(|mount| mount.id == id);
+        let top = mounts.iter().position(|mount| mount.point == Path::new("/") && !known(mount.parent));
+        let mut children: HashMap<u64, Vec<usize>> = HashMap::new();
+        for (index, mount) in mounts.iter().enumerate() {
+            if Some(index) != top {
+                children.entry(mount.parent).or_default().push(index);
+            }
+        }
+        Self { mounts, top, children }
+    }
+
+    /// The mount that an absolute path lies on, by its text: links must be resolved. The way of the kernel: from `/`
+    /// down, over whatever is mounted on the way.
+    pub fn covering(&self, path: &Path) -> Option<&Mount> {
+        let mut at = self.top?;
+        // No mount is passed twice.
+        for _ in 0..self.mounts.len() {
+            let here = &self.mounts[at];
+            let on_the_way = self.children.get(&here.id).into_iter().flatten().filter(|child| {
+                let point = &self.mounts[**child].point;
+                path.starts_with(point) && point.starts_with(&here.point)
+            });
+            match on_the_way.min_by_key(|child| self.mounts[**child].point.as_os_str().len()) {
+                Some(child) => at = *child,
+                None => break,
+            }
+        }
+        self.mounts.get(at)
+    }
+
+    /// What a resolved path is on its file system: two processes see the same there when this is equal.
+    pub fn place(&self, path: &Path) -> Option<(&[u8], PathBuf)> {
+        let mount = self.covering(path)?;
+        let rest = path.strip_prefix(&mount.point).ok()?;
+        Some((&mount.device, mount.root.join(rest)))
+    }
+
+    /// Whether an absolute path may be looked at without waiting for anybody. A path that is covered by no mount that is
+    /// known (no `/proc`) may: nothing is known that speaks against it.
+    pub fn is_near(&self, path: &Path) -> bool {
+        self.covering(path).is_none_or(Mount::is_local)
+    }
+
+    /// Resolves a path as realpath(3) does, and looks at each step before it is made whether it may have to wait.
+    /// What does not exist is kept as it is written.
+    pub fn walk(&self, path: &Path) -> Walk {
+        let Ok(absolute) = std::path::absolute(path) else {
+            return Walk::Broken(Errno::NOENT);
+        };
+        let mut done = PathBuf::from("/");
+        let mut left: Vec<OsString> = parts(&absolute);
+        let mut links = 0;
+        if !self.is_near(&done) {
+            return Walk::Far(absolute);
+        }
+        while let Some(part) = left.pop() {
+            if part == ".." {
+                done.pop();
+                continue;
+            }
+            let next = done.join(&part);
+            if !self.is_near(&next) {
+                return Walk::Far(left.iter().rev().fold(next, |path, part| path.join(part)));
+            }
+            match rustix::fs::readlinkat(CWD, &next, Vec::new()) {
+                Ok(target) => {
+                    links += 1;
+                    if links > MOST_LINKS {
+                        return Walk::Broken(Errno::LOOP);
+                    }
+                    let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
+                    if target.is_absolute() {
+                        done = PathBuf::from("/");
+                    }
+                    left.extend(parts(&target));
+                }
+                // No link, or nothing is there.
+                Err(Errno::INVAL | Errno::NOENT | Errno::NOTDIR) => done = next,
+                Err(errno) => return Walk::Broken(errno),
+            }
+        }
+        Walk::Near(done)
+    }
+}
+
+/// The steps of a path, the last one first.
+fn parts(path: &Path) -> Vec<OsString> {
+    let step = |part: Component<'_>| match part {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some(OsString::from("..")),
+        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+    };
+    path.components().rev().filter_map(step).collect()
+}
+
+/// `ID PARENT MAJ:MIN ROOT POINT OPTIONS [FIELD...] - KIND SOURCE OPTIONS`.
+fn parse(line: &[u8]) -> Option<Mount> {
+    let mut fields = line.split(|byte| *byte == b' ');
+    let number = |field: &[u8]| std::str::from_utf8(field).ok()?.parse().ok();
+    let (id, parent) = (number(fields.next()?)?, number(fields.next()?)?);
+    let device = fields.next()?.to_vec();
+    let (root, point) = (unescaped(fields.next()?), unescaped(fields.next()?));
+    let kind = fields.skip_while(|field| *field != b"-").nth(1)?;
+    Some(Mount { id, parent, device, root, point, kind: String::from_utf8_lossy(kind).into_owned() })
+}
+
+/// Space, tab, newline and backslash are written as `\ooo`.
+fn unescaped(field: &[u8]) -> PathBuf {
+    let mut bytes = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((byte, tail)) = rest.split_first() {
+        let octal = |digits: &[u8]| {
+            digits.iter().try_fold(0_u8, |value, digit| match digit {
+                b'0'..=b'7' => Some((value << 3) | (digit - b'0')),
+                _ => None,
+            })
+        };
+        if let (b'\\', Some(value)) = (byte, tail.get(..3).and_then(octal)) {
+            bytes.push(value);
+            rest = &tail[3..];
+        } else {
+            bytes.push(*byte);
+            rest = tail;
+        }
+    }
+    PathBuf::from(OsStr::from_bytes(&bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+    use super::*;
+
+    const TABLE: &[u8] = b"20 1 8:1 / / rw shared:1 - ext4 /dev/a rw\n\
+        21 20 0:5 / /tmp rw - tmpfs b rw\n\
+        22 21 8:1 /tmp/systemd-private-x/tmp /tmp rw - ext4 a rw\n\
+        23 20 0:6 / /a\\040b rw - nfs4 c rw\n\
+        24 20 0:7 / /srv/deep rw - fuse.bindfs d rw\n\
+        25 20 0:8 / /srv rw master:3 - tmpfs e rw\n\
+        garbage";
+
+    #[test]
+    fn a_path_lies_where_the_kernel_would_come_to() {
+        let mounts = Mounts::of(TABLE);
+        let id = |path: &str| mounts.covering(Path::new(path)).unwrap().id;
+        assert_eq!(id("/"), 20);
+        assert_eq!(id("/tmp/x"), 22, "the later one hides the earlier one");
+        assert_eq!(id("/tmpx"), 20);
+        assert_eq!(id("/a b/c"), 23);
+        assert_eq!(id("/srv/deep/x"), 25, "what was mounted over hides what lies deeper");
+        assert!(mounts.is_near(Path::new("/srv/deep")) && !mounts.is_near(Path::new("/a b")));
+        assert!(Mounts::of(b"").is_near(Path::new("/x")));
+    }
+
+    #[test]
+    fn one_place_has_one_name_whatever_shows_it() {
+        let bound = Mounts::of(b"1 0 8:1 / / rw - ext4 a rw\n2 1 8:1 /tmp /tmp rw - ext4 a rw\n");
+        let plain = Mounts::of(b"9 0 8:1 / / rw - ext4 a rw\n");
+        let (x, other) = (Path::new("/tmp/x"), Mounts::of(TABLE));
+        assert_eq!(bound.place(x), plain.place(x));
+        assert_ne!(other.place(x), plain.place(x));
+    }
+
+    #[test]
+    fn links_are_followed_as_far_as_nobody_has_to_be_waited_for() {
+        let room = tempfile::tempdir().unwrap();
+        let room = room.path().canonicalize().unwrap();
+        std::fs::create_dir(room.join("real")).unwrap();
+        std::os::unix::fs::symlink("real/../real", room.join("link")).unwrap();
+        std::os::unix::fs::symlink(room.join("far/deeper"), room.join("away")).unwrap();
+        std::os::unix::fs::symlink("loop", room.join("loop")).unwrap();
+        let far = format!("1 0 8:1 / / rw - ext4 a rw\n2 1 0:9 / {}/far rw - nfs a rw\n", room.display());
+        let mounts = Mounts::of(far.as_bytes());
+        let walk = |name: &str| mounts.walk(&room.join(name));
+        assert_eq!(walk("link/x"), Walk::Near(room.join("real/x")));
+        assert_eq!(walk("away/x"), Walk::Far(room.join("far/deeper/x")));
+        assert_eq!(walk("far"), Walk::Far(room.join("far")));
+        assert_eq!(walk("loop"), Walk::Broken(Errno::LOOP));
+    }
+
+    #[test]
+    fn our_own_are_read() {
+        let mounts = Mounts::read();
+        assert_eq!(mounts.covering(Path::new("/proc/self")).unwrap().kind, "proc");
+        assert!(mounts.is_near(Path::new("/proc/self")));
+    }
+}
