@@ -52,7 +52,7 @@ const LOCAL: [&str; 36] = [
     "nsfs",
 ];
 
-/// How many links one path may go through (path_resolution(7)).
+/// How many links one path may go through (`path_resolution(7)`).
 const MOST_LINKS: u32 = 40;
 
 /// One mount.
@@ -80,7 +80,7 @@ impl Mount {
 /// The mounts of a process, those that its root directory lets it see.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mounts {
-    mounts: Vec<Mount>,
+    all: Vec<Mount>,
     /// The mount at `/`.
     top: Option<usize>,
     /// For each mount that has some, those that are mounted on it.
@@ -115,7 +115,7 @@ impl Mounts {
                 children.entry(mount.parent).or_default().push(index);
             }
         }
-        Self { mounts, top, children }
+        Self { all: mounts, top, children }
     }
 
     /// The mount that an absolute path lies on, by its text: links must be resolved. The way of the kernel: from `/`
@@ -123,18 +123,18 @@ impl Mounts {
     pub fn covering(&self, path: &Path) -> Option<&Mount> {
         let mut at = self.top?;
         // No mount is passed twice.
-        for _ in 0..self.mounts.len() {
-            let here = &self.mounts[at];
+        for _ in 0..self.all.len() {
+            let here = &self.all[at];
             let on_the_way = self.children.get(&here.id).into_iter().flatten().filter(|child| {
-                let point = &self.mounts[**child].point;
+                let point = &self.all[**child].point;
                 path.starts_with(point) && point.starts_with(&here.point)
             });
-            match on_the_way.min_by_key(|child| self.mounts[**child].point.as_os_str().len()) {
+            match on_the_way.min_by_key(|child| self.all[**child].point.as_os_str().len()) {
                 Some(child) => at = *child,
                 None => break,
             }
         }
-        self.mounts.get(at)
+        self.all.get(at)
     }
 
     /// What a resolved path is on its file system: two processes see the same there when this is equal.

@@ -7,7 +7,7 @@ use rustix::fs::AtFlags;
 use std::ffi::CString;
 use std::path::Path;
 
-/// A setting that only the machine's first network namespace has (net/core/sysctl_net_core.c: `net_core_table` is
+/// A setting that only the machine's first network namespace has (`net/core/sysctl_net_core.c`: `net_core_table` is
 /// registered for `init_net` alone, and `/proc/sys/net` shows each process its own).
 const ONLY_IN_THE_FIRST: &str = "/proc/sys/net/core/netdev_budget";
 
@@ -18,7 +18,7 @@ pub struct Network {
     /// capability that its user has not.
     name: Option<Vec<u8>>,
     /// The number of the file `/proc/PID/net/unix`, of which each network namespace has its own. Everybody may look
-    /// at it who sees the process at all (fs/proc/proc_net.c: `get_proc_task_net` asks for no right).
+    /// at it who sees the process at all (`fs/proc/proc_net.c`: `get_proc_task_net` asks for no right).
     file: Option<u64>,
 }
 
@@ -91,7 +91,7 @@ impl Process {
         }
     }
 
-    /// The unix sockets of its network namespace, as text: `/proc/PID/net/unix` (proc_pid_net(5)).
+    /// The unix sockets of its network namespace, as text: `/proc/PID/net/unix` (`proc_pid_net(5)`).
     pub fn unix_sockets(&self) -> Option<Vec<u8>> {
         self.read("net/unix")
     }

@@ -48,8 +48,10 @@ pub(super) fn standpoint(processes: &Processes, user: u32, own: &Network) -> Sta
 /// the machine's first.
 fn decide(is_managed: bool, of_manager: Option<bool>, of_init: Option<bool>, is_first: bool) -> Standpoint {
     match (is_managed, of_manager, of_init, is_first) {
-        (true, Some(true), _, _) | (true, None, _, true) | (false, _, Some(true), _) => Standpoint::Outer,
-        (false, _, None, true) => Standpoint::Outer,
+        (true, Some(true), _, _)
+        | (true, None, _, true)
+        | (false, _, Some(true), _)
+        | (false, _, None, true) => Standpoint::Outer,
         (true, Some(false), _, _) => Standpoint::Blind(Blindness::OtherNetwork(Manager::User)),
         (false, _, Some(false), _) => Standpoint::Blind(Blindness::OtherNetwork(Manager::Init)),
         (true, None, _, false) => Standpoint::Blind(Blindness::ManagerHidden),
@@ -99,7 +101,7 @@ fn rows(text: &[u8]) -> impl Iterator<Item = Line<'_>> {
     text.split(|byte| *byte == b'\n').filter_map(row)
 }
 
-/// `NUM: REFCOUNT PROTOCOL FLAGS TYPE STATE INODE NAME` (proc_pid_net(5)); blanks before INODE vary.
+/// `NUM: REFCOUNT PROTOCOL FLAGS TYPE STATE INODE NAME` (`proc_pid_net(5)`); blanks before INODE vary.
 fn row(line: &[u8]) -> Option<Line<'_>> {
     let mut rest = line;
     let mut fields = [&[][..]; 7];
