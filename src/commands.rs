@@ -18,13 +18,14 @@ use crate::ghost::{self, Anew, Bar, Scope};
 use crate::journal;
 use crate::logging;
 use crate::manual;
+use crate::mounts::Mounts;
 use crate::outcome::Outcome;
 use crate::output::Output;
 use crate::probe;
 use crate::record::{self, Deeds};
 use crate::report::people::{self, Palette};
 use crate::report::{Health, Report, json};
-use crate::sandbox::Mounts;
+use crate::sandbox;
 use crate::socket::directory::Rule;
 use crate::socket::sight::Witness;
 use crate::spawn::{self, Done, Ending, Request};
@@ -110,14 +111,17 @@ fn pass(global: &Global, act: Option<Act>, rescuing: Rescuing<'_>) -> Result<Rep
     let pass = Pass { settings: &settings, user, act: act.unwrap_or(Act::Look) };
     let mut report = pass.run(&mut witness, &passed);
     for dir in &global.dir {
-        if std::fs::metadata(dir).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+        // What did not answer has been told of.
+        if Mounts::read().lets_look_at(dir)
+            && std::fs::metadata(dir).is_err_and(|error| error.kind() == ErrorKind::NotFound)
+        {
             report.directories.push(words::no_directory(dir));
         }
     }
     if matches!(act, Some(Act::Look) | None) {
         see::note_unseen(&mut report, &mut witness, &targets);
     }
-    if global.dir.is_empty() && Mounts::read().has_private_tmp() {
+    if global.dir.is_empty() && sandbox::has_private_tmp(user) {
         // Every server would look like a ghost from here.
         report.directories.push(words::private_tmp());
         return Ok(report);

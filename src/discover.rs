@@ -1,6 +1,7 @@
 //! Where a user's sockets are: the directories that tmux would use, and those it does use.
 
 use crate::config::Settings;
+use crate::mounts::{Mounts, Walk};
 use crate::socket::kernel_table::KernelTable;
 use crate::tmux::paths;
 use std::ffi::OsStr;
@@ -39,12 +40,15 @@ impl Surroundings {
     /// `make_label` skips an unusable `TMUX_TMPDIR` since 3.2).
     pub fn socket_path(&self, user: u32, label: &OsStr) -> PathBuf {
         let default = Path::new(paths::DEFAULT_PARENT);
-        let parent = self
-            .tmux_tmpdir
-            .as_deref()
-            .into_iter()
-            .chain([default])
-            .find_map(|parent| parent.canonicalize().ok());
+        let mounts = Mounts::read();
+        let parent = self.tmux_tmpdir.as_deref().into_iter().chain([default]).find_map(|parent| match mounts
+            .walk(parent)
+        {
+            Walk::Near(parent) => parent.canonicalize().ok(),
+            // Whether it can be used, nobody can say without waiting.
+            Walk::Far(parent) => Some(parent),
+            Walk::Broken(_) => None,
+        });
         paths::socket_path(parent.as_deref().unwrap_or(default), user, label)
     }
 }

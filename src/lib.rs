@@ -28,8 +28,9 @@
 //!
 //! [`users`] does all of it for every user of a machine, one process per user.
 //!
-//! Around it: [`cli`] and [`commands`], [`config`], [`logging`], [`probe`] for one socket, [`sandbox`], [`mounts`], [`replace`], [`manual`].
+//! Around it: [`cli`] and [`commands`], [`config`], [`logging`], [`probe`] for one socket, [`sandbox`], [`mounts`], [`apart`] for what may never answer, [`replace`], [`manual`].
 
+pub mod apart;
 pub mod audit;
 pub mod checkpoint;
 pub mod child;
@@ -90,6 +91,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 fn answer(arguments: &[OsString]) -> Exit {
     if let Some(order) = users::order::Order::of(arguments) {
         return commands::work(order, &mut output::Output::new(false)).unwrap_or_else(|error| error.exit());
+    }
+    if let Some(order) = apart::errand::Order::of(arguments) {
+        let told = apart::carry_out(&order);
+        return output::Output::new(false).bytes(&told).map_or(Exit::Found, |()| Exit::Done);
     }
     let cli = match cli::Cli::try_parse_from(arguments) {
         Ok(cli) => cli,

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Mutex;
 
 /// The types of mounts on which this kernel alone answers. An allow-list, as that of [`crate::socket::file_system`]: what is not
 /// here is asked by a child that may hang.
@@ -68,23 +69,30 @@ pub struct Mount {
     pub point: PathBuf,
     /// The file system's type, as mount(8) names it.
     pub kind: String,
+    /// It is local, or has answered just now.
+    is_near: bool,
 }
 
-impl Mount {
-    /// Whether a look at a path on it waits for nobody but this kernel.
-    pub fn is_local(&self) -> bool {
-        LOCAL.contains(&self.kind.as_str())
+/// Where mounts are that have answered: a process that looks once may go there itself.
+static TRUSTED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// Has the mount at `point` count as one that answers, in this process, from the next [`Mounts::read`] on.
+pub fn trust(point: PathBuf) {
+    if let Ok(mut trusted) = TRUSTED.lock() {
+        trusted.push(point);
     }
 }
 
 /// The mounts of a process, those that its root directory lets it see.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mounts {
     all: Vec<Mount>,
     /// The mount at `/`.
     top: Option<usize>,
     /// For each mount that has some, those that are mounted on it.
     children: HashMap<u64, Vec<usize>>,
+    /// None of them has to be waited for.
+    are_near: bool,
 }
 
 /// What a path comes to without a look at anything that may not answer.
@@ -101,7 +109,14 @@ pub enum Walk {
 impl Mounts {
     /// Our own; none where there is no `/proc`.
     pub fn read() -> Self {
-        Self::of(&std::fs::read("/proc/self/mountinfo").unwrap_or_default())
+        let mut mounts = Self::of(&std::fs::read("/proc/self/mountinfo").unwrap_or_default());
+        if let Ok(trusted) = TRUSTED.lock() {
+            for mount in &mut mounts.all {
+                mount.is_near |= trusted.contains(&mount.point);
+            }
+        }
+        mounts.are_near = mounts.all.iter().all(|mount| mount.is_near);
+        mounts
     }
 
     /// Those in the text of a `mountinfo`.
@@ -115,7 +130,8 @@ impl Mounts {
                 children.entry(mount.parent).or_default().push(index);
             }
         }
-        Self { all: mounts, top, children }
+        let are_near = mounts.iter().all(|mount| mount.is_near);
+        Self { all: mounts, top, children, are_near }
     }
 
     /// The mount that an absolute path lies on, by its text: links must be resolved. The way of the kernel: from `/`
@@ -147,7 +163,12 @@ impl Mounts {
     /// Whether an absolute path may be looked at without waiting for anybody. A path that is covered by no mount that is
     /// known (no `/proc`) may: nothing is known that speaks against it.
     pub fn is_near(&self, path: &Path) -> bool {
-        self.covering(path).is_none_or(Mount::is_local)
+        self.are_near || self.covering(path).is_none_or(|mount| mount.is_near)
+    }
+
+    /// Whether a path can be looked at, links followed, without waiting for anybody.
+    pub fn lets_look_at(&self, path: &Path) -> bool {
+        self.are_near || !matches!(self.walk(path), Walk::Far(_))
     }
 
     /// Resolves a path as realpath(3) does, and looks at each step before it is made whether it may have to wait.
@@ -192,6 +213,14 @@ impl Mounts {
     }
 }
 
+/// A path with its links resolved, as realpath(3) does. `None`: it is not there, or may not answer.
+pub fn realpath(path: &Path) -> Option<PathBuf> {
+    match Mounts::read().walk(path) {
+        Walk::Near(path) => path.canonicalize().ok(),
+        Walk::Far(_) | Walk::Broken(_) => None,
+    }
+}
+
 /// The steps of a path, the last one first.
 fn parts(path: &Path) -> Vec<OsString> {
     let step = |part: Component<'_>| match part {
@@ -210,7 +239,8 @@ fn parse(line: &[u8]) -> Option<Mount> {
     let device = fields.next()?.to_vec();
     let (root, point) = (unescaped(fields.next()?), unescaped(fields.next()?));
     let kind = fields.skip_while(|field| *field != b"-").nth(1)?;
-    Some(Mount { id, parent, device, root, point, kind: String::from_utf8_lossy(kind).into_owned() })
+    let kind = String::from_utf8_lossy(kind).into_owned();
+    Some(Mount { id, parent, device, root, point, is_near: LOCAL.contains(&kind.as_str()), kind })
 }
 
 /// Space, tab, newline and backslash are written as `\ooo`.

@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::escape::escaped;
 use crate::exit::Exit;
 use crate::ghost::{self, Ghost, Scope};
+use crate::mounts::{Mounts, Walk};
 use crate::outcome::Outcome;
 use crate::socket::directory::Rule;
 use crate::socket::sight::Witness;
@@ -30,7 +31,10 @@ pub struct Found {
 
 /// Looks at the socket of `path`. Links are followed, as tmux follows them.
 pub fn look(settings: &Settings, user: u32, path: &Path, rule: Rule) -> Result<Found, Error> {
-    let resolved = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let resolved = match Mounts::read().walk(path) {
+        Walk::Near(resolved) | Walk::Far(resolved) => resolved,
+        Walk::Broken(_) => path.to_owned(),
+    };
     let (Some(dir), Some(name)) = (parent(&resolved), resolved.file_name()) else {
         return Err(Error::Usage(format!("\"{}\" names no file", escaped(path))));
     };

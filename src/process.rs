@@ -208,6 +208,11 @@ impl Process {
         comm_at(&self.dir, OsStr::new("comm"))
     }
 
+    /// Its command line, each word ended by a NUL.
+    pub fn command_line(&self) -> Option<Vec<u8>> {
+        self.read("cmdline")
+    }
+
     /// Its state, parent and terminal, as `/proc/PID/stat` tells them (proc(5)).
     pub fn stat(&self) -> Option<Stat> {
         parse_stat(&self.read("stat")?)

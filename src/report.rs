@@ -122,6 +122,17 @@ impl Entry {
 }
 
 impl Report {
+    /// Takes in what another process has found.
+    pub fn append(&mut self, mut other: Self) {
+        let before = self.directories.len();
+        for entry in &mut other.entries {
+            // A ghost may stand in none.
+            entry.directory = entry.directory.saturating_add(before);
+        }
+        self.directories.append(&mut other.directories);
+        self.entries.append(&mut other.entries);
+    }
+
     /// The full path of an entry.
     pub fn path_of(&self, entry: &Entry) -> PathBuf {
         let directory = self.directories.get(entry.directory).map(|directory| &directory.path);

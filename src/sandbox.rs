@@ -3,99 +3,126 @@
 //! In a private `/tmp` no socket is found and every server looks like a ghost; with a hidden home the
 //! list of what to keep goes unread. Neither may pass for "nothing to do" or for "no configuration".
 
+use crate::mounts::Mounts;
+use crate::process::{Processes, UserManager};
+use crate::tmux::paths::DEFAULT_PARENT;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// Where systemd makes the private `/tmp` of units (systemd.exec(5), `PrivateTmp=`).
-const PRIVATE: &str = "/systemd-private-";
+/// How systemd calls the private `/tmp` of units (systemd.exec(5), `PrivateTmp=`).
+const PRIVATE: &[u8] = b"systemd-private-";
 
 /// What systemd mounts over what a unit may not see (systemd.exec(5), `InaccessiblePaths=`).
-const INACCESSIBLE: &str = "/systemd/inaccessible/dir";
+const INACCESSIBLE: &str = "systemd/inaccessible/dir";
 
 /// The folders that `ProtectHome=` covers (systemd.exec(5)).
 const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
 
-/// Our mounts.
-#[derive(Debug, Default)]
-pub struct Mounts(String);
+/// Set by a service manager for what it starts (systemd.exec(5)).
+pub const UNIT: &str = "INVOCATION_ID";
 
-/// One mount: what of a file system is shown where.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Mount<'a> {
-    root: &'a str,
-    point: &'a str,
-    kind: &'a str,
+/// Whether `/tmp` is not the machine's: the unit that we run in has `PrivateTmp=` or the like.
+pub fn has_private_tmp(user: u32) -> bool {
+    let ours = Mounts::read();
+    if is_of_systemd(&ours) {
+        return true;
+    }
+    // Elsewhere people have a /tmp of their own for good reasons, and it is theirs.
+    if std::env::var_os(UNIT).is_none() {
+        return false;
+    }
+    let theirs = Processes::open().ok().and_then(|processes| {
+        let manager = match processes.find_user_manager(user) {
+            UserManager::Seen(manager) => Some(manager),
+            UserManager::Hidden => None,
+            UserManager::Absent => processes.by_pid(1),
+        };
+        manager?.mounts()
+    });
+    theirs.is_some_and(|theirs| is_another(&ours, &theirs))
 }
 
-impl Mounts {
-    /// Reads them; none where there is no `/proc`.
-    pub fn read() -> Self {
-        let text = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
-        Self(String::from_utf8_lossy(&text).into_owned())
-    }
+/// Whether `/tmp` is what systemd makes for a unit, in the machine's own `/tmp`.
+fn is_of_systemd(mounts: &Mounts) -> bool {
+    let tmp = mounts.covering(Path::new(DEFAULT_PARENT));
+    tmp.is_some_and(|tmp| tmp.root.iter().any(|part| part.as_bytes().starts_with(PRIVATE)))
+}
 
-    /// Whether `/tmp` is not the machine's: the unit has `PrivateTmp=`.
-    pub fn has_private_tmp(&self) -> bool {
-        // The last one at a place is what we see.
-        let tmp = self.iter().filter(|mount| mount.point == "/tmp").last();
-        tmp.is_some_and(|mount| mount.root.contains(PRIVATE))
-    }
-
-    /// Whether a file in a home is hidden with that home: the unit has `ProtectHome=yes` or `tmpfs`.
-    pub fn hides_home(&self, home: &Path) -> bool {
-        let covers = |mount: &Mount<'_>| HOMES.contains(&mount.point) && home.starts_with(mount.point);
-        // Nothing else mounts a tmpfs on all of them.
-        let is_covered = |point| self.iter().any(|mount| mount.point == point && mount.kind == "tmpfs");
-        self.iter().filter(covers).last().is_some_and(|mount| {
-            mount.root.ends_with(INACCESSIBLE) || (HOMES.into_iter().all(is_covered) && !is_there(home))
-        })
-    }
-
-    fn iter(&self) -> impl Iterator<Item = Mount<'_>> {
-        self.0.lines().filter_map(parse)
+/// Whether two processes see different files behind `/tmp`: a tmpfs (`PrivateTmp=disconnected`,
+/// `TemporaryFileSystem=`), a folder (`BindPaths=`).
+fn is_another(ours: &Mounts, theirs: &Mounts) -> bool {
+    let tmp = Path::new(DEFAULT_PARENT);
+    match (ours.place(tmp), theirs.place(tmp)) {
+        (Some(ours), Some(theirs)) => ours != theirs,
+        _ => false,
     }
 }
 
-/// Whether anything of the path below its first two names is there: `/home/ann` of a file in it.
-fn is_there(path: &Path) -> bool {
-    path.components().take(3).collect::<PathBuf>().exists()
+/// Whether a file in a home is hidden with that home: the unit has `ProtectHome=yes` or `tmpfs`.
+pub fn hides_home(mounts: &Mounts, home: &Path) -> bool {
+    let Some(top) = HOMES.into_iter().find(|top| home.starts_with(top)) else {
+        return false;
+    };
+    let at = |point: &str| mounts.covering(Path::new(point)).filter(|mount| mount.point == Path::new(point));
+    let Some(mount) = at(top) else {
+        return false;
+    };
+    // Nothing else mounts a tmpfs on all of them.
+    let is_covered = |point| at(point).is_some_and(|mount| mount.kind == "tmpfs");
+    mount.root.ends_with(INACCESSIBLE) || (HOMES.into_iter().all(is_covered) && !is_there(mounts, home))
 }
 
-/// `ID PARENT MAJ:MIN ROOT POINT OPTIONS [FIELD...] - KIND SOURCE OPTIONS` (proc(5)). Blanks in paths are
-/// escaped; the places that matter have none.
-fn parse(line: &str) -> Option<Mount<'_>> {
-    let (place, what) = line.split_once(" - ")?;
-    let mut fields = place.split(' ').skip(3);
-    Some(Mount { root: fields.next()?, point: fields.next()?, kind: what.split(' ').next()? })
+/// Whether anything of the path below its first two names is there: `/home/ann` of a file in it. What may not
+/// answer is something.
+fn is_there(mounts: &Mounts, path: &Path) -> bool {
+    let home: PathBuf = path.components().take(3).collect();
+    !mounts.lets_look_at(&home) || home.exists()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// The mounts of these lines, on a root directory.
     fn mounts(lines: &[&str]) -> Mounts {
-        Mounts(lines.join("\n"))
+        let text = ["29 1 8:1 / / rw - ext4 /dev/x rw"].iter().chain(lines).copied().collect::<Vec<_>>();
+        Mounts::of(text.join("\n").as_bytes())
     }
 
     #[test]
     fn a_private_tmp_is_seen_by_its_root() {
         let plain = "36 29 0:32 / /tmp rw,nosuid shared:9 - tmpfs tmpfs rw";
-        let private = "77 60 0:32 /systemd-private-1f-x.service-a/tmp /tmp rw - tmpfs tmpfs rw";
-        let elsewhere = "77 60 0:32 /systemd-private-1f-x.service-a/tmp /var/tmp rw - tmpfs tmpfs rw";
-        assert!(!mounts(&[plain, elsewhere]).has_private_tmp());
-        assert!(mounts(&[plain, private]).has_private_tmp());
-        assert!(!mounts(&["garbage", ""]).has_private_tmp());
+        let private = "77 36 0:32 /systemd-private-1f-x.service-a/tmp /tmp rw - tmpfs tmpfs rw";
+        let elsewhere = "77 29 0:32 /systemd-private-1f-x.service-a/tmp /var/tmp rw - tmpfs tmpfs rw";
+        assert!(!is_of_systemd(&mounts(&[plain, elsewhere])));
+        assert!(is_of_systemd(&mounts(&[plain, private])));
+        assert!(!is_of_systemd(&mounts(&["garbage", ""])));
+    }
+
+    #[test]
+    fn another_tmp_than_the_managers_is_seen() {
+        let machines = mounts(&[]);
+        // ReadWritePaths=/tmp shows the same once more.
+        assert!(!is_another(&mounts(&["77 29 8:1 /tmp /tmp rw - ext4 /dev/x rw"]), &machines));
+        // PrivateTmp=disconnected, TemporaryFileSystem=/tmp, BindPaths=/x:/tmp.
+        for other in ["77 29 0:50 /tmp /tmp rw - tmpfs x rw", "77 29 0:50 / /tmp rw - tmpfs x rw"] {
+            assert!(is_another(&mounts(&[other]), &machines), "{other}");
+        }
+        assert!(is_another(&mounts(&["77 29 8:1 /x /tmp rw - ext4 /dev/x rw"]), &machines));
+        assert!(!is_another(&machines, &Mounts::of(b"")), "who says nothing says nothing");
     }
 
     #[test]
     fn a_covered_home_is_seen() {
-        let inaccessible = "78 60 0:26 /systemd/inaccessible/dir /home ro - tmpfs tmpfs rw";
+        let inaccessible = "78 29 0:26 /systemd/inaccessible/dir /home ro - tmpfs tmpfs rw";
         let [home, root, run] =
-            ["/home", "/root", "/run/user"].map(|at| format!("79 60 0:50 / {at} rw - tmpfs tmpfs rw"));
+            ["/home", "/root", "/run/user"].map(|at| format!("79 29 0:50 / {at} rw - tmpfs tmpfs rw"));
         let (ann, srv) = (Path::new("/home/nobody-has-this-one"), Path::new("/srv/ann"));
-        assert!(mounts(&[inaccessible]).hides_home(ann) && mounts(&[&home, &root, &run]).hides_home(ann));
-        assert!(!mounts(&[inaccessible, &home, &root, &run]).hides_home(srv));
-        for real in [&["79 60 0:50 / /home ro - ext4 /dev/x rw"][..], &[&home, &root]] {
-            assert!(!mounts(real).hides_home(ann), "{real:?}");
+        assert!(hides_home(&mounts(&[inaccessible]), ann));
+        assert!(hides_home(&mounts(&[&home, &root, &run]), ann));
+        assert!(!hides_home(&mounts(&[inaccessible]), srv));
+        for real in [&["79 29 0:50 / /home ro - ext4 /dev/x rw"][..], &[&home, &root]] {
+            assert!(!hides_home(&mounts(real), ann), "{real:?}");
         }
     }
 }

@@ -1,6 +1,8 @@
 //! One pass: directories, entries, verdicts, outcomes.
 
+use crate::apart;
 use crate::config::Settings;
+use crate::mounts::{Mounts, Walk};
 use crate::outcome::{Failure, Outcome};
 use crate::process::Processes;
 use crate::quarantine;
@@ -8,7 +10,7 @@ use crate::reap::{Reaped, Reaper};
 use crate::record;
 use crate::report::{DirectoryReport, Entry, Report};
 use crate::socket::connect::Asker;
-use crate::socket::directory::{DirectoryError, Rule, SocketDir};
+use crate::socket::directory::{DirectoryError, Rule, SocketDir, whereabouts};
 use crate::socket::file_id::FileFacts;
 use crate::socket::sight::Witness;
 use crate::socket::verdict::{Facts, Judgement, LockSays, Reason, State, TableSays, Verdict, judge};
@@ -104,7 +106,13 @@ impl Pass<'_> {
         let started = Instant::now();
         let mut report = Report::default();
         let mut opened: Vec<(SocketDir, Vec<Found>)> = Vec::new();
+        let mounts = Mounts::read();
+        let mut far = Vec::new();
         for target in targets {
+            if let Walk::Far(path) = whereabouts(&target.path, self.user, &mounts) {
+                far.push((target.clone(), path));
+                continue;
+            }
             match SocketDir::open(&target.path, self.user, target.rule) {
                 Ok(None) => {}
                 Ok(Some(dir)) if opened.iter().any(|(known, _)| known.id() == dir.id()) => {}
@@ -132,6 +140,11 @@ impl Pass<'_> {
         }
         if self.act == Act::Look {
             find_servers(self.user, witness, &opened, &mut report);
+        }
+        // What is near is done with, and its locks are given back: nobody has to wait for what may not answer.
+        drop(opened);
+        if !far.is_empty() {
+            apart::look(self.user, witness, far, &mounts, &mut report);
         }
         report.elapsed = started.elapsed();
         report

@@ -1,6 +1,8 @@
 //! Every English sentence about an entry, a directory or the table: what, where, why, what to do.
 
-use crate::escape;
+use crate::apart;
+use crate::escape::{self, escaped, shell_word};
+use crate::mounts::Mount;
 use crate::outcome::{Failure, Outcome};
 use crate::report::DirectoryReport;
 use crate::socket::directory::DirectoryError;
@@ -145,6 +147,9 @@ impl Display for DirectoryError {
                 "others can write it (mode {mode:04o}), so it is no folder for sockets; left alone; sockets belong into a folder of your own, 0700"
             ),
             Self::Unreadable(errno) => write!(f, "it cannot be read: {}", errno_text(*errno)),
+            Self::Far => f.write_str(
+                "it lies on a mount that may not answer (a network or FUSE file system); left alone here; `tmux-janitor list` asks it",
+            ),
         }
     }
 }
@@ -212,9 +217,20 @@ impl Display for Stray {
     }
 }
 
+/// Why nothing is known of what lies on a mount.
+pub fn no_answer(mount: &Mount) -> String {
+    format!(
+        "it lies on a mount that did not answer within {} s ({} at {}); nothing there was looked at or changed; `umount -l {}` takes a dead one away",
+        apart::PATIENCE.as_secs(),
+        escaped(&mount.kind),
+        escaped(&mount.point),
+        shell_word(&mount.point),
+    )
+}
+
 /// What a sweep in a private `/tmp` has to say of it.
 pub fn private_tmp() -> DirectoryReport {
-    let error = "this is a private /tmp, where nobody's sockets are; take PrivateTmp= out of the unit";
+    let error = "this is a private /tmp, where nobody's sockets are; take PrivateTmp= (or TemporaryFileSystem=, BindPaths=) out of the unit";
     DirectoryReport { path: PathBuf::from(DEFAULT_PARENT), error: Some(error.to_owned()) }
 }
 

@@ -1,6 +1,7 @@
 //! What a look could not see. "Saw nothing" is not "nothing is there".
 
 use crate::escape::escaped;
+use crate::mounts::Mounts;
 use crate::outcome::Outcome;
 use crate::process::Processes;
 use crate::report::{Place, Report};
@@ -71,6 +72,10 @@ pub(super) fn set_strays_apart(mut report: Report, user: u32) -> Report {
 
 /// Whether what stands at a path is neither the user's nor root's; also if it is gone by now.
 fn is_strangers(path: &Path, user: u32) -> bool {
+    // Who may not answer is not asked; a stranger's mount is no directory of this user's to begin with.
+    if !Mounts::read().lets_look_at(path) {
+        return false;
+    }
     match std::fs::symlink_metadata(path) {
         Ok(about) => about.uid() != user && about.uid() != 0,
         Err(error) => error.kind() == ErrorKind::NotFound,

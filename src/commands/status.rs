@@ -6,7 +6,7 @@ use crate::exit::Exit;
 use crate::output::Output;
 use crate::report::metrics::{self, Row};
 use crate::report::{Health, Report, json, people};
-use crate::{journal, logging, replace, words};
+use crate::{apart, journal, logging, words};
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -14,7 +14,7 @@ pub(super) fn status(global: &Global, arguments: &Status, output: &mut Output) -
     let report = super::look(global, arguments.all_users)?;
     log_directories(&report);
     if let Some(path) = &arguments.metrics_file {
-        replace::replace(path, metrics_of(&report, arguments.all_users).as_bytes(), metrics::MODE)
+        apart::replace(path, metrics_of(&report, arguments.all_users).as_bytes())
             .map_err(|error| not_written(path, &error))?;
     } else if arguments.metrics {
         output.bytes(metrics_of(&report, arguments.all_users).as_bytes())?;

@@ -1,8 +1,10 @@
 //! Finding and reading the configuration file.
 
 use super::{ConfigError, Settings, file};
+use crate::apart;
 use crate::escape::escaped;
-use crate::sandbox::Mounts;
+use crate::mounts::Mounts;
+use crate::sandbox;
 use rustix::fs::{FileType, Mode, OFlags};
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -24,7 +26,7 @@ pub fn load(given: Option<&Path>) -> Result<Settings, ConfigError> {
     }
     let user_file = user_file()?;
     if let Some(path) = &user_file
-        && Mounts::read().hides_home(path)
+        && sandbox::hides_home(&Mounts::read(), path)
     {
         return Err(ConfigError(format!(
             "{}: this unit hides it (ProtectHome=); it may hold a `keep` list, so nothing is done without it; ProtectHome=read-only shows it",
@@ -32,7 +34,7 @@ pub fn load(given: Option<&Path>) -> Result<Settings, ConfigError> {
         )));
     }
     for path in user_file.into_iter().chain([PathBuf::from(MACHINE)]) {
-        if let Some(text) = read(&path, open_found)? {
+        if let Some(text) = read(&path, false)? {
             let settings = file::parse(&path, &text)?;
             tracing::debug!("configuration: {}", escaped(&path));
             return Ok(settings);
@@ -44,7 +46,7 @@ pub fn load(given: Option<&Path>) -> Result<Settings, ConfigError> {
 
 /// Reads one file, which must be there.
 pub fn read_file(path: &Path) -> Result<Settings, ConfigError> {
-    match read(path, |path| File::open(path))? {
+    match read(path, true)? {
         Some(text) => {
             let settings = file::parse(path, &text)?;
             tracing::debug!("configuration: {}", escaped(path));
@@ -64,18 +66,24 @@ fn open_found(path: &Path) -> std::io::Result<File> {
     }
 }
 
+/// All of a file of at most 1 MiB; one that was found, not named, must be a real one.
+pub(crate) fn read_bytes(path: &Path, is_named: bool) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = if is_named { File::open(path) } else { open_found(path) };
+    let length = file?.take(LONGEST + 1).read_to_end(&mut bytes)?;
+    let fits = length as u64 <= LONGEST;
+    fits.then_some(bytes).ok_or_else(|| std::io::Error::other("it is longer than 1 MiB"))
+}
+
 /// The text of a file; `None`: it is not there.
-fn read(
-    path: &Path,
-    open: impl FnOnce(&Path) -> std::io::Result<File>,
-) -> Result<Option<String>, ConfigError> {
-    let mut text = String::new();
-    let whole = open(path).and_then(|file| {
-        let length = file.take(LONGEST + 1).read_to_string(&mut text)?;
-        let fits = length as u64 <= LONGEST;
-        fits.then_some(()).ok_or_else(|| std::io::Error::other("it is longer than 1 MiB"))
+fn read(path: &Path, is_named: bool) -> Result<Option<String>, ConfigError> {
+    // On a mount that may not answer a child reads it.
+    let bytes = apart::read(path, is_named).unwrap_or_else(|| read_bytes(path, is_named));
+    let text = bytes.and_then(|bytes| {
+        String::from_utf8(bytes)
+            .map_err(|_| std::io::Error::new(ErrorKind::InvalidData, "stream did not contain valid UTF-8"))
     });
-    match whole.map(|()| text) {
+    match text {
         Ok(text) => Ok(Some(text)),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
         Err(error) => Err(ConfigError(format!(

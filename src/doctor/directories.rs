@@ -3,6 +3,7 @@
 
 use super::{Cure, Finding, Patient, Severity};
 use crate::escape::{escaped, shell_word};
+use crate::mounts::Mounts;
 use crate::report::DirectoryReport;
 use crate::socket::directory::{DirectoryError, Rule, SocketDir};
 use crate::socket::file_system::{self, FileSystem};
@@ -11,7 +12,7 @@ use crate::words::errno_text;
 use rustix::fs::{Access, AtFlags, CWD};
 use rustix::io::Errno;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     for directory in &patient.report.directories {
@@ -20,7 +21,9 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
             None => usable(patient, directory, findings),
         }
     }
-    if let Some(parent) = &patient.around.tmux_tmpdir {
+    // What may not answer was told of.
+    let near = |path: &&PathBuf| Mounts::read().lets_look_at(path);
+    if let Some(parent) = patient.around.tmux_tmpdir.as_ref().filter(near) {
         if !parent.is_dir() {
             findings.push(missing(patient, parent));
         } else if let Ok(parent) = parent.canonicalize() {
@@ -33,6 +36,16 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
 fn refused(patient: &Patient<'_>, directory: &DirectoryReport, error: &str) -> Finding {
     let path = &directory.path;
     let word = shell_word(path);
+    if !Mounts::read().lets_look_at(path) {
+        return Finding::new(
+            Severity::Problem,
+            format!("{}: {error}", escaped(path)),
+            "who looks there waits for as long as its server stands still: tmux, shells, whoever lists the folder",
+            Cure::advice(format!(
+                "findmnt -T {word} shows the mount; its server has to go on, or it has to be unmounted"
+            )),
+        );
+    }
     let owner = std::fs::symlink_metadata(path).ok().map(|about| about.uid());
     let is_own = owner == Some(patient.user);
     let cure = match SocketDir::open(path, patient.user, Rule::Swept) {

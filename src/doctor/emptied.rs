@@ -4,6 +4,7 @@ use super::boot::lingers;
 use super::systemd::Systemd;
 use super::{Cure, Finding, Patient, Severity, tmpfiles};
 use crate::escape::{escaped, shell_word};
+use crate::mounts;
 use crate::tmux::paths::DEFAULT_PARENT;
 use std::path::Path;
 
@@ -44,7 +45,7 @@ fn logout(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
 
 /// A `TMUX_TMPDIR` that is gone after a boot: tmux then uses /tmp without a word.
 fn boot(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
-    let Some(dir) = patient.around.tmux_tmpdir.as_deref().and_then(|dir| dir.canonicalize().ok()) else {
+    let Some(dir) = patient.around.tmux_tmpdir.as_deref().and_then(mounts::realpath) else {
         return;
     };
     let is_made_anew = |path: &Path| {

@@ -2,6 +2,7 @@
 
 use super::{Cure, Finding, Patient, Severity};
 use crate::escape::{escaped, shell_word};
+use crate::mounts;
 use crate::tmux::paths::DEFAULT_PARENT;
 use std::path::{Path, PathBuf};
 
@@ -67,5 +68,5 @@ fn named_in() -> Vec<PathBuf> {
 /// Where tmux ends up with a value.
 fn leads_to(value: Option<&Path>) -> PathBuf {
     let parent = value.unwrap_or(Path::new(DEFAULT_PARENT));
-    parent.canonicalize().unwrap_or_else(|_| parent.to_owned())
+    mounts::realpath(parent).unwrap_or_else(|| parent.to_owned())
 }

@@ -1,6 +1,7 @@
 //! Ghosts in a report.
 
 use super::{Aside, Ghost, Rescue, panes};
+use crate::mounts::{Mounts, Walk};
 use crate::outcome::Outcome;
 use crate::report::{Entry, Report};
 use crate::socket::verdict::{Reason, State, Verdict};
@@ -24,8 +25,10 @@ fn enter_aside(report: &mut Report, user: u32, aside: &Aside, is_dry: bool) {
 /// Enters a ghost with what was done about it; `with_panes`: and with what runs in it.
 pub fn enter(report: &mut Report, user: u32, ghost: &Ghost, outcome: Outcome, with_panes: bool) {
     let dir = ghost.path.parent().unwrap_or(Path::new("/"));
-    let settled = dir.canonicalize();
-    let settled = settled.as_deref().unwrap_or(dir);
+    let settled = match Mounts::read().walk(dir) {
+        Walk::Near(settled) | Walk::Far(settled) => settled,
+        Walk::Broken(_) => dir.to_owned(),
+    };
     let directory = report.directories.iter().position(|known| known.path == dir || known.path == settled);
     report.entries.push(Entry {
         directory: directory.unwrap_or(usize::MAX),

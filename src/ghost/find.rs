@@ -69,7 +69,7 @@ struct Suspect {
 
 impl Search<'_> {
     fn first_look(&self, table: &KernelTable) -> Vec<Suspect> {
-        let mut view = View::ours(self.scope.directories());
+        let mut view = View::ours(self.scope.directories(), self.scope.mounts.clone());
         let is_wide = self.scope.is_wide();
         let mut suspects: Vec<Suspect> = listeners(table)
             .filter(|bound| bound.may_be_of(self.user) && self.scope.names(bound.name))
@@ -85,8 +85,12 @@ impl Search<'_> {
         }
         // Paths that lead to the places by other names, or anywhere if they are tmux servers'.
         let servers = self.scope.anywhere.then(|| Holders::servers(self.processes, self.user));
-        let mut settled = Settled::default();
+        let mut settled = self.scope.settled();
         for bound in listeners(table) {
+            // What a stranger made is no socket of the user's, and its name is his: nothing of it is looked up.
+            if !bound.may_be_of(self.user) {
+                continue;
+            }
             let is_candidate = servers.as_ref().map_or_else(
                 || self.scope.may_hold(bound.dev),
                 |servers| servers.is_held_by_tmux(bound.socket),
@@ -117,7 +121,7 @@ impl Search<'_> {
             listeners(table)
                 .any(|bound| bound.socket == suspect.listener.socket && bound.name == suspect.listener.path)
         };
-        let mut view = View::ours(self.scope.directories());
+        let mut view = View::ours(self.scope.directories(), self.scope.mounts.clone());
         let mut ghosts: Vec<(Ghost, bool)> = suspects
             .iter()
             .filter(is_listed)
@@ -136,7 +140,7 @@ impl Search<'_> {
         ghosts.dedup_by(|(later, _), (first, _)| later.pid.is_some() && later.pid == first.pid);
         let mut ghosts: Vec<Ghost> = ghosts.into_iter().map(|(ghost, _)| ghost).collect();
         ghosts.sort_by(|a, b| (&a.path, a.pid, a.socket).cmp(&(&b.path, b.pid, b.socket)));
-        forbid_choosing(&mut ghosts);
+        forbid_choosing(&mut ghosts, self.scope.settled());
         ghosts
     }
 
@@ -152,7 +156,9 @@ impl Search<'_> {
         let Suspect { listener, is_placed } = suspect;
         let standing = self.name_the_living(table, holders, &listener.path, standing);
         let Some(holder) = holders.of(listener.socket) else {
-            let is_ours = holders.some_hidden && *is_placed && is_on_device(view, listener);
+            let dir = self.scope.settled().of(listener.path.parent()?).0.clone();
+            let is_ours =
+                *is_placed && is_on_device(view, listener) && holders.may_be_hidden(&dir, &self.scope.mounts);
             return is_ours.then(|| ghost(listener, None, standing, Some(Bar::Hidden)));
         };
         let process = &holder.process;
@@ -165,7 +171,7 @@ impl Search<'_> {
         }
         let is_shared = self.own.is_shared_with(process);
         if !is_shared {
-            let mut theirs = View::behind(process.root()?);
+            let mut theirs = View::behind(process.root()?, process.mounts()?);
             let is_same_place = match (view.directory_id(&listener.path), theirs.directory_id(&listener.path))
             {
                 (Some(ours), Some(theirs)) => ours == theirs,
@@ -196,7 +202,7 @@ impl Search<'_> {
     /// Whether the holder listens elsewhere and is reached there: then this socket was inherited from
     /// whoever started it, or is the one it gives up while it makes its socket anew.
     fn has_another(&self, table: &KernelTable, view: &mut View, holder: &Holder, suspect: &Suspect) -> bool {
-        let mut settled = Settled::default();
+        let mut settled = self.scope.settled();
         let is_bound_anew = table.iter().any(|bound| {
             bound.role == Role::Bound
                 && bound.name == suspect.listener.path
@@ -233,7 +239,10 @@ impl Search<'_> {
         let Standing::Live(_) = standing else {
             return standing;
         };
-        let id = rustix::fs::stat(path).ok().map(|stat| crate::socket::file_id::FileFacts::from(stat).id);
+        let id = Some(path)
+            .filter(|path| self.scope.mounts.lets_look_at(path))
+            .and_then(|path| rustix::fs::stat(path).ok())
+            .map(|stat| crate::socket::file_id::FileFacts::from(stat).id);
         let socket = id.and_then(|id: FileId| {
             table
                 .with_inode_of(id)
@@ -254,8 +263,7 @@ fn ghost(listener: &Listener, pid: Option<i32>, standing: Standing, bar: Option<
 }
 
 /// Several ghosts of one path: none is to be chosen for the person.
-fn forbid_choosing(ghosts: &mut [Ghost]) {
-    let mut settled = Settled::default();
+fn forbid_choosing(ghosts: &mut [Ghost], mut settled: Settled) {
     let mut place = |ghost: &Ghost| {
         let dir = ghost.path.parent().map(|dir| settled.of(dir).0.clone());
         (dir, ghost.path.file_name().map(std::ffi::OsStr::to_owned))
@@ -299,6 +307,7 @@ fn is_on_device(view: &View, listener: &Listener) -> bool {
         );
         Some(crate::socket::file_system::has_true_numbers(dir.ok()?.as_fd()))
     };
+    // The view opens nothing that may not answer.
     view.directory_id(&listener.path).is_some_and(|id| id.kernel_dev() == listener.dev)
         && has_true_numbers() == Some(true)
 }

@@ -1,7 +1,9 @@
 //! Who holds which listening socket.
 
+use crate::mounts::Mounts;
 use crate::process::{Process, Processes};
 use std::collections::HashSet;
+use std::path::Path;
 
 /// A process and the numbers of the sockets it holds.
 #[derive(Debug)]
@@ -15,8 +17,8 @@ pub(super) struct Holder {
 #[derive(Debug, Default)]
 pub(super) struct Holders {
     known: Vec<Holder>,
-    /// Whether some server does not show its sockets to us.
-    pub(super) some_hidden: bool,
+    /// The servers that do not show their sockets to us.
+    hidden: Vec<Process>,
 }
 
 impl Holders {
@@ -31,7 +33,7 @@ impl Holders {
                 Ok(sockets) if sockets.is_empty() => {}
                 Ok(sockets) => holders.known.push(Holder { process, sockets, is_tmux: true }),
                 Err(_) if process.has_ended() => {}
-                Err(_) => holders.some_hidden = true,
+                Err(_) => holders.hidden.push(process),
             }
         }
         holders
@@ -48,6 +50,17 @@ impl Holders {
                 self.known.push(Holder { process, sockets: held, is_tmux: false });
             }
         }
+    }
+
+    /// Whether a socket that was bound in a directory may be that of a server that hides its sockets from us, and
+    /// none of those sees other files than `ours` there: with `PrivateTmp=` it lives well behind the same path.
+    pub(super) fn may_be_hidden(&self, dir: &Path, ours: &Mounts) -> bool {
+        let sees_the_same = |process: &Process| {
+            process
+                .mounts()
+                .is_some_and(|theirs| theirs.place(dir).is_some() && theirs.place(dir) == ours.place(dir))
+        };
+        !self.hidden.is_empty() && self.hidden.iter().all(sees_the_same)
     }
 
     /// Whether a tmux server holds a socket.

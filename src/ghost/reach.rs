@@ -1,6 +1,7 @@
 //! Whether a listening socket can be reached where it was bound, as somebody sees it.
 
 use super::Standing;
+use crate::mounts::Mounts;
 use crate::socket::file_id::{FileFacts, FileId};
 use crate::socket::file_system::{self, FileSystem};
 use crate::socket::kernel_table::KernelTable;
@@ -12,6 +13,7 @@ use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A listening socket and the file it is bound to, as the kernel's table has them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +41,8 @@ pub(super) enum Reach {
 #[derive(Debug)]
 pub(super) struct View {
     root: Option<OwnedFd>,
+    /// As the root shows them.
+    mounts: Arc<Mounts>,
     /// Where a socket may stand besides its own directory: bind mounts come and go.
     places: Vec<PathBuf>,
     /// The sockets of directories, each read once.
@@ -47,13 +51,13 @@ pub(super) struct View {
 
 impl View {
     /// What we see ourselves. A socket that stands in one of `places` is reached, too.
-    pub(super) fn ours(places: Vec<PathBuf>) -> Self {
-        Self { root: None, places, beside: HashMap::new() }
+    pub(super) fn ours(places: Vec<PathBuf>, mounts: Arc<Mounts>) -> Self {
+        Self { root: None, mounts, places, beside: HashMap::new() }
     }
 
     /// What a process sees behind its root.
-    pub(super) fn behind(root: OwnedFd) -> Self {
-        Self { root: Some(root), places: Vec::new(), beside: HashMap::new() }
+    pub(super) fn behind(root: OwnedFd, mounts: Mounts) -> Self {
+        Self { root: Some(root), mounts: Arc::new(mounts), places: Vec::new(), beside: HashMap::new() }
     }
 
     /// Whether `listener` can be reached by its path. Not knowing counts as yes.
@@ -129,6 +133,9 @@ impl View {
     fn open(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
         let flags = flags | OFlags::CLOEXEC;
         match &self.root {
+            // Nobody is waited for: what may not answer is not known.
+            None if !self.mounts.lets_look_at(path) => Err(Errno::AGAIN),
+            Some(_) if !self.mounts.is_near(path) => Err(Errno::AGAIN),
             None => rustix::fs::open(path, flags, Mode::empty()),
             Some(root) => rustix::fs::openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT),
         }
@@ -223,7 +230,8 @@ mod tests {
         let mut table = KernelTable::default();
         source.read(&mut table).unwrap();
         let ghost = listener(&table, &path);
-        let reach = |table: &KernelTable| View::ours(Vec::new()).reach(table, &ghost);
+        let reach =
+            |table: &KernelTable| View::ours(Vec::new(), Arc::new(Mounts::read())).reach(table, &ghost);
         assert_eq!(reach(&table), Reach::There);
         std::fs::rename(&path, folder.join("b")).unwrap();
         assert_eq!(reach(&table), Reach::There, "renamed, it still answers");

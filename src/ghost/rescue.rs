@@ -10,6 +10,7 @@ use super::folder::{Made, Trouble, can_bind, open_or_make};
 use super::reach::{Reach, View};
 use super::{Anew, Aside, Bar, Ghost, Plight, Scope, Standing, find};
 use crate::config::Settings;
+use crate::mounts::Mounts;
 use crate::outcome::{Failure, Outcome};
 use crate::process::Processes;
 use crate::report::Report;
@@ -22,6 +23,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a server is given to make its socket anew. A busy one takes the signal later; until
@@ -251,7 +253,7 @@ fn answer(witness: &Witness, ghost: &Ghost) -> Option<Reach> {
         bound.role == Role::Listening && bound.name == ghost.path && held.contains(&bound.socket)
     })?;
     // The file is made before the socket listens: one that is gone by now was there.
-    Some(View::ours(Vec::new()).reach(table, &listener_of(&anew)))
+    Some(View::ours(Vec::new(), Arc::new(Mounts::read())).reach(table, &listener_of(&anew)))
 }
 
 /// Waits for a process's end, at most that long.

@@ -1,5 +1,6 @@
 //! Where ghosts are looked for.
 
+use crate::mounts::{Mounts, Walk};
 use crate::socket::file_id::{FileFacts, FileId};
 use crate::socket::file_system;
 use crate::sweep::Target;
@@ -9,12 +10,15 @@ use std::ffi::OsString;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Where ghosts are looked for: socket directories, there or deleted, and if wanted every path that
 /// a tmux server of the user is bound to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
     places: Vec<Place>,
+    /// As they were when it was made.
+    pub(super) mounts: Arc<Mounts>,
     /// Any path of a tmux server, in none of the places too (`tmux -S`).
     pub(super) anywhere: bool,
 }
@@ -33,13 +37,15 @@ struct Place {
 impl Scope {
     /// The directories and names of a pass; `anywhere`: every path of a tmux server besides.
     pub fn new(targets: &[Target], anywhere: bool) -> Self {
+        let mounts = Arc::new(Mounts::read());
+        let mut settled = Settled { known: HashMap::new(), mounts: mounts.clone() };
         let place = |target: &Target| {
             let named: PathBuf = target.path.components().collect();
-            let id = id_of(&named);
+            let (real, id) = settled.of(&named).clone();
             let device = id.filter(|_| has_true_numbers(&named)).map(FileId::kernel_dev);
-            Place { settled: settle(&named), id, device, named, only: target.only.clone() }
+            Place { settled: real, id, device, named, only: target.only.clone() }
         };
-        Self { places: targets.iter().map(place).collect(), anywhere }
+        Self { places: targets.iter().map(place).collect(), mounts, anywhere }
     }
 
     /// One path alone. `None`: it has no name.
@@ -48,6 +54,11 @@ impl Scope {
         let only = Some(vec![path.file_name()?.to_owned()]);
         let target = Target { path: dir, only, rule: crate::socket::directory::Rule::LookedAt };
         Some(Self::new(&[target], false))
+    }
+
+    /// For directories to be looked up in.
+    pub(super) fn settled(&self) -> Settled {
+        Settled { known: HashMap::new(), mounts: self.mounts.clone() }
     }
 
     /// The directories.
@@ -105,13 +116,20 @@ impl Place {
     }
 }
 
-/// Directories with their links resolved, each looked up once.
-#[derive(Debug, Default)]
-pub(super) struct Settled(HashMap<PathBuf, (PathBuf, Option<FileId>)>);
+/// Directories with their links resolved, each looked up once, and what may not answer not at all.
+#[derive(Debug)]
+pub(super) struct Settled {
+    known: HashMap<PathBuf, (PathBuf, Option<FileId>)>,
+    mounts: Arc<Mounts>,
+}
 
 impl Settled {
     pub(super) fn of(&mut self, dir: &Path) -> &(PathBuf, Option<FileId>) {
-        self.0.entry(dir.to_owned()).or_insert_with(|| (settle(dir), id_of(dir)))
+        let mounts = &self.mounts;
+        self.known.entry(dir.to_owned()).or_insert_with(|| match mounts.walk(dir) {
+            Walk::Far(real) => (real, None),
+            Walk::Near(_) | Walk::Broken(_) => (settle(dir), id_of(dir)),
+        })
     }
 }
 
@@ -145,7 +163,7 @@ mod tests {
         let base = base.path().canonicalize().unwrap();
         std::os::unix::fs::symlink(&base, base.join("link")).unwrap();
         let scope = Scope::new(&[Target::whole(base.join("gone"))], false);
-        let mut settled = Settled::default();
+        let mut settled = scope.settled();
         assert!(scope.names(&base.join("gone/x")));
         assert!(!scope.names(&base.join("link/gone/x")));
         assert!(scope.covers(&base.join("link/gone/x"), &mut settled));

@@ -2,6 +2,7 @@
 
 use super::file_id::{FileFacts, FileId};
 use super::file_system::{self, FileSystem};
+use crate::mounts::{Mounts, Walk};
 use crate::tmux::paths::{self, Refusal};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -32,6 +33,23 @@ pub enum DirectoryError {
     Refused(Refusal),
     /// It cannot be opened or read.
     Unreadable(Errno),
+    /// It lies on a mount that may not answer: a child has to go there ([`crate::apart`]).
+    Far,
+}
+
+/// What a directory's path comes to: links in the parent are resolved, as tmux does (realpath(3)), and the last
+/// component only where tmux's own rule does not hold.
+pub fn whereabouts(path: &Path, uid: u32, mounts: &Mounts) -> Walk {
+    match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) if name == OsStr::new(&paths::directory_name(uid)) => {
+            match mounts.walk(parent) {
+                Walk::Near(parent) if mounts.is_near(&parent.join(name)) => Walk::Near(parent.join(name)),
+                Walk::Near(parent) | Walk::Far(parent) => Walk::Far(parent.join(name)),
+                Walk::Broken(errno) => Walk::Broken(errno),
+            }
+        }
+        _ => mounts.walk(path),
+    }
 }
 
 /// An open socket directory.
@@ -60,6 +78,9 @@ impl SocketDir {
     fn open_present(path: &Path, uid: u32, rule: Rule) -> Result<Self, DirectoryError> {
         let unreadable =
             |e: std::io::Error| DirectoryError::Unreadable(Errno::from_io_error(&e).unwrap_or(Errno::IO));
+        if matches!(whereabouts(path, uid, &Mounts::read()), Walk::Far(_)) {
+            return Err(DirectoryError::Far);
+        }
         let own_name = paths::directory_name(uid);
         let is_tmux_dir = path.file_name() == Some(OsStr::new(&own_name));
         let path = match (path.parent(), path.file_name()) {

@@ -2,6 +2,7 @@
 //! its path now.
 
 use super::{label, words};
+use crate::apart;
 use crate::config::Settings;
 use crate::ghost::{self, Ghost, Scope};
 use crate::process::{Processes, await_end};
@@ -66,6 +67,7 @@ impl Place {
         name: &OsStr,
         socket_label: Option<&OsStr>,
     ) -> Result<Self, String> {
+        apart::vouch(path, user)?;
         let refused = |error| words::refused_dir(path, error);
         let dir = match SocketDir::open(path, user, Rule::Swept).map_err(refused)? {
             Some(dir) => dir,

@@ -9,6 +9,7 @@ use super::merge::User;
 use super::order::Order;
 use super::queue::Queue;
 use crate::discover::RUNTIME_DIRS;
+use crate::sandbox;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -153,6 +154,8 @@ impl<'a> Worker<'a> {
         if let Some(name) = &account.name {
             command.env("USER", name).env("LOGNAME", name);
         }
+        // By which it knows that it is in a unit, where /tmp may be another one.
+        command.envs(std::env::var_os(sandbox::UNIT).map(|unit| (sandbox::UNIT, unit)));
         command.env("XDG_RUNTIME_DIR", Path::new(RUNTIME_DIRS).join(user.uid.to_string()));
         // Root's own may be closed to others; who has a folder in it can use it.
         if let Some(parent) = parent.filter(|parent| user.folder.parent() == Some(parent)) {

@@ -1,8 +1,8 @@
 //! What the daemon did, for the user's record and for the metrics file.
 
 use super::engine::Counts;
+use crate::apart;
 use crate::record::{self, Deeds, Record};
-use crate::replace;
 use crate::report::metrics::{self, Kind, Row};
 use crate::socket::verdict::State;
 use crate::words;
@@ -76,7 +76,7 @@ impl Ledger {
             record: Some(self.known.with(&self.pending)),
             unread_records: self.recorded.then_some(usize::from(!self.is_readable)),
         };
-        replace::replace(path, metrics::text(&[row]).as_bytes(), metrics::MODE)
+        apart::replace(path, metrics::text(&[row]).as_bytes())
             .map_err(|error| words::not_written(path, &error))
     }
 }

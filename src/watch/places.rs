@@ -62,6 +62,8 @@ pub struct Settled {
     pub changed: Vec<Dir>,
     /// Why some are not watched.
     pub unwatched: Option<Unwatched>,
+    /// One that lies where a look may never end.
+    pub far: Option<PathBuf>,
 }
 
 impl Places {
@@ -205,6 +207,10 @@ impl Places {
                 Err(DirectoryError::Refused(_)) => {
                     let mended = open_dir(&path, OFlags::NOFOLLOW).ok()?;
                     watch(&mut self.births, &mended, Role::Refused);
+                    return None;
+                }
+                Err(DirectoryError::Far) => {
+                    settled.far.get_or_insert(path);
                     return None;
                 }
                 Err(DirectoryError::Unreadable(_)) => return None,

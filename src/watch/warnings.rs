@@ -7,6 +7,7 @@ use super::watcher::Watcher;
 use crate::escape::escaped;
 use crate::words::errno_text;
 use std::ffi::OsStr;
+use std::path::PathBuf;
 
 /// The warning about lost events.
 pub(super) const LOST: &str = "inotify lost events (a storm in a socket directory); looking at everything instead, now and whenever it happens again";
@@ -22,6 +23,15 @@ impl Watcher {
             "{what} ({}; `sysctl fs.inotify.{sysctl}` shows the limit); new servers are found by the rescan only, deaths of known ones still at once",
             errno_text(errno)
         ));
+    }
+
+    pub(super) fn say_far(&mut self, far: Option<PathBuf>) {
+        if let Some(path) = far {
+            self.once.warn(&format!(
+                "{}: it lies on a mount that may not answer (a network or FUSE file system), where no socket is proven dead; not watched; `tmux-janitor list` looks there",
+                escaped(&path)
+            ));
+        }
     }
 
     pub(super) fn say_blindness(&mut self) {

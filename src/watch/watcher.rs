@@ -115,6 +115,7 @@ impl Watcher {
         let engine = &self.engine;
         let settled = self.places.settle(|dir| engine.is_haunted(dir));
         self.say_unwatched(settled.unwatched);
+        self.say_far(settled.far);
         for dir in &settled.changed {
             self.look_at_all(*dir);
         }
@@ -165,6 +166,7 @@ impl Watcher {
         let engine = &self.engine;
         let settled = self.places.settle(|dir| engine.is_haunted(dir));
         self.say_unwatched(settled.unwatched);
+        self.say_far(settled.far);
         for dir in self.places.wanted().to_vec() {
             self.look_at_all(dir);
         }

@@ -1,0 +1,300 @@
+//! What is done in a process of its own, because it may have to wait for ever: looks at a mount that may not answer.
+//!
+//! Who looks at a path on a network or FUSE mount whose server stands still waits in the kernel, where no signal helps. A
+//! thread that hangs there would keep the whole process, and with it every lock. So a child of ours goes, one for each
+//! mount, started while nothing is locked; it has two seconds, then it is killed and not waited for. One that hangs cannot
+//! even be killed: as long as it is there, that mount is not asked again.
+
+pub mod errand;
+
+use crate::config::Settings;
+use crate::mounts::{self, Mount, Mounts, Walk};
+use crate::outcome::Outcome;
+use crate::process::Processes;
+use crate::replace;
+use crate::report::metrics;
+use crate::report::{DirectoryReport, Entry, Report};
+use crate::socket::directory::{Rule, whereabouts};
+use crate::socket::sight::Witness;
+use crate::socket::verdict::{Reason, State, Verdict};
+use crate::socket::wire::Role;
+use crate::sweep::{Act, Pass, Target};
+use crate::users::wire;
+use errand::{Errand, Order};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+use std::fs::File;
+use std::io::{Read, Seek, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// How long a mount is waited for.
+pub const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The name of such a process, by which one that hangs is found.
+const NAME: &std::ffi::CStr = c"janitor-apart";
+
+/// The longest answer, in bytes.
+const LONGEST: usize = 16 << 20;
+
+/// What was to be done on one mount, and what came of it. `None`: there was no answer.
+#[derive(Debug)]
+struct Sent {
+    child: Option<Child>,
+    pipe: Option<OwnedFd>,
+    answer: Vec<u8>,
+}
+
+/// Sends one child for each order, with what it is to have on its stdin. The answers in the same order; `None`: no
+/// answer came in time.
+fn send(orders: &[Order], input: Option<&File>) -> Vec<Option<Vec<u8>>> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut sent: Vec<Sent> = orders
+        .iter()
+        .map(|order| {
+            start(order, input, deadline).unwrap_or(Sent { child: None, pipe: None, answer: Vec::new() })
+        })
+        .collect();
+    while let left = deadline.saturating_duration_since(Instant::now())
+        && !left.is_zero()
+    {
+        let mut fds: Vec<PollFd<'_>> = sent
+            .iter()
+            .filter_map(|sent| sent.pipe.as_ref())
+            .map(|pipe| PollFd::new(pipe, PollFlags::IN))
+            .collect();
+        if fds.is_empty() {
+            break;
+        }
+        // A millisecond more, so as not to come too early again and again.
+        let timeout = Timespec::try_from(left + Duration::from_millis(1)).ok();
+        let _ = rustix::event::poll(&mut fds, timeout.as_ref());
+        sent.iter_mut().for_each(Sent::hear);
+    }
+    sent.into_iter().map(Sent::end).collect()
+}
+
+/// Starts a child, unless an earlier one still hangs there.
+fn start(order: &Order, input: Option<&File>, deadline: Instant) -> Option<Sent> {
+    if hangs(&order.point, deadline) {
+        return None;
+    }
+    // The very program that runs now, whatever stands at its path by now.
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("tmux-janitor").args(order.arguments()).env_remove("NOTIFY_SOCKET");
+    command.current_dir("/").process_group(0);
+    let input = input.and_then(|input| input.try_clone().ok());
+    command.stdin(input.map_or_else(Stdio::null, Stdio::from)).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().ok()?;
+    let pipe = child.stdout.take().map(OwnedFd::from);
+    Some(Sent { child: Some(child), pipe, answer: Vec::new() })
+}
+
+/// Whether a child of an earlier run is still on its way to that mount, and stays there until the deadline.
+fn hangs(point: &Path, deadline: Instant) -> bool {
+    let user = rustix::process::getuid().as_raw();
+    let is_one = |process: &crate::process::Process| {
+        process.comm().is_some_and(|comm| comm == NAME.to_bytes())
+            && process.command_line().is_some_and(|line| Order::is_for(&line, point))
+    };
+    let Ok(processes) = Processes::open() else {
+        return false;
+    };
+    let earlier: Vec<i32> =
+        processes.of_user(user).into_iter().flatten().filter(is_one).map(|found| found.pid).collect();
+    earlier.into_iter().any(|pid| {
+        crate::process::await_end(pid, deadline.saturating_duration_since(Instant::now()));
+        processes.by_pid(pid).is_some_and(|process| !process.has_ended() && is_one(&process))
+    })
+}
+
+impl Sent {
+    /// Takes in what it says, once: whoever calls knows that there is something, or looks at the others.
+    fn hear(&mut self) {
+        let Some(pipe) = &self.pipe else { return };
+        let mut fds = [PollFd::new(pipe, PollFlags::IN)];
+        if !matches!(rustix::event::poll(&mut fds, Some(&Timespec::default())), Ok(1)) {
+            return;
+        }
+        let mut buffer = [0; 16 * 1024];
+        match rustix::io::read(pipe, &mut buffer) {
+            Err(Errno::INTR) => {}
+            Ok(length @ 1..) if self.answer.len() <= LONGEST => {
+                self.answer.extend_from_slice(&buffer[..length]);
+            }
+            Ok(_) | Err(_) => self.pipe = None,
+        }
+    }
+
+    /// Its whole answer, if it came.
+    fn end(mut self) -> Option<Vec<u8>> {
+        let mut child = self.child.take()?;
+        if self.pipe.is_none() {
+            // It closed its stdout and ends; what hangs closes nothing.
+            let ended = child.wait().ok()?;
+            return ended.success().then_some(self.answer);
+        }
+        // One that hangs in the kernel does not even end then. Nobody waits for it.
+        let _ = child.kill();
+        let _ = child.try_wait();
+        None
+    }
+}
+
+/// Looks into directories on mounts that may not answer, and enters what is there. `far` has the resolved path of
+/// each target. Of a mount that does not answer that is said, and what the table alone tells of it.
+pub fn look(user: u32, witness: &Witness, far: Vec<(Target, PathBuf)>, mounts: &Mounts, report: &mut Report) {
+    let mut orders: Vec<(Mount, Order)> = Vec::new();
+    for (target, path) in far {
+        let Some(mount) = mounts.covering(&path) else { continue };
+        let target = Target { path, ..target };
+        let same = orders.iter_mut().find(|(known, _)| known == mount);
+        if let Some((_, Order { errand: Errand::Look(targets), .. })) = same {
+            targets.push(target);
+        } else {
+            let order = Order { point: mount.point.clone(), errand: Errand::Look(vec![target]) };
+            orders.push((mount.clone(), order));
+        }
+    }
+    let (sought, orders): (Vec<Mount>, Vec<Order>) = orders.into_iter().unzip();
+    for ((answer, mount), order) in send(&orders, None).into_iter().zip(sought).zip(orders) {
+        let Errand::Look(targets) = order.errand else { continue };
+        let told =
+            answer.and_then(|answer| READER.lock().ok()?.get_or_insert_default().read(&answer, user).ok());
+        match told {
+            Some(told) => {
+                mounts::trust(mount.point);
+                report.append(told);
+            }
+            None => {
+                for target in &targets {
+                    unanswered(report, user, witness, target, &mount);
+                }
+            }
+        }
+    }
+}
+
+/// Enters a directory on a mount that did not answer, with what the table alone tells of it: who is bound there
+/// and listens is alive.
+fn unanswered(report: &mut Report, user: u32, witness: &Witness, target: &Target, mount: &Mount) {
+    let directory = report.directories.len();
+    let error = Some(crate::words::no_answer(mount));
+    report.directories.push(DirectoryReport { path: target.path.clone(), error });
+    let listeners = witness.table().iter().filter(|bound| {
+        bound.role == Role::Listening
+            && bound.owner == Some(user)
+            && bound.name.parent() == Some(target.path.as_path())
+    });
+    for (bound, label) in listeners.filter_map(|bound| Some((bound, bound.name.file_name()?))) {
+        if target.only.as_ref().is_none_or(|only| only.iter().any(|name| name == label)) {
+            report.entries.push(Entry {
+                directory,
+                elsewhere: None,
+                label: label.to_owned(),
+                uid: user,
+                verdict: Verdict::new(State::Live, Reason::Listening),
+                outcome: Outcome::Kept,
+                server_pid: None,
+                panes: Vec::new(),
+                socket: Some(bound.socket),
+            });
+        }
+    }
+}
+
+/// Asks the mount that a directory is to be used on whether it answers, if it is one that may not; from then on it is
+/// used directly.
+///
+/// # Errors
+/// One sentence: it does not answer.
+pub fn vouch(dir: &Path, user: u32) -> Result<(), String> {
+    let mounts = Mounts::read();
+    let Walk::Far(path) = whereabouts(dir, user, &mounts) else { return Ok(()) };
+    let Some(mount) = mounts.covering(&path) else { return Ok(()) };
+    let target = Target { path, only: Some(Vec::new()), rule: Rule::LookedAt };
+    let order = Order { point: mount.point.clone(), errand: Errand::Look(vec![target]) };
+    if send(&[order], None).pop().flatten().is_none() {
+        return Err(crate::words::no_answer(mount));
+    }
+    mounts::trust(mount.point.clone());
+    Ok(())
+}
+
+/// What a reader has heard it keeps for good: one for the whole process.
+static READER: Mutex<Option<wire::Reader>> = Mutex::new(None);
+
+/// Reads a file that lies on a mount that may not answer, as [`crate::config`] reads it; `None`: it can be read here.
+pub fn read(path: &Path, is_named: bool) -> Option<std::io::Result<Vec<u8>>> {
+    let mounts = Mounts::read();
+    let Walk::Far(path) = mounts.walk(path) else { return None };
+    Some(fetch(&mounts, &path, Errand::Read { path: path.clone(), is_named }, None))
+}
+
+/// Replaces a file, as [`replace::replace`] does, wherever it lies.
+///
+/// # Errors
+/// Those of [`replace::replace`], and where the mount does not answer.
+pub fn replace(path: &Path, text: &[u8]) -> std::io::Result<()> {
+    let mounts = Mounts::read();
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let (Walk::Far(parent), Some(name)) = (mounts.walk(parent), path.file_name()) else {
+        return replace::replace(path, text, metrics::MODE);
+    };
+    let mut input = crate::child::memory_file()?;
+    input.write_all(text)?;
+    input.rewind()?;
+    let path = parent.join(name);
+    fetch(&mounts, &path, Errand::Replace(path.clone()), Some(&input)).map(drop)
+}
+
+fn fetch(mounts: &Mounts, path: &Path, errand: Errand, input: Option<&File>) -> std::io::Result<Vec<u8>> {
+    let Some(mount) = mounts.covering(path) else {
+        return Err(Errno::NOENT.into());
+    };
+    let order = Order { point: mount.point.clone(), errand };
+    let answer = send(&[order], input).pop().flatten();
+    match answer.as_deref().and_then(<[u8]>::split_first) {
+        Some((b'+', text)) => Ok(text.to_vec()),
+        Some((b'E', number)) => {
+            let errno = std::str::from_utf8(number).ok().and_then(|number| number.parse().ok());
+            Err(std::io::Error::from_raw_os_error(errno.unwrap_or(libc::EIO)))
+        }
+        Some((b'T', text)) => Err(std::io::Error::other(String::from_utf8_lossy(text).into_owned())),
+        Some(_) | None => Err(std::io::Error::other(crate::words::no_answer(mount))),
+    }
+}
+
+/// What the child does. Its message goes to stdout.
+pub fn carry_out(order: &Order) -> Vec<u8> {
+    // Who sent us may be killed; nobody else would.
+    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+    let _ = rustix::thread::set_name(NAME);
+    mounts::trust(order.point.clone());
+    let told = match &order.errand {
+        Errand::Look(targets) => return wire::write(&look_there(targets)),
+        Errand::Read { path, is_named } => crate::config::read_bytes(path, *is_named),
+        Errand::Replace(path) => {
+            let mut text = Vec::new();
+            let read = std::io::stdin().lock().read_to_end(&mut text);
+            read.and_then(|_| replace::replace(path, &text, metrics::MODE)).map(|()| Vec::new())
+        }
+    };
+    match told {
+        Ok(text) => [b"+", text.as_slice()].concat(),
+        Err(error) => match error.raw_os_error() {
+            Some(number) => format!("E{number}").into_bytes(),
+            None => format!("T{error}").into_bytes(),
+        },
+    }
+}
+
+fn look_there(targets: &[Target]) -> Report {
+    let (user, settings) = (rustix::process::getuid().as_raw(), Settings::default());
+    let mut witness = Witness::new(user);
+    Pass { settings: &settings, user, act: Act::Look }.run(&mut witness, targets)
+}

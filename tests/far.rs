@@ -1,0 +1,209 @@
+//! Mounts that do not answer: a FUSE file system (bindfs) whose server is stopped. Whoever looks at a path on it waits
+//! until it goes on. Nobody here may.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
+
+mod common;
+
+use common::arena;
+use common::janitor::Run;
+use common::skip::skip;
+use std::path::Path;
+use std::process::Command;
+use tempfile::TempDir;
+
+/// A world of its own: mounts, processes and `/tmp`; `$0` is a folder outside of it for what is to be told. Everything in it ends
+/// with it. There, `/tmp/far` is a mount that answers until `stand_still`, and a server and a dead socket are in
+/// `/tmp/far/tmux-0` and in `/tmp/tmux-0`.
+const WORLD: &str = r#"
+    mount -t tmpfs -o mode=1777 tmpfs /tmp
+    mkdir /tmp/real /tmp/far /tmp/home
+    bindfs -f /tmp/real /tmp/far &
+    bindfs=$!
+    until mountpoint -q /tmp/far; do sleep 0.02; done
+    export HOME=/tmp/home
+    alive() { TMUX_TMPDIR=$1 "$TMUX_BIN" -f /dev/null -L "$2" new-session -d 'sleep 3600'; }
+    dead() {
+        alive "$1" "$2"
+        pid=$(TMUX_TMPDIR=$1 "$TMUX_BIN" -L "$2" display-message -p '#{pid}')
+        kill -9 "$pid"
+        while grep -q '^State:.[^Z]' "/proc/$pid/status"; do sleep 0.02; done 2>/dev/null
+    }
+    alive /tmp live
+    dead /tmp dead
+    alive /tmp/far far
+    dead /tmp/far gone
+    stand_still() { kill -STOP "$bindfs"; }
+    # Runs the janitor, and tells its exit code; 124: it did not come back.
+    j() { name=$1; shift; code=0; timeout 10 "$JANITOR" "$@" >"$0/$name.out" 2>"$0/$name.err" || code=$?; echo $code >"$0/$name.code"; }
+"#;
+
+/// What the script leaves behind; `None`, and said: something that it needs is not here.
+fn world(script: &str) -> Option<TempDir> {
+    if !rustix::process::getuid().is_root() {
+        skip("needs root: it makes mounts");
+        return None;
+    }
+    if !Path::new("/dev/fuse").exists() || Command::new("bindfs").arg("--version").output().is_err() {
+        skip("needs bindfs and /dev/fuse");
+        return None;
+    }
+    // Not in /tmp, which the world has its own of.
+    let told = tempfile::tempdir_in("/var/tmp").unwrap();
+    let run = Run::of(
+        Command::new("unshare")
+            .args(["--mount", "--propagation", "private", "--pid", "--fork", "--mount-proc", "--kill-child"])
+            .args(["sh", "-euc"])
+            .arg(format!("{WORLD} {script}"))
+            .arg(told.path())
+            .env("JANITOR", env!("CARGO_BIN_EXE_tmux-janitor"))
+            .env("TMUX_BIN", arena::tmux_program())
+            .env_remove("TMUX")
+            .env_remove("TMUX_TMPDIR")
+            .env_remove("XDG_CONFIG_HOME")
+            .env_remove("XDG_RUNTIME_DIR")
+            .env_remove("INVOCATION_ID"),
+    );
+    assert_eq!(run.code, Some(0), "{} {}", run.stdout, run.stderr);
+    Some(told)
+}
+
+fn told(folder: &TempDir, name: &str) -> String {
+    std::fs::read_to_string(folder.path().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+const NO_ANSWER: &str = "did not answer within 2 s (fuse";
+
+#[test]
+fn what_stands_still_holds_nobody_up_and_is_told_of() {
+    let script = r#"
+        stand_still
+        j sweep sweep --json
+        ls /tmp/tmux-0 >"$0/left"
+        j status status &
+        j list list --json &
+        j doctor doctor &
+        j rescue rescue &
+        j probe probe -S /tmp/far/tmux-0/far &
+        j named list --dir /tmp/far/tmux-0 --json &
+        j spawn spawn new -- sleep 1000 &
+        for name in status list doctor rescue probe named spawn; do
+            until test -e "$0/$name.code"; do sleep 0.02; done
+        done
+        "$TMUX_BIN" -L spawn-new has-session && echo there >"$0/new"
+        kill -CONT "$bindfs"
+    "#;
+    let Some(folder) = world(script) else { return };
+    for name in ["sweep", "status", "list", "doctor", "rescue", "probe", "named", "spawn"] {
+        assert_ne!(told(&folder, &format!("{name}.code")).trim(), "124", "{name} did not come back");
+    }
+    // What is near is worked on; what is far is said, and is an error.
+    assert_eq!(told(&folder, "left"), "live\n");
+    assert_eq!(told(&folder, "sweep.code").trim(), "1");
+    let sweep: serde_json::Value = serde_json::from_str(&told(&folder, "sweep.out")).unwrap();
+    let far = |directory: &&serde_json::Value| directory["path"] == "/tmp/far/tmux-0";
+    let error = sweep["directories"].as_array().unwrap().iter().find(far).unwrap()["error"].to_string();
+    assert!(error.contains(NO_ANSWER) && error.contains("/tmp/far"), "{error}");
+    // A listener that the table shows is alive, wherever it lies.
+    for name in ["list", "named"] {
+        let list: serde_json::Value = serde_json::from_str(&told(&folder, &format!("{name}.out"))).unwrap();
+        let state = |path: &str| {
+            let entries = list["sockets"].as_array().unwrap();
+            entries.iter().find(|entry| entry["path"] == path).map(|entry| entry["state"].to_string())
+        };
+        assert_eq!(state("/tmp/far/tmux-0/far").as_deref(), Some("\"live\""), "{list:#}");
+        assert_eq!(state("/tmp/far/tmux-0/gone"), None, "nothing is known of it");
+    }
+    assert!(told(&folder, "status.code").trim() != "0", "not healthy: it could not look");
+    assert_eq!(told(&folder, "probe.code").trim(), "0", "{}", told(&folder, "probe.out"));
+    assert_eq!(told(&folder, "spawn.code").trim(), "0", "{}", told(&folder, "spawn.err"));
+    assert_eq!(told(&folder, "new"), "there\n");
+}
+
+#[test]
+fn who_is_sent_has_no_lock_and_nobody_else_is_sent_while_one_hangs() {
+    let Some(folder) = world(
+        r#"
+        stand_still
+        strace -f -o "$0/trace" -e trace=execve,fcntl,flock "$JANITOR" sweep >/dev/null 2>&1 || :
+        ls /proc/[0-9]*/comm | while read -r comm; do
+            if test "$(cat "$comm" 2>/dev/null)" = janitor-apart; then ls -l "${comm%comm}fd"; fi
+        done >"$0/held"
+        j again sweep
+        grep -l '^janitor-apart$' /proc/[0-9]*/comm | wc -l >"$0/count"
+        kill -CONT "$bindfs"
+        for pid in $(grep -l '^janitor-apart$' /proc/[0-9]*/comm | tr -dc '0-9\n'); do
+            while test -e "/proc/$pid/comm" && grep -q '^State:.[^Z]' "/proc/$pid/status"; do sleep 0.02; done
+        done
+        j after sweep"#,
+    ) else {
+        return;
+    };
+    let trace = told(&folder, "trace");
+    let last = |text: &str| trace.rfind(text).unwrap_or_else(|| panic!("no {text} in {trace}"));
+    let sent = last("execve(\"/proc/self/exe\"");
+    assert!(last("F_SETLEASE") < sent, "{trace}");
+    let held = told(&folder, "held");
+    assert!(held.contains(" -> ") && !held.contains(".lock"), "{held}");
+    assert_eq!(told(&folder, "again.code").trim(), "1");
+    assert_eq!(told(&folder, "count").trim(), "1", "one hangs, and no other is sent after it");
+    assert_eq!(told(&folder, "after.code").trim(), "0", "{}", told(&folder, "after.err"));
+}
+
+#[test]
+fn a_configuration_and_a_metrics_file_on_it_are_an_error_in_time() {
+    let Some(folder) = world(
+        r#"
+        mkdir /tmp/real/tmux-janitor
+        echo 'keep = ["dead"]' >/tmp/real/tmux-janitor/config.toml
+        # While it answers all is as anywhere else.
+        XDG_CONFIG_HOME=/tmp/far j kept sweep
+        j written status --metrics-file /tmp/far/janitor.prom
+        cp /tmp/real/janitor.prom "$0/"
+        rm /tmp/real/tmux-0/far
+        j ghost rescue
+        TMUX_TMPDIR=/tmp/far "$TMUX_BIN" -L far has-session && echo there >"$0/rescued"
+        stand_still
+        XDG_CONFIG_HOME=/tmp/far j rejected sweep
+        HOME=/tmp/far j home sweep
+        j named sweep --config /tmp/far/tmux-janitor/config.toml
+        j unwritten status --dir /tmp/tmux-0 --metrics-file /tmp/far/janitor.prom
+        ls /tmp/tmux-0 >"$0/left"
+        kill -CONT "$bindfs""#,
+    ) else {
+        return;
+    };
+    let code = |name: &str| told(&folder, &format!("{name}.code")).trim().to_owned();
+    let err = |name: &str| told(&folder, &format!("{name}.err"));
+    assert_eq!(code("kept"), "0", "{}", err("kept"));
+    assert!(told(&folder, "janitor.prom").contains("# EOF"));
+    assert_eq!(code("ghost"), "0", "{}", err("ghost"));
+    assert_eq!(told(&folder, "rescued"), "there\n");
+    for name in ["rejected", "home", "named"] {
+        assert_eq!(code(name), "78", "{name}: {}", err(name));
+        assert!(err(name).contains(NO_ANSWER), "{name}: {}", err(name));
+    }
+    assert_eq!(code("unwritten"), "1", "{}", err("unwritten"));
+    assert!(err("unwritten").contains(NO_ANSWER), "{}", err("unwritten"));
+    assert_eq!(told(&folder, "left"), "dead\nlive\n", "what may be kept is");
+}
+
+#[test]
+fn the_watch_works_on_beside_it() {
+    let Some(folder) = world(
+        r#"
+        stand_still
+        timeout 60 "$JANITOR" watch 2>"$0/log" &
+        watch=$!
+        until ! test -e /tmp/tmux-0/dead; do sleep 0.02; done
+        dead /tmp later
+        until ! test -e /tmp/tmux-0/later; do sleep 0.02; done
+        until grep -q 'may not answer' "$0/log"; do sleep 0.02; done
+        kill "$watch"
+        code=0; wait "$watch" || code=$?
+        echo $code >"$0/code"
+        kill -CONT "$bindfs""#,
+    ) else {
+        return;
+    };
+    assert_eq!(told(&folder, "code").trim(), "0", "{}", told(&folder, "log"));
+}
