@@ -121,6 +121,9 @@ fn pass(global: &Global, act: Option<Act>, rescuing: Rescuing<'_>) -> Result<Rep
     if matches!(act, Some(Act::Look) | None) {
         see::note_unseen(&mut report, &mut witness, &targets);
     }
+    if act == Some(Act::Look) {
+        see::note_held_locks(&mut report, user);
+    }
     if global.dir.is_empty() && sandbox::has_private_tmp(user) {
         // Every server would look like a ghost from here.
         report.directories.push(words::private_tmp());

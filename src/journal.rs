@@ -8,6 +8,7 @@ use crate::report::{DirectoryReport, Entry, Report, json, people};
 use crate::socket::verdict::State;
 use crate::spawn::Spawned;
 use crate::words;
+use std::collections::HashSet;
 
 /// Logs a pass that was made to remove. A dry run only tells of ghosts and directories.
 pub fn pass(report: &Report, dry_run: bool) {
@@ -25,8 +26,16 @@ pub fn rescue(report: &Report) {
 }
 
 fn entries(report: &Report) {
+    let mut told = HashSet::new();
     for one in &report.entries {
-        entry(report, one);
+        match one.outcome {
+            Outcome::Failed(failure) if words::is_of_all(&failure) => {
+                if told.insert(one.directory) {
+                    no_room(report, one, &failure.to_string());
+                }
+            }
+            _ => entry(report, one),
+        }
     }
 }
 
@@ -153,6 +162,24 @@ pub fn failed(report: &Report, entry: &Entry, error: &str) {
         Some(error),
         "cannot remove dead socket {}: {error}; keeping it",
         escaped(&path)
+    );
+}
+
+/// Logs that nothing in a directory can be removed: one cause, one warning. `first` is the first of those sockets.
+pub fn no_room(report: &Report, first: &Entry, error: &str) {
+    let is_of_all = |outcome| matches!(outcome, Outcome::Failed(failure) if words::is_of_all(&failure));
+    let of_it = |entry: &&Entry| entry.directory == first.directory && is_of_all(entry.outcome);
+    let count = report.entries.iter().filter(of_it).count();
+    let path = report.path_of(first);
+    let dir = path.parent().unwrap_or(&path);
+    let sockets = if count == 1 { "1 dead socket".to_owned() } else { format!("{count} dead sockets") };
+    tracing::warn!(
+        message_id = id::REMOVAL_FAILED,
+        tmux_janitor.dir = json::text(dir.as_os_str()),
+        tmux_janitor.uid = first.uid,
+        tmux_janitor.error = error,
+        "{}: {sockets} cannot be removed: {error}",
+        escaped(dir)
     );
 }
 

@@ -7,12 +7,13 @@ use crate::exit::Exit;
 use crate::ghost::{self, Ghost, Scope};
 use crate::mounts::{Mounts, Walk};
 use crate::outcome::Outcome;
-use crate::socket::directory::Rule;
+use crate::socket::directory::{Rule, SocketDir};
 use crate::socket::sight::Witness;
 use crate::socket::verdict::{Reason, State, Verdict};
 use crate::sweep::{Act, Pass, Target};
 use crate::tmux::proc_locks::ProcLocks;
 use crate::tmux::start_lock;
+use crate::tmux::stuck::{self, Stuck};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -25,6 +26,8 @@ pub struct Found {
     pub server_pid: Option<i32>,
     /// Why its directory was not looked into.
     directory_error: Option<String>,
+    /// Its start lock is held, and not let go of.
+    held: Option<Stuck>,
     /// Where nothing stands, or a dead socket: live servers that were bound there.
     ghosts: Vec<Ghost>,
 }
@@ -51,12 +54,16 @@ pub fn look(settings: &Settings, user: u32, path: &Path, rule: Rule) -> Result<F
             is_starting(user, &dir, name).then_some(Verdict::new(State::Starting, Reason::LockHeld))
         }
     };
+    let held = match verdict {
+        Some(Verdict { state: State::Starting, .. }) => stuck(user, &dir, name),
+        _ => None,
+    };
     // Where nobody answers there may be a ghost; a dead socket is left where a start was tried in vain.
     let is_deserted = matches!(verdict, None | Some(Verdict { state: State::Dead, .. }));
     let ghosts = if is_deserted { ghosts(user, &dir.join(name)) } else { Vec::new() };
     let server_pid =
         server_pid.or_else(|| ghosts.iter().filter(|_| verdict.is_none()).find_map(|ghost| ghost.pid));
-    Ok(Found { verdict, server_pid, directory_error, ghosts })
+    Ok(Found { verdict, server_pid, directory_error, held, ghosts })
 }
 
 /// The live servers that were bound to a path and cannot be reached there.
@@ -70,11 +77,16 @@ fn ghosts(user: u32, path: &Path) -> Vec<Ghost> {
 }
 
 fn is_starting(user: u32, dir: &Path, name: &OsStr) -> bool {
-    let dir = crate::socket::directory::SocketDir::open(dir, user, Rule::LookedAt);
+    let dir = SocketDir::open(dir, user, Rule::LookedAt);
     dir.ok().flatten().is_some_and(|dir| {
         let mut locks: Option<ProcLocks> = None;
         start_lock::is_seen_held(&dir, name, &mut locks)
     })
+}
+
+fn stuck(user: u32, dir: &Path, name: &OsStr) -> Option<Stuck> {
+    let dir = SocketDir::open(dir, user, Rule::LookedAt).ok().flatten()?;
+    stuck::of_label(user, &dir, name, stuck::PATIENCE)
 }
 
 fn parent(path: &Path) -> Option<PathBuf> {
@@ -87,6 +99,9 @@ impl Found {
     pub fn reason(&self) -> String {
         match (&self.directory_error, &self.verdict) {
             (Some(error), _) => format!("its directory was not looked into: {error}"),
+            (None, _) if self.held.is_some() => {
+                self.held.as_ref().map(ToString::to_string).unwrap_or_default()
+            }
             (None, verdict) => {
                 let reason = verdict.map_or(Reason::NoSuchSocket, |verdict| verdict.reason);
                 self.ghosts.iter().fold(reason.to_string(), |text, ghost| {

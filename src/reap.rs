@@ -121,7 +121,9 @@ impl<'d> Reaper<'d> {
                     break;
                 }
                 // The others that are held open have descriptors, and the locks at rest.
-                candidates.clear();
+                if !is_full(&taken) {
+                    candidates.clear();
+                }
                 self.rack.rest();
                 taken = self.rack.take(label);
             }
@@ -267,6 +269,11 @@ impl<'d> Reaper<'d> {
         }
     }
 
+    /// The lock files that were left, because no lease can be had here.
+    pub fn left_locks(&self) -> impl Iterator<Item = &OsStr> {
+        self.rack.left().iter().map(OsString::as_os_str)
+    }
+
     /// Removes an empty start lock that nobody holds or has open, under that very lock.
     pub fn clear_lock(&mut self, lock: &OsStr, label: &OsStr) -> Outcome {
         self.rack.trim();
@@ -332,9 +339,14 @@ fn most_together(look: Duration) -> usize {
     BATCH / usize::try_from(times).unwrap_or(BATCH).clamp(1, BATCH)
 }
 
-/// Whether it failed only because no descriptor was left: later there will be one.
+/// Whether it failed only because no descriptor or no inode was left: later there will be one. A socket that is removed
+/// leaves its inode to the next lock.
 fn is_starved(taken: &Taken) -> bool {
-    matches!(taken, Taken::Failed(LockFailure::Call(Errno::MFILE | Errno::NFILE)))
+    is_full(taken) || matches!(taken, Taken::Failed(LockFailure::Call(Errno::MFILE | Errno::NFILE)))
+}
+
+fn is_full(taken: &Taken) -> bool {
+    matches!(taken, Taken::Failed(LockFailure::NoRoom { .. } | LockFailure::Call(Errno::DQUOT)))
 }
 
 /// Renames to the quarantine name, or to that of the quarantine name where an earlier run left one.

@@ -34,7 +34,7 @@ pub struct Place {
 pub enum Health {
     /// All was looked at, and nothing dead or out of reach was found.
     Healthy,
-    /// All was looked at, and a dead socket or a ghost was found.
+    /// All was looked at, and a dead socket, a ghost or a lock that is not let go of was found.
     Found,
     /// Not all could be looked at, whatever was found.
     Unseen,
@@ -76,6 +76,8 @@ pub struct Report {
     pub strays: Vec<Place>,
     /// How many more of them there are than are told one by one.
     pub more_strays: usize,
+    /// The start locks that somebody holds and does not let go of, and who that is.
+    pub held: Vec<Place>,
     /// How long it took.
     pub elapsed: Duration,
     /// What was done so far, where that was asked for and is known.
@@ -101,6 +103,7 @@ pub struct Counts {
     pub removed: usize,
     pub rescued: usize,
     pub failed: usize,
+    pub orphaned_locks: usize,
     pub strays: usize,
 }
 
@@ -165,6 +168,7 @@ impl Report {
                 Outcome::Removed if !entry.is_litter() => counts.removed += 1,
                 Outcome::Rescued => counts.rescued += 1,
                 Outcome::Failed(_) => counts.failed += 1,
+                Outcome::Kept if entry.verdict.reason == Reason::OrphanedLock => counts.orphaned_locks += 1,
                 _ => {}
             }
         }
@@ -190,7 +194,7 @@ impl Report {
         let counts = self.counts();
         if self.not_looked_at().next().is_some() {
             Health::Unseen
-        } else if counts.dead > 0 || counts.ghost > 0 {
+        } else if counts.dead > 0 || counts.ghost > 0 || !self.held.is_empty() {
             Health::Found
         } else {
             Health::Healthy

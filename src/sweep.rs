@@ -238,6 +238,7 @@ impl Pass<'_> {
             }
         }
         self.clear_locks(dir, &mut reaper, &locks, report);
+        enter_left_locks(dir, index, &reaper, report);
     }
 
     /// What the table alone, as last read, says of a name. Nobody is connected to or locked.
@@ -425,6 +426,35 @@ impl Report {
     fn refused(&mut self, path: &std::path::Path, error: DirectoryError, user: u32) {
         let error = Some(words::refused_directory(path, error, user));
         self.directories.push(DirectoryReport { path: path.to_owned(), error });
+    }
+}
+
+/// Enters the lock files that a run without leases leaves, where no socket stands beside them.
+fn enter_left_locks(dir: &SocketDir, index: usize, reaper: &Reaper<'_>, report: &mut Report) {
+    for lock in reaper.left_locks() {
+        let label = paths::socket_of_lock(lock).unwrap_or(lock);
+        let is_beside_a_socket = dir.look(label).is_ok_and(|facts| facts.is_socket());
+        let Ok(facts) = dir.look(lock) else { continue };
+        if is_beside_a_socket {
+            continue;
+        }
+        let verdict = Verdict::new(State::NotASocket, Reason::OrphanedLock);
+        let is_it = |entry: &&mut Entry| entry.directory == index && entry.label == lock;
+        if let Some(entry) = report.entries.iter_mut().find(is_it) {
+            entry.verdict = verdict;
+        } else {
+            report.entries.push(Entry {
+                directory: index,
+                elsewhere: None,
+                label: lock.to_owned(),
+                uid: facts.uid,
+                verdict,
+                outcome: Outcome::Kept,
+                server_pid: None,
+                panes: Vec::new(),
+                socket: None,
+            });
+        }
     }
 }
 

@@ -166,6 +166,14 @@ impl Display for Failure {
                 f,
                 "its start lock belongs to uid {uid}; no server can be started there safely; its owner or root removes the lock when none is starting"
             ),
+            Self::Lock(LockFailure::NoRoom { inodes: true }) => write!(
+                f,
+                "{NO_ROOM}no inode is left on its file system (`df -i` shows it); remove a file there, and the next sweep removes all"
+            ),
+            Self::Lock(LockFailure::NoRoom { inodes: false }) => write!(
+                f,
+                "{NO_ROOM}its file system is full (`df` shows it); remove a file there, and the next sweep removes all"
+            ),
             Self::Lock(LockFailure::Call(errno)) => write!(f, "its start lock cannot be taken: {}", cause(*errno)),
             Self::Look(errno) => write!(f, "it cannot be looked at: {}", cause(*errno)),
             Self::Move(errno) => write!(f, "it cannot be moved away: {}", cause(*errno)),
@@ -263,6 +271,18 @@ pub fn no_directory(dir: &Path) -> DirectoryReport {
 
 /// Why nothing can be known where /proc is not what it is elsewhere.
 pub const NO_PROC: &str = "/proc cannot be read here, so that sockets cannot be asked and servers not be found; mount it, or run outside this sandbox";
+
+/// The beginning of every sentence about a file system that holds no lock file more.
+const NO_ROOM: &str = "no start lock can be made: ";
+
+/// Whether a failure, our own or one that a worker told, is that of every socket in the directory.
+pub fn is_of_all(failure: &Failure) -> bool {
+    match failure {
+        Failure::Lock(LockFailure::NoRoom { .. }) => true,
+        Failure::Told(told) => told.starts_with(NO_ROOM),
+        _ => false,
+    }
+}
 
 /// The beginning of every sentence about a table that must not be believed.
 const BLIND: &str = "the kernel's socket table cannot be believed here: ";

@@ -5,9 +5,11 @@ use crate::mounts::Mounts;
 use crate::outcome::Outcome;
 use crate::process::Processes;
 use crate::report::{Place, Report};
+use crate::socket::directory::{Rule, SocketDir};
 use crate::socket::sight::Witness;
 use crate::socket::verdict::{Reason, State};
 use crate::sweep::Target;
+use crate::tmux::stuck;
 use crate::words;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
@@ -45,6 +47,18 @@ pub(super) fn note_unseen(report: &mut Report, witness: &mut Witness, targets: &
         .map(|entry| Place { path: report.path_of(entry), why: entry.verdict.reason.to_string() })
         .collect();
     report.unseen = unseen;
+}
+
+/// Enters the start locks that somebody holds and does not let go of.
+pub(super) fn note_held_locks(report: &mut Report, user: u32) {
+    let readable = report.directories.iter().filter(|directory| directory.error.is_none());
+    let dirs: Vec<SocketDir> = readable
+        .filter_map(|directory| SocketDir::open(&directory.path, user, Rule::Swept).ok().flatten())
+        .collect();
+    report.held = stuck::find(user, &dirs)
+        .into_iter()
+        .map(|lock| Place { why: lock.to_string(), path: lock.path })
+        .collect();
 }
 
 /// Takes out of a worker's report what is not its user's own fault: a directory in a shared place that bears the

@@ -111,6 +111,17 @@ fn usable(patient: &Patient<'_>, directory: &DirectoryReport, findings: &mut Vec
             Cure::advice("put TMUX_TMPDIR on a local file system, such as /tmp or $XDG_RUNTIME_DIR"),
         ));
     }
+    if dir.has_no_inode() {
+        findings.push(Finding::new(
+            Severity::Problem,
+            format!("no inode is left on the file system of {path}"),
+            "no start lock can be made there: dead sockets stay, and no new label can be started",
+            Cure::advice(format!(
+                "remove a file of yours there (`df -i {word}` counts them), then `{} sweep`",
+                patient.janitor()
+            )),
+        ));
+    }
     // With the ids that count, as bind(2) would.
     if let Err(errno) = rustix::fs::accessat(&dir, ".", Access::WRITE_OK, AtFlags::EACCESS) {
         let cure = match errno {

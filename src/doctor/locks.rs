@@ -1,13 +1,27 @@
-//! Start locks that stand in the way of starts: orphaned, of somebody else, no files.
+//! Start locks that stand in the way of starts: held for good, orphaned, of somebody else, no files.
 
 use super::{Cure, Finding, Patient, Severity};
 use crate::escape::{escaped, shell_word};
+use crate::report::Place;
 use crate::socket::verdict::{Reason, State};
 use crate::tmux::paths;
 use crate::words::kind_name;
 use rustix::fs::FileType;
 
+/// Whether the kernel gives leases (`proc_sys_fs(5)`).
+const LEASES: &str = "/proc/sys/fs/leases-enable";
+
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
+    for Place { path, why } in &patient.report.held {
+        findings.push(Finding::new(
+            Severity::Problem,
+            format!("{}: {why}", escaped(path)),
+            "whoever starts a server there waits, without a word, for as long as that lasts",
+            Cure::advice("let its holder go on, or end it, as the line above says"),
+        ));
+    }
+    let has_no_leases = std::fs::read_to_string(LEASES).is_ok_and(|text| text.trim() == "0");
+    let mut kept = 0;
     for entry in &patient.report.entries {
         if entry.verdict.state != State::NotASocket || paths::socket_of_lock(&entry.label).is_none() {
             continue;
@@ -17,6 +31,11 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
         aside.push(".aside");
         let (word, aside, path) = (shell_word(&path), shell_word(&aside), escaped(&path));
         let finding = match entry.verdict.reason {
+            // Said once, below: a sweep would not remove it.
+            Reason::OrphanedLock if has_no_leases => {
+                kept += 1;
+                continue;
+            }
             Reason::OrphanedLock => Finding::new(
                 Severity::Note,
                 format!("{path} is an orphaned start lock"),
@@ -46,5 +65,13 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
             _ => continue,
         };
         findings.push(finding);
+    }
+    if kept > 0 {
+        findings.push(Finding::new(
+            Severity::Note,
+            format!("{kept} orphaned start locks stay, for {LEASES} is 0"),
+            "without leases nobody can tell whether a client is about to lock such a file, so no sweep removes it; the next start of its label does",
+            Cure::command("sudo sysctl fs.leases-enable=1"),
+        ));
     }
 }

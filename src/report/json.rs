@@ -153,7 +153,8 @@ impl<'a> Socket<'a> {
     }
 }
 
-/// The object of `status`. `unseen` is what could not be looked at, each with the reason.
+/// The object of `status`. `unseen` is what could not be looked at, each with the reason; `held_locks` the start
+/// locks that are not let go of.
 pub fn status(report: &Report) -> serde_json::Result<String> {
     #[derive(Serialize)]
     struct Status<'a> {
@@ -162,6 +163,7 @@ pub fn status(report: &Report) -> serde_json::Result<String> {
         healthy: bool,
         counts: Counts,
         unseen: Vec<Said<'a>>,
+        held_locks: Vec<Said<'a>>,
     }
     serde_json::to_string(&Status {
         version: 1,
@@ -169,6 +171,7 @@ pub fn status(report: &Report) -> serde_json::Result<String> {
         healthy: report.health() == Health::Healthy,
         counts: report.counts(),
         unseen: report.not_looked_at().map(|(path, why)| Said::of(path, why)).collect(),
+        held_locks: report.held.iter().map(|place| Said::of(&place.path, &place.why)).collect(),
     })
 }
 

@@ -8,6 +8,7 @@ use crate::escape::escaped;
 use crate::outcome::Outcome;
 use crate::socket::verdict::State;
 use std::fmt::Write;
+use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -98,6 +99,7 @@ pub fn summary(report: &Report, dry_run: bool) -> String {
         (counts.unknown, "unknown"),
         (counts.foreign, "foreign"),
         (counts.failed, "failed"),
+        (counts.orphaned_locks, plural_of(counts.orphaned_locks)),
         (counts.strays, if counts.strays == 1 { "stray" } else { "strays" }),
     ] {
         if count > 0 {
@@ -159,6 +161,7 @@ pub fn status(report: &Report) -> String {
     for (count, word) in [
         (counts.spared, "spared"),
         (counts.unknown, "unknown"),
+        (counts.orphaned_locks, plural_of(counts.orphaned_locks)),
         (counts.strays, if counts.strays == 1 { "stray" } else { "strays" }),
     ] {
         if count > 0 {
@@ -186,6 +189,11 @@ pub fn status(report: &Report) -> String {
     if !lists.is_empty() {
         let _ = write!(text, " ({})", lists.join("; "));
     }
+    if let Some(held) =
+        named_places(report.held.iter().map(|place| (place.path.as_path(), place.why.as_str())))
+    {
+        let _ = write!(text, "; held: {held}");
+    }
     if let Some(unseen) = unseen(report) {
         let _ = write!(text, "; not looked at: {unseen}");
     }
@@ -193,9 +201,19 @@ pub fn status(report: &Report) -> String {
     text
 }
 
+/// Start locks that stay: a run without leases cannot remove them.
+fn plural_of(locks: usize) -> &'static str {
+    if locks == 1 { "orphaned lock" } else { "orphaned locks" }
+}
+
 /// What could not be looked at, and why; `None`: there is no such thing.
 fn unseen(report: &Report) -> Option<String> {
-    let mut all = report.not_looked_at().map(|(path, why)| format!("{}: {why}", escaped(path)));
+    named_places(report.not_looked_at())
+}
+
+/// A few places with what is said of each; `None`: there is none.
+fn named_places<'a>(places: impl Iterator<Item = (&'a Path, &'a str)>) -> Option<String> {
+    let mut all = places.map(|(path, why)| format!("{}: {why}", escaped(path)));
     let mut text = all.by_ref().take(NAMED).collect::<Vec<_>>().join("; ");
     let more = all.count();
     if more > 0 {

@@ -141,6 +141,11 @@ impl SocketDir {
         self.file_system
     }
 
+    /// Whether its file system can hold no file more: it counts its inodes, and none is left (statvfs(3)).
+    pub fn has_no_inode(&self) -> bool {
+        rustix::fs::fstatvfs(self).is_ok_and(|facts| facts.f_files > 0 && facts.f_favail == 0)
+    }
+
     /// The names in it, but `.` and `..`.
     pub fn names(&self) -> Result<Vec<OsString>, Errno> {
         let mut names = Vec::new();

@@ -19,6 +19,7 @@ use crate::report::Report;
 use crate::socket::sight::Witness;
 use crate::sweep::{Act, Pass};
 use crate::tmux::client::{DEADLINE, Start, Tmux};
+use crate::tmux::stuck;
 
 /// How often a session is asked for: once more after a socket error, never more.
 const ATTEMPTS: u32 = 2;
@@ -157,7 +158,11 @@ impl Job<'_> {
             Created::Duplicate => return Err(Trouble::Exists),
             Created::SocketError(error) => return Err(Trouble::Socket(error)),
             Created::Refused(error) => return Err(Trouble::Other(error)),
-            Created::GivenUp => return Err(Trouble::Other(words::given_up(&self.place.path))),
+            Created::GivenUp => {
+                let stuck = self.place.stuck(self.user, stuck::PATIENCE);
+                let because = stuck.map(|stuck| format!("; {}", words::stuck(&stuck))).unwrap_or_default();
+                return Err(Trouble::Other(words::given_up(&self.place.path) + &because));
+            }
             Created::Perhaps => {}
         }
         let printed = Printed::of(&ended);

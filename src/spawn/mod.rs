@@ -46,6 +46,7 @@ use crate::sweep::{Act, Pass, Target};
 use place::{Hindrance, Place, Standing};
 use rustix::fs::{Access, AtFlags, Mode, OFlags};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What a whole run of `spawn` came to.
 #[derive(Debug)]
@@ -180,6 +181,11 @@ fn choose(
         };
         // A multiplexer of another kind may have its sockets elsewhere.
         let standing = place.look(settings, user, witness);
+        if matches!(standing, Standing::Free | Standing::Starting)
+            && let Some(stuck) = place.stuck(user, Duration::ZERO)
+        {
+            return Err(words::stuck(&stuck));
+        }
         let usable = match standing {
             Standing::Live(_) | Standing::Ghost(_) => Ok(()),
             Standing::InTheWay(error) => return Err(error),

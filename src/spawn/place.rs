@@ -12,6 +12,7 @@ use crate::socket::verdict::{Blindness, Reason, State, TableSays};
 use crate::sweep::{Act, Pass, Target};
 use crate::tmux::paths;
 use crate::tmux::start_lock::is_seen_held;
+use crate::tmux::stuck::{self, Stuck};
 use rustix::fs::{Access, AtFlags, FileType, Mode};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
@@ -151,6 +152,11 @@ impl Place {
                 None => Standing::Free,
             },
         })
+    }
+
+    /// Who holds the start lock here and does not let go of it, if anybody does.
+    pub(super) fn stuck(&self, user: u32, patience: Duration) -> Option<Stuck> {
+        stuck::of_label(user, &self.dir, &self.label, patience)
     }
 
     /// Whether a server can be started here: its socket and its lock can be made.

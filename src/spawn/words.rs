@@ -4,6 +4,7 @@ use crate::escape::escaped;
 use crate::ghost::Ghost;
 use crate::socket::directory::DirectoryError;
 use crate::socket::verdict::Reason;
+use crate::tmux::stuck::Stuck;
 use crate::words::{errno_text, io_text, kind_name};
 use rustix::fs::FileType;
 use rustix::io::Errno;
@@ -54,6 +55,10 @@ pub(super) fn given_up(path: &Path) -> String {
         "{}: the client did not come back within 2 s and was ended; whether the session will appear is not known; ask for it again later",
         escaped(path)
     )
+}
+
+pub(super) fn stuck(stuck: &Stuck) -> String {
+    format!("{}: {stuck}; or choose another --socket-label", escaped(&stuck.path))
 }
 
 pub(super) fn not_writable(dir: &Path, errno: Errno) -> String {

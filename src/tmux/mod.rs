@@ -7,4 +7,5 @@ pub mod paths;
 pub mod proc_locks;
 pub mod quote;
 pub mod start_lock;
+pub mod stuck;
 pub mod unstopped;

@@ -17,22 +17,33 @@ impl ProcLocks {
 
     /// Whether somebody is seen to hold a flock or a lease on the file.
     pub fn is_held(&self, file: FileId) -> bool {
-        self.0.lines().any(|line| held(line) == Some(file))
+        self.holders(file).next().is_some()
+    }
+
+    /// Who took the flocks and leases on the file. They may have ended since, or live in another pid namespace (0).
+    pub fn holders(&self, file: FileId) -> impl Iterator<Item = i32> {
+        self.0.lines().filter_map(held).filter(move |(_, held)| *held == file).map(|(pid, _)| pid)
+    }
+
+    /// Whether anybody is seen to hold one on a file system.
+    pub fn has_any_on(&self, dev: u64) -> bool {
+        self.0.lines().filter_map(held).any(|(_, held)| held.dev == dev)
     }
 }
 
-/// The file of `N: FLOCK ADVISORY WRITE PID MAJ:MIN:INO START END`. Who only waits has `->` before the
+/// The holder and the file of `N: FLOCK ADVISORY WRITE PID MAJ:MIN:INO START END`. Who only waits has `->` before the
 /// kind and is passed over.
-fn held(line: &str) -> Option<FileId> {
+pub(super) fn held(line: &str) -> Option<(i32, FileId)> {
     let mut fields = line.split_ascii_whitespace().skip(1);
     if !matches!(fields.next()?, "FLOCK" | "LEASE") {
         return None;
     }
-    let mut file = fields.nth(3)?.split(':');
+    let pid = fields.nth(2)?.parse().ok()?;
+    let mut file = fields.next()?.split(':');
     let major = u32::from_str_radix(file.next()?, 16).ok()?;
     let minor = u32::from_str_radix(file.next()?, 16).ok()?;
     let ino = file.next()?.parse().ok()?;
-    Some(FileId { dev: rustix::fs::makedev(major, minor), ino })
+    Some((pid, FileId { dev: rustix::fs::makedev(major, minor), ino }))
 }
 
 #[cfg(test)]
@@ -53,5 +64,7 @@ mod tests {
         let file = |ino| FileId { dev: rustix::fs::makedev(0xfe, 0), ino };
         assert!(locks.is_held(file(77)) && locks.is_held(file(78)));
         assert!(!locks.is_held(file(79)) && !locks.is_held(file(7)));
+        assert_eq!(locks.holders(file(78)).collect::<Vec<_>>(), [13]);
+        assert!(locks.has_any_on(file(1).dev) && !locks.has_any_on(rustix::fs::makedev(0xfe, 1)));
     }
 }

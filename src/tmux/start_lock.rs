@@ -21,7 +21,7 @@ use crate::socket::directory::SocketDir;
 use crate::socket::file_id::FileFacts;
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -51,6 +51,11 @@ pub enum LockFailure {
     NotAFile(FileType),
     /// `NAME.lock` belongs to somebody else: the owner's uid.
     NotOurs(u32),
+    /// None can be made: the file system has no inode left, or no room.
+    NoRoom {
+        /// It is inodes that lack.
+        inodes: bool,
+    },
     /// A system call failed.
     Call(Errno),
 }
@@ -105,12 +110,24 @@ pub struct LockRack<'d> {
     displaced: Vec<Traveller>,
     /// From the first lock to the last: also one at rest can have an opener that waits for us.
     unstopped: Option<Unstopped>,
+    /// No lease can be had here, not even on a file of our own.
+    has_no_leases: bool,
+    /// The lock files that were left because of that.
+    left: BTreeSet<OsString>,
 }
 
 impl<'d> LockRack<'d> {
     /// A rack without locks; they are made as they are needed.
     pub fn new(dir: &'d SocketDir, user: u32) -> Self {
-        Self { dir, user, resting: VecDeque::new(), displaced: Vec::new(), unstopped: None }
+        Self {
+            dir,
+            user,
+            resting: VecDeque::new(),
+            displaced: Vec::new(),
+            unstopped: None,
+            has_no_leases: false,
+            left: BTreeSet::new(),
+        }
     }
 
     /// Takes the start lock of the socket called `label`, without waiting.
@@ -121,7 +138,7 @@ impl<'d> LockRack<'d> {
             let traveller = match self.next_traveller() {
                 Ok(Some(traveller)) => traveller,
                 Ok(None) => return self.take_file(&lock, OFlags::CREATE),
-                Err(errno) => return Taken::Failed(LockFailure::Call(errno)),
+                Err(errno) => return self.without_new(&lock, errno),
             };
             reach(Checkpoint::LockIn);
             match self.rename(&traveller.rest, &lock) {
@@ -141,6 +158,23 @@ impl<'d> LockRack<'d> {
             }
         }
         Taken::Busy
+    }
+
+    /// Takes a lock whose file cannot be made: the one that stands there already, if there is one.
+    fn without_new(&mut self, lock: &OsStr, errno: Errno) -> Taken {
+        match errno {
+            Errno::NOSPC | Errno::DQUOT if self.dir.look(lock).is_ok() => {
+                self.take_file(lock, OFlags::empty())
+            }
+            Errno::NOSPC => Taken::Failed(LockFailure::NoRoom { inodes: self.dir.has_no_inode() }),
+            _ => Taken::Failed(LockFailure::Call(errno)),
+        }
+    }
+
+    /// The lock files that were left because no lease can be had on them: without one nobody can tell whether a client is
+    /// about to lock them.
+    pub fn left(&self) -> &BTreeSet<OsString> {
+        &self.left
     }
 
     /// Takes a lock file that nobody holds or has open, without making one: litter of a start or a
@@ -196,18 +230,33 @@ impl<'d> LockRack<'d> {
             }
             self.settle(traveller);
         }
+        if self.has_no_leases {
+            return Ok(None);
+        }
         let rest = self.rest_name();
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(self.dir, &rest, flags, Mode::RUSR | Mode::WUSR)?;
         // The mode must not depend on the umask: a client could not open the lock.
-        let ready = rustix::fs::fchmod(&file, Mode::RUSR | Mode::WUSR).is_ok()
-            && rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
-            && lease::take(file.as_fd()).is_ok();
-        if ready {
+        let locked = rustix::fs::fchmod(&file, Mode::RUSR | Mode::WUSR).is_ok()
+            && rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
+        if locked && self.leases(file.as_fd()) {
             return Ok(Some(Traveller { file, rest, last: None, since: Instant::now() }));
         }
         self.unlink(&rest);
         Ok(None)
+    }
+
+    /// Takes a lease on a file that is flocked. Where none can be had at all, that is remembered.
+    fn leases(&mut self, file: BorrowedFd<'_>) -> bool {
+        let taken = lease::take(file);
+        let refused = |error: &std::io::Error| {
+            matches!(
+                error.raw_os_error(),
+                Some(libc::EINVAL | libc::ENOSYS | libc::EOPNOTSUPP | libc::ENOLCK)
+            )
+        };
+        self.has_no_leases |= taken.as_ref().is_err_and(refused);
+        taken.is_ok()
     }
 
     /// Takes the lock file that stands at `lock` as tmux itself would.
@@ -243,8 +292,11 @@ impl<'d> LockRack<'d> {
                 continue;
             };
             if self.dir.look(lock).is_ok_and(|now| now.id == facts.id) {
-                let removable = is_plain_lock(&facts, self.user) && lease::take(file.as_fd()).is_ok();
-                let rest = removable.then(|| self.rest_name());
+                let is_plain = is_plain_lock(&facts, self.user);
+                let rest = (is_plain && self.leases(file.as_fd())).then(|| self.rest_name());
+                if is_plain && rest.is_none() && self.has_no_leases {
+                    self.left.insert(lock.to_owned());
+                }
                 return Taken::Ours(Guard { file, lock: lock.to_owned(), rest });
             }
         }

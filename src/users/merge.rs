@@ -66,6 +66,7 @@ impl<'u> Merger<'u> {
             whole.entries.append(&mut report.entries);
             whole.unseen.append(&mut report.unseen);
             whole.strays.append(&mut report.strays);
+            whole.held.append(&mut report.held);
         }
         whole.directories.extend(refused);
         whole.directories.extend(sums);

@@ -57,7 +57,7 @@ pub fn write(report: &Report) -> Vec<u8> {
         message.put(directory.path.as_os_str().as_bytes());
         message.put(directory.error.as_deref().unwrap_or_default().as_bytes());
     }
-    for (kind, places) in [(b"U", &report.unseen), (b"N", &report.strays)] {
+    for (kind, places) in [(b"U", &report.unseen), (b"N", &report.strays), (b"L", &report.held)] {
         for Place { path, why } in places {
             message.put(kind);
             message.put(path.as_os_str().as_bytes());
@@ -169,6 +169,7 @@ impl Reader {
                 }
                 b"U" => report.unseen.push(fields.place()?),
                 b"N" => report.strays.push(fields.place()?),
+                b"L" => report.held.push(fields.place()?),
                 b"T" => {
                     let [since_us, removed, failed, swept_us, sweep_took_us] = fields.numbers()?;
                     report.record = Some(Record { since_us, removed, failed, swept_us, sweep_took_us });
@@ -308,6 +309,7 @@ mod tests {
                 .collect(),
             unseen: vec![place("blind")],
             strays: vec![place("theirs"); labels.len() % 3],
+            held: vec![place("held"); labels.len() % 2],
             record: Some(Record { since_us: u64::MAX, removed: 1, failed: 2, swept_us: 3, sweep_took_us: 4 }),
             record_error: Some("why".to_owned()),
             ..Report::default()
@@ -334,6 +336,7 @@ mod tests {
             prop_assert_eq!(&received.record_error, &sent.record_error);
             prop_assert_eq!((received.health(), &received.unseen), (sent.health(), &sent.unseen));
             prop_assert_eq!(&received.strays, &sent.strays);
+            prop_assert_eq!(&received.held, &sent.held);
         }
 
         #[test]

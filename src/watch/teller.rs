@@ -1,11 +1,13 @@
 //! Who is told what happens: the journal of the daemon, or the reader of `events`.
 
 use super::outlet::{Outlet, ReaderGone};
+use crate::escape::escaped;
 use crate::events::{self, Event, What};
 use crate::journal;
 use crate::outcome::Outcome;
 use crate::record::Deeds;
 use crate::report::Report;
+use crate::words;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -69,6 +71,13 @@ impl Once {
                     self.removed += u64::from(!entry.is_litter());
                     self.failures.remove(&report.path_of(entry));
                     journal::removed(report, entry);
+                }
+                Outcome::Failed(failure) if words::is_of_all(&failure) => {
+                    // Its directory stands for all of them.
+                    let dir = report.path_of(entry).parent().map(Path::to_path_buf).unwrap_or_default();
+                    if self.warnings.insert(format!("{}: {failure}", escaped(&dir))) {
+                        journal::no_room(report, entry, &failure.to_string());
+                    }
                 }
                 Outcome::Failed(failure) if self.failures.insert(report.path_of(entry)) => {
                     journal::failed(report, entry, &failure.to_string());

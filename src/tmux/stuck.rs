@@ -1,0 +1,299 @@
+//! Start locks that somebody holds and does not let go of: whose they are, and why he does not.
+//!
+//! A start holds its lock for milliseconds. Whoever holds one and is stopped, traced or frozen keeps every start of that
+//! label waiting, and every janitor away. `/proc/locks` has no times: of a holder that runs it is known only that he
+//! held the same lock some seconds ago.
+
+use super::paths;
+use super::proc_locks::{self, ProcLocks};
+use super::start_lock::OWN_PREFIX;
+use crate::escape::escaped;
+use crate::process::{Process, Processes, Stat};
+use crate::socket::directory::SocketDir;
+use crate::socket::file_id::FileId;
+use rustix::fs::{FileType, Mode, OFlags};
+use std::ffi::{OsStr, OsString};
+use std::fmt::{self, Display, Formatter};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How far apart a lock has to be seen twice: much longer than any start takes, on a busy machine too.
+pub const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How often it is looked at meanwhile: most are let go of at once.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
+
+/// Longer than any file in `/proc/PID/fdinfo` that holds a lock.
+const MOST_FDINFO: usize = 4096;
+
+/// A start lock that is held and not let go of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stuck {
+    /// The lock's path.
+    pub path: PathBuf,
+    /// The label that cannot be started.
+    pub label: OsString,
+    /// Who holds it. `None`: nobody that can be seen from here.
+    pub holder: Option<Holder>,
+}
+
+/// Who holds a lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Its pid.
+    pub pid: i32,
+    /// Its program's name (`comm`).
+    pub program: OsString,
+    /// Whether it can let go.
+    pub state: HolderState,
+}
+
+/// What a lock's holder does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HolderState {
+    /// Stopped by a signal.
+    Stopped,
+    /// Held by a debugger.
+    Traced,
+    /// In a cgroup that is frozen.
+    Frozen,
+    /// It runs, or waits for something.
+    Running,
+}
+
+impl HolderState {
+    fn of(stat: Option<Stat>, is_frozen: bool) -> Self {
+        match stat.map(|stat| stat.state) {
+            Some(b'T') => Self::Stopped,
+            Some(b't') => Self::Traced,
+            _ if is_frozen => Self::Frozen,
+            _ => Self::Running,
+        }
+    }
+
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::Traced => "traced",
+            Self::Frozen => "frozen",
+            Self::Running => "running",
+        }
+    }
+}
+
+/// The stuck locks of these directories. Takes no longer than [`PATIENCE`], and no time where none is held.
+pub fn find(user: u32, dirs: &[SocketDir]) -> Vec<Stuck> {
+    let locks = ProcLocks::read();
+    let mut held = Vec::new();
+    for dir in dirs.iter().filter(|dir| locks.has_any_on(dir.id().dev)) {
+        let names = dir.names().unwrap_or_default();
+        held.extend(names.into_iter().filter(|name| is_start_lock(name)).map(|name| (dir, name)));
+    }
+    look_twice(user, &held, PATIENCE)
+}
+
+/// The same for one label. Without patience only a holder that cannot go on is told of.
+pub fn of_label(user: u32, dir: &SocketDir, label: &OsStr, patience: Duration) -> Option<Stuck> {
+    look_twice(user, &[(dir, paths::lock_name(label))], patience).pop()
+}
+
+/// A lock of ours at rest locks nothing.
+fn is_start_lock(name: &OsStr) -> bool {
+    paths::socket_of_lock(name).is_some() && !name.as_bytes().starts_with(OWN_PREFIX.as_bytes())
+}
+
+/// A lock that is held by somebody who runs, so far.
+struct Seen<'a> {
+    dir: &'a SocketDir,
+    name: &'a OsStr,
+    file: FileId,
+    holder: Option<Holder>,
+}
+
+fn look_twice(user: u32, locks: &[(&SocketDir, OsString)], patience: Duration) -> Vec<Stuck> {
+    let begun = Instant::now();
+    let (mut stuck, mut seen) = (Vec::new(), Vec::new());
+    let table = ProcLocks::read();
+    for (dir, name) in locks {
+        if let Some(found) = Seen::now(user, &table, dir, name) {
+            if found.cannot_go_on() { stuck.push(found.stuck()) } else { seen.push(found) }
+        }
+    }
+    while !patience.is_zero() && !seen.is_empty() {
+        std::thread::sleep(BETWEEN_LOOKS);
+        let table = ProcLocks::read();
+        let is_over = begun.elapsed() >= patience;
+        seen.retain(|before| match Seen::now(user, &table, before.dir, before.name) {
+            Some(now) if now.cannot_go_on() || (is_over && now.is_same(before)) => {
+                stuck.push(now.stuck());
+                false
+            }
+            Some(now) => now.is_same(before) && !is_over,
+            None => false,
+        });
+    }
+    stuck
+}
+
+impl<'a> Seen<'a> {
+    /// A lock that is held now.
+    fn now(user: u32, table: &ProcLocks, dir: &'a SocketDir, name: &'a OsStr) -> Option<Self> {
+        let facts = dir.look(name).ok().filter(|facts| facts.kind == FileType::RegularFile)?;
+        table.is_held(facts.id).then(|| {
+            let holder = holder_of(user, table, facts.id);
+            Self { dir, name, file: facts.id, holder }
+        })
+    }
+
+    fn cannot_go_on(&self) -> bool {
+        self.holder.as_ref().is_some_and(|holder| holder.state != HolderState::Running)
+    }
+
+    fn is_same(&self, before: &Self) -> bool {
+        let pid = |seen: &Self| seen.holder.as_ref().map(|holder| holder.pid);
+        self.file == before.file && pid(self) == pid(before)
+    }
+
+    fn stuck(&self) -> Stuck {
+        Stuck {
+            path: self.dir.path_of(self.name),
+            label: paths::socket_of_lock(self.name).unwrap_or(self.name).to_owned(),
+            holder: self.holder.clone(),
+        }
+    }
+}
+
+/// Who holds a lock. The table names who took it: a client that has ended since, where its server has it now.
+fn holder_of(user: u32, table: &ProcLocks, file: FileId) -> Option<Holder> {
+    let processes = Processes::open().ok()?;
+    let named =
+        table.holders(file).filter_map(|pid| processes.by_pid(pid)).find(|process| holds(process, file));
+    let process = named.or_else(|| processes.of_user(user).ok()?.find(|process| holds(process, file)))?;
+    let cgroup = read(&process, "cgroup").unwrap_or_default();
+    Some(Holder {
+        pid: process.pid,
+        program: OsString::from_vec(process.comm()?),
+        state: HolderState::of(process.stat(), is_frozen(&String::from_utf8_lossy(&cgroup))),
+    })
+}
+
+/// Whether a process has the file open with a lock on it (`lock:` in `/proc/PID/fdinfo/N`, proc(5)).
+fn holds(process: &Process, file: FileId) -> bool {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let Ok(folder) = rustix::fs::openat(process.as_fd(), "fdinfo", flags, Mode::empty()) else {
+        return false;
+    };
+    let Ok(entries) = rustix::fs::Dir::read_from(&folder) else {
+        return false;
+    };
+    entries.flatten().any(|entry| {
+        let text = read(&folder, OsStr::from_bytes(entry.file_name().to_bytes())).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let mut locks = text.lines().filter_map(|line| line.strip_prefix("lock:"));
+        locks.any(|line| proc_locks::held(line).is_some_and(|(_, held)| held == file))
+    })
+}
+
+fn read(folder: &impl AsFd, name: impl rustix::path::Arg) -> Option<Vec<u8>> {
+    let file = rustix::fs::openat(folder, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let mut text = vec![0; MOST_FDINFO];
+    let length = rustix::io::read(&file, &mut text).ok()?;
+    text.truncate(length);
+    Some(text)
+}
+
+/// Whether a process with this `/proc/PID/cgroup` is in a frozen cgroup (cgroups(7)).
+fn is_frozen(cgroup: &str) -> bool {
+    freezers(cgroup).iter().any(|(path, word)| {
+        std::fs::read_to_string(path).is_ok_and(|text| text.lines().any(|line| line == *word))
+    })
+}
+
+/// The files that tell whether a cgroup is frozen, and the line that says so.
+fn freezers(cgroup: &str) -> Vec<(String, &'static str)> {
+    let of_line = |line: &str| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (parts.next()?, parts.next()?);
+        Some(if controllers.is_empty() {
+            ["", "/unified"]
+                .map(|at| (format!("/sys/fs/cgroup{at}{path}/cgroup.events"), "frozen 1"))
+                .to_vec()
+        } else if controllers.split(',').any(|controller| controller == "freezer") {
+            vec![(format!("/sys/fs/cgroup/freezer{path}/freezer.state"), "FROZEN")]
+        } else {
+            Vec::new()
+        })
+    };
+    cgroup.lines().filter_map(of_line).flatten().collect()
+}
+
+impl Display for Holder {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "pid {} ({}, {})", self.pid, escaped(&self.program), self.state.word())
+    }
+}
+
+impl Display for Stuck {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let label = escaped(&self.label);
+        match &self.holder {
+            Some(holder) => write!(f, "the start lock is held by {holder}")?,
+            None => f.write_str("the start lock is held by a process that cannot be seen from here")?,
+        }
+        match &self.holder {
+            Some(Holder { state: HolderState::Running, .. }) | None => {
+                write!(f, " and was not let go of in {} s", PATIENCE.as_secs())?;
+            }
+            Some(_) => {}
+        }
+        write!(f, "; until that lets go, no server starts on \"{label}\" and nothing is removed there")?;
+        match &self.holder {
+            Some(Holder { pid, state: HolderState::Stopped, .. }) => {
+                write!(f, "; `kill -CONT {pid}` lets it go on")
+            }
+            Some(Holder { state: HolderState::Traced, .. }) => {
+                f.write_str("; its debugger has to let it go on")
+            }
+            Some(Holder { state: HolderState::Frozen, .. }) => {
+                f.write_str("; its unit or container has to be thawed")
+            }
+            Some(Holder { pid, state: HolderState::Running, .. }) => {
+                write!(f, "; see what it does (`ps -fp {pid}`), and end it if it is of no use")
+            }
+            None => f.write_str("; look for it as root, and in the containers that share this directory"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_cannot_go_on_is_told_from_who_runs() {
+        let stat = |state| Some(Stat { state, parent: 1, group: 1, session: 1, terminal: 0, foreground: -1 });
+        assert_eq!(HolderState::of(stat(b'T'), false), HolderState::Stopped);
+        assert_eq!(HolderState::of(stat(b't'), false), HolderState::Traced);
+        assert_eq!(HolderState::of(stat(b'S'), true), HolderState::Frozen);
+        for state in [b'S', b'D', b'R', b'Z'] {
+            assert_eq!(HolderState::of(stat(state), false), HolderState::Running);
+        }
+        assert_eq!(HolderState::of(None, false), HolderState::Running);
+    }
+
+    #[test]
+    fn the_freezer_is_looked_for_where_it_is() {
+        let both = "9:devices,freezer:/a\n1:name=systemd:/a\n0::/b\n";
+        let paths: Vec<_> = freezers(both).into_iter().map(|(path, _)| path).collect();
+        let expected = [
+            "/sys/fs/cgroup/freezer/a/freezer.state",
+            "/sys/fs/cgroup/b/cgroup.events",
+            "/sys/fs/cgroup/unified/b/cgroup.events",
+        ];
+        assert_eq!(paths, expected);
+        assert!(freezers("1:name=systemd:/a\ngarbage\n").is_empty());
+    }
+}
