@@ -24,7 +24,7 @@ use crate::output::Output;
 use crate::probe;
 use crate::record::{self, Deeds};
 use crate::report::people::{self, Palette};
-use crate::report::{Health, Report, json};
+use crate::report::{Entry, Health, Report, json};
 use crate::sandbox;
 use crate::socket::directory::Rule;
 use crate::socket::sight::Witness;
@@ -110,14 +110,6 @@ fn pass(global: &Global, act: Option<Act>, rescuing: Rescuing<'_>) -> Result<Rep
     }
     let pass = Pass { settings: &settings, user, act: act.unwrap_or(Act::Look) };
     let mut report = pass.run(&mut witness, &passed);
-    for dir in &global.dir {
-        // What did not answer has been told of.
-        if Mounts::read().lets_look_at(dir)
-            && std::fs::metadata(dir).is_err_and(|error| error.kind() == ErrorKind::NotFound)
-        {
-            report.directories.push(words::no_directory(dir));
-        }
-    }
     if matches!(act, Some(Act::Look) | None) {
         see::note_unseen(&mut report, &mut witness, &targets);
     }
@@ -147,12 +139,28 @@ fn pass(global: &Global, act: Option<Act>, rescuing: Rescuing<'_>) -> Result<Rep
             }
         }
     }
+    note_missing(&mut report, &global.dir);
     report.elapsed = started.elapsed();
     see::say_verbosely(&report);
     if global.dir.is_empty() {
         keep_record(&mut report, user, act);
     }
     Ok(report)
+}
+
+/// Directories that were named and are not there, nor come back with a rescue.
+fn note_missing(report: &mut Report, named: &[PathBuf]) {
+    for dir in named {
+        // What did not answer has been told of.
+        let is_missing = Mounts::read().lets_look_at(dir)
+            && std::fs::metadata(dir).is_err_and(|error| error.kind() == ErrorKind::NotFound);
+        let comes_back = |entry: &Entry| {
+            entry.outcome == Outcome::WouldRescue && report.path_of(entry).parent() == Some(dir)
+        };
+        if is_missing && !report.entries.iter().any(comes_back) {
+            report.directories.push(words::no_directory(dir));
+        }
+    }
 }
 
 /// One name in its directory, wherever that is. `None`: the path has no name at its end.

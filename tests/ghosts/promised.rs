@@ -48,11 +48,11 @@ fn a_deleted_tmux_tmpdir_comes_back_by_rescue_alone() {
     let (dir, server) = leaked(&arena);
     let place = dir.to_str().unwrap();
     // A sweep, which a timer may start, does not bring back what a test has removed.
-    let swept = json(&dir, &["sweep", "--rescue"], 0);
+    let swept = json(&dir, &["sweep", "--rescue"], 1);
     assert_eq!(fate(&swept, "t"), ("ghost", "kept"));
     let reason = entry(&swept, "t")["reason"].as_str().unwrap();
     assert!(reason.contains(&format!("`kill {}` ends it", server.pid)), "{reason}");
-    assert_eq!(fate(&json(&dir, &["sweep", "--rescue", "--dry-run"], 0), "t"), ("ghost", "kept"));
+    assert_eq!(fate(&json(&dir, &["sweep", "--rescue", "--dry-run"], 1), "t"), ("ghost", "kept"));
     assert!(!arena.has("tests"));
 
     let [outcome, reason, _] = announced_and_done(&["--dir", place]);

@@ -23,7 +23,8 @@ pub(crate) fn json(dir: &Path, arguments: &[&str], code: i32) -> Value {
 /// The ghosts that `list` shows: their labels and pids.
 #[track_caller]
 pub(crate) fn ghosts(dir: &Path) -> Vec<(String, i64)> {
-    let json = json(dir, &["list"], 0);
+    // A directory that was named and is not there is an error of its own.
+    let json = json(dir, &["list"], i32::from(!dir.exists()));
     let sockets = json["sockets"].as_array().unwrap();
     sockets
         .iter()
