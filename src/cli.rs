@@ -278,7 +278,11 @@ pub enum Command {
     },
     /// Carry out the order of another tmux-janitor that is on stdin
     #[command(name = spawn::handover::COMMAND, hide = true)]
-    CarryOut,
+    CarryOut {
+        /// Say which directory is there instead
+        #[arg(long)]
+        tell: Option<PathBuf>,
+    },
     /// Become systemd-run for another tmux-janitor
     #[command(name = spawn::handover::HAND_OVER, hide = true)]
     HandOver {

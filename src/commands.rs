@@ -57,7 +57,10 @@ pub fn run(cli: &Cli, output: &mut Output) -> Result<Exit, Error> {
         Some(Command::Probe(arguments)) => probe_one(&cli.global, arguments, output),
         Some(Command::Rescue(arguments)) => rescue(&cli.global, arguments, output),
         Some(Command::Spawn(arguments)) => spawn_one(&cli.global, arguments, output),
-        Some(Command::CarryOut) => spawn::carry_out::carry_out(),
+        Some(Command::CarryOut { tell: None }) => spawn::carry_out::carry_out(),
+        Some(Command::CarryOut { tell: Some(dir) }) => {
+            output.text(&spawn::outside::tell(dir)).map(|()| Exit::Done)
+        }
         Some(Command::HandOver { parent, own, words }) => spawn::carry_out::hand_over(*parent, *own, words),
         Some(Command::Doctor { json }) => doctor(&cli.global, *json, output),
         Some(Command::Audit { files, json }) => audit_files(&cli.global, files, *json, output),

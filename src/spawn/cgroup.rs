@@ -1,4 +1,6 @@
-//! Which unit we run in, as `/proc/self/cgroup` (cgroups(7)) tells it. Pure but for [`own`].
+//! Which unit we run in, as `/proc/self/cgroup` (cgroups(7)) tells it. Pure but for what reads it.
+
+use crate::process::Processes;
 
 /// A systemd service that a process runs in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,7 +13,37 @@ pub(crate) struct Service {
 
 /// The service that we run in. `None`: a login, a scope, a machine without systemd.
 pub(super) fn own() -> Option<Service> {
-    service_of(&std::fs::read_to_string("/proc/self/cgroup").ok()?)
+    let text = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+    service_of(&text).or_else(|| is_top(&text).then(nameless).flatten())
+}
+
+/// Whether process 1, as far as it can be seen, is one of the service that we run in: `PrivatePIDs=`.
+pub(super) fn has_own_processes() -> bool {
+    let [own, first] = ["self", "1"].map(|pid| std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok());
+    let (Some(own), Some(first)) = (own, first) else { return false };
+    service_of(&own).map_or_else(
+        || is_top(&own) && first == own && nameless().is_some(),
+        |service| service_of(&first) == Some(service),
+    )
+}
+
+/// Whether the cgroup is called `/`: a namespace hides what it is called outside.
+fn is_top(text: &str) -> bool {
+    !text.is_empty() && text.lines().all(|line| line.ends_with(":/"))
+}
+
+/// The service that we run in where its cgroup has no name (`ProtectControlGroups=strict`): we descend from the process
+/// that systemd says it has started (systemd.exec(5), `$SYSTEMD_EXEC_PID`). The variable alone proves nothing: whatever
+/// a unit starts hands it on.
+fn nameless() -> Option<Service> {
+    let started: i32 = std::env::var("SYSTEMD_EXEC_PID").ok()?.parse().ok()?;
+    let processes = Processes::open().ok()?;
+    let mut pid = rustix::process::getpid().as_raw_nonzero().get();
+    while pid != started {
+        pid = processes.by_pid(pid)?.stat()?.parent;
+    }
+    // Only a user's manager names itself.
+    Some(Service { unit: "this unit".to_owned(), is_users: std::env::var_os("MANAGERPID").is_some() })
 }
 
 /// Whether a process is in a unit.

@@ -105,21 +105,13 @@ impl Manager {
             }
             // The command ends when the server runs; what is left then is the service.
             Kind::Service => {
-                let program = program::own(self.user())?;
+                let program = program::own(self)?;
                 command.args(["--service-type=forking", "--property=TimeoutStartSec=55", "--pipe", "--"]);
                 command.arg(program).arg(handover::COMMAND);
             }
         }
         command.env_remove("NOTIFY_SOCKET");
         Ok(command)
-    }
-
-    /// Whose rights it has.
-    fn user(self) -> u32 {
-        match self {
-            Self::User(user) => user,
-            Self::System => 0,
-        }
     }
 
     /// Runs an order in a unit. `Err`: the manager did not start it; one sentence.

@@ -21,7 +21,6 @@ pub(crate) mod handover;
 mod job;
 pub mod label;
 mod manager;
-mod mounts;
 pub(crate) mod outside;
 mod place;
 mod program;

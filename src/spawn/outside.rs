@@ -4,12 +4,12 @@
 //! With `PrivateTmp=` and the like a server would start, answer, and be a ghost for everybody else. Then
 //! the whole spawn runs once more in a transient service of the manager, where the user is.
 
-use super::cgroup::Service;
-use super::handover::Order;
+use super::cgroup::{self, Service};
+use super::handover::{self, Order};
 use super::manager::{self, Kind, Manager};
-use super::mounts;
-use crate::child::Ended;
-use crate::process::Processes;
+use crate::child::{End, Ended};
+use crate::mounts::Mounts;
+use crate::process::{Processes, UserManager};
 use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -17,36 +17,124 @@ use std::path::{Path, PathBuf};
 /// Set for the run outside: the unit that it runs in.
 pub(crate) const UNIT: &str = "TMUX_JANITOR_OUTSIDE";
 
-/// Why a directory is hidden from everybody outside of our unit; `None`: it is not.
-pub(super) fn hidden(dir: &Path, service: &Service, user: u32) -> Option<String> {
+/// How a server here looks from outside of the unit that we run in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum View {
+    /// Others see the directory.
+    Shared,
+    /// They see another one, because of this.
+    Hidden(String),
+    /// They see it, but nothing outlives the unit, whatever cgroup it is in: because of this.
+    Mortal(String),
+    /// There is somebody outside, and what they see cannot be told.
+    Unknown,
+}
+
+/// What is outside of our unit.
+#[derive(Debug)]
+enum Outside {
+    /// Its mounts.
+    Seen(Mounts),
+    /// A manager that `/proc` does not show here.
+    Hidden,
+    /// No manager, and process 1 is not seen, either.
+    Nothing,
+}
+
+/// How a server in `dir` looks from outside.
+///
+/// The user manager of systemd 257 has a capability that its user has not: the links `ns/mnt` and `root` of its
+/// process are closed. Its list of mounts is open to everybody who sees the process (proc_pid_mountinfo(5)), and
+/// where two processes see the same place of the same file system at a path, they see the same directory. Where
+/// not even that can be seen (`ProtectProc=`, `PrivatePIDs=`) the manager is asked to look.
+pub(super) fn view(dir: &Path, service: &Service, user: u32, manager: Option<Manager>) -> View {
     let unit = &service.unit;
-    let is_private = mounts::covering(dir).is_some_and(|mount| {
+    let ours = Mounts::read();
+    let is_private = ours.covering(dir).is_some_and(|mount| {
         mount.root.iter().any(|part| part.as_encoded_bytes().starts_with(b"systemd-private-"))
     });
     if is_private {
-        return Some(format!("PrivateTmp= of {unit}"));
+        return View::Hidden(format!("PrivateTmp= of {unit}"));
     }
-    let processes = Processes::open().ok()?;
-    let manager =
-        if user == 0 && !service.is_users { processes.by_pid(1)? } else { processes.user_manager(user)? };
-    let namespace = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/mnt")).ok();
-    if namespace(&manager.pid.to_string())? == namespace("self")? {
-        return None;
-    }
-    let outside = PathBuf::from(format!("/proc/{}/root{}", manager.pid, dir.display()));
-    let id = |path: &Path| std::fs::metadata(path).map(|facts| (facts.dev(), facts.ino()));
-    match (id(dir), id(&outside)) {
-        (Ok(inside), Ok(outside)) if inside == outside => None,
-        (_, Err(error)) if error.kind() == std::io::ErrorKind::PermissionDenied => None,
-        _ => Some(format!(
+    let is_mortal = cgroup::has_own_processes();
+    let mortal = || View::Mortal(format!("PrivatePIDs= of {unit}"));
+    let is_shared = match outside(service, user, manager, is_mortal) {
+        Outside::Nothing => Some(true),
+        Outside::Seen(theirs) => Some(ours.place(dir) == theirs.place(dir)),
+        // Who goes outside needs no look there.
+        Outside::Hidden if is_mortal && manager.is_some() => return mortal(),
+        Outside::Hidden => manager.and_then(|manager| is_seen_by(manager, dir)),
+    };
+    match is_shared {
+        None => View::Unknown,
+        Some(true) if is_mortal => mortal(),
+        Some(true) => View::Shared,
+        Some(false) => View::Hidden(format!(
             "the mount namespace of {unit}: PrivateTmp=, TemporaryFileSystem=, BindPaths=, RootDirectory= or the like"
         )),
     }
 }
 
+/// What is outside: the manager that is responsible for us, or where the user has none, process 1. Which is one of
+/// our own unit where `is_mortal`.
+fn outside(service: &Service, user: u32, manager: Option<Manager>, is_mortal: bool) -> Outside {
+    let Ok(processes) = Processes::open() else {
+        return Outside::Nothing;
+    };
+    let first = || processes.by_pid(1).filter(|_| !is_mortal).and_then(|process| process.mounts());
+    if user == 0 && !service.is_users {
+        return first().map_or(Outside::Hidden, Outside::Seen);
+    }
+    match processes.find_user_manager(user) {
+        UserManager::Seen(process) => process.mounts().map_or(Outside::Hidden, Outside::Seen),
+        UserManager::Hidden => Outside::Hidden,
+        // It can be asked, so there is one.
+        UserManager::Absent if manager.is_some() => Outside::Hidden,
+        UserManager::Absent => first().map_or(Outside::Nothing, Outside::Seen),
+    }
+}
+
+/// Whether a manager sees the same directory at a path. `None`: it does not say.
+fn is_seen_by(manager: Manager, dir: &Path) -> Option<bool> {
+    let arguments = ["/proc/self/exe".into(), handover::COMMAND.into(), "--tell".into(), dir.into()].to_vec();
+    let order = Order { stay: true, cwd: "/".into(), arguments, environment: manager::environment() };
+    let unit = Kind::Service.unit(OsStr::new("look"), serial());
+    let ended = manager.run(Kind::Service, &unit, &order, &mut || false).ok()?;
+    let theirs = String::from_utf8(ended.out).ok().filter(|_| ended.end == End::Code(0))?;
+    Some(theirs == tell(dir))
+}
+
+/// Tells a unit from others of its name: with `PrivatePIDs=` every process that asks for one has the same number.
+fn serial() -> u32 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    if cgroup::has_own_processes() {
+        since.subsec_micros() + 1_000_000 * (since.as_secs() % 4000) as u32
+    } else {
+        1
+    }
+}
+
+/// Which directory is at a path, in a line.
+pub(crate) fn tell(dir: &Path) -> String {
+    match std::fs::metadata(dir) {
+        Ok(facts) => format!("{} {}\n", facts.dev(), facts.ino()),
+        Err(error) => format!("{error}\n"),
+    }
+}
+
+/// Whether our manager finds what we see at a path; `None`: that cannot be told.
+pub(super) fn is_same_for(manager: Manager, path: &Path) -> Option<bool> {
+    let processes = Processes::open().ok()?;
+    let process = match manager {
+        Manager::User(user) => processes.user_manager(user)?,
+        Manager::System => processes.by_pid(1).filter(|_| !cgroup::has_own_processes())?,
+    };
+    Some(process.mounts()?.place(path) == Mounts::read().place(path))
+}
+
 /// Runs this very command line once more in a service of the manager.
 pub(super) fn run_there(manager: Manager, label: &OsStr) -> Result<Ended, String> {
-    let unit = Kind::Service.unit(label, 1);
+    let unit = Kind::Service.unit(label, serial());
     let mut environment = manager::environment();
     environment.push(format!("{UNIT}={unit}").into());
     // In a child of what carries the order out this is that very program.

@@ -1,5 +1,7 @@
 //! The path of this program, for a manager that is to run it.
 
+use super::manager::Manager;
+use super::outside;
 use crate::escape::escaped;
 use rustix::fs::{AtFlags, CWD, FileType, Mode};
 use rustix::io::Errno;
@@ -10,7 +12,7 @@ use std::path::{Path, PathBuf};
 ///
 /// # Errors
 /// One sentence.
-pub(super) fn own(user: u32) -> Result<PathBuf, String> {
+pub(super) fn own(manager: Manager) -> Result<PathBuf, String> {
     let path =
         std::env::current_exe().map_err(|error| format!("our own program cannot be found: {error}"))?;
     let id = |path: &Path| rustix::fs::stat(path).map(|stat| (stat.st_dev, stat.st_ino));
@@ -20,24 +22,37 @@ pub(super) fn own(user: u32) -> Result<PathBuf, String> {
             escaped(&path)
         ));
     }
-    match (user, writable_by_others(&path)) {
-        (0, Err(errno)) => Err(format!("{}: {errno}", escaped(&path))),
-        (0, Ok(Some(open))) => Err(format!(
+    let is_same = outside::is_same_for(manager, &path);
+    if is_same == Some(false) {
+        return Err(format!(
+            "{} is another file, or none, for the service manager that is to run it; install the program where both see it",
+            escaped(&path)
+        ));
+    }
+    let is_roots = match manager {
+        Manager::User(user) => user == 0,
+        Manager::System => true,
+    };
+    // A sticky folder that the manager may see otherwise keeps nothing.
+    match is_roots.then(|| writable_by_others(&path, is_same.is_some())) {
+        Some(Err(errno)) => Err(format!("{}: {errno}", escaped(&path))),
+        Some(Ok(Some(open))) => Err(format!(
             "{} is not for root alone to write ({}), and the service manager is to run it as root; install the program where only root can write",
             escaped(&path),
             escaped(&open)
         )),
-        _ => Ok(path),
+        Some(Ok(None)) | None => Ok(path),
     }
 }
 
 /// The first part of a resolved path that somebody else than root can write or replace.
-fn writable_by_others(path: &Path) -> Result<Option<PathBuf>, Errno> {
+fn writable_by_others(path: &Path, trusts_sticky: bool) -> Result<Option<PathBuf>, Errno> {
     for part in path.ancestors() {
         let facts = rustix::fs::statat(CWD, part, AtFlags::SYMLINK_NOFOLLOW)?;
         let open = Mode::from_raw_mode(facts.st_mode).intersects(Mode::WGRP | Mode::WOTH);
         // In a sticky folder nobody renames or removes what is root's, and each part must be.
-        let is_sticky = FileType::from_raw_mode(facts.st_mode) == FileType::Directory
+        let is_sticky = trusts_sticky
+            && FileType::from_raw_mode(facts.st_mode) == FileType::Directory
             && Mode::from_raw_mode(facts.st_mode).contains(Mode::SVTX);
         if facts.st_uid != 0 || (open && !is_sticky) {
             return Ok(Some(part.to_owned()));
@@ -54,8 +69,11 @@ mod tests {
 
     #[test]
     fn what_others_can_write_is_named() {
-        assert_eq!(writable_by_others(&Path::new("/proc/self/../version").canonicalize().unwrap()), Ok(None));
-        assert_eq!(writable_by_others(Path::new("/nothing here")), Err(Errno::NOENT));
+        assert_eq!(
+            writable_by_others(&Path::new("/proc/self/../version").canonicalize().unwrap(), true),
+            Ok(None)
+        );
+        assert_eq!(writable_by_others(Path::new("/nothing here"), true), Err(Errno::NOENT));
         let room = tempfile::tempdir_in("/tmp").unwrap();
         let folder = room.path().join("folder");
         std::fs::create_dir(&folder).unwrap();
@@ -67,19 +85,20 @@ mod tests {
         mode(&file, 0o755);
         mode(&folder, 0o755);
         if rustix::process::geteuid().is_root() {
-            assert_eq!(writable_by_others(&file), Ok(None), "sticky /tmp does no harm");
+            assert_eq!(writable_by_others(&file, true), Ok(None), "sticky /tmp does no harm");
+            assert_eq!(writable_by_others(&file, false), Ok(Some("/tmp".into())));
             mode(&folder, 0o775);
-            assert_eq!(writable_by_others(&file), Ok(Some(folder.clone())));
+            assert_eq!(writable_by_others(&file, true), Ok(Some(folder.clone())));
             mode(&folder, 0o1777);
-            assert_eq!(writable_by_others(&file), Ok(None));
+            assert_eq!(writable_by_others(&file, true), Ok(None));
             mode(&folder, 0o755);
             mode(&file, 0o757);
-            assert_eq!(writable_by_others(&file), Ok(Some(file.clone())));
+            assert_eq!(writable_by_others(&file, true), Ok(Some(file.clone())));
             mode(&file, 0o755);
             std::os::unix::fs::chown(&folder, Some(1), None).unwrap();
-            assert_eq!(writable_by_others(&file), Ok(Some(folder)));
+            assert_eq!(writable_by_others(&file, true), Ok(Some(folder)));
         } else {
-            assert_eq!(writable_by_others(&file), Ok(Some(file)));
+            assert_eq!(writable_by_others(&file, true), Ok(Some(file)));
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use super::cgroup::{self, Service};
 use super::manager::{self, Manager};
-use super::outside;
+use super::outside::{self, View};
 use super::place::Place;
 use super::request::{Request, ScopeWish};
 use super::words;
@@ -40,20 +40,27 @@ pub(super) fn plan(request: &Request, user: u32, place: &Place) -> Plan {
     if let Ok(unit) = std::env::var(outside::UNIT) {
         return Plan::Here(Scope::Ours(unit));
     }
-    let service = cgroup::own();
-    let hidden = service.as_ref().and_then(|service| outside::hidden(place.dir.path(), service, user));
-    let manager = Manager::of(user, service.as_ref());
-    if let Some(why) = hidden {
-        let why = words::hidden(place.dir.path(), &why);
-        return match (request.scope, manager) {
-            (ScopeWish::Never, _) => {
-                Plan::Impossible(format!("{why}, and --scope never forbids to go outside"))
-            }
-            (_, Ok(manager)) => Plan::Outside(manager, why),
-            (_, Err(error)) => Plan::Impossible(format!("{why}; {error}")),
-        };
+    let Some(service) = cgroup::own() else {
+        return decide(request.scope, None, Manager::of(user, None));
+    };
+    let manager = Manager::of(user, Some(&service));
+    let dir = place.dir.path();
+    let view = outside::view(dir, &service, user, manager.as_ref().ok().copied());
+    let why = match &view {
+        View::Shared => return decide(request.scope, Some(&service), manager),
+        View::Hidden(why) => words::hidden(dir, why),
+        View::Mortal(why) => words::mortal(why),
+        View::Unknown => words::unseen(dir, &service.unit),
+    };
+    match (request.scope, view, manager) {
+        // It is to live and end with the unit.
+        (ScopeWish::Never, View::Mortal(_), manager) => decide(ScopeWish::Never, Some(&service), manager),
+        (ScopeWish::Never, ..) => Plan::Impossible(format!("{why}, and --scope never forbids to go outside")),
+        (ScopeWish::Auto, View::Mortal(_), Err(error)) => decide(ScopeWish::Auto, Some(&service), Err(error)),
+        (_, View::Unknown, _) => Plan::Impossible(why),
+        (_, _, Ok(manager)) => Plan::Outside(manager, why),
+        (_, _, Err(error)) => Plan::Impossible(format!("{why}; {error}")),
     }
-    decide(request.scope, service.as_ref(), manager)
 }
 
 fn decide(wish: ScopeWish, service: Option<&Service>, manager: Result<Manager, String>) -> Plan {

@@ -148,7 +148,18 @@ pub(super) fn hidden(dir: &Path, why: &str) -> String {
     )
 }
 
+pub(super) fn mortal(why: &str) -> String {
+    format!("a server here would end with the unit, whatever scope it is in ({why})")
+}
+
+pub(super) fn unseen(dir: &Path, unit: &str) -> String {
+    format!(
+        "whether {} is the one that others see cannot be told: the service manager is hidden from {unit} and does not answer",
+        escaped(dir)
+    )
+}
+
 /// The mount point that a path lies on, as `/proc/self/mountinfo` has it.
 fn mount_of(path: &Path) -> Option<std::path::PathBuf> {
-    super::mounts::covering(path).map(|mount| mount.point)
+    crate::mounts::Mounts::read().covering(path).map(|mount| mount.point.clone())
 }
