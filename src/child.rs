@@ -88,8 +88,8 @@ pub fn run_with(
 }
 
 /// Runs a program, in a process group of its own, until it has ended or `bell` was written to its stderr, whoever
-/// inherited that from it. What was written there; it ends with `bell` if that was written. The program is over
-/// then in any case: it is killed if need be.
+/// inherited that from it. What was written there; it ends with `bell` if that was written. Something must come
+/// within the first time, all of it within the second. The program is over then in any case: it is killed if need be.
 ///
 /// # Errors
 /// As [`run`].
@@ -97,7 +97,7 @@ pub fn run_until(
     command: &mut Command,
     (input, output): (File, File),
     bell: &[u8],
-    deadline: Duration,
+    deadlines: (Duration, Duration),
 ) -> io::Result<Vec<u8>> {
     let started = Instant::now();
     let (mut hear, tell) = io::pipe()?;
@@ -105,7 +105,7 @@ pub fn run_until(
     let mut child = command.spawn()?;
     // It holds our copy of the writing end.
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let heard = hear_out(&child, &mut hear, started, bell, deadline);
+    let heard = hear_out(&child, &mut hear, started, bell, deadlines);
     // It is our child and not reaped yet: the pid can be nobody else's.
     child.kill()?;
     child.wait()?;
@@ -117,13 +117,14 @@ fn hear_out(
     hear: &mut io::PipeReader,
     started: Instant,
     bell: &[u8],
-    deadline: Duration,
+    (first, whole): (Duration, Duration),
 ) -> io::Result<Vec<u8>> {
     let pidfd = rustix::process::pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
     let mut said = Vec::new();
     let mut buffer = [0; 4096];
     while !said.ends_with(bell) && said.len() < MOST {
         let mut fds = [PollFd::new(hear, PollFlags::IN), PollFd::new(&pidfd, PollFlags::IN)];
+        let deadline = if said.is_empty() { first } else { whole };
         let left = Timespec::try_from(deadline.saturating_sub(started.elapsed()))
             .map_err(|_| rustix::io::Errno::INVAL)?;
         match rustix::event::poll(&mut fds, Some(&left)) {
@@ -197,12 +198,15 @@ mod tests {
     #[test]
     fn a_bell_is_heard_whoever_rings_it_and_an_end_without_one_too() {
         let files = || (memory_file().unwrap(), memory_file().unwrap());
-        let until = |script: &str, deadline| run_until(&mut shell(script), files(), b"!", deadline).unwrap();
-        let long = Duration::from_secs(20);
-        let started = Instant::now();
-        assert_eq!(until("printf a >&2; (printf 'b!' >&2) & exec sleep 5", long), b"ab!");
-        assert_eq!(until("printf 'a! b' >&2", long), b"a! b");
-        assert_eq!(until("exec sleep 5", Duration::from_millis(100)), b"");
+        let until = |script: &str, first, whole| {
+            let deadlines = (Duration::from_millis(first), Duration::from_millis(whole));
+            run_until(&mut shell(script), files(), b"!", deadlines).unwrap()
+        };
+        let (started, short, long) = (Instant::now(), 100, 20_000);
+        assert_eq!(until("printf a >&2; (printf 'b!' >&2) & exec sleep 5", long, long), b"ab!");
+        assert_eq!(until("printf 'a! b' >&2", long, long), b"a! b");
+        assert_eq!(until("exec sleep 5", short, long), b"");
+        assert_eq!(until("printf a >&2; exec sleep 5", long, short), b"a");
         assert!(started.elapsed() < Duration::from_secs(4));
     }
 

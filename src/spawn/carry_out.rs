@@ -82,6 +82,7 @@ fn stay(command: &mut Command, answer: &File) -> io::Result<Exit> {
         return Ok(Exit::Found);
     }
     Answer::begin(answer)?;
+    io::stderr().write_all(BEGAN)?;
     let (code, out, err) = match child::run(command, DEADLINE) {
         Ok(ended) => {
             let code = match ended.end {

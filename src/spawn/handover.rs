@@ -14,7 +14,7 @@
 //! ```text
 //!            stdin             stdout                          stderr
 //! scope      the order         what the command prints         what systemd-run says, BEGAN, what the command says
-//! service    the order         the answer: state and streams   a pipe: what systemd-run says; TOLD when the answer is there
+//! service    the order         the answer: state and streams   a pipe: what systemd-run says, BEGAN; TOLD when the answer is there
 //! ```
 //!
 //! `systemd-run` dies with us, and a service's pipe has no reader then: nothing is begun that nobody waits for.
@@ -33,7 +33,7 @@ pub(crate) const COMMAND: &str = "carry-out";
 /// The name of the hidden command that becomes `systemd-run`, and dies with us.
 pub(crate) const HAND_OVER: &str = "hand-over";
 
-/// On a scope's stderr, between what `systemd-run` says and what the command says.
+/// On stderr: the order is carried out from here on; what `systemd-run` says comes before it.
 pub(super) const BEGAN: &[u8] = b"\0tmux-janitor began\0";
 
 /// On a service's stderr: the answer is complete.

@@ -16,8 +16,8 @@ use std::time::Duration;
 /// How long a manager and the client that it starts may take.
 const SCOPE_DEADLINE: Duration = Duration::from_secs(6);
 
-/// How long a whole spawn may take outside.
-const SERVICE_DEADLINE: Duration = Duration::from_secs(60);
+/// How long a manager may take to begin with a service, and how long a whole spawn may take there.
+const SERVICE_DEADLINES: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(60));
 
 /// A manager that can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,7 +158,7 @@ impl Manager {
             Kind::Service => {
                 let file = child::memory_file().map_err(no_memory)?;
                 let streams = (order, file.try_clone().map_err(no_memory)?);
-                let said = child::run_until(&mut command, streams, handover::TOLD, SERVICE_DEADLINE)
+                let said = child::run_until(&mut command, streams, handover::TOLD, SERVICE_DEADLINES)
                     .map_err(not_run)?;
                 let answer = match Answer::read(&file).map_err(no_memory)? {
                     Answer::None => None,

@@ -13,6 +13,7 @@ mod machine;
 mod skip;
 
 mod handover;
+mod sandboxes;
 
 use machine::{Ended, Machine, User};
 use serde_json::Value;
