@@ -390,6 +390,9 @@ fn spawn_one(global: &Global, arguments: &Spawn, output: &mut Output) -> Result<
             tracing::warn!("{attempt}{}", escaped(error));
         }
     }
+    for warning in &spawned.warnings {
+        tracing::warn!("{}", escaped(warning));
+    }
     if arguments.json {
         output.line(&spawned.json()?)?;
     } else if spawned.ending != Ending::Failed && !global.quiet {

@@ -14,7 +14,10 @@ mod environment;
 mod ghosts;
 mod locks;
 mod record;
+mod logout;
+mod oom;
 pub mod rounds;
+mod runtime;
 mod shared;
 mod spawner;
 mod stopped;
@@ -144,6 +147,9 @@ const CHECKS: &[Check] = &[
     ("lock", locks::check),
     ("stranger", strangers::check),
     ("cgroup", cgroups::check),
+    ("oom", oom::check),
+    ("logout", logout::check),
+    ("runtime", runtime::check),
     ("units", units::check),
     ("boot", boot::check),
     ("spawner", spawner::check),

@@ -3,7 +3,7 @@
 use super::systemd::Manager;
 use super::{Cure, Finding, Patient, Severity};
 use crate::escape::shell_word;
-use std::path::Path;
+use crate::spawn::lasting::lingers;
 
 /// What a user enables to have it at boot: our own units, and the spawner that they are ordered before.
 const UNITS: [&str; 4] =
@@ -37,9 +37,4 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
             Cure::command(format!("{}loginctl enable-linger {}", patient.sudo(), shell_word(&name))),
         ));
     }
-}
-
-/// Whether logind starts the user's manager at boot (`loginctl enable-linger`).
-pub(super) fn lingers(name: &str) -> bool {
-    Path::new("/var/lib/systemd/linger").join(name).exists()
 }

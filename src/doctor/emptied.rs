@@ -1,10 +1,10 @@
 //! Folders that are emptied while servers live or that are gone after a boot.
 
-use super::boot::lingers;
 use super::systemd::Systemd;
 use super::{Cure, Finding, Patient, Severity, tmpfiles};
 use crate::escape::{escaped, shell_word};
 use crate::mounts;
+use crate::spawn::lasting::lingers;
 use crate::tmux::paths::DEFAULT_PARENT;
 use std::path::Path;
 

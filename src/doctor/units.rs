@@ -1,9 +1,9 @@
 //! Nothing sweeps by itself: no timer, no watcher, no job of cron; or what should sweep failed lately.
 
-use super::boot::lingers;
 use super::systemd::{Manager, Silence, Systemd, Unit};
 use super::{Cure, Finding, Patient, Severity, cron};
 use crate::escape::{escaped, shell_word};
+use crate::spawn::lasting::lingers;
 use std::path::PathBuf;
 
 const NOTHING_SWEEPS: &str =

@@ -63,6 +63,18 @@ pub(crate) fn service_of(text: &str) -> Option<Service> {
     paths.into_iter().flatten().find_map(service_of_path)
 }
 
+/// The unit that a process with this `/proc/PID/cgroup` runs in, service or scope, and whether it is a user's.
+pub(crate) fn unit_of(text: &str) -> Option<(String, bool)> {
+    let unit = |line: &str| {
+        let parts: Vec<&str> = line.split('/').collect();
+        let is_unit = |part: &&&str| part.ends_with(".service") || part.ends_with(".scope");
+        let (unit, above) = (parts.iter().rev().find(is_unit)?, &parts[..parts.len() - 1]);
+        let is_users = above.iter().any(|part| part.starts_with("user@") && part != unit);
+        Some(((*unit).to_owned(), is_users))
+    };
+    text.lines().find_map(unit)
+}
+
 fn service_of_path(path: &str) -> Option<Service> {
     let parts: Vec<&str> = path.split('/').collect();
     let kind = |part: &str| part.rsplit_once('.').map(|(_, kind)| kind.to_owned());
@@ -78,6 +90,16 @@ fn service_of_path(path: &str) -> Option<Service> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_unit_is_known_by_its_manager() {
+        let unit = |text: &str, name: &str, users| assert_eq!(unit_of(text), Some((name.to_owned(), users)));
+        unit("0::/user.slice/user-7.slice/user@7.service/app.slice/x.scope\n", "x.scope", true);
+        unit("0::/user.slice/user-7.slice/user@7.service/app.slice/a.service/sub\n", "a.service", true);
+        unit("0::/user.slice/user-7.slice/session-1.scope\n", "session-1.scope", false);
+        unit("0::/user.slice/user-7.slice/user@7.service\n", "user@7.service", false);
+        assert_eq!(unit_of("0::/\n"), None);
+    }
 
     #[test]
     fn services_are_told_from_logins_and_scopes() {

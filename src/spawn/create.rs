@@ -2,6 +2,7 @@
 
 use super::handover::Order;
 use super::job::{Job, Trouble, is_stopped};
+use super::lasting;
 use super::manager::Kind;
 use super::place::Standing;
 use super::result::Spawned;
@@ -46,7 +47,7 @@ impl Job<'_> {
                         return Ok(ended);
                     }
                     Err(error) if *needed => return Err(Trouble::Other(error)),
-                    Err(error) => spawned.scope_note = Some(error),
+                    Err(error) => spawned.scope_note = Some(lasting::without_a_scope(&error)),
                 }
             }
             _ => {}

@@ -2,6 +2,7 @@
 
 use super::cgroup::Service;
 use super::handover::{self, Answer, HAND_OVER, Order};
+use super::lasting::{full, runtime_dir};
 use super::program;
 use crate::child::{self, End, Ended};
 use crate::words::io_text;
@@ -9,7 +10,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -131,7 +132,7 @@ impl Manager {
         };
         ran.map_err(|error| match self.environment().and_then(|(_, dir)| full(&dir)) {
             // The manager says "No such file or directory" then.
-            Some(full) => format!("{error}; {full}"),
+            Some(full) => format!("{error}; {full}, and without one the service manager starts nothing"),
             None => error,
         })
     }
@@ -177,22 +178,6 @@ impl Manager {
     }
 }
 
-/// What a file system lacks, if it is full: one half-sentence.
-pub(crate) fn full(dir: &Path) -> Option<String> {
-    let facts = rustix::fs::statvfs(dir).ok()?;
-    let lacks = if facts.f_files > 0 && facts.f_favail == 0 {
-        "inode"
-    } else if facts.f_blocks > 0 && facts.f_bavail == 0 {
-        "block"
-    } else {
-        return None;
-    };
-    Some(format!(
-        "{} is full: no {lacks} is free there, and without one the service manager starts nothing",
-        dir.display()
-    ))
-}
-
 impl Kind {
     /// A telling name for a unit: whose server it holds and who started it.
     pub(super) fn unit(self, label: &OsStr, serial: u32) -> String {
@@ -213,11 +198,6 @@ impl Kind {
         let pid = std::process::id();
         if serial > 1 { format!("{name}-{pid}-{serial}.{ending}") } else { format!("{name}-{pid}.{ending}") }
     }
-}
-
-/// Where a user's bus is, whatever the environment says.
-pub(super) fn runtime_dir(user: u32) -> PathBuf {
-    PathBuf::from(format!("/run/user/{user}"))
 }
 
 /// Our whole environment without what a tmux server must not inherit.

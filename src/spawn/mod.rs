@@ -20,7 +20,9 @@ mod create;
 pub(crate) mod handover;
 mod job;
 pub mod label;
+pub(crate) mod lasting;
 mod manager;
+mod mounts;
 pub(crate) mod outside;
 mod place;
 mod program;
@@ -117,6 +119,9 @@ fn start(
     let job = job::Job { settings, user, request, place: &place, scope };
     job.sweep(witness, &mut spawned);
     job.run(witness, &mut spawned);
+    if let (Ending::Made, Some(pid)) = (spawned.ending, spawned.server_pid) {
+        spawned.warnings.extend(lasting::ends_with(pid, user));
+    }
     Done::Here(Box::new(spawned))
 }
 
@@ -154,7 +159,7 @@ fn candidates(settings: &Settings, user: u32, request: &Request) -> Vec<PathBuf>
         return request.dirs.clone();
     }
     let mut around = Surroundings::of_this_process();
-    around.runtime_dir = around.runtime_dir.or_else(|| Some(manager::runtime_dir(user)));
+    around.runtime_dir = around.runtime_dir.or_else(|| Some(lasting::runtime_dir(user)));
     discover::socket_dirs(settings, &around, &KernelTable::default(), user)
 }
 

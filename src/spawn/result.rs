@@ -63,6 +63,8 @@ pub struct Spawned {
     pub fallback: Option<(PathBuf, String)>,
     /// One text per failed attempt.
     pub errors: Vec<String>,
+    /// What is worth knowing although it went well: one sentence each.
+    pub warnings: Vec<String>,
 }
 
 impl Spawned {
@@ -81,6 +83,7 @@ impl Spawned {
             scope_note: None,
             fallback: None,
             errors: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 
@@ -160,6 +163,7 @@ impl Spawned {
             fallback_dir: Option<String>,
             fallback_reason: Option<&'a str>,
             errors: &'a [String],
+            warnings: &'a [String],
         }
         let paths = |paths: &[PathBuf]| paths.iter().map(|path| text(path.as_os_str())).collect();
         let has_place = !self.label.is_empty();
@@ -186,6 +190,7 @@ impl Spawned {
             fallback_dir: self.fallback.as_ref().map(|(dir, _)| text(dir.as_os_str())),
             fallback_reason: self.fallback.as_ref().map(|(_, why)| why.as_str()),
             errors: &self.errors,
+            warnings: &self.warnings,
         })
     }
 }

@@ -8,6 +8,7 @@ mod common;
 mod machine;
 
 mod here;
+mod lasting;
 mod on_a_machine;
 
 // What `machine` calls by this name.

@@ -7,7 +7,7 @@ use serde_json::Value;
 const INSTALL: &str = "/run/host/repository/packaging/install --binary /run/host/tmux-janitor";
 
 /// A machine on which nothing is to be found.
-fn healthy() -> Option<(Machine, User)> {
+pub(crate) fn healthy() -> Option<(Machine, User)> {
     let machine = Machine::boot()?;
     machine.sh(&format!("{INSTALL} --prefix /usr"));
     let ann = administrator(&machine);
@@ -17,7 +17,7 @@ fn healthy() -> Option<(Machine, User)> {
 }
 
 /// A user for whom `sudo` asks for no password.
-fn administrator(machine: &Machine) -> User {
+pub(crate) fn administrator(machine: &Machine) -> User {
     machine.sh(
         "install -m 4755 \"$(command -v setpriv)\" /usr/local/sbin/become; printf '#!/bin/sh\\nexec become --reuid=0 --regid=0 --clear-groups -- \"$@\"\\n' >/usr/local/bin/sudo; chmod 755 /usr/local/bin/sudo",
     );
@@ -27,7 +27,7 @@ fn administrator(machine: &Machine) -> User {
 }
 
 #[track_caller]
-fn diagnosis(machine: &Machine, user: &User, environment: &str) -> Vec<Value> {
+pub(crate) fn diagnosis(machine: &Machine, user: &User, environment: &str) -> Vec<Value> {
     diagnosis_after(machine, user, environment, ":")
 }
 
@@ -50,7 +50,7 @@ fn diagnosis_after(machine: &Machine, user: &User, environment: &str, line: &str
 
 /// Runs the cure of the one finding, as it is printed, and sees the fault gone.
 #[track_caller]
-fn cured(machine: &Machine, user: &User, environment: &str, check: &str, part: &str) {
+pub(crate) fn cured(machine: &Machine, user: &User, environment: &str, check: &str, part: &str) {
     finds(machine, user, environment, check, part);
     let found = diagnosis(machine, user, environment);
     let line = found[0]["command"].as_str().unwrap_or_else(|| panic!("no command: {found:#?}"));
@@ -61,7 +61,7 @@ fn cured(machine: &Machine, user: &User, environment: &str, check: &str, part: &
 
 /// There is exactly one finding, of that check and with that in its evidence.
 #[track_caller]
-fn finds(machine: &Machine, user: &User, environment: &str, check: &str, part: &str) -> String {
+pub(crate) fn finds(machine: &Machine, user: &User, environment: &str, check: &str, part: &str) -> String {
     let found = diagnosis(machine, user, environment);
     let is_it =
         |finding: &Value| finding["check"] == check && finding["what"].as_str().unwrap().contains(part);
@@ -70,7 +70,7 @@ fn finds(machine: &Machine, user: &User, environment: &str, check: &str, part: &
 }
 
 #[track_caller]
-fn is_healthy(machine: &Machine, user: &User, environment: &str) {
+pub(crate) fn is_healthy(machine: &Machine, user: &User, environment: &str) {
     assert_eq!(diagnosis(machine, user, environment), Vec::<Value>::new());
 }
 
@@ -167,7 +167,7 @@ fn servers_in_a_services_cgroup_and_in_the_runtime_directory() {
     let Some((machine, ann)) = healthy() else {
         return;
     };
-    machine.sh_as(&ann, "systemd-run --user --scope --quiet --collect \"$TMUX_BIN\" -L scope new-session -d");
+    machine.sh_as(&ann, "systemd-run --user --scope --quiet --collect --property=OOMPolicy=continue \"$TMUX_BIN\" -L scope new-session -d");
     is_healthy(&machine, &ann, "");
     let unit = "systemd-run --user --quiet --unit=holder --property=Type=oneshot --remain-after-exit";
     machine.sh_as(&ann, &format!("{unit} \"$TMUX_BIN\" -L inside new-session -d"));
@@ -186,11 +186,18 @@ fn servers_in_a_services_cgroup_and_in_the_runtime_directory() {
     );
     is_healthy(&machine, &ann, "");
 
-    machine.sh_as(&ann, "TMUX_TMPDIR=$XDG_RUNTIME_DIR systemd-run --user --scope --quiet --collect \"$TMUX_BIN\" -L a new-session -d");
+    machine.sh_as(&ann, "TMUX_TMPDIR=$XDG_RUNTIME_DIR systemd-run --user --scope --quiet --collect --property=OOMPolicy=continue \"$TMUX_BIN\" -L a new-session -d");
     is_healthy(&machine, &ann, "");
     machine.sh("rm /var/lib/systemd/linger/ann");
     machine.sh_as(&ann, "systemctl --user disable tmux-janitor.timer");
-    cured(&machine, &ann, "", "emptied", "lies in /run/user/");
+    // The room that the sockets lie in, and the manager that holds the server: one cure for both.
+    let found = diagnosis(&machine, &ann, "");
+    let checks: Vec<_> = found.iter().map(|finding| finding["check"].as_str().unwrap()).collect();
+    assert_eq!(checks, ["logout", "emptied"], "{found:#?}");
+    assert!(found[1]["what"].as_str().unwrap().contains("lies in /run/user/"), "{found:#?}");
+    assert_eq!(found[0]["command"], found[1]["command"]);
+    let left = diagnosis_after(&machine, &ann, "", found[1]["command"].as_str().unwrap());
+    assert_eq!(left, Vec::<Value>::new());
 }
 
 #[test]
@@ -238,7 +245,7 @@ fn sockets_that_would_be_aged_away() {
     for label in ["a", ".hidden"] {
         machine.sh_as(
             &ann,
-            &format!("systemd-run --user --scope --quiet --collect \"$TMUX_BIN\" -L {label} new-session -d"),
+            &format!("systemd-run --user --scope --quiet --collect --property=OOMPolicy=continue \"$TMUX_BIN\" -L {label} new-session -d"),
         );
     }
     let dir = format!("/tmp/tmux-{}", ann.uid);
@@ -289,7 +296,7 @@ fn another_ones_dead_socket_and_servers_that_do_not_answer() {
     let dir = format!("/tmp/tmux-{}", ann.uid);
     machine.sh_as(
         &ann,
-        "systemd-run --user --scope --quiet --collect --unit=frosty \"$TMUX_BIN\" -L a new-session -d",
+        "systemd-run --user --scope --quiet --collect --property=OOMPolicy=continue --unit=frosty \"$TMUX_BIN\" -L a new-session -d",
     );
     // `sudo -E tmux` in a pane: root's server on a label of the user's.
     machine.sh(&format!("\"$TMUX_BIN\" -S {dir}/x new-session -d"));
@@ -300,7 +307,7 @@ fn another_ones_dead_socket_and_servers_that_do_not_answer() {
     let blocked = machine.try_sh_as(&ann, "\"$TMUX_BIN\" -L x new-session -d");
     assert!(blocked.err.contains("Permission denied"), "{blocked:?}");
     cured(&machine, &ann, "", "stranger", "x belongs to uid 0, and nobody is seen to listen on it");
-    machine.sh_as(&ann, "systemd-run --user --scope --quiet --collect \"$TMUX_BIN\" -L x new-session -d");
+    machine.sh_as(&ann, "systemd-run --user --scope --quiet --collect --property=OOMPolicy=continue \"$TMUX_BIN\" -L x new-session -d");
 
     let pid = machine.sh_as(&ann, "\"$TMUX_BIN\" -L a display-message -p '#{pid}'");
     machine.sh(&format!("kill -STOP {pid}"));

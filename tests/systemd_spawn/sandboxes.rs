@@ -55,7 +55,8 @@ fn nobody_is_told_of_a_session_that_cannot_be_reached() {
         ("system", "systemd-run --quiet --wait --pipe --collect --uid=ann"),
     ] {
         for (number, properties) in SANDBOXES.iter().chain(BLIND).enumerate() {
-            let script = format!("{run} {properties} -- {JANITOR} spawn --json {manager}-{number} -- sleep 1000");
+            let script =
+                format!("{run} {properties} -- {JANITOR} spawn --json {manager}-{number} -- sleep 1000");
             let ended =
                 if manager == "user" { machine.try_sh_as(&ann, &script) } else { machine.try_sh(&script) };
             let about = format!("{manager} {properties}: {ended:?}\n{version}");
