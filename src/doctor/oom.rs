@@ -57,7 +57,9 @@ fn go_on(patient: &Patient<'_>, manager: Manager, unit: &str, is_transient: bool
             } else {
                 "~/.config/systemd/user".to_owned()
             };
-            format!("mkdir -p {dir}/{folder} && {lines} >{dir}/{folder}/oom.conf && systemctl --user daemon-reload")
+            format!(
+                "mkdir -p {dir}/{folder} && {lines} >{dir}/{folder}/oom.conf && systemctl --user daemon-reload"
+            )
         }
         Manager::System => {
             let dir = if is_transient { "/run/systemd/system" } else { "/etc/systemd/system" };

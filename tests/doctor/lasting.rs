@@ -21,7 +21,10 @@ fn servers_that_end_when_one_process_is_killed_for_memory() {
     cured(&machine, &ann, "", "oom", "in held.service, which has OOMPolicy=stop");
     // What spawn starts goes on.
     machine.sh_as(&ann, &format!("{run} --wait tmux-janitor spawn c -- sleep 1000"));
-    machine.sh_as(&ann, &format!("{run} --wait -p PrivateUsers=yes -p PrivateTmp=yes tmux-janitor spawn d -- sleep 1000"));
+    machine.sh_as(
+        &ann,
+        &format!("{run} --wait -p PrivateUsers=yes -p PrivateTmp=yes tmux-janitor spawn d -- sleep 1000"),
+    );
     assert_eq!(machine.sh_as(&ann, "tmux-janitor list | grep -c spawn-"), "2\n");
     is_healthy(&machine, &ann, "");
 }
@@ -49,11 +52,19 @@ fn servers_that_end_with_a_logout() {
     machine.sh("mkdir -p /etc/systemd/logind.conf.d; printf '[Login]\\nKillUserProcesses=yes\\n' >/etc/systemd/logind.conf.d/kill.conf; systemctl restart systemd-logind");
     is_healthy(&machine, &ann, "");
     let login = "su --login ann --command 'tmux-janitor spawn c -- sleep 1000 2>&1; tmux-janitor doctor --json || :; exec sleep 1000'";
-    machine.sh(&format!("{login} >/run/said 2>/dev/null </dev/null &
-        timeout 20 sh -c 'until grep -q findings /run/said; do sleep 0.02; done'"));
+    machine.sh(&format!(
+        "{login} >/run/said 2>/dev/null </dev/null &
+        timeout 20 sh -c 'until grep -q findings /run/said; do sleep 0.02; done'"
+    ));
     let said = machine.sh("cat /run/said");
-    assert!(said.contains("the session ends with this login, since logind has KillUserProcesses=yes"), "{said}");
-    assert!(said.contains("logind has KillUserProcesses=yes, and a login of its own holds the server of"), "{said}");
+    assert!(
+        said.contains("the session ends with this login, since logind has KillUserProcesses=yes"),
+        "{said}"
+    );
+    assert!(
+        said.contains("logind has KillUserProcesses=yes, and a login of its own holds the server of"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -65,10 +76,14 @@ fn a_runtime_directory_that_is_full() {
     machine.try_sh_as(&ann, "i=0; while : >$XDG_RUNTIME_DIR/f$i; do i=$((i+1)); done");
     let full = format!("/run/user/{} is full: no inode is free there", ann.uid);
     finds(&machine, &ann, "", "runtime", &full);
-    let spawn = "systemd-run --quiet --wait --pipe --collect --uid=ann --unit=bot tmux-janitor spawn a -- sleep 1000";
+    let spawn =
+        "systemd-run --quiet --wait --pipe --collect --uid=ann --unit=bot tmux-janitor spawn a -- sleep 1000";
     let ended = machine.try_sh(spawn);
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert!(ended.out.contains(&full) && ended.out.contains("the session will end with bot.service"), "{ended:?}");
+    assert!(
+        ended.out.contains(&full) && ended.out.contains("the session will end with bot.service"),
+        "{ended:?}"
+    );
     machine.sh_as(&ann, "rm $XDG_RUNTIME_DIR/f*");
     is_healthy(&machine, &ann, "");
 }
