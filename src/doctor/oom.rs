@@ -42,13 +42,13 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
 fn ends_as_a_whole(facts: &Unit, unit: &str, pid: i32) -> bool {
     // Empty: this systemd has no such policy for a scope.
     let ends = matches!(facts.get("OOMPolicy"), "stop" | "kill") && facts.get("ActiveState") == "active";
-    ends && (unit.ends_with(".scope") || facts.get("MainPID") == pid.to_string())
+    ends && (cgroup::kind_of(unit) == "scope" || facts.get("MainPID") == pid.to_string())
 }
 
 /// Adds a drop-in: for as long as the machine runs to a unit that does not live longer.
 fn go_on(patient: &Patient<'_>, manager: Manager, unit: &str, is_transient: bool) -> Cure {
     let folder = shell_word(&format!("{unit}.d"));
-    let section = if unit.ends_with(".scope") { "Scope" } else { "Service" };
+    let section = if cgroup::kind_of(unit) == "scope" { "Scope" } else { "Service" };
     let lines = format!("printf '[{section}]\\nOOMPolicy=continue\\n'");
     Cure::command(match manager {
         Manager::User => {

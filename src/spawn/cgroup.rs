@@ -63,11 +63,16 @@ pub(crate) fn service_of(text: &str) -> Option<Service> {
     paths.into_iter().flatten().find_map(service_of_path)
 }
 
+/// The kind of a unit: what follows the last point of its name.
+pub(crate) fn kind_of(unit: &str) -> &str {
+    unit.rsplit_once('.').map_or("", |(_, kind)| kind)
+}
+
 /// The unit that a process with this `/proc/PID/cgroup` runs in, service or scope, and whether it is a user's.
 pub(crate) fn unit_of(text: &str) -> Option<(String, bool)> {
     let unit = |line: &str| {
         let parts: Vec<&str> = line.split('/').collect();
-        let is_unit = |part: &&&str| part.ends_with(".service") || part.ends_with(".scope");
+        let is_unit = |part: &&&str| matches!(kind_of(part), "service" | "scope");
         let (unit, above) = (parts.iter().rev().find(is_unit)?, &parts[..parts.len() - 1]);
         let is_users = above.iter().any(|part| part.starts_with("user@") && part != unit);
         Some(((*unit).to_owned(), is_users))

@@ -43,7 +43,7 @@ enum Outside {
 /// How a server in `dir` looks from outside.
 ///
 /// The user manager of systemd 257 has a capability that its user has not: the links `ns/mnt` and `root` of its
-/// process are closed. Its list of mounts is open to everybody who sees the process (proc_pid_mountinfo(5)), and
+/// process are closed. Its list of mounts is open to everybody who sees the process (`proc_pid_mountinfo(5)`), and
 /// where two processes see the same place of the same file system at a path, they see the same directory. Where
 /// not even that can be seen (`ProtectProc=`, `PrivatePIDs=`) the manager is asked to look.
 pub(super) fn view(dir: &Path, service: &Service, user: u32, manager: Option<Manager>) -> View {
