@@ -1,6 +1,7 @@
 //! The commands: from arguments to a result and an exit code.
 
 mod named;
+mod narrator;
 mod see;
 mod status;
 
@@ -20,7 +21,7 @@ use crate::logging;
 use crate::manual;
 use crate::mounts::Mounts;
 use crate::outcome::Outcome;
-use crate::output::Output;
+use crate::output::{self, Output};
 use crate::probe;
 use crate::record::{self, Deeds};
 use crate::report::people::{self, Palette};
@@ -38,13 +39,15 @@ use std::io::{ErrorKind, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use narrator::Narrator;
+
 /// Carries out a command line.
 pub fn run(cli: &Cli, output: &mut Output) -> Result<Exit, Error> {
     match &cli.command {
         None => overview(&cli.global, output),
         Some(Command::Sweep { dry_run, sockets, json, .. }) if !sockets.is_empty() => {
             let report = named::sweep(&cli.global, sockets, *dry_run)?;
-            tell_sweep(&cli.global, &report, *dry_run, *json, output)
+            tell_sweep(&cli.global, &report, (*dry_run, *json), &mut Narrator::default(), output)
         }
         Some(Command::Sweep { dry_run, rescue, all_users, json, sockets: _ }) => {
             let rescuing = Rescuing { rescue: *rescue, ..Rescuing::none(*dry_run) };
@@ -90,7 +93,12 @@ impl Rescuing<'_> {
 
 /// Makes one pass over what the options name, or over what is discovered; then looks for ghosts.
 /// Without an act only the directories are looked at, and no socket in them.
-fn pass(global: &Global, act: Option<Act>, rescuing: Rescuing<'_>) -> Result<Report, Error> {
+fn pass(
+    global: &Global,
+    act: Option<Act>,
+    rescuing: Rescuing<'_>,
+    narrator: &mut Narrator,
+) -> Result<Report, Error> {
     let settings = load_settings(global)?;
     let started = Instant::now();
     let user = rustix::process::getuid().as_raw();
@@ -112,7 +120,11 @@ fn pass(global: &Global, act: Option<Act>, rescuing: Rescuing<'_>) -> Result<Rep
         }
     }
     let pass = Pass { settings: &settings, user, act: act.unwrap_or(Act::Look) };
-    let mut report = pass.run(&mut witness, &passed);
+    if global.dir.is_empty() {
+        narrator.keeps_record_of(user);
+    }
+    let mut report = pass.run_before(&mut witness, &passed, narrator);
+    narrator.rest();
     if matches!(act, Some(Act::Look) | None) {
         see::note_unseen(&mut report, &mut witness, &targets);
     }
@@ -125,7 +137,8 @@ fn pass(global: &Global, act: Option<Act>, rescuing: Rescuing<'_>) -> Result<Rep
         return Ok(report);
     }
     let scope = Scope::new(&targets, global.dir.is_empty() && rescuing.only.is_none());
-    for found in ghost::find(user, &mut witness, &scope) {
+    let ghosts = if narrator.is_ended() { Vec::new() } else { ghost::find(user, &mut witness, &scope) };
+    for found in ghosts {
         match rescuing {
             Rescuing { rescue: false, .. } => {
                 ghost::enter(&mut report, user, &found, Outcome::Kept, act == Some(Act::Look));
@@ -146,7 +159,7 @@ fn pass(global: &Global, act: Option<Act>, rescuing: Rescuing<'_>) -> Result<Rep
     report.elapsed = started.elapsed();
     see::say_verbosely(&report);
     if global.dir.is_empty() {
-        keep_record(&mut report, user, act);
+        keep_record(&mut report, user, act, narrator);
     }
     Ok(report)
 }
@@ -173,8 +186,8 @@ fn one_name(path: &Path) -> Option<Target> {
 }
 
 /// Enters what a run did into the user's record, or reads there what others did.
-fn keep_record(report: &mut Report, user: u32, act: Option<Act>) {
-    let mut deeds = Deeds::of(report);
+fn keep_record(report: &mut Report, user: u32, act: Option<Act>, narrator: &mut Narrator) {
+    let mut deeds = Deeds::of(report).without(narrator.recorded());
     match act {
         Some(Act::Look) => {
             let read = record::read(user);
@@ -183,8 +196,11 @@ fn keep_record(report: &mut Report, user: u32, act: Option<Act>) {
         }
         Some(Act::DryRun) => {}
         Some(Act::Remove) => {
-            deeds.swept(report.elapsed);
+            if !narrator.is_ended() {
+                deeds.swept(report.elapsed);
+            }
             record::note(user, &deeds);
+            narrator.record_is_kept();
         }
         None if deeds.is_empty() => {}
         None => record::note(user, &deeds),
@@ -192,9 +208,15 @@ fn keep_record(report: &mut Report, user: u32, act: Option<Act>) {
 }
 
 /// The same for every user of the machine, if that is asked for.
-fn pass_for(global: &Global, all_users: bool, act: Act, rescuing: Rescuing<'_>) -> Result<Report, Error> {
+fn pass_for(
+    global: &Global,
+    all_users: bool,
+    act: Act,
+    rescuing: Rescuing<'_>,
+    narrator: &mut Narrator,
+) -> Result<Report, Error> {
     if !all_users {
-        return pass(global, Some(act), rescuing);
+        return pass(global, Some(act), rescuing, narrator);
     }
     if !global.dir.is_empty() || global.config.is_some() {
         return Err(Error::Usage(
@@ -202,7 +224,15 @@ fn pass_for(global: &Global, all_users: bool, act: Act, rescuing: Rescuing<'_>) 
                 .to_owned(),
         ));
     }
-    let report = users::pass(Task { act, rescue: rescuing.rescue })?;
+    let mut signals = narrator.signals();
+    let mut heard = |report: &Report, known| {
+        if act == Act::Remove {
+            narrator.hear_of_a_user(report, known);
+        }
+    };
+    let report = users::pass(Task { act, rescue: rescuing.rescue }, &mut signals, &mut heard);
+    narrator.give_back(signals);
+    let report = report?;
     see::say_verbosely(&report);
     Ok(report)
 }
@@ -219,7 +249,10 @@ pub fn work(order: Order, output: &mut Output) -> Result<Exit, Error> {
     };
     let Order { task: Task { act, rescue }, uid, gid } = order;
     let rescuing = Rescuing { rescue, ..Rescuing::none(act != Act::Remove) };
-    let report = users::worker::become_user(uid, gid).and_then(|()| pass(&global, Some(act), rescuing));
+    let report = users::worker::become_user(uid, gid).and_then(|()| {
+        let mut narrator = Narrator::of_a_worker(users::SWEEP);
+        pass(&global, Some(act), rescuing, &mut narrator)
+    });
     let report = report.map(|report| see::set_strays_apart(report, uid));
     let (message, exit) = match report {
         Ok(report) => (users::wire::write(&report), exit_of(&report)),
@@ -231,7 +264,7 @@ pub fn work(order: Order, output: &mut Output) -> Result<Exit, Error> {
 
 /// A pass that only looks.
 fn look(global: &Global, all_users: bool) -> Result<Report, Error> {
-    pass_for(global, all_users, Act::Look, Rescuing::none(false))
+    pass_for(global, all_users, Act::Look, Rescuing::none(false), &mut Narrator::default())
 }
 
 fn load_settings(global: &Global) -> Result<Settings, Error> {
@@ -251,23 +284,29 @@ fn sweep(
 ) -> Result<Exit, Error> {
     let dry_run = rescuing.dry_run;
     let act = if dry_run { Act::DryRun } else { Act::Remove };
-    let report = pass_for(global, all_users, act, rescuing)?;
-    tell_sweep(global, &report, dry_run, as_json, output)
+    let prints = !as_json && !global.quiet && !output.is_muted();
+    let mut narrator = if dry_run { Narrator::default() } else { Narrator::of_a_sweep(prints, global.quiet) };
+    let report = pass_for(global, all_users, act, rescuing, &mut narrator)?;
+    tell_sweep(global, &report, (dry_run, as_json), &mut narrator, output)
 }
 
+/// What is left to be told of a sweep: `how` says whether it was a dry run, and whether programs read it.
 fn tell_sweep(
     global: &Global,
     report: &Report,
-    dry_run: bool,
-    as_json: bool,
+    (dry_run, as_json): (bool, bool),
+    narrator: &mut Narrator,
     output: &mut Output,
 ) -> Result<Exit, Error> {
-    journal::pass(report, dry_run);
+    output::written(narrator.finish())?;
+    let is_told = |at| narrator.has_told(at);
+    journal::rest_of_pass(report, dry_run, &is_told);
     if as_json {
         output.json(|to| json::run(to, report, "sweep", dry_run, json::Listing::Eventful))?;
     } else if !global.quiet {
-        output.text(&people::sweep(report, dry_run))?;
+        output.text(&people::sweep(report, dry_run, &is_told))?;
     }
+    narrator.obey();
     Ok(exit_of(report))
 }
 
@@ -291,15 +330,21 @@ fn rescue(global: &Global, arguments: &Rescue, output: &mut Output) -> Result<Ex
         aside: arguments.aside,
         only: only.as_deref(),
     };
-    let report = pass(global, None, rescuing)?;
+    let report = pass(global, None, rescuing, &mut Narrator::default())?;
     // Without a ghost the text says what could not be looked at.
     if report.counts().ghost > 0 || arguments.json || global.quiet || logging::is_in_journal() {
         journal::rescue(&report);
     }
     if arguments.json {
         output.json(|to| json::run(to, &report, "rescue", dry_run, json::Listing::All))?;
-    } else if !global.quiet {
-        output.text(&people::rescue(&report, dry_run))?;
+    } else {
+        let text = people::rescue(&report, dry_run);
+        if output.is_muted() {
+            journal::looked(&report, &text, !report.leaves_ghosts());
+        }
+        if !global.quiet {
+            output.text(&text)?;
+        }
     }
     // That nobody is seen there is no answer where nobody could be seen.
     let unseen = report.health() == Health::Unseen;
@@ -311,6 +356,8 @@ fn list(global: &Global, all_users: bool, as_json: bool, output: &mut Output) ->
     journal::directories(&report);
     if as_json {
         output.json(|to| json::run(to, &report, "list", false, json::Listing::All))?;
+    } else if output.is_muted() {
+        journal::looked(&report, &people::status(&report), !report.has_failures());
     } else {
         output.text(&people::list(&report, palette(global.color)))?;
     }
@@ -328,7 +375,11 @@ fn doctor(global: &Global, as_json: bool, output: &mut Output) -> Result<Exit, E
     if as_json {
         output.line(&json::doctor(&findings, &settings.doctor.ignore)?)?;
     } else {
-        output.text(&people::doctor(&findings, &settings.doctor.ignore))?;
+        let text = people::doctor(&findings, &settings.doctor.ignore);
+        if output.is_muted() {
+            journal::looked(&report, &text, doctor::is_healthy(&findings));
+        }
+        output.text(&text)?;
     }
     Ok(if doctor::is_healthy(&findings) { Exit::Done } else { Exit::Found })
 }
@@ -340,6 +391,9 @@ fn overview(global: &Global, output: &mut Output) -> Result<Exit, Error> {
     // Nobody's timer sweeps the folders that were named.
     let rounds =
         global.dir.is_empty().then(|| rounds::rounds(user, Surroundings::of_this_process().runtime_dir));
+    if output.is_muted() {
+        journal::looked(&report, &people::status(&report), report.health() == Health::Healthy);
+    }
     output.text(&people::overview(&report, rounds))?;
     Ok(exit_of(&report))
 }
@@ -360,6 +414,10 @@ fn probe_one(global: &Global, arguments: &Probe, output: &mut Output) -> Result<
     if arguments.json {
         output.line(&json::probe(&path, found.verdict.as_ref(), &reason, found.server_pid)?)?;
     } else {
+        if output.is_muted() {
+            let state = found.verdict.map_or("absent", |verdict| verdict.state.word());
+            journal::probed(&path, state, &reason, found.server_pid, &found.sentence(&path));
+        }
         output.text(&found.sentence(&path))?;
     }
     Ok(found.exit())
@@ -380,6 +438,7 @@ fn spawn_one(global: &Global, arguments: &Spawn, output: &mut Output) -> Result<
     };
     match spawned.ending {
         Ending::Made => journal::spawned(user, &spawned),
+        Ending::Exists if output.is_muted() => journal::said(&spawned.sentence(), true),
         Ending::Exists | Ending::Failed => {}
     }
     for (error, number) in spawned.errors.iter().zip(1..) {
@@ -446,7 +505,11 @@ fn audit_files(
     if as_json {
         output.line(&json::audit(files, &answers)?)?;
     } else {
-        output.text(&people::audit(files, &answers, global.quiet))?;
+        let text = people::audit(files, &answers, global.quiet);
+        if output.is_muted() && !text.is_empty() {
+            journal::said(&text, answers.iter().all(|answer| answer.findings.is_empty()));
+        }
+        output.text(&text)?;
     }
     // What was not looked at weighs more than what was found.
     let refused =

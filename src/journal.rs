@@ -10,12 +10,32 @@ use crate::spawn::Spawned;
 use crate::words;
 use std::collections::HashSet;
 
-/// Logs a pass that was made to remove. A dry run only tells of ghosts and directories.
-pub fn pass(report: &Report, dry_run: bool) {
-    entries(report);
+/// Logs a pass that was made to remove.
+pub fn pass(report: &Report) {
+    rest_of_pass(report, false, &|_| false);
+}
+
+/// Logs a pass that was made to remove, but for entries that were logged already. A dry run only tells of ghosts and
+/// directories.
+pub fn rest_of_pass(report: &Report, dry_run: bool, is_told: &dyn Fn(usize) -> bool) {
+    for (at, one) in report.entries.iter().enumerate() {
+        if !is_told(at) {
+            entry(report, one);
+        }
+    }
     directories(report);
     if !dry_run {
-        tracing::info!(message_id = id::SWEEP_FINISHED, "{}", people::summary(report, false));
+        let counts = report.counts();
+        tracing::info!(
+            message_id = id::SWEEP_FINISHED,
+            tmux_janitor.live = counts.live,
+            tmux_janitor.dead = counts.dead,
+            tmux_janitor.removed = counts.removed,
+            tmux_janitor.failed = counts.failed,
+            tmux_janitor.ghosts = counts.ghost,
+            "{}",
+            people::summary(report, false)
+        );
     }
 }
 
@@ -69,7 +89,7 @@ pub fn directories(report: &Report) {
 /// Logs that nothing can be judged in a directory.
 fn blinded(directory: &DirectoryReport, reason: &str) {
     tracing::warn!(
-        message_id = id::REMOVAL_FAILED,
+        message_id = id::DIRECTORY_LEFT_ALONE,
         tmux_janitor.dir = json::text(directory.path.as_os_str()),
         tmux_janitor.error = reason,
         "{}: nothing is removed: {reason}",
@@ -81,13 +101,65 @@ fn blinded(directory: &DirectoryReport, reason: &str) {
 pub fn directory(directory: &DirectoryReport) {
     if let Some(error) = &directory.error {
         tracing::warn!(
-            message_id = id::REMOVAL_FAILED,
+            message_id = id::DIRECTORY_LEFT_ALONE,
             tmux_janitor.dir = json::text(directory.path.as_os_str()),
             tmux_janitor.error = error,
             "{}: {error}",
             escaped(&directory.path)
         );
     }
+}
+
+/// Logs the result of a command that only looks, where nobody reads its stdout but the journal. `text`: what it
+/// would print; `healthy`: as its exit code says.
+pub fn looked(report: &Report, text: &str, healthy: bool) {
+    let counts = report.counts();
+    let text = text.trim_end();
+    macro_rules! say {
+        ($level:ident) => {
+            tracing::$level!(
+                message_id = id::LOOKED,
+                tmux_janitor.live = counts.live,
+                tmux_janitor.dead = counts.dead,
+                tmux_janitor.removed = counts.removed,
+                tmux_janitor.failed = counts.failed,
+                tmux_janitor.ghosts = counts.ghost,
+                "{text}"
+            )
+        };
+    }
+    if healthy {
+        say!(info);
+    } else {
+        say!(warn);
+    }
+}
+
+/// The same for one that counts nothing.
+pub fn said(text: &str, healthy: bool) {
+    let text = text.trim_end();
+    if healthy {
+        tracing::info!(message_id = id::LOOKED, "{text}");
+    } else {
+        tracing::warn!(message_id = id::LOOKED, "{text}");
+    }
+}
+
+/// The same for one socket.
+pub fn probed(path: &std::path::Path, state: &str, reason: &str, server_pid: Option<i32>, text: &str) {
+    let dir = path.parent().unwrap_or(path);
+    tracing::info!(
+        message_id = id::LOOKED,
+        tmux_janitor.socket = json::text(path.as_os_str()),
+        tmux_janitor.label = json::text(path.file_name().unwrap_or_default()),
+        tmux_janitor.dir = json::text(dir.as_os_str()),
+        tmux_janitor.uid = rustix::process::getuid().as_raw(),
+        tmux_janitor.state = state,
+        tmux_janitor.reason = reason,
+        tmux_janitor.server_pid = server_pid,
+        "{}",
+        text.trim_end()
+    );
 }
 
 /// Logs the end of a server.

@@ -64,6 +64,7 @@ pub mod socket;
 pub mod spawn;
 pub mod sweep;
 pub mod tmux;
+pub mod told_to_end;
 pub mod users;
 pub mod watch;
 pub mod words;

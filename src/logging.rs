@@ -26,6 +26,10 @@ pub mod id {
     pub const SOCKET_REMOVED: &str = "02faf4bc75b3441f95bf477ea1110562";
     /// A dead socket could not be removed.
     pub const REMOVAL_FAILED: &str = "8c5df1f2fa6941a8bd9017cab559716f";
+    /// A directory was left alone, or nothing in it could be judged.
+    pub const DIRECTORY_LEFT_ALONE: &str = "6b2f0c1d7a5e4f39b8c1d40e92a7563c";
+    /// A command that only looks, what it found.
+    pub const LOOKED: &str = "c47d1e0a93b24f6e8d15a2b70fe8c964";
     /// A live server cannot be reached.
     pub const GHOST_FOUND: &str = "1fb95ee20bb243e492b6a5e070a17ff0";
     /// A ghost has its socket again.

@@ -16,6 +16,11 @@ impl Output {
         Self { muted }
     }
 
+    /// Whether text for people is swallowed.
+    pub fn is_muted(&self) -> bool {
+        self.muted
+    }
+
     /// Writes text for people.
     pub fn text(&mut self, text: &str) -> Result<(), Error> {
         if self.muted { Ok(()) } else { write(text.as_bytes()) }
@@ -40,6 +45,11 @@ impl Output {
         make(&mut stdout).map_err(std::io::Error::from).map_err(error_of)?;
         stdout.write_all(b"\n").and_then(|()| stdout.flush()).map_err(error_of)
     }
+}
+
+/// What came of writing to stdout elsewhere.
+pub fn written(written: std::io::Result<()>) -> Result<(), Error> {
+    written.map_err(error_of)
 }
 
 /// A closed pipe ends the run without an error: the reader has what it wanted.

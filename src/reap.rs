@@ -40,6 +40,36 @@ pub struct Reaped {
     pub outcome: Outcome,
 }
 
+/// Who hears of a batch as soon as it is done and its locks were given back.
+pub trait Audience {
+    /// What became of the next entries, in their order. It must not wait: locks are at rest, and one of them can have
+    /// an opener by then.
+    fn hear(&mut self, reaped: &[Reaped]) -> Next;
+
+    /// It may wait now: there is no lock at all.
+    fn linger(&mut self);
+}
+
+/// What comes after a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// The next one.
+    GoOn,
+    /// All locks are let go, and whoever hears may wait; then the next one.
+    Linger,
+    /// Nothing more.
+    End,
+}
+
+/// Nobody.
+impl Audience for () {
+    fn hear(&mut self, _: &[Reaped]) -> Next {
+        Next::GoOn
+    }
+
+    fn linger(&mut self) {}
+}
+
 /// Removes things from one directory. Its start locks serve all of a run.
 #[derive(Debug)]
 pub struct Reaper<'d> {
@@ -60,8 +90,19 @@ impl<'d> Reaper<'d> {
     /// Removes the sockets of `names` that are dead under their lock. The results have the same
     /// order. A quarantine name is removed under its label's lock.
     pub fn reap(&mut self, witness: &mut Witness, names: &[OsString]) -> Vec<Reaped> {
+        self.reap_before(witness, names, &mut ())
+    }
+
+    /// [`Reaper::reap`], told batch by batch; fewer results where the audience has ended it.
+    pub fn reap_before(
+        &mut self,
+        witness: &mut Witness,
+        names: &[OsString],
+        audience: &mut dyn Audience,
+    ) -> Vec<Reaped> {
         let mut results = Vec::with_capacity(names.len());
         while results.len() < names.len() {
+            let begun = results.len();
             let (batch, held) = self.lock_batch(witness, &names[results.len()..]);
             if held {
                 reach(Checkpoint::Locked);
@@ -78,6 +119,14 @@ impl<'d> Reaper<'d> {
                         reaped
                     }
                 });
+            }
+            match audience.hear(&results[begun..]) {
+                Next::GoOn => {}
+                Next::Linger => {
+                    self.rack.let_go_all();
+                    audience.linger();
+                }
+                Next::End => break,
             }
         }
         results

@@ -7,7 +7,7 @@
 //! cannot write it is no worse for it; that it cannot be read is said by the metrics and by `doctor`.
 
 use crate::outcome::Outcome;
-use crate::report::Report;
+use crate::report::{Entry, Report};
 use crate::socket::verdict::State;
 use crate::tmux::paths;
 use rustix::fs::{FileType, FlockOperation, Mode, OFlags};
@@ -24,7 +24,7 @@ use std::time::{Duration, SystemTime};
 const NAME: &str = ".tmux-janitor-record";
 
 /// The file in the folder.
-const FILE: &str = "record.json";
+pub const FILE: &str = "record.json";
 
 /// The longest that is read, in bytes.
 const LONGEST: u64 = 4096;
@@ -62,10 +62,24 @@ pub struct Deeds {
 impl Deeds {
     /// What a run did. That it swept everything is said by [`Deeds::swept`].
     pub fn of(report: &Report) -> Self {
-        let failed = report.entries.iter().filter(|entry| {
-            entry.verdict.state != State::Ghost && matches!(entry.outcome, Outcome::Failed(_))
-        });
-        Self { removed: report.counts().removed as u64, failed: failed.count() as u64, swept: None }
+        let mut all = Self::default();
+        report.entries.iter().for_each(|entry| all.add(Self::done_to(entry)));
+        all
+    }
+
+    /// What was done to one entry.
+    pub fn done_to(entry: &Entry) -> Self {
+        let is_removed = entry.outcome == Outcome::Removed && !entry.is_litter();
+        let is_failed = entry.verdict.state != State::Ghost && matches!(entry.outcome, Outcome::Failed(_));
+        Self { removed: is_removed.into(), failed: is_failed.into(), swept: None }
+    }
+
+    /// Without what is in the record already.
+    #[must_use]
+    pub fn without(mut self, entered: Self) -> Self {
+        self.removed = self.removed.saturating_sub(entered.removed);
+        self.failed = self.failed.saturating_sub(entered.failed);
+        self
     }
 
     /// Everything was swept just now.

@@ -1,5 +1,7 @@
 //! One pass: directories, entries, verdicts, outcomes.
 
+pub mod follow;
+
 use crate::apart;
 use crate::config::Settings;
 use crate::mounts::{Mounts, Walk};
@@ -19,6 +21,7 @@ use crate::tmux::paths;
 use crate::tmux::proc_locks::ProcLocks;
 use crate::tmux::start_lock::{is_plain_lock, is_seen_held};
 use crate::words;
+use follow::{Follower, Noting};
 
 use rustix::io::Errno;
 use std::cmp::Reverse;
@@ -103,6 +106,16 @@ struct Found {
 impl Pass<'_> {
     /// Makes the pass. The table is read anew, after every name was looked at.
     pub fn run(&self, witness: &mut Witness, targets: &[Target]) -> Report {
+        self.run_before(witness, targets, &mut ())
+    }
+
+    /// [`Pass::run`] with somebody who follows it, and may end it.
+    pub fn run_before(
+        &self,
+        witness: &mut Witness,
+        targets: &[Target],
+        follower: &mut dyn Follower,
+    ) -> Report {
         let started = Instant::now();
         let mut report = Report::default();
         let mut opened: Vec<(SocketDir, Vec<Found>)> = Vec::new();
@@ -136,7 +149,7 @@ impl Pass<'_> {
         // After the looks: what is listed now was alive then or is new, and both are kept.
         witness.refresh();
         for ((dir, found), index) in opened.iter().zip(opened_paths) {
-            self.directory(witness, dir, index, found, &mut report);
+            self.directory(witness, dir, index, found, &mut report, follower);
         }
         if self.act == Act::Look {
             find_servers(self.user, witness, &opened, &mut report);
@@ -166,6 +179,7 @@ impl Pass<'_> {
         index: usize,
         found: &[Found],
         report: &mut Report,
+        follower: &mut dyn Follower,
     ) {
         let mut reaper = Reaper::new(dir, self.user);
         let mut undecided = Vec::new();
@@ -220,17 +234,21 @@ impl Pass<'_> {
         }
         let mut unlocked = Vec::new();
         for doomed in batches.into_values() {
-            let names: Vec<OsString> = doomed.iter().map(|at| report.entries[*at].label.clone()).collect();
-            for (at, reaped) in doomed.into_iter().zip(reaper.reap(witness, &names)) {
-                if let (None, Outcome::Failed(failure @ Failure::Lock(_))) = (reaped.verdict, reaped.outcome)
-                {
-                    unlocked.push((at, failure));
-                } else {
-                    note(&mut report.entries[at], reaped);
-                }
+            if follower.is_over() {
+                follow::leave(report, doomed.into_iter());
+                continue;
             }
+            let names: Vec<OsString> = doomed.iter().map(|at| report.entries[*at].label.clone()).collect();
+            follower.expect(names.len());
+            let mut noting = Noting { report, doomed: doomed.iter(), unlocked: &mut unlocked, follower };
+            reaper.reap_before(witness, &names, &mut noting);
+            let left: Vec<usize> = noting.doomed.copied().collect();
+            follow::leave(report, left.into_iter());
         }
         self.blame_locks(witness, dir, &unlocked, report);
+        if follower.is_over() {
+            return;
+        }
         for at in put_back {
             let entry = &mut report.entries[at];
             if let (Act::Remove, Some(label)) = (self.act, quarantine::label_of(&entry.label)) {

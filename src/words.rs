@@ -89,6 +89,7 @@ impl Display for Reason {
             Self::KeptLabel => f.write_str("nobody listens; spared: the configuration's keep names its label"),
             Self::TooYoung => f.write_str("nobody listens; spared: it is younger than the configuration's min-age"),
             Self::Ghost(plight) => plight.fmt(f),
+            Self::NotReached => f.write_str("the run came to its end before its turn; the next sweep looks at it"),
             Self::NoSuchSocket => f.write_str("no such socket"),
             Self::Told(sentence) => f.write_str(sentence),
         }
@@ -300,6 +301,7 @@ pub fn lost_worker(uid: u32, loss: Loss) -> String {
         }
         Loss::Start(errno) => format!("could not be started: {}", errno_text(errno)),
         Loss::NoTime => "was not started: the others took all the time".to_owned(),
+        Loss::Ended => "was not started: the run was ended".to_owned(),
         Loss::Late => "took too long and was ended".to_owned(),
         Loss::Stuck => "took too long and hangs in the kernel, where it cannot be ended".to_owned(),
         Loss::Signal(libc::SIGKILL) => "was ended by SIGKILL".to_owned(),

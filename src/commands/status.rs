@@ -21,6 +21,9 @@ pub(super) fn status(global: &Global, arguments: &Status, output: &mut Output) -
     } else if arguments.json {
         output.line(&json::status(&report)?)?;
     } else {
+        if output.is_muted() {
+            journal::looked(&report, &people::status(&report), report.health() == Health::Healthy);
+        }
         output.text(&people::status(&report))?;
     }
     Ok(match report.health() {

@@ -10,10 +10,16 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     let folder = record::folder(patient.user);
     let word = shell_word(&folder);
     let cure = match folder.symlink_metadata() {
-        Ok(about) if about.is_dir() && about.uid() == patient.user => {
-            Cure::command(format!("chmod -R u+rwX,go-w {word}"))
+        Ok(about) if about.is_dir() && about.uid() != patient.user => {
+            Cure::command(format!("mv -- {word} {}", shell_word(&folder.with_extension("aside"))))
         }
-        Ok(_) => Cure::command(format!("rm -rf {word}")),
+        Ok(about) if about.is_dir() && about.mode() & 0o7777 != 0o700 => {
+            Cure::command(format!("chmod 700 {word}"))
+        }
+        Ok(about) if about.is_dir() => {
+            Cure::command(format!("rm -- {}", shell_word(&folder.join(record::FILE))))
+        }
+        Ok(_) => Cure::command(format!("rm -- {word}")),
         Err(_) => Cure::advice(format!(
             "ls -ld {}; it must be a folder of this user's that nobody else can write, or tmux cannot use it either",
             shell_word(folder.parent().unwrap_or(&folder))

@@ -1,12 +1,12 @@
 //! Results for people: lines that stay lines.
 
-use super::{Counts, Health, Report};
+use super::{Counts, Entry, Health, Report};
 use crate::audit::answer::Answer;
 use crate::doctor::rounds::Rounds;
 use crate::doctor::{Finding, Severity};
 use crate::escape::escaped;
 use crate::outcome::Outcome;
-use crate::socket::verdict::State;
+use crate::socket::verdict::{Reason, State};
 use std::fmt::Write;
 use std::path::Path;
 use std::path::PathBuf;
@@ -42,36 +42,37 @@ pub fn plural(count: usize, one: &str) -> String {
     format!("{count} {one}{}", if count == 1 { "" } else { "s" })
 }
 
-/// What `sweep` prints: a line per removed socket and a summary.
-pub fn sweep(report: &Report, dry_run: bool) -> String {
-    let mut text = deeds(report);
+/// What `sweep` prints: a line per removed socket, but for those that were told already, and a summary.
+pub fn sweep(report: &Report, dry_run: bool, is_told: &dyn Fn(usize) -> bool) -> String {
+    let left = report.entries.iter().enumerate().filter(|(at, _)| !is_told(*at));
+    let mut text: String = left.filter_map(|(_, entry)| deed(report, entry)).collect();
     let _ = writeln!(text, "{}", summary(report, dry_run));
     text
 }
 
 /// A line for everything that was done or would be.
 fn deeds(report: &Report) -> String {
-    let mut text = String::new();
-    for entry in &report.entries {
-        let done = match entry.outcome {
-            Outcome::Removed => "removed",
-            Outcome::WouldRemove => "would remove",
-            Outcome::Resurrected => "put back",
-            Outcome::Rescued => "rescued",
-            Outcome::WouldRescue => "would rescue",
-            Outcome::SetAside => "set aside as",
-            Outcome::WouldSetAside => "would set aside as",
-            _ => continue,
-        };
-        let more = match entry.server_pid {
-            _ if entry.is_litter() => format!(" ({})", entry.verdict.reason),
-            Some(pid) => format!(" (pid {pid})"),
-            None => String::new(),
-        };
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{done} {}{more}", escaped(&report.path_of(entry)));
-    }
-    text
+    report.entries.iter().filter_map(|entry| deed(report, entry)).collect()
+}
+
+/// The line for an entry with which something was done or would be.
+pub fn deed(report: &Report, entry: &Entry) -> Option<String> {
+    let done = match entry.outcome {
+        Outcome::Removed => "removed",
+        Outcome::WouldRemove => "would remove",
+        Outcome::Resurrected => "put back",
+        Outcome::Rescued => "rescued",
+        Outcome::WouldRescue => "would rescue",
+        Outcome::SetAside => "set aside as",
+        Outcome::WouldSetAside => "would set aside as",
+        Outcome::Kept | Outcome::Vanished | Outcome::Busy | Outcome::Failed(_) => return None,
+    };
+    let more = match entry.server_pid {
+        _ if entry.is_litter() => format!(" ({})", entry.verdict.reason),
+        Some(pid) => format!(" (pid {pid})"),
+        None => String::new(),
+    };
+    Some(format!("{done} {}{more}\n", escaped(&report.path_of(entry))))
 }
 
 /// `swept 1 dead socket; 2 live`, and whatever else there was.
@@ -85,6 +86,8 @@ pub fn summary(report: &Report, dry_run: bool) -> String {
     let (verb, swept) = if dry_run { ("would sweep", would) } else { ("swept", counts.removed) };
     let mut text = format!("{verb} {}; {} live", plural(swept, "dead socket"), counts.live);
     let kept = counts.dead.saturating_sub(swept + counts.failed);
+    let not_reached =
+        report.entries.iter().filter(|entry| entry.verdict.reason == Reason::NotReached).count();
     if counts.rescued > 0 {
         let _ = write!(text, ", {} rescued", plural(counts.rescued, "ghost"));
     }
@@ -96,7 +99,8 @@ pub fn summary(report: &Report, dry_run: bool) -> String {
         (counts.starting, "starting"),
         (counts.spared, "spared"),
         (kept, "dead kept"),
-        (counts.unknown, "unknown"),
+        (counts.unknown - not_reached, "unknown"),
+        (not_reached, "not reached before the end"),
         (counts.foreign, "foreign"),
         (counts.failed, "failed"),
         (counts.orphaned_locks, plural_of(counts.orphaned_locks)),

@@ -153,6 +153,8 @@ pub enum Reason {
     Ghost(Plight),
     /// What another process of ours said.
     Told(&'static str),
+    /// Not looked at: the run was ended before.
+    NotReached,
     /// No such entry.
     NoSuchSocket,
 }

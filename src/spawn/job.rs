@@ -222,7 +222,7 @@ impl Job<'_> {
         let pass = Pass { settings: self.settings, user: self.user, act: Act::Remove };
         let report = pass.run(witness, &[self.place.target()]);
         if report.entries.iter().any(|entry| matches!(entry.outcome, Outcome::Removed | Outcome::Failed(_))) {
-            journal::pass(&report, false);
+            journal::pass(&report);
             if self.request.dirs.is_empty() {
                 record::note(self.user, &Deeds::of(&report));
             }

@@ -144,7 +144,7 @@ fn sweep_all(settings: &Settings, user: u32, request: &Request) -> Vec<PathBuf> 
     let targets: Vec<Target> = dirs.into_iter().map(Target::whole).collect();
     let report = Pass { settings, user, act: Act::Remove }.run(&mut witness, &targets);
     if report.entries.iter().any(|entry| matches!(entry.outcome, Outcome::Removed | Outcome::Failed(_))) {
-        journal::pass(&report, false);
+        journal::pass(&report);
         if request.dirs.is_empty() {
             record::note(user, &Deeds::of(&report));
         }

@@ -314,8 +314,8 @@ impl<'d> LockRack<'d> {
         }
     }
 
-    /// Ends every lock. Whoever wants us to stop is obeyed now.
-    fn let_go_all(&mut self) {
+    /// Ends every lock. Whoever wants us to stop is obeyed now. Not to be called while one is held: it may wait.
+    pub fn let_go_all(&mut self) {
         while !(self.resting.is_empty() && self.displaced.is_empty()) {
             while !self.resting.is_empty() {
                 self.let_go_oldest();

@@ -10,6 +10,7 @@ use super::order::Order;
 use super::queue::Queue;
 use crate::discover::RUNTIME_DIRS;
 use crate::sandbox;
+use crate::told_to_end::ToldToEnd;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -34,6 +35,9 @@ const LAST_START: Duration = Duration::from_secs(40);
 /// How long a worker that was killed may take to be gone. One that hangs in the kernel never is.
 const DEATH: Duration = Duration::from_secs(1);
 
+/// How long a worker that was told to end may take.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
 /// The longest message, in bytes: some 150,000 entries.
 const LONGEST: usize = 16 << 20;
 
@@ -46,6 +50,8 @@ pub enum Loss {
     Start(Errno),
     /// It was not started any more: others took all the time.
     NoTime,
+    /// It was not started any more: the run was ended.
+    Ended,
     /// It took too long and was ended.
     Late,
     /// It took too long and cannot even be ended.
@@ -69,15 +75,26 @@ struct Worker<'a> {
     pipe: Option<OwnedFd>,
     message: Vec<u8>,
     deadline: Instant,
+    /// Whether it was told that the run is to end.
+    is_told_to_end: bool,
     /// Set when it was killed by us, and why.
     condemned: Option<Loss>,
+}
+
+/// What is to be done for all.
+#[derive(Debug)]
+pub(super) struct Work<'w> {
+    pub(super) task: Task,
+    /// Root's own `TMUX_TMPDIR`.
+    pub(super) parent: Option<&'w Path>,
+    /// What ends the run.
+    pub(super) signals: &'w mut Option<ToldToEnd>,
 }
 
 /// Lets a worker work for each of the users and hands over what became of it.
 pub(super) fn work<'u>(
     mut waiting: Queue<'u>,
-    task: Task,
-    parent: Option<&Path>,
+    Work { task, parent, signals }: Work<'_>,
     mut done: impl FnMut(User<'u>, Result<Vec<u8>, Loss>),
 ) {
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -88,11 +105,17 @@ pub(super) fn work<'u>(
         for (user, loss) in waiting.take_in() {
             done(user, Err(loss));
         }
-        let is_over = Instant::now() >= last_start;
-        if is_over {
+        if Instant::now() >= last_start {
             for user in waiting.give_up() {
                 done(user, Err(Loss::NoTime));
             }
+        }
+        let is_ended = signals.as_mut().is_some_and(ToldToEnd::is_told);
+        if is_ended {
+            for user in waiting.give_up() {
+                done(user, Err(Loss::Ended));
+            }
+            at_work.iter_mut().for_each(Worker::tell_to_end);
         }
         let mut is_full = false;
         while at_work.len() < most
@@ -114,7 +137,7 @@ pub(super) fn work<'u>(
         }
         // Whoever comes in while there is no room is taken in later.
         let comes_in = (!is_full && at_work.len() < most).then_some(&waiting);
-        wait(&at_work, comes_in);
+        wait(&at_work, comes_in, signals.as_ref().filter(|_| !is_ended));
         let mut index = 0;
         while index < at_work.len() {
             match at_work[index].hear() {
@@ -126,12 +149,13 @@ pub(super) fn work<'u>(
 }
 
 /// Waits until a worker says something or ends, somebody comes in, or the next deadline.
-fn wait(workers: &[Worker<'_>], waiting: Option<&Queue<'_>>) {
+fn wait(workers: &[Worker<'_>], waiting: Option<&Queue<'_>>, signals: Option<&ToldToEnd>) {
     let mut fds: Vec<PollFd<'_>> = workers
         .iter()
         .flat_map(|worker| worker.pipe.iter().chain([&worker.pidfd]))
         .map(AsFd::as_fd)
         .chain(waiting.and_then(Queue::bell))
+        .chain(signals.map(AsFd::as_fd))
         .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
         .collect();
     let comes_in = waiting.and_then(Queue::deadline);
@@ -174,7 +198,16 @@ impl<'a> Worker<'a> {
         };
         rustix::fs::fcntl_setfl(&pipe, OFlags::NONBLOCK)?;
         let deadline = Instant::now() + DEADLINE;
-        Ok(Self { user, child, pidfd, pipe: Some(pipe), message: Vec::new(), deadline, condemned: None })
+        Ok(Self {
+            user,
+            child,
+            pidfd,
+            pipe: Some(pipe),
+            message: Vec::new(),
+            deadline,
+            is_told_to_end: false,
+            condemned: None,
+        })
     }
 
     /// Takes in what it says. Its end: the message, or why there is none.
@@ -193,6 +226,16 @@ impl<'a> Worker<'a> {
             _ => {}
         }
         None
+    }
+
+    /// It has a moment to report what it did.
+    fn tell_to_end(&mut self) {
+        if !self.is_told_to_end {
+            self.is_told_to_end = true;
+            self.deadline = self.deadline.min(Instant::now() + LAST_WORDS);
+            // It may have ended by itself.
+            let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::TERM);
+        }
     }
 
     fn condemn(&mut self, loss: Loss) {

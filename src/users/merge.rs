@@ -32,8 +32,8 @@ pub struct Merger<'u> {
 }
 
 impl<'u> Merger<'u> {
-    /// Takes in what became of a user's worker: its message, or why there is none.
-    pub fn add(&mut self, mut user: User<'u>, outcome: Result<Vec<u8>, Loss>) {
+    /// Takes in what became of a user's worker: its message, or why there is none. Its report.
+    pub fn add(&mut self, mut user: User<'u>, outcome: Result<Vec<u8>, Loss>) -> &Report {
         let report = match outcome.map(|message| self.reader.read(&message, user.uid)) {
             Ok(Ok(report)) => report,
             Ok(Err(NoReport::Refused(why))) => one_error(user.folder.to_owned(), why),
@@ -45,6 +45,8 @@ impl<'u> Merger<'u> {
             }
         };
         self.reports.push((user, report));
+        // It is the last.
+        &self.reports[self.reports.len() - 1].1
     }
 
     /// One report, in the order of the users; then the folders in which nobody could be looked for, and what

@@ -22,11 +22,12 @@ pub mod worker;
 use crate::error::Error;
 use crate::report::Report;
 use crate::sweep::Act;
+use crate::told_to_end::ToldToEnd;
 use accounts::Hints;
 use merge::{Merger, User};
 use queue::Queue;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use crew::Loss;
 pub use find::Stray;
@@ -40,11 +41,19 @@ pub struct Task {
     pub rescue: bool,
 }
 
-/// Makes a pass for every user of the machine that may have sockets.
+/// How long a worker sweeps before it leaves the rest to the next sweep and reports: less than after what it is ended.
+pub const SWEEP: Duration = Duration::from_secs(8);
+
+/// Makes a pass for every user of the machine that may have sockets. Each worker's report is `heard` as it comes,
+/// with the number of users. Once one of the `signals` has come, the workers are told to end.
 ///
 /// # Errors
 /// Without root, and where `/tmp` cannot be read.
-pub fn pass(task: Task) -> Result<Report, Error> {
+pub fn pass(
+    task: Task,
+    signals: &mut Option<ToldToEnd>,
+    heard: &mut dyn FnMut(&Report, usize),
+) -> Result<Report, Error> {
     if !rustix::process::geteuid().is_root() {
         return Err(Error::NoPermission(
             "--all-users needs root, to work as each user; without it your own sockets are looked at"
@@ -61,7 +70,8 @@ pub fn pass(task: Task) -> Result<Report, Error> {
         .filter_map(|uid| Some(User { uid, folder: found.users.get(&uid)?, has_account: false }))
         .collect();
     let mut merger = Merger::default();
-    crew::work(Queue::new(&users), task, parent.as_deref(), |user, outcome| merger.add(user, outcome));
+    let order = crew::Work { task, parent: parent.as_deref(), signals };
+    crew::work(Queue::new(&users), order, |user, outcome| heard(merger.add(user, outcome), users.len()));
     let mut report = merger.finish(found.refused, found.strays);
     report.more_strays = found.more_strays;
     report.elapsed = started.elapsed();

@@ -250,10 +250,9 @@ fn entry<'m>(
         None => Outcome::Failed(Failure::Told(sentence(error)?)),
     };
     // These mean something to the program; the others only to people.
-    let reason = [Reason::Quarantine, Reason::OrphanedLock, Reason::KeptLabel, Reason::TooYoung]
-        .into_iter()
-        .find(|known| known.to_string() == reason)
-        .unwrap_or(Reason::Told(reason));
+    let known =
+        [Reason::Quarantine, Reason::OrphanedLock, Reason::KeptLabel, Reason::TooYoung, Reason::NotReached];
+    let reason = known.into_iter().find(|known| known.to_string() == reason).unwrap_or(Reason::Told(reason));
     let server_pid = (server > 0).then_some(server);
     let panes = (0..fields.number::<usize>()?).map(|_| fields.text()).collect::<Result<_, _>>()?;
     let verdict = Verdict::new(state, reason);

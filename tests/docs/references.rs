@@ -129,6 +129,7 @@ fn reasons() -> Vec<Reason> {
         Reason::TooYoung,
         Reason::Ghost(Plight { pid: None, standing: Standing::Nothing, bar: Some(Bar::Hidden) }),
         Reason::Told("what a worker says"),
+        Reason::NotReached,
         Reason::NoSuchSocket,
     ];
     reasons.extend(blind.map(Reason::Blind));

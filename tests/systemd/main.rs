@@ -8,6 +8,7 @@ mod skip;
 
 mod all_users;
 mod blinded;
+mod catalog;
 mod fleet;
 mod installation;
 mod sandbox;

@@ -115,7 +115,6 @@ fn nobody_can_have_a_record_written_for_them_or_read_in_their_stead() {
         if place {
             symlink(&precious, record(victim)).unwrap();
         } else {
-            fs::remove_file(record(victim)).unwrap();
             make_dir(&record(victim), enemy);
             fs::write(record(victim).join("record.json"), "{\"removed\":9,\"swept_us\":9}").unwrap();
         }
@@ -135,8 +134,13 @@ fn nobody_can_have_a_record_written_for_them_or_read_in_their_stead() {
         let told = own(victim, &["doctor"]);
         assert_eq!(told.code, Some(1), "{}", told.stdout);
         assert!(told.stdout.contains(record(victim).to_str().unwrap()), "{}", told.stdout);
+        let mut lines = told.stdout.lines().skip_while(|line| !line.starts_with("record: "));
+        let cure = lines.find_map(|line| line.trim().strip_prefix("cure: ")).unwrap();
+        let cured = Run::of(victim.command(OsStr::new("sh")).args(["-c", cure]));
+        assert_eq!(cured.code, Some(0), "{cure}: {}", cured.stderr);
+        assert!(!own(victim, &["doctor"]).stdout.contains("record: "), "{what}: {cure}");
     }
-    fs::remove_dir_all(record(victim)).unwrap();
+    fs::remove_dir_all(victim.path(".tmux-janitor-record.aside")).unwrap();
     // A name that everybody may make is not looked at.
     symlink(&precious, format!("/tmp/.tmux-janitor-{}", victim.0)).unwrap();
     victim.dead("gone");

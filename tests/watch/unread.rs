@@ -72,3 +72,60 @@ fn a_command_comes_to_its_end() {
     }
     assert!(arena.names().is_empty());
 }
+
+/// The lines of a sweep of 2,000, the first of which comes before the last is removed; then the end, as it is told to.
+#[test]
+fn a_sweep_that_is_ended_has_told_and_counted_what_it_did() {
+    use std::io::{BufRead as _, BufReader};
+    use std::os::unix::process::ExitStatusExt as _;
+    let arena = Arena::new();
+    for number in 0..2000 {
+        drop(UnixListener::bind(arena.path(format!("{number}"))).unwrap());
+    }
+    let mut command = janitor(arena.dir());
+    command.arg("sweep").stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut sweep = Running(command.spawn().unwrap());
+    let mut lines = BufReader::new(sweep.0.stdout.take().unwrap()).lines();
+    let first = lines.next().unwrap().unwrap();
+    assert!(first.starts_with("removed /"), "{first}");
+    let pid = Pid::from_raw(sweep.0.id().cast_signed()).unwrap();
+    rustix::process::kill_process(pid, Signal::INT).unwrap();
+    let told: Vec<String> = lines.map_while(Result::ok).collect();
+    assert_eq!(sweep.0.wait().unwrap().signal(), Some(Signal::INT.as_raw()));
+    let left = arena.names().len();
+    let removed = 2000 - left;
+    assert!(left > 0, "it was too quick to be ended");
+    assert_eq!(told.len(), removed, "a line for each but the first, and the sum");
+    let sum = format!("swept {removed} dead sockets; 0 live, {left} not reached before the end");
+    assert_eq!(told.last(), Some(&sum));
+    // Nothing of it is in the way: no lock, no quarantine.
+    Running::of(janitor(arena.dir()).arg("sweep"), full_pipe().1).ends_with(0);
+    assert!(arena.names().is_empty());
+}
+
+/// Nobody reads the results either: it waits, as others do, but with nothing in its hands, and a signal ends it.
+#[test]
+fn results_that_nobody_reads_are_waited_for_without_a_lock() {
+    let arena = Arena::new();
+    for number in 0..2000 {
+        drop(UnixListener::bind(arena.path(format!("{number:080}"))).unwrap());
+    }
+    let (_reader, writer) = full_pipe();
+    let mut sweep =
+        Running(janitor(arena.dir()).arg("sweep").stdout(writer).stderr(Stdio::null()).spawn().unwrap());
+    let is_stuck = || {
+        let there = |path: &str| {
+            std::fs::read_to_string(format!("/proc/{}/{path}", sweep.0.id())).unwrap_or_default()
+        };
+        there("wchan").contains("pipe")
+    };
+    wait::until("it waits for its reader", is_stuck);
+    let locks = std::fs::read_to_string("/proc/locks").unwrap();
+    let pid = sweep.0.id().to_string();
+    let held: Vec<_> = locks.lines().filter(|line| line.split_whitespace().nth(4) == Some(&pid)).collect();
+    assert!(held.is_empty(), "{held:?}");
+    assert!(arena.names().iter().all(|name| !name.to_string_lossy().ends_with(".lock")));
+    let pid = Pid::from_raw(sweep.0.id().cast_signed()).unwrap();
+    rustix::process::kill_process(pid, Signal::TERM).unwrap();
+    wait::until("it ends", || sweep.0.try_wait().unwrap().is_some());
+}
