@@ -53,6 +53,10 @@ const LOCAL: [&str; 36] = [
     "nsfs",
 ];
 
+/// The types of local mounts that are laid over nothing else and have no subvolumes with devices of their own.
+const TRUE_NUMBERS: [&str; 9] =
+    ["ext2", "ext3", "ext4", "xfs", "f2fs", "tmpfs", "ramfs", "devtmpfs", "rootfs"];
+
 /// How many links one path may go through (`path_resolution(7)`).
 const MOST_LINKS: u32 = 40;
 
@@ -61,8 +65,8 @@ const MOST_LINKS: u32 = 40;
 pub struct Mount {
     id: u64,
     parent: u64,
-    /// `major:minor`, the device of its file system.
-    device: Vec<u8>,
+    /// The device of its file system, as the kernel's socket table writes it: `major << 20 | minor`.
+    device: u32,
     /// Which directory of the file system is shown.
     pub root: PathBuf,
     /// Where.
@@ -154,10 +158,27 @@ impl Mounts {
     }
 
     /// What a resolved path is on its file system: two processes see the same there when this is equal.
-    pub fn place(&self, path: &Path) -> Option<(&[u8], PathBuf)> {
+    pub fn place(&self, path: &Path) -> Option<(u32, PathBuf)> {
         let mount = self.covering(path)?;
         let rest = path.strip_prefix(&mount.point).ok()?;
-        Some((&mount.device, mount.root.join(rest)))
+        Some((mount.device, mount.root.join(rest)))
+    }
+
+    /// Whether a device, as the kernel's socket table writes it, is that of a mount on which stat(2) shows the same device
+    /// and inode numbers as that table.
+    pub fn shows_true_numbers(&self, device: u32) -> bool {
+        let mut there = self.all.iter().filter(|mount| mount.device == device).peekable();
+        there.peek().is_some() && there.all(|mount| TRUE_NUMBERS.contains(&mount.kind.as_str()))
+    }
+
+    /// Whether a path lies on a mount that is a folder of some file system which is not that of `/`: a volume of a
+    /// container, which others may use outside of it. A whole file system of its own is not told from one that is shared.
+    pub fn is_from_outside(&self, path: &Path) -> bool {
+        let (Some(mount), Some(top)) = (self.covering(path), self.covering(Path::new("/"))) else {
+            return false;
+        };
+        let is_part_of_ours = mount.device == top.device && mount.root.starts_with(&top.root);
+        mount.root != Path::new("/") && !is_part_of_ours
     }
 
     /// Whether an absolute path may be looked at without waiting for anybody. A path that is covered by no mount that is
@@ -236,11 +257,17 @@ fn parse(line: &[u8]) -> Option<Mount> {
     let mut fields = line.split(|byte| *byte == b' ');
     let number = |field: &[u8]| std::str::from_utf8(field).ok()?.parse().ok();
     let (id, parent) = (number(fields.next()?)?, number(fields.next()?)?);
-    let device = fields.next()?.to_vec();
+    let device = device(fields.next()?)?;
     let (root, point) = (unescaped(fields.next()?), unescaped(fields.next()?));
     let kind = fields.skip_while(|field| *field != b"-").nth(1)?;
     let kind = String::from_utf8_lossy(kind).into_owned();
     Some(Mount { id, parent, device, root, point, is_near: LOCAL.contains(&kind.as_str()), kind })
+}
+
+/// `MAJOR:MINOR`.
+fn device(field: &[u8]) -> Option<u32> {
+    let (major, minor) = std::str::from_utf8(field).ok()?.split_once(':')?;
+    Some((major.parse::<u32>().ok()? << 20) | (minor.parse::<u32>().ok()? & 0xf_ffff))
 }
 
 /// Space, tab, newline and backslash are written as `\ooo`.
@@ -298,6 +325,19 @@ mod tests {
         let (x, other) = (Path::new("/tmp/x"), Mounts::of(TABLE));
         assert_eq!(bound.place(x), plain.place(x));
         assert_ne!(other.place(x), plain.place(x));
+    }
+
+    #[test]
+    fn a_volume_is_from_outside_and_a_folder_of_our_own_is_not() {
+        let outside = |text: &str| Mounts::of(text.as_bytes()).is_from_outside(Path::new("/tmp/tmux-0"));
+        let docker = "1 0 0:40 / / rw - overlay o rw\n";
+        assert!(outside(&format!("{docker}2 1 8:1 /var/lib/volumes/x /tmp rw - ext4 a rw\n")));
+        assert!(!outside(docker));
+        assert!(!outside(&format!("{docker}2 1 0:50 / /tmp rw - tmpfs t rw\n")));
+        // ReadWritePaths=/tmp in a container whose root is itself a folder.
+        let lxc = "1 0 8:1 /lxc/rootfs / rw - ext4 a rw\n2 1 8:1 ";
+        assert!(!outside(&format!("{lxc}/lxc/rootfs/tmp /tmp rw - ext4 a rw\n")));
+        assert!(outside(&format!("{lxc}/tmp /tmp rw - ext4 a rw\n")));
     }
 
     #[test]

@@ -217,7 +217,7 @@ impl<'d> Reaper<'d> {
             owner: pin.facts.uid,
             user: self.user,
             file_system: self.dir.file_system(),
-            table: witness.says(pin.facts.id),
+            table: witness.says_in(self.dir.path(), pin.facts.id),
             answer: None,
             lock: LockSays::Ours,
         }

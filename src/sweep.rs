@@ -204,6 +204,7 @@ impl Pass<'_> {
                 TableSays::Elsewhere { role: Role::Listening, pid } => entry.server_pid = Some(pid),
                 TableSays::Listed { role: Role::Bound | Role::Datagram, .. }
                 | TableSays::Elsewhere { role: Role::Bound | Role::Datagram, .. }
+                | TableSays::Twin
                 | TableSays::Absent
                 | TableSays::Blind(_) => {}
             }
@@ -280,7 +281,7 @@ impl Pass<'_> {
     /// What is known of an entry without holding it open and without touching it.
     fn facts(&self, witness: &mut Witness, dir: &SocketDir, facts: &FileFacts) -> Facts {
         let table = if facts.is_socket() && facts.uid == self.user {
-            witness.says(facts.id)
+            witness.says_in(dir.path(), facts.id)
         } else {
             TableSays::Absent
         };

@@ -77,6 +77,9 @@ impl Display for Reason {
                 ),
             },
             Self::BoundOnly => f.write_str("a process has bound it and does not listen, or not yet"),
+            Self::Twin => f.write_str(
+                "a socket with its inode number is bound on another file system, and from here nothing tells whether it is this one",
+            ),
             Self::Datagram => f.write_str("a process has bound it as a datagram socket: it is not tmux's, and in use"),
             Self::Blind(why) => write!(f, "{BLIND}{why}"),
             Self::ConnectSaysNothing(errno) => {
@@ -122,6 +125,9 @@ impl Display for Blindness {
                     Manager::User => "the user's service manager",
                     Manager::Init => "process 1",
                 }
+            ),
+            Self::FromOutside => f.write_str(
+                "the directory came from outside of this container, and nothing tells whether this is the network namespace of who uses it there; run it where the servers run",
             ),
             Self::ManagerHidden => f.write_str(
                 "the user has a service manager that /proc does not show here, so nothing tells whether this is its network namespace; take PrivatePIDs= and ProtectProc= out of the unit, or run outside the container",

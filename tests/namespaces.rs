@@ -117,6 +117,40 @@ fn a_bare_namespace_without_any_server_is_not_blind() {
     assert_eq!(fate(&run.json(), "dead"), ("dead", "removed"), "{}", run.stdout);
 }
 
+/// A container with a volume: its own root and network, and the folder of the host.
+#[test]
+fn what_came_from_outside_of_a_container_is_not_connected_to() {
+    if !is_root() || Command::new("bwrap").arg("--version").output().is_err() {
+        return skip("needs root and bwrap: it makes a container");
+    }
+    let _alone = ONE_AT_A_TIME.lock();
+    let arena = Arena::new().dead("dead").listener("counting").live("live");
+    for command in ["list", "sweep"] {
+        let mut bwrap = Command::new("bwrap");
+        bwrap.args(["--unshare-net", "--unshare-pid", "--proc", "/proc", "--dev", "/dev"]);
+        bwrap.args([
+            "--ro-bind",
+            "/usr",
+            "/usr",
+            "--symlink",
+            "usr/lib",
+            "/lib",
+            "--symlink",
+            "usr/lib64",
+            "/lib64",
+        ]);
+        bwrap.arg("--ro-bind").arg(env!("CARGO_BIN_EXE_tmux-janitor")).arg("/janitor");
+        bwrap.arg("--bind").arg(arena.dir()).arg("/sockets");
+        bwrap.args(["/janitor", "--dir", "/sockets", command, "--json"]).env("HOME", "/nonexistent");
+        let run = Run::of(bwrap.env_remove("XDG_CONFIG_HOME"));
+        for label in ["dead", "counting", "live"] {
+            assert_eq!(fate(&run.json(), label), ("unknown", "kept"), "{command}: {}", run.stdout);
+        }
+    }
+    assert_eq!(arena.connections("counting"), 0);
+    assert!(arena.has("dead"));
+}
+
 /// Runs this script in a machine of its own: no process but those of the script, and a network of its own. `$0` is the
 /// folder, `$1` the janitor, `$2` tmux.
 fn alone(arena: &Arena, script: &str) -> Run {

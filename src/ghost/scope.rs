@@ -82,6 +82,14 @@ impl Scope {
         let is_in = |place: &Place| {
             dir == place.named.as_os_str().as_bytes() || dir == place.settled.as_os_str().as_bytes()
         };
+        // "//" and "/./" are in names that programs put together; tmux 3.1c does so by itself.
+        let is_odd =
+            bytes.windows(2).any(|pair| pair == b"//") || bytes.windows(3).any(|three| three == b"/./");
+        if is_odd {
+            return self.places.iter().any(|place| {
+                place.has(path, |dir| dir == place.named.as_path() || dir == place.settled.as_path())
+            });
+        }
         let is_wanted = |only: &Vec<OsString>| only.iter().any(|wanted| wanted.as_bytes() == name);
         self.places.iter().any(|place| is_in(place) && place.only.as_ref().is_none_or(is_wanted))
     }
@@ -169,6 +177,17 @@ mod tests {
         assert!(scope.covers(&base.join("link/gone/x"), &mut settled));
         assert!(!scope.covers(&base.join("other/x"), &mut settled));
         assert!(!scope.covers(&base.join("gone/deeper/x"), &mut settled));
+    }
+
+    #[test]
+    fn names_are_compared_as_paths() {
+        let scope = Scope::path(Path::new("/tmp/tmux-7/a")).unwrap();
+        for path in ["/tmp//tmux-7/a", "/tmp/tmux-7//a", "/tmp/./tmux-7/./a", "//tmp/tmux-7/a"] {
+            assert!(scope.names(Path::new(path)), "{path}");
+        }
+        for path in ["/tmp//tmux-7/b", "/tmp//a", "/tmp/tmux-7//b/a"] {
+            assert!(!scope.names(Path::new(path)), "{path}");
+        }
     }
 
     #[test]

@@ -22,8 +22,10 @@ const DATAGRAM: u32 = 2;
 /// How our own network namespace stands to that of the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standpoint {
-    /// It is that of the user's manager, of process 1, or the machine's first: who is in another one lives further in.
+    /// It is that of the user's manager, or the machine's first: who is in another one lives further in.
     Outer,
+    /// It is that of process 1, which may be a container's: outside of that another one may lie.
+    OuterHere,
     /// Nobody can be asked.
     Unproven,
     /// It is another one than it should be, or who could tell cannot be heard.
@@ -48,10 +50,10 @@ pub(super) fn standpoint(processes: &Processes, user: u32, own: &Network) -> Sta
 /// the machine's first.
 fn decide(is_managed: bool, of_manager: Option<bool>, of_init: Option<bool>, is_first: bool) -> Standpoint {
     match (is_managed, of_manager, of_init, is_first) {
-        (true, Some(true), _, _)
-        | (true, None, _, true)
-        | (false, _, Some(true), _)
-        | (false, _, None, true) => Standpoint::Outer,
+        (true, Some(true), _, _) | (true, None, _, true) | (false, _, Some(true) | None, true) => {
+            Standpoint::Outer
+        }
+        (false, _, Some(true), false) => Standpoint::OuterHere,
         (true, Some(false), _, _) => Standpoint::Blind(Blindness::OtherNetwork(Manager::User)),
         (false, _, Some(false), _) => Standpoint::Blind(Blindness::OtherNetwork(Manager::Init)),
         (true, None, _, false) => Standpoint::Blind(Blindness::ManagerHidden),
@@ -141,7 +143,8 @@ mod tests {
             // Process 1 of a unit with PrivatePIDs= is the unit's own.
             (true, None, Some(true), false, hidden),
             (true, None, None, true, Standpoint::Outer),
-            (false, None, Some(true), false, Standpoint::Outer),
+            (false, None, Some(true), false, Standpoint::OuterHere),
+            (false, None, Some(true), true, Standpoint::Outer),
             (false, None, Some(false), true, by_init),
             (false, None, Some(false), false, by_init),
             (false, None, None, true, Standpoint::Outer),

@@ -6,8 +6,9 @@
 use super::elsewhere::{self, BoundElsewhere, Standpoint};
 use super::file_id::{FileFacts, FileId};
 use super::file_system::{self, FileSystem};
-use super::kernel_table::{KernelTable, TableError, TableSource};
+use super::kernel_table::{Bound, KernelTable, TableError, TableSource};
 use super::verdict::{Blindness, TableSays};
+use crate::mounts::Mounts;
 use crate::process::{Network, Processes};
 use rustix::fs::{Mode, OFlags};
 use std::os::fd::AsFd;
@@ -34,6 +35,8 @@ pub struct Witness {
     table: KernelTable,
     failure: Option<Blindness>,
     surroundings: Surroundings,
+    /// Whether our network namespace is proven to be the one that matters, also outside of a container.
+    is_anchored: bool,
     /// As last looked at with the surroundings.
     elsewhere: Vec<BoundElsewhere>,
     user: u32,
@@ -48,6 +51,7 @@ impl Witness {
             table: KernelTable::default(),
             failure: Some(Blindness::TableTorn),
             surroundings: Surroundings::NotLookedAt,
+            is_anchored: false,
             elsewhere: Vec::new(),
             user,
         }
@@ -97,6 +101,17 @@ impl Witness {
         }
     }
 
+    /// What the table says of a file in a directory. Of a directory that came from outside of a container, into a network
+    /// namespace that is not proven to be the outside's, absence says nothing.
+    pub fn says_in(&mut self, dir: &Path, id: FileId) -> TableSays {
+        match self.says(id) {
+            TableSays::Absent if !self.is_anchored && Mounts::read().is_from_outside(dir) => {
+                TableSays::Blind(Blindness::FromOutside)
+            }
+            says => says,
+        }
+    }
+
     /// What the table says of a file.
     pub fn says(&mut self, id: FileId) -> TableSays {
         if let Some(listed) = self.lists(id) {
@@ -113,11 +128,13 @@ impl Witness {
     fn look_around(&mut self) -> Option<Blindness> {
         let processes = Processes::open().ok()?;
         let own = processes.own()?.network();
-        let is_outer = match elsewhere::standpoint(&processes, self.user, &own) {
+        let standpoint = elsewhere::standpoint(&processes, self.user, &own);
+        let is_outer = match standpoint {
             Standpoint::Blind(why) => return Some(why),
-            Standpoint::Outer => true,
+            Standpoint::Outer | Standpoint::OuterHere => true,
             Standpoint::Unproven => false,
         };
+        self.is_anchored = matches!(standpoint, Standpoint::Outer);
         let mut servers = Servers::look(&processes, &self.table, self.user, &own, is_outer);
         for _ in 1..LOOKS {
             if servers.missing.is_none() {
@@ -143,7 +160,7 @@ impl Witness {
 
     /// What the table lists for a file, without judging the table.
     pub fn lists(&self, id: FileId) -> Option<TableSays> {
-        listed(&self.table, self.user, id)
+        listed(&self.table, self.user, id, Mounts::read)
     }
 }
 
@@ -155,45 +172,71 @@ fn blindness(error: TableError) -> Blindness {
     }
 }
 
-/// The inode numbers of the table have 32 bits, and its devices are not those of stat(2) on btrfs
-/// and some overlays. So an entry with our number and another device counts as ours, unless it is
-/// shown to be another file.
-fn listed(table: &KernelTable, user: u32, id: FileId) -> Option<TableSays> {
-    let mut best = None;
+/// What a table lists for a file. Its inode numbers have 32 bits, and its devices are not those of stat(2) on btrfs and
+/// some overlays. So an entry with our number and another device may be ours, unless it is shown to be another file: it is
+/// a twin that nothing is said of. An entry with exactly our device outweighs all others.
+fn listed(table: &KernelTable, user: u32, id: FileId, mounts: impl Fn() -> Mounts) -> Option<TableSays> {
+    let mut best: Option<(bool, bool, TableSays)> = None;
+    let mut is_twin = false;
+    let known = std::cell::OnceCell::new();
     for bound in table.with_inode_of(id) {
+        let is_exact = bound.dev == id.kernel_dev();
         // What a stranger made is no file of the user's, and its name is his: on a file system of his own
         // he could make whoever looks at it wait.
-        let is_another = || !bound.may_be_of(user) || is_another_file(bound.name, bound.ino, bound.dev, id);
-        if bound.dev != id.kernel_dev() && is_another() {
-            continue;
+        let is_ours = is_exact
+            || bound.may_be_of(user)
+                && match which(&bound, id, known.get_or_init(&mounts)) {
+                    Which::Ours => true,
+                    Which::Another => false,
+                    Which::Unclear => {
+                        is_twin = true;
+                        false
+                    }
+                };
+        let is_listening = bound.role == super::wire::Role::Listening;
+        let outweighs =
+            best.is_none_or(|(exact, listening, _)| (is_exact, is_listening) > (exact, listening));
+        if is_ours && outweighs {
+            let says = TableSays::Listed { role: bound.role, socket: bound.socket };
+            best = Some((is_exact, is_listening, says));
         }
-        let says = TableSays::Listed { role: bound.role, socket: bound.socket };
-        if bound.role == super::wire::Role::Listening {
-            return Some(says);
-        }
-        best = Some(says);
     }
-    best
+    best.map(|(_, _, says)| says).or(is_twin.then_some(TableSays::Twin))
 }
 
-/// Whether a table entry is proven to be another file than `ours`: its own name leads to a socket
-/// with exactly its numbers, on a file system whose numbers can be believed.
-fn is_another_file(name: &Path, ino: u32, dev: u32, ours: FileId) -> bool {
-    if !name.is_absolute() {
-        return false;
+/// Whose a table entry is that has the inode number of our file and another device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Which {
+    Ours,
+    Another,
+    Unclear,
+}
+
+/// By the devices alone where both are known to be true; else by where the entry's name leads.
+fn which(bound: &Bound<'_>, ours: FileId, mounts: &Mounts) -> Which {
+    if [bound.dev, ours.kernel_dev()].into_iter().all(|device| mounts.shows_true_numbers(device)) {
+        return Which::Another;
+    }
+    // A name may lead to what never answers, and without an owner it may be anybody's.
+    if bound.owner.is_none() || !bound.name.is_absolute() || !mounts.lets_look_at(bound.name) {
+        return Which::Unclear;
     }
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let Ok(file) = rustix::fs::open(name, flags, Mode::empty()) else {
-        return false;
+    let Ok(file) = rustix::fs::open(bound.name, flags, Mode::empty()) else {
+        return Which::Unclear;
     };
     let (Ok(facts), Ok(system)) = (FileFacts::of(file.as_fd()), file_system::of(file.as_fd())) else {
-        return false;
+        return Which::Unclear;
     };
-    facts.is_socket()
-        && facts.id != ours
-        && facts.id.ino == u64::from(ino)
-        && facts.id.kernel_dev() == dev
-        && system == FileSystem::Local { stacked: false }
+    let is_its_file = facts.is_socket()
+        && facts.id.ino == u64::from(bound.ino)
+        && facts.id.kernel_dev() == bound.dev
+        && system == FileSystem::Local { stacked: false };
+    match (facts.id == ours, is_its_file) {
+        (true, _) => Which::Ours,
+        (false, true) => Which::Another,
+        (false, false) => Which::Unclear,
+    }
 }
 
 /// The user's tmux servers, as witnesses.
@@ -274,10 +317,15 @@ mod tests {
             self.dir.path().join(name)
         }
 
-        /// Whether an entry of that name, with the numbers of `theirs`, is proven to be another file than `ours`.
-        fn proves(&self, name: &str) -> bool {
-            is_another_file(&self.path(name), ino(self.theirs), self.theirs.kernel_dev(), self.ours)
+        /// What an entry of that name, with the numbers of `theirs`, is, where no device is known.
+        fn by_name(&self, name: &str) -> Which {
+            by_name(&self.path(name), ino(self.theirs), self.theirs.kernel_dev(), self.ours)
         }
+    }
+
+    fn by_name(name: &Path, ino: u32, dev: u32, ours: FileId) -> Which {
+        let table = KernelTable::of([row((ino, dev), Role::Listening, USER, name)]);
+        which(&table.iter().next().unwrap(), ours, &Mounts::of(b""))
     }
 
     fn ino(id: FileId) -> u32 {
@@ -291,46 +339,74 @@ mod tests {
     #[test]
     fn only_its_own_name_proves_an_entry_to_be_another_file() {
         let two = Two::new();
-        assert!(two.proves("theirs"));
+        assert_eq!(two.by_name("theirs"), Which::Another);
+        assert_eq!(two.by_name("ours"), Which::Ours);
         let (number, device) = (ino(two.theirs), two.theirs.kernel_dev());
         let path = two.path("theirs");
-        for (why, name, number, device, ours) in [
-            ("not a full path", Path::new("theirs"), number, device, two.ours),
-            ("no such file", &two.path("nothing"), number, device, two.ours),
-            ("another number", &path, number + 1, device, two.ours),
-            ("another device", &path, number, device + 1, two.ours),
-            ("the very file", &path, number, device, two.theirs),
+        for (why, name, number, device) in [
+            ("not a full path", Path::new("theirs"), number, device),
+            ("no such file", &two.path("nothing"), number, device),
+            ("another number", &path, number + 1, device),
+            ("another device", &path, number, device + 1),
         ] {
-            assert!(!is_another_file(name, number, device, ours), "{why}");
+            assert_eq!(by_name(name, number, device, two.ours), Which::Unclear, "{why}");
         }
         // A link leads to whatever somebody wants.
         std::os::unix::fs::symlink(&path, two.path("link")).unwrap();
-        assert!(!two.proves("link"));
+        assert_eq!(two.by_name("link"), Which::Unclear);
         // No socket has the numbers of a regular file.
         std::fs::write(two.path("file"), "").unwrap();
         let file = FileFacts::at(rustix::fs::CWD, two.path("file").as_os_str()).unwrap().id;
-        assert!(!is_another_file(&two.path("file"), ino(file), file.kernel_dev(), two.ours));
+        assert_eq!(by_name(&two.path("file"), ino(file), file.kernel_dev(), two.ours), Which::Unclear);
     }
 
     #[test]
-    fn an_entry_with_our_number_counts_as_ours_until_it_is_proven_another() {
+    fn two_devices_that_are_known_to_be_true_are_two_files_and_no_name_is_asked() {
+        let id = FileId { dev: rustix::fs::makedev(8, 1), ino: 7 };
+        let gone = Path::new("/nothing/here");
+        let with = |kinds: [&str; 2]| {
+            let text = format!("1 0 8:1 / / rw - {} a rw\n2 1 0:9 / /x rw - {} b rw\n", kinds[0], kinds[1]);
+            let table = KernelTable::of([row((7, 9), Role::Listening, USER, gone)]);
+            listed(&table, USER, id, || Mounts::of(text.as_bytes()))
+        };
+        assert_eq!(with(["ext4", "tmpfs"]), None);
+        for kinds in [["ext4", "overlay"], ["overlay", "tmpfs"], ["btrfs", "tmpfs"], ["ext4", "btrfs"]] {
+            assert_eq!(with(kinds), Some(TableSays::Twin), "{kinds:?}");
+        }
+    }
+
+    #[test]
+    fn an_entry_with_our_device_outweighs_a_twin() {
+        let id = FileId { dev: rustix::fs::makedev(8, 1), ino: 7 };
+        let gone = Path::new("/nothing/here");
+        let ours = Row { socket: 2, ..row((7, id.kernel_dev()), Role::Bound, USER, gone) };
+        let twin = row((7, 9), Role::Listening, USER, gone);
+        for rows in [[ours, twin], [twin, ours]] {
+            let says = listed(&KernelTable::of(rows), USER, id, || Mounts::of(b""));
+            assert_eq!(says, Some(TableSays::Listed { role: Role::Bound, socket: 2 }));
+        }
+    }
+
+    #[test]
+    fn an_entry_with_our_number_is_a_twin_until_it_is_proven_another() {
         let two = Two::new();
         let theirs = two.path("theirs");
         // A file of ours whose number is theirs, on another device.
         let ours = FileId { dev: rustix::fs::makedev(9, 9), ino: two.theirs.ino };
         let file = (ino(two.theirs), two.theirs.kernel_dev());
         let says = |owner, name: &Path| {
-            listed(&KernelTable::of([row(file, Role::Listening, owner, name)]), USER, ours)
+            let table = KernelTable::of([row(file, Role::Listening, owner, name)]);
+            listed(&table, USER, ours, || Mounts::of(b""))
         };
         assert_eq!(says(USER, &theirs), None);
-        let listening = Some(TableSays::Listed { role: Role::Listening, socket: 1 });
-        assert_eq!(says(USER, &two.path("gone")), listening);
-        assert_eq!(says(0, &two.path("gone")), listening, "root may have made it for him");
+        assert_eq!(says(USER, &two.path("gone")), Some(TableSays::Twin));
+        assert_eq!(says(0, &two.path("gone")), Some(TableSays::Twin), "root may have made it for him");
         // What a stranger made is no file of the user's, whatever its name.
         assert_eq!(says(USER + 1, &two.path("gone")), None);
         // With our device it is ours, whoever made it and whatever its name leads to now.
         let table = KernelTable::of([row(file, Role::Listening, USER + 1, &theirs)]);
-        assert_eq!(listed(&table, USER, two.theirs), listening);
+        let listening = Some(TableSays::Listed { role: Role::Listening, socket: 1 });
+        assert_eq!(listed(&table, USER, two.theirs, || Mounts::of(b"")), listening);
     }
 
     #[test]
@@ -339,7 +415,7 @@ mod tests {
         let id = FileId { dev: rustix::fs::makedev(9, 9), ino: 7 };
         let file = (7, id.kernel_dev());
         let (bound, listening) = (row(file, Role::Bound, USER, gone), row(file, Role::Listening, USER, gone));
-        let role = |rows: [Row<'static>; 2]| match listed(&KernelTable::of(rows), USER, id) {
+        let role = |rows: [Row<'static>; 2]| match listed(&KernelTable::of(rows), USER, id, Mounts::read) {
             Some(TableSays::Listed { role, .. }) => Some(role),
             _ => None,
         };

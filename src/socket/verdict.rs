@@ -44,6 +44,9 @@ pub enum Blindness {
     ServersMissing(i32),
     /// We are in another network namespace than our service manager.
     OtherNetwork(Manager),
+    /// The directory came from outside of a container, and nothing tells whether our network namespace is that of
+    /// whoever uses it there.
+    FromOutside,
     /// The user has a service manager, and nothing tells from here whether our network namespace is its.
     ManagerHidden,
 }
@@ -67,6 +70,8 @@ pub enum TableSays {
         /// The socket's number, by which its owner is found.
         socket: u32,
     },
+    /// A socket with its inode number is listed, and whether it is this one cannot be told.
+    Twin,
     /// It is not listed, and the table of another network namespace lists it.
     Elsewhere {
         /// For what.
@@ -131,6 +136,8 @@ pub enum Reason {
     FileSystem(u64),
     /// Bound, but nobody listens (yet).
     BoundOnly,
+    /// A socket with its inode number is bound, and whether it is this one cannot be told.
+    Twin,
     /// A datagram socket: no tmux, but somebody has it.
     Datagram,
     /// The table must not be believed.
@@ -206,6 +213,7 @@ pub fn judge(facts: &Facts) -> Judgement {
             TableSays::Listed { role: Role::Datagram, .. }
             | TableSays::Elsewhere { role: Role::Datagram, .. },
         ) => (State::Unknown, Reason::Datagram),
+        (_, _, TableSays::Twin) => (State::Unknown, Reason::Twin),
         (_, _, TableSays::Blind(why)) => (State::Unknown, Reason::Blind(why)),
         (_, _, TableSays::Absent) => match (facts.answer, facts.lock) {
             (None, _) => return Judgement::AskConnect,
@@ -264,6 +272,7 @@ mod tests {
                 Facts { file_system: FileSystem::Other(0x6969), table: listed(Role::Listening), ..DEAD },
                 State::Live,
             ),
+            (Facts { table: TableSays::Twin, ..DEAD }, State::Unknown),
             (Facts { table: elsewhere(Role::Listening), ..DEAD }, State::Live),
             (Facts { table: elsewhere(Role::Bound), ..DEAD }, State::Unknown),
             (Facts { table: elsewhere(Role::Datagram), ..DEAD }, State::Unknown),
@@ -289,6 +298,7 @@ mod tests {
             Facts { table: listed(Role::Listening), ..unasked },
             Facts { table: listed(Role::Bound), ..unasked },
             Facts { table: listed(Role::Datagram), ..unasked },
+            Facts { table: TableSays::Twin, ..unasked },
             Facts { table: elsewhere(Role::Listening), ..unasked },
             Facts { table: elsewhere(Role::Bound), ..unasked },
             Facts { table: TableSays::Blind(Blindness::TableTorn), ..unasked },

@@ -107,6 +107,7 @@ fn reasons() -> Vec<Reason> {
         Blindness::ServersMissing(NUMBER),
         Blindness::OtherNetwork(Manager::User),
         Blindness::ManagerHidden,
+        Blindness::FromOutside,
     ];
     let mut reasons = vec![
         Reason::Listening,
@@ -119,6 +120,7 @@ fn reasons() -> Vec<Reason> {
         Reason::FileSystem(0x6969),
         Reason::FileSystem(u64::from(NUMBER.unsigned_abs())),
         Reason::BoundOnly,
+        Reason::Twin,
         Reason::Datagram,
         Reason::ConnectSaysNothing(Errno::PERM),
         Reason::Unreadable(Errno::PERM),
