@@ -22,7 +22,6 @@ mod job;
 pub mod label;
 pub(crate) mod lasting;
 mod manager;
-mod mounts;
 pub(crate) mod outside;
 mod place;
 mod program;

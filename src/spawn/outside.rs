@@ -7,8 +7,9 @@
 use super::cgroup::{self, Service};
 use super::handover::{self, Order};
 use super::manager::{self, Kind, Manager};
-use super::mounts::Mounts;
 use crate::child::{End, Ended};
+use crate::mounts::Mounts;
+use crate::process::{Processes, UserManager};
 use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -48,7 +49,7 @@ enum Outside {
 /// not even that can be seen (`ProtectProc=`, `PrivatePIDs=`) the manager is asked to look.
 pub(super) fn view(dir: &Path, service: &Service, user: u32, manager: Option<Manager>) -> View {
     let unit = &service.unit;
-    let ours = Mounts::own();
+    let ours = Mounts::read();
     let is_private = ours.covering(dir).is_some_and(|mount| {
         mount.root.iter().any(|part| part.as_encoded_bytes().starts_with(b"systemd-private-"))
     });
@@ -77,28 +78,20 @@ pub(super) fn view(dir: &Path, service: &Service, user: u32, manager: Option<Man
 /// What is outside: the manager that is responsible for us, or where the user has none, process 1. Which is one of
 /// our own unit where `is_mortal`.
 fn outside(service: &Service, user: u32, manager: Option<Manager>, is_mortal: bool) -> Outside {
-    let first = || Mounts::of_process(1).filter(|_| !is_mortal);
+    let Ok(processes) = Processes::open() else {
+        return if manager.is_some() { Outside::Hidden } else { Outside::Nothing };
+    };
+    let first = || processes.by_pid(1).filter(|_| !is_mortal).and_then(|process| process.mounts());
     if user == 0 && !service.is_users {
         return first().map_or(Outside::Hidden, Outside::Seen);
     }
-    match manager_pid(user) {
-        // In another process namespace its number is 0 here.
-        Some(pid) => Mounts::of_process(pid).map_or(Outside::Hidden, Outside::Seen),
+    match processes.find_user_manager(user) {
+        UserManager::Seen(process) => process.mounts().map_or(Outside::Hidden, Outside::Seen),
+        UserManager::Hidden => Outside::Hidden,
         // It can be asked, so there is one.
-        None if manager.is_some() => Outside::Hidden,
-        None => first().map_or(Outside::Nothing, Outside::Seen),
+        UserManager::Absent if manager.is_some() => Outside::Hidden,
+        UserManager::Absent => first().map_or(Outside::Nothing, Outside::Seen),
     }
-}
-
-/// The number of the user's manager: the first process of `init.scope` in `user@UID.service`. `None`: there is none,
-/// or its cgroup is not seen.
-fn manager_pid(user: u32) -> Option<i32> {
-    ["", "/unified", "/systemd"].iter().find_map(|hierarchy| {
-        let path = format!(
-            "/sys/fs/cgroup{hierarchy}/user.slice/user-{user}.slice/user@{user}.service/init.scope/cgroup.procs"
-        );
-        std::fs::read_to_string(path).ok()?.lines().next()?.parse().ok()
-    })
 }
 
 /// Whether a manager sees the same directory at a path. `None`: it does not say.
@@ -131,11 +124,13 @@ pub(crate) fn tell(dir: &Path) -> String {
 
 /// Whether our manager finds what we see at a path; `None`: that cannot be told.
 pub(super) fn is_same_for(manager: Manager, path: &Path) -> Option<bool> {
+    let processes = Processes::open().ok()?;
     let theirs = match manager {
-        Manager::User(user) => Mounts::of_process(manager_pid(user)?)?,
-        Manager::System => Mounts::of_process(1).filter(|_| !cgroup::has_own_processes())?,
+        Manager::User(user) => processes.user_manager(user)?,
+        Manager::System => processes.by_pid(1).filter(|_| !cgroup::has_own_processes())?,
     };
-    Some(theirs.place(path) == Mounts::own().place(path))
+    let theirs = theirs.mounts()?;
+    Some(theirs.place(path) == Mounts::read().place(path))
 }
 
 /// Runs this very command line once more in a service of the manager.

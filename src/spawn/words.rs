@@ -161,5 +161,5 @@ pub(super) fn unseen(dir: &Path, unit: &str) -> String {
 
 /// The mount point that a path lies on, as `/proc/self/mountinfo` has it.
 fn mount_of(path: &Path) -> Option<std::path::PathBuf> {
-    super::mounts::Mounts::own().covering(path).map(|mount| mount.point.clone())
+    crate::mounts::Mounts::read().covering(path).map(|mount| mount.point.clone())
 }

@@ -245,7 +245,7 @@ END
     assert_eq!(json["outcome"], "spawned", "{json:#}");
     assert_eq!(json["swept"].to_string(), "[]", "the service had swept before");
     lives_on(&machine, &ann, &json);
-    let names = machine.sh(&format!("ls -A /tmp/tmux-{}", ann.uid));
+    let names = machine.sh(&format!("ls /tmp/tmux-{}", ann.uid));
     assert_eq!(names, "spawn-build\n");
     let journal =
         machine.sh_as(&ann, "journalctl --user --output=json MESSAGE_ID=54a7acd7ba464cab8a6929e939bc4af2");
