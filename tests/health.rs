@@ -79,8 +79,9 @@ fn a_directory_that_was_named_and_is_not_there_is_said() {
     assert_eq!(json["directories"][0]["path"], nowhere.to_str().unwrap(), "{json:#}");
     // Nobody has named the folders of the environment.
     let room = tempfile::tempdir().unwrap();
-    let run = Run::of(with(bare(), ["sweep", "--dry-run"]).env("TMUX_TMPDIR", room.path().join("gone")));
-    assert!(!run.stderr.contains("gone"), "{}", run.stderr);
+    let gone = room.path().join("gone");
+    let run = Run::of(with(bare(), ["sweep", "--dry-run"]).env("TMUX_TMPDIR", &gone));
+    assert!(!run.stderr.contains(gone.to_str().unwrap()), "{}", run.stderr);
 }
 
 #[test]

@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     for directory in &patient.report.directories {
         match &directory.error {
+            // tmux makes its own where it is missing.
+            Some(_) if is_missing_own(patient, &directory.path) => {}
             Some(error) => findings.push(refused(patient, directory, error)),
             None => usable(patient, directory, findings),
         }
@@ -30,6 +32,11 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
             findings.extend(too_long(patient, &parent));
         }
     }
+}
+
+fn is_missing_own(patient: &Patient<'_>, path: &Path) -> bool {
+    path.ends_with(paths::directory_name(patient.user))
+        && path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }
 
 /// One that was left alone.
@@ -52,7 +59,9 @@ fn refused(patient: &Patient<'_>, directory: &DirectoryReport, error: &str) -> F
         Err(DirectoryError::Refused(Refusal::OpenToOthers(_))) if is_own => {
             Cure::command(format!("chmod o-rwx {word}"))
         }
-        Err(DirectoryError::Refused(Refusal::WritableByOthers(_))) if is_own && !is_shared(path) => {
+        Err(DirectoryError::Refused(Refusal::WritableByOthers(_)))
+            if is_own && !is_shared(path, patient.user) =>
+        {
             Cure::command(format!("chmod go-w {word}"))
         }
         Err(DirectoryError::Refused(Refusal::WritableByOthers(_))) => {
@@ -74,9 +83,14 @@ fn refused(patient: &Patient<'_>, directory: &DirectoryReport, error: &str) -> F
     )
 }
 
-/// Whether a folder is everybody's, as `/tmp` is: its mode is right.
-fn is_shared(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|about| about.mode() & 0o1000 != 0)
+/// Whether a folder is meant for others too, as `/tmp` and a group's are: its mode is right. Sticky, with a group that is
+/// handed down, or with something of somebody else in it.
+fn is_shared(path: &Path, user: u32) -> bool {
+    let is_others = |entry: std::io::Result<std::fs::DirEntry>| {
+        entry.and_then(|entry| entry.metadata()).is_ok_and(|about| about.uid() != user)
+    };
+    std::fs::metadata(path).is_ok_and(|about| about.mode() & 0o3000 != 0)
+        || std::fs::read_dir(path).is_ok_and(|mut entries| entries.any(is_others))
 }
 
 /// Moves away what is in tmux's place; not where that would take a server's socket from its path.

@@ -148,7 +148,9 @@ pub fn list(report: &Report, palette: Palette) -> String {
         text.push('\n');
     }
     if text.is_empty() {
-        text.push_str("no tmux sockets\n");
+        // What could not be looked at is told by the log.
+        let seen = if report.health() == Health::Unseen { " seen" } else { "" };
+        let _ = writeln!(text, "no tmux sockets{seen}");
     }
     text
 }

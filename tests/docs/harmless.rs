@@ -58,13 +58,13 @@ fn strings(source: &str) -> Vec<String> {
 fn commands<'a>(sentence: &'a str, word: &str) -> Vec<&'a str> {
     let is_begin = |at: usize| {
         let before = sentence[..at].trim_end_matches(' ');
-        at == 0 || (sentence[..at].ends_with(['`', ' ', '(', '\'']) && !before.ends_with(['-', '=']))
+        at == 0 || (sentence[..at].ends_with(['`', ' ', '(', '\'', '}']) && !before.ends_with(['-', '=']))
     };
     let places = sentence
         .match_indices(word)
         .filter(|(at, _)| is_begin(*at) && sentence[at + word.len()..].starts_with([' ', '`']));
     places
-        .map(|(at, _)| sentence[at..].split(['`', ';', '&', '|', ',']).next().unwrap_or_default().trim_end())
+        .map(|(at, _)| sentence[at..].split(['`', ';', '&', '|']).next().unwrap_or_default().trim_end())
         .collect()
 }
 
@@ -73,12 +73,26 @@ fn harm(sentence: &str) -> Option<String> {
     let is = |command: &str, forms: &[&str]| forms.iter().any(|form| command.starts_with(form));
     for (word, forms) in [
         // A tmux-UID is one user's alone.
-        ("chmod", &["chmod o-rwx", "chmod 700 ", "chmod 0700 "][..]),
+        // `doctor` says the last two only of a folder of one's own that nobody else has anything in.
+        (
+            "chmod",
+            &[
+                "chmod o-rwx",
+                "chmod u+rwx {",
+                "chmod 700 ",
+                "chmod 0700 ",
+                "chmod go-w {word}",
+                "chmod -R u+rwX,go-w {word}",
+            ][..],
+        ),
         ("chown", &[]),
         ("chattr", &[]),
         // One name, which is seen first; no option of it can come from a name.
-        ("rm", &["rm -- {"]),
-        ("mv", &["mv -- {"]),
+        (
+            "rm",
+            if sentence.contains("flock --nonblock {word} rm") { &["rm -f -- {word}"] } else { &["rm -- {"] },
+        ),
+        ("mv", &["mv -- {", "mv -T -- {"]),
         ("rmdir", &["rmdir -- {"]),
         ("unlink", &[]),
         // Only to one process, and but for an end that is asked for only what tmux lives on after.
