@@ -1,7 +1,7 @@
 //! Every English sentence about an entry, a directory or the table: what, where, why, what to do.
 
 use crate::apart;
-use crate::escape::{self, escaped, shell_word};
+use crate::escape::{self, escaped};
 use crate::mounts::Mount;
 use crate::outcome::{Failure, Outcome};
 use crate::report::DirectoryReport;
@@ -235,11 +235,10 @@ impl Display for Stray {
 /// Why nothing is known of what lies on a mount.
 pub fn no_answer(mount: &Mount) -> String {
     format!(
-        "it lies on a mount that did not answer within {} s ({} at {}); nothing there was looked at or changed; `umount -l {}` takes a dead one away",
+        "it lies on a mount that did not answer within {} s ({} at {}); nothing there was looked at or changed; where its server is gone for good, it is to be unmounted (umount(8), lazily)",
         apart::PATIENCE.as_secs(),
         escaped(&mount.kind),
         escaped(&mount.point),
-        shell_word(&mount.point),
     )
 }
 
