@@ -242,7 +242,7 @@ pub enum Command {
     /// Say what in this machine's set-up will bite, and the cure
     ///
     /// Looks at sockets, locks and directories, at the units, their environment and cgroups, at
-    /// systemd-tmpfiles' rules and at tmux itself. Each finding says how bad it is, and has the evidence, why it matters, and the
+    /// systemd-tmpfiles' rules, at jobs of cron and timers that clean /tmp, and at tmux itself. Each finding says how bad it is, and has the evidence, why it matters, and the
     /// command that cures it. Changes nothing. What is known and wanted: doctor.ignore in the configuration.
     ///
     /// Exit code 0: nothing found but notes; 1: problems (they hurt now) or risks (they will).

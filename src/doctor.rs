@@ -7,6 +7,7 @@
 mod blind;
 mod boot;
 mod cgroups;
+mod cleaners;
 mod cron;
 mod directories;
 mod emptied;
@@ -155,6 +156,7 @@ const CHECKS: &[Check] = &[
     ("spawner", spawner::check),
     ("environment", environment::check),
     ("tmpfiles", tmpfiles::check),
+    ("cleaner", cleaners::check),
     ("emptied", emptied::check),
     ("shared", shared::check),
     ("version", version::check),

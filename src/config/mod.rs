@@ -55,6 +55,7 @@ pub const CHECKS: &[&str] = &[
     "spawner",
     "environment",
     "tmpfiles",
+    "cleaner",
     "emptied",
     "shared",
     "version",

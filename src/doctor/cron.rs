@@ -8,7 +8,6 @@ const LONGEST: u64 = 256 * 1024;
 
 /// Folders of tables, and folders of programs that are run every hour, day, week, month.
 const TABLES: &str = "/etc/cron.d";
-#[allow(dead_code, reason = "for the check of cleaners")]
 const PROGRAMS: [&str; 4] = ["/etc/cron.hourly", "/etc/cron.daily", "/etc/cron.weekly", "/etc/cron.monthly"];
 
 /// A table of jobs.
@@ -29,7 +28,6 @@ pub(super) fn tables(patient: &Patient<'_>) -> Vec<Table> {
 }
 
 /// The programs that run-parts(8) finds.
-#[allow(dead_code, reason = "for the check of cleaners")]
 pub(super) fn programs() -> Vec<PathBuf> {
     let is_run = |path: &PathBuf| {
         use std::os::unix::fs::PermissionsExt as _;

@@ -48,25 +48,24 @@ fn diagnosis_after(machine: &Machine, user: &User, environment: &str, line: &str
     findings
 }
 
-/// Runs the cure of the one finding, as it is printed, and sees the fault gone.
-#[track_caller]
-pub(crate) fn cured(machine: &Machine, user: &User, environment: &str, check: &str, part: &str) {
-    finds(machine, user, environment, check, part);
-    let found = diagnosis(machine, user, environment);
-    let line = found[0]["command"].as_str().unwrap_or_else(|| panic!("no command: {found:#?}"));
-    assert_eq!(found[0]["cure"], line);
-    let left = diagnosis_after(machine, user, environment, line);
-    assert_eq!(left, Vec::<Value>::new(), "{line} does not cure");
-}
-
 /// There is exactly one finding, of that check and with that in its evidence.
 #[track_caller]
-pub(crate) fn finds(machine: &Machine, user: &User, environment: &str, check: &str, part: &str) -> String {
+pub(crate) fn finds(machine: &Machine, user: &User, environment: &str, check: &str, part: &str) -> Value {
     let found = diagnosis(machine, user, environment);
     let is_it =
         |finding: &Value| finding["check"] == check && finding["what"].as_str().unwrap().contains(part);
     assert!(found.len() == 1 && is_it(&found[0]), "not only {check} {part:?}: {found:#?}");
-    found[0]["cure"].as_str().unwrap().to_owned()
+    found[0].clone()
+}
+
+/// Runs the cure of the one finding, as it is printed, and sees the fault gone.
+#[track_caller]
+pub(crate) fn cured(machine: &Machine, user: &User, environment: &str, check: &str, part: &str) {
+    let found = finds(machine, user, environment, check, part);
+    let line = found["command"].as_str().unwrap_or_else(|| panic!("no command: {found:#?}"));
+    assert_eq!(found["cure"], line);
+    let left = diagnosis_after(machine, user, environment, line);
+    assert_eq!(left, Vec::<Value>::new(), "{line} does not cure");
 }
 
 #[track_caller]
@@ -90,14 +89,8 @@ fn units_that_are_not_enabled_failed_or_need_lingering() {
 
     // What it says is good to know; with a spawner that is to run at boot it is a risk.
     machine.sh("rm /var/lib/systemd/linger/ann");
-    finds(
-        &machine,
-        &ann,
-        "",
-        "boot",
-        "tmux-janitor.timer, tmux-janitor.service, tmux-janitor-watch.service enabled",
-    );
-    assert_eq!(diagnosis(&machine, &ann, "")[0]["severity"], "note");
+    let enabled = "tmux-janitor.timer, tmux-janitor.service, tmux-janitor-watch.service enabled";
+    assert_eq!(finds(&machine, &ann, "", "boot", enabled)["severity"], "note");
     let spawner = "~/.config/systemd/user/forge-post-boot-sessions.service";
     machine.sh_as(&ann, &format!("mkdir -p ~/.config/systemd/user; printf '[Service]\\nExecStart=/bin/true\\n[Install]\\nWantedBy=default.target\\n' >{spawner}; systemctl --user daemon-reload; systemctl --user enable forge-post-boot-sessions.service"));
     assert_eq!(diagnosis(&machine, &ann, "")[0]["severity"], "risk");
@@ -118,10 +111,8 @@ fn where_nothing_is_installed_and_where_no_manager_runs() {
 
     machine.sh(&format!("loginctl disable-linger ann; systemctl stop user@{}.service", ann.uid));
     let gone = format!("does not answer: user@{}.service is inactive", ann.uid);
-    finds(&machine, &ann, "", "units", &gone);
-    let found = diagnosis(&machine, &ann, "");
-    let line = found[0]["command"].as_str().unwrap();
-    machine.sh_as(&ann, line);
+    let found = finds(&machine, &ann, "", "units", &gone);
+    machine.sh_as(&ann, found["command"].as_str().unwrap());
     machine.sh(&format!("until systemctl is-active --quiet user@{}.service; do :; done", ann.uid));
     is_healthy(&machine, &ann, "");
 
@@ -315,4 +306,55 @@ fn another_ones_dead_socket_and_servers_that_do_not_answer() {
     machine.sh("echo 1 >\"$(find /sys/fs/cgroup -name frosty.scope)/cgroup.freeze\"");
     cured(&machine, &ann, "", "stopped", "is frozen with its cgroup");
     machine.sh_as(&ann, "\"$TMUX_BIN\" -L a has-session");
+}
+
+/// What cron and timers run, the machine's and the user's; each was tried as it was, and as the cure left it.
+#[test]
+fn jobs_that_clean_tmp() {
+    let Some((machine, ann)) = healthy() else {
+        return;
+    };
+    machine.sh_as(&ann, "systemd-run --user --scope --quiet --collect \"$TMUX_BIN\" -L a new-session -d");
+    let survives = |command: &str| {
+        machine.sh(command);
+        machine.try_sh(&format!("test -S /tmp/tmux-{}/a", ann.uid)).code == Some(0)
+    };
+    machine.sh("mkdir -p /etc/cron.d /etc/cron.daily; rm -f /etc/cron.d/* /etc/cron.daily/*");
+    let script = |path: &str, line: &str| {
+        machine.sh(&format!("printf '#!/bin/sh\\n%s\\n' '{line}' >{path}; chmod +x {path}"));
+    };
+    // Harmless ones, one that nobody runs, and one of somebody who cannot reach the folder.
+    script("/etc/cron.daily/files", "find /tmp -type f -mtime +7 -delete");
+    script("/etc/cron.daily/clean.dpkg-old", "find /tmp -delete");
+    machine.sh("echo '0 4 * * * bob find /tmp -mtime +7 -delete' >/etc/cron.d/bobs");
+    is_healthy(&machine, &ann, "");
+
+    for line in [
+        "find /tmp -mindepth 1 -ctime -7 -delete",
+        "find /tmp -mindepth 1 -ctime -7 -exec rm -rf {} +",
+        "find /tmp -mindepth 1 -print0 | xargs -0 rm -rf",
+        "rm -rf /tmp/*",
+    ] {
+        script("/etc/cron.daily/clean", line);
+        cured(&machine, &ann, "", "cleaner", "/etc/cron.daily/clean:2 removes");
+        assert!(survives("sh /etc/cron.daily/clean"), "{line}");
+    }
+    machine.sh("printf 'MAILTO=\"\"\\n0 4 * * * root find /tmp -mindepth 1 -delete\\n' >/etc/cron.d/clean");
+    cured(&machine, &ann, "", "cleaner", "/etc/cron.d/clean:2 removes");
+    assert!(survives("sed -n 's/.*root //p' /etc/cron.d/clean | sh"));
+
+    // A timer of the machine's with a script, and one of the user's with the command in its unit.
+    let timer = "[Timer]\\nOnActiveSec=1h\\n";
+    script("/usr/local/bin/clean-tmp", "cd /tmp && find . -mindepth 1 -delete");
+    machine.sh(&format!("printf '[Service]\\nExecStart=/usr/local/bin/clean-tmp\\n' >/etc/systemd/system/clean.service; printf '{timer}' >/etc/systemd/system/clean.timer; systemctl daemon-reload; systemctl start clean.timer"));
+    finds(&machine, &ann, "", "cleaner", "/usr/local/bin/clean-tmp:2 removes");
+    machine.sh("systemctl stop clean.timer");
+    let units = "~/.config/systemd/user";
+    machine.sh_as(&ann, &format!("mkdir -p {units}; printf '[Service]\\nExecStart=/usr/bin/find /tmp -mindepth 1 -delete\\n' >{units}/mine.service; printf '{timer}' >{units}/mine.timer; systemctl --user daemon-reload; systemctl --user start mine.timer"));
+    cured(&machine, &ann, "", "cleaner", "mine.service:2 removes");
+    machine.try_sh_as(&ann, "systemctl --user start --wait mine.service");
+    assert!(survives(":"));
+    // Such a line does remove it.
+    script("/etc/cron.daily/clean", "find /tmp -mindepth 1 -delete");
+    assert!(!survives("sh /etc/cron.daily/clean || :"));
 }

@@ -125,6 +125,8 @@ fn a_reload_is_heard_and_a_bad_one_changes_nothing() {
         );
     };
     configure("keep = [\"homebase\"]");
+    // No other program is needed for it.
+    machine.sh("rm -f /bin/kill /usr/bin/kill");
     machine.sh_as(&ann, &format!("systemctl --user start {UNIT}"));
     let main = show(&machine, &ann, "MainPID");
     let socket = format!("/tmp/tmux-{}/homebase", ann.uid);
