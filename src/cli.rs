@@ -100,6 +100,7 @@ Exit codes:
   3   probe: absent (a ghost of that path is named);
       spawn: a session of that name is there already, nothing was changed
   4   probe: unknown, foreign, or not a socket;
+      spawn: the session was made and COMMAND has ended already; it ran once, and how it ended is told;
       status: not all could be looked at, whatever was found
   70  a bug of tmux-janitor
   77  no permission for what was asked

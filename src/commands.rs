@@ -439,14 +439,15 @@ fn spawn_one(global: &Global, arguments: &Spawn, output: &mut Output) -> Result<
     match spawned.ending {
         Ending::Made => journal::spawned(user, &spawned),
         Ending::Exists if output.is_muted() => journal::said(&spawned.sentence(), true),
-        Ending::Exists | Ending::Failed => {}
+        Ending::Exists | Ending::Ended | Ending::Failed => {}
     }
     for (error, number) in spawned.errors.iter().zip(1..) {
         let attempt = if spawned.attempts > 1 { format!("attempt {number}: ") } else { String::new() };
-        if spawned.ending == Ending::Failed {
-            tracing::error!("{attempt}{}", escaped(error));
-        } else {
-            tracing::warn!("{attempt}{}", escaped(error));
+        match spawned.ending {
+            Ending::Failed => tracing::error!("{attempt}{}", escaped(error)),
+            // The last is what became of COMMAND.
+            Ending::Ended if number == spawned.errors.len() => tracing::error!("{}", escaped(error)),
+            Ending::Ended | Ending::Made | Ending::Exists => tracing::warn!("{attempt}{}", escaped(error)),
         }
     }
     for warning in &spawned.warnings {
@@ -454,7 +455,7 @@ fn spawn_one(global: &Global, arguments: &Spawn, output: &mut Output) -> Result<
     }
     if arguments.json {
         output.line(&spawned.json()?)?;
-    } else if spawned.ending != Ending::Failed && !global.quiet {
+    } else if matches!(spawned.ending, Ending::Made | Ending::Exists) && !global.quiet {
         output.text(&format!("{}\n", spawned.sentence()))?;
     }
     Ok(spawned.ending.exit())

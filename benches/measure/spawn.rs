@@ -7,8 +7,9 @@ use super::sweep::thousands;
 use super::{Scale, Section};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 pub(crate) fn measure(scale: Scale) -> Section {
@@ -19,12 +20,27 @@ pub(crate) fn measure(scale: Scale) -> Section {
     }
     let dir = room(true);
     let count = clients(dir.path());
-    section.note(format!("tmux clients per spawn: {count} (`new-session` and `has-session`)"));
+    section.note(format!("tmux clients per spawn: {count} (one that starts and keeps the server, one that makes the session and watches it)"));
     section
 }
 
+/// What COMMAND gets to settle is not what a spawn costs: it is the same on every machine.
 fn spawn(dir: &Path) -> Command {
-    janitor(dir, &["spawn", "x"])
+    let mut command = janitor(dir, &["spawn", "x"]);
+    command.arg("--config").arg(unsettled());
+    command
+}
+
+/// A configuration in which COMMAND is not watched.
+fn unsettled() -> &'static Path {
+    static FILE: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
+    let (_, path) = FILE.get_or_init(|| {
+        let room = tempfile::tempdir().unwrap();
+        let path = room.path().join("config.toml");
+        fs::write(&path, "[spawn]\nsettle = \"0s\"\n").unwrap();
+        (room, path)
+    });
+    path
 }
 
 /// Ends the server on a socket and waits until it is gone, socket and all.
@@ -61,8 +77,8 @@ fn clients(dir: &Path) -> usize {
     fs::write(&script, format!("#!/bin/sh\necho >>'{}'\nexec tmux \"$@\"\n", count.display())).unwrap();
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
     let config = room.path().join("config.toml");
-    fs::write(&config, format!("[spawn]\ntmux = \"{}\"\n", script.display())).unwrap();
-    time_success(spawn(dir).arg("--config").arg(config));
+    fs::write(&config, format!("[spawn]\nsettle = \"0s\"\ntmux = \"{}\"\n", script.display())).unwrap();
+    time_success(janitor(dir, &["spawn", "x"]).arg("--config").arg(config));
     end(&dir.join("spawn-x"));
     fs::read_to_string(count).unwrap().lines().count()
 }

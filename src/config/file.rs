@@ -38,6 +38,7 @@ struct Doctor {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 struct Spawn {
     tmux: Option<Spanned<PathBuf>>,
+    settle: Option<Spanned<String>>,
     verify_attempts: Option<Spanned<u32>>,
     verify_delay: Option<Spanned<String>>,
     clear_registration: Option<bool>,
@@ -115,13 +116,20 @@ fn validate(file: File) -> Result<Settings, Mistake> {
         }
         spawn.verify_attempts = attempts.into_inner();
     }
+    if let Some(settle) = file.spawn.settle {
+        spawn.settle = at_most_a_minute(&settle)?;
+    }
     if let Some(delay) = file.spawn.verify_delay {
-        spawn.verify_delay = time(&delay)?
-            .filter(|span| *span <= Duration::from_secs(60))
-            .ok_or_else(|| Mistake(delay.span().start, "must be at most 1min".into()))?;
+        spawn.verify_delay = at_most_a_minute(&delay)?;
     }
     spawn.clear_registration = file.spawn.clear_registration.unwrap_or(spawn.clear_registration);
     Ok(settings)
+}
+
+fn at_most_a_minute(value: &Spanned<String>) -> Result<Duration, Mistake> {
+    time(value)?
+        .filter(|span| *span <= Duration::from_secs(60))
+        .ok_or_else(|| Mistake(value.span().start, "must be at most 1min".into()))
 }
 
 /// TOML can write a NUL; no system call takes it.
@@ -191,6 +199,7 @@ mod tests {
             ("[spawn]\nverify-attempts = 0", "/etc/x.toml:2:19: spawn.verify-attempts: ", "1 to 1000"),
             ("[spawn]\nverify-attempts = -1", "/etc/x.toml:2:19: spawn.verify-attempts: ", "invalid value"),
             ("[spawn]\nverify-delay = \"infinity\"", "/etc/x.toml:2:16: spawn.verify-delay: ", "at most"),
+            ("[spawn]\nsettle = \"2min\"", "/etc/x.toml:2:10: spawn.settle: ", "at most"),
             ("[spawn]\ntmux = \"a\\u0000\"", "/etc/x.toml:2:8: spawn.tmux: ", "NUL"),
             ("extra-socket-dirs = [\"/\\u0000\"]", "/etc/x.toml:1:22: extra-socket-dirs: ", "NUL"),
             ("[spawn]\ntmux = \"\"", "/etc/x.toml:2:8: spawn.tmux: ", "program"),

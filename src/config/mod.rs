@@ -87,7 +87,9 @@ pub struct WatchSettings {
 pub struct SpawnSettings {
     /// The multiplexer's program.
     pub tmux: PathBuf,
-    /// How often `has-session` is asked after `new-session`.
+    /// How long COMMAND is watched: one that cannot run ends soon.
+    pub settle: Duration,
+    /// How often a session that was made is asked for, where it is not told of.
     pub verify_attempts: u32,
     /// How long between two of them.
     pub verify_delay: Duration,
@@ -129,6 +131,7 @@ impl Default for Settings {
             doctor: DoctorSettings::default(),
             spawn: SpawnSettings {
                 tmux: PathBuf::from("tmux"),
+                settle: Duration::from_millis(250),
                 verify_attempts: 6,
                 verify_delay: Duration::from_millis(400),
                 clear_registration: false,

@@ -14,7 +14,7 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 /// How long a service may work on an order: less than systemd waits for it (`TimeoutStartSec=`).
@@ -70,7 +70,8 @@ fn become_it(command: &mut Command) -> io::Result<Exit> {
     rustix::process::set_parent_process_death_signal(None)?;
     let mut err = io::stderr();
     err.write_all(BEGAN)?;
-    let error = command.stdin(Stdio::null()).exec();
+    // It is a socket, and ends for the command when whoever ordered this lets it go, or ends.
+    let error = command.stdin(io::stdout().as_fd().try_clone_to_owned()?).exec();
     // The caller reads it there; nothing can be told if that fails.
     let _ = err.write_all(io_text(&error).as_bytes());
     Ok(Exit::Found)

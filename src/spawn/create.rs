@@ -1,63 +1,190 @@
-//! Asking for the session: one client, in a scope if a server is to be started and one is wanted.
+//! Asking for the session: a client that starts the server and keeps it, and one that makes the session.
+//!
+//! The first may be repeated as often as need be: no session is in it. What cannot be repeated is asked of a server
+//! that is there, by a client that starts none.
 
-use super::handover::Order;
-use super::job::{Job, Trouble, is_stopped};
+use super::answer::{self, Created, Unknown};
+use super::handover::{self, Order};
+use super::job::{Asked, Job, Trouble, is_stopped};
 use super::lasting;
 use super::manager::Kind;
 use super::place::Standing;
 use super::result::Spawned;
 use super::scope::{self, Scope};
-use super::session;
+use super::session::{self, Age, Made, Target};
+use super::words;
 use crate::child::{self, Ended};
 use crate::socket::sight::Witness;
 use crate::tmux::client::{self, DEADLINE, Start};
+use crate::tmux::held::{Held, Said};
+use crate::tmux::stuck;
 use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Instant;
 
 /// How often a client's deadline may pass while the server that it starts is seen to come up.
 const MOST_WAITS: u32 = 10;
 
+/// A session that was told of, by a client that waits.
+#[derive(Debug)]
+pub(super) struct Making {
+    pub(super) client: Held,
+    pub(super) made: Made,
+    pub(super) age: Age,
+    /// Whether that client watches the pane already.
+    pub(super) watches: bool,
+}
+
+/// What asking for the session came to.
+#[derive(Debug)]
+pub(super) enum Asking {
+    Told(Making),
+    /// Exit code 0 and no line: what it said besides.
+    Silent(String),
+}
+
 impl Job<'_> {
-    /// Asks for the session. In a scope, if a server is to be started and one is wanted.
-    pub(super) fn create(
+    /// Starts a server, in a scope if one is wanted, and keeps it. It says how many sessions it has by itself.
+    pub(super) fn keep_server(
         &self,
-        start: Start,
-        prints: bool,
         witness: &mut Witness,
         spawned: &mut Spawned,
-    ) -> Result<Ended, Trouble> {
+    ) -> Result<(Held, usize), Trouble> {
+        let started = Instant::now();
         let mut waits = 0;
         let mut patient = || {
             waits += 1;
-            start == Start::Allowed && waits < MOST_WAITS && self.is_coming_up(witness)
+            waits < MOST_WAITS && self.is_coming_up(witness)
         };
-        let words = session::new_session(self.request, prints);
-        let arguments = self.tmux().arguments(start, &words);
+        let arguments = self.tmux().sequence(Start::Allowed, &session::keep_server());
+        let mut held = self.start_server(&arguments, spawned, &mut patient)?;
+        let mut sessions = 0;
+        loop {
+            let said = held.line(DEADLINE, &mut patient).map_err(|error| self.cannot_run(&error))?;
+            match said {
+                Said::Line(line) if line == b"session" => sessions += 1,
+                // What a wrapper says is no number.
+                Said::Line(line) if !line.is_empty() && line.iter().all(u8::is_ascii_digit) => {
+                    spawned.note_noise(handover::words(&held.complaints()));
+                    return Ok((held, sessions));
+                }
+                Said::Line(_) => {}
+                Said::Nothing => {
+                    let mut ended = held.end().map_err(|error| self.cannot_run(&error))?;
+                    ended.err = handover::words(&ended.err).to_vec();
+                    return Err(match answer::not_kept(&ended) {
+                        Created::NoServer(error) => Trouble::Socket(error),
+                        Created::Refused(error) => Trouble::Other(error),
+                        other => Trouble::Other(format!("{other:?}")),
+                    });
+                }
+                Said::GivenUp => {
+                    held.kill();
+                    if let Some(stuck) = self.place.stuck(self.user, stuck::PATIENCE) {
+                        return Err(Trouble::Other(words::stuck(&stuck)));
+                    }
+                    let pid = self.server(witness).filter(|_| self.is_coming_up(witness));
+                    return Err(Trouble::Other(words::not_started(&self.place.path, pid, started.elapsed())));
+                }
+            }
+        }
+    }
+
+    /// The client that starts a server. What the server gets from it lasts: its directory is one that stays.
+    fn start_server(
+        &self,
+        arguments: &[OsString],
+        spawned: &mut Spawned,
+        patient: &mut dyn FnMut() -> bool,
+    ) -> Result<Held, Trouble> {
+        let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
+        let stays = home.filter(|home| super::can_enter(home).is_ok()).unwrap_or_else(|| PathBuf::from("/"));
         match &self.scope {
-            Scope::Unavailable(why) if start == Start::Allowed => spawned.scope_note = Some(why.clone()),
+            Scope::Unavailable(why) => spawned.scope_note = Some(why.clone()),
             Scope::Ours(unit) => spawned.scope = Some(unit.clone()),
-            Scope::Wanted { manager, needed } if start == Start::Allowed => {
+            Scope::Wanted { manager, needed } => {
                 let unit = Kind::Scope.unit(&self.place.label, spawned.attempts);
                 let pwd = self.request.cwd.clone().map(Into::into);
-                let cwd = pwd.clone().map_or_else(here, Ok).map_err(|error| self.cannot_run(&error))?;
                 let environment = scope::environment(pwd);
-                let order = Order { stay: false, cwd, arguments: arguments.clone(), environment };
-                match manager.run(Kind::Scope, &unit, &order, &mut patient) {
-                    Ok(ended) => {
+                let cwd = stays.clone().into();
+                let order = Order { stay: false, cwd, arguments: arguments.to_vec(), environment };
+                match manager.hold(&unit, &order, patient) {
+                    Ok(held) => {
                         spawned.scope = Some(unit);
-                        return Ok(ended);
+                        return Ok(held);
                     }
                     Err(error) if *needed => return Err(Trouble::Other(error)),
                     Err(error) => spawned.scope_note = Some(lasting::without_a_scope(&error)),
                 }
             }
-            _ => {}
+            Scope::None => {}
         }
-        let ended = self.run_client(&arguments, &mut patient)?;
-        if start == Start::Never && !self.request.join_only && client::is_usage_error(&ended) {
-            // Before 3.2 there is no -N.
-            return self.run_client(&self.tmux().arguments(Start::Allowed, &words), &mut patient);
+        let mut command = client::command(arguments);
+        command.current_dir(stays);
+        if let Some(cwd) = &self.request.cwd {
+            command.env("PWD", cwd);
         }
-        Ok(ended)
+        Held::start(&mut command).map_err(|error| self.cannot_run(&error))
+    }
+
+    /// Asks a server that is there for the session, once. It is asked anew only where it did not understand.
+    pub(super) fn ask(&self, asked: &Asked) -> Result<Asking, Trouble> {
+        let cannot = |error: io::Error| self.cannot_run(&error);
+        let (mut start, mut age) = (Start::Never, if asked.is_mute { Age::Mute } else { Age::New });
+        let target = Target::of_name(&self.request.name);
+        loop {
+            let mut commands = vec![session::new_session(self.request, age != Age::Mute)];
+            commands.extend(match (&target, age) {
+                (_, Age::Mute) => Vec::new(),
+                (Some(target), age) => target.watch(age),
+                (None, age) => session::keep_newest(age),
+            });
+            let arguments = self.tmux().sequence(start, &commands);
+            let mut client = Held::start(&mut self.in_place(&arguments)).map_err(cannot)?;
+            let said = loop {
+                match client.line(DEADLINE, &mut || false).map_err(cannot)? {
+                    Said::Line(line) => {
+                        // What is none of tmux's may stand before it.
+                        if let Some(made) = Made::of(&line) {
+                            let watches = target.is_some();
+                            return Ok(Asking::Told(Making { client, made, age, watches }));
+                        }
+                    }
+                    // Where nothing is passed on of what tmux says, it waits to be let go.
+                    Said::Nothing | Said::GivenUp => break client.end().map_err(cannot)?,
+                }
+            };
+            match (answer::created(&said), age) {
+                (Created::TooOld(Unknown::NoStart), _)
+                    if start == Start::Never && !self.request.join_only =>
+                {
+                    start = Start::Allowed;
+                }
+                (Created::TooOld(Unknown::Hook), Age::New) => age = Age::Middle,
+                (Created::TooOld(Unknown::Option), Age::New | Age::Middle) => age = Age::Old,
+                (Created::TooOld(_), _) => return Err(Trouble::Other(answer::text(&said))),
+                (Created::Silent(text), _) => return Ok(Asking::Silent(text)),
+                (Created::Duplicate, _) => return Err(Trouble::Exists),
+                (Created::NoServer(error), _) => return Err(Trouble::Socket(error)),
+                (Created::Refused(error), _) => return Err(Trouble::Other(words::refused(&error))),
+                (Created::Lost(error), _) => {
+                    return Err(Trouble::Unknown(words::lost(&self.place.path, &error)));
+                }
+                (Created::GivenUp, _) => return Err(Trouble::Unknown(words::given_up(&self.place.path))),
+            }
+        }
+    }
+
+    /// Asks a program that is no tmux for the session.
+    pub(super) fn ask_other(&self, spawned: &mut Spawned) -> Result<Ended, Trouble> {
+        if let Scope::Unavailable(why) = &self.scope {
+            spawned.scope_note = Some(why.clone());
+        }
+        let words = session::new_session(self.request, false);
+        let arguments = self.tmux().arguments(Start::Allowed, &words);
+        child::run(&mut self.in_place(&arguments), DEADLINE).map_err(|error| self.cannot_run(&error))
     }
 
     /// Whether a server is just being started at the path: its lock is held, or it listens already and
@@ -66,24 +193,17 @@ impl Job<'_> {
         match self.place.look(self.settings, self.user, witness) {
             Standing::Starting => true,
             Standing::Live(pid) => !pid.is_some_and(is_stopped),
-            _ => false,
+            Standing::Free | Standing::Ghost(_) | Standing::InTheWay(_) => false,
         }
     }
 
-    fn run_client(
-        &self,
-        arguments: &[OsString],
-        patient: &mut dyn FnMut() -> bool,
-    ) -> Result<Ended, Trouble> {
+    /// A client where the session is to be: a session is where the client is that asks for it.
+    fn in_place(&self, arguments: &[OsString]) -> Command {
         let mut command = client::command(arguments);
         if let Some(cwd) = &self.request.cwd {
             // tmux believes PWD where it leads to the same directory: links keep their names.
             command.current_dir(cwd).env("PWD", cwd);
         }
-        child::run_patiently(&mut command, DEADLINE, patient).map_err(|error| self.cannot_run(&error))
+        command
     }
-}
-
-fn here() -> std::io::Result<OsString> {
-    std::env::current_dir().map(Into::into)
 }

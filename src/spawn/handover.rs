@@ -13,7 +13,7 @@
 //!
 //! ```text
 //!            stdin             stdout                          stderr
-//! scope      the order         what the command prints         what systemd-run says, BEGAN, what the command says
+//! scope      the order         a socket, the command's stdin   what systemd-run says, BEGAN, what the command says
 //! service    the order         the answer: state and streams   a pipe: what systemd-run says, BEGAN; TOLD when the answer is there
 //! ```
 //!
@@ -162,6 +162,11 @@ impl Answer {
         let (out, err) = text[HEADER..].split_at_checked(usize::try_from(length).ok()?)?;
         Some(Self::Ended(Ended { end: End::Code(code), out: out.to_vec(), err: err.to_vec() }))
     }
+}
+
+/// What a command said on stderr, wherever it was run.
+pub(super) fn words(err: &[u8]) -> &[u8] {
+    part(err).1.unwrap_or(err)
 }
 
 /// Parts a scope's stderr: what `systemd-run` said, and what the command said, if it was started.

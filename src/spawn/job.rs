@@ -1,13 +1,15 @@
 //! Creating, verifying, and once more after a socket error.
 
-use super::answer::{self, Answer, Created};
+use super::answer::{self, Answer};
 use super::cgroup;
+use super::create::Asking;
 use super::place::{Place, Standing};
 use super::registration;
 use super::request::Request;
-use super::result::Spawned;
+use super::result::{CommandState, Spawned};
 use super::scope::Scope;
-use super::session::{self, Printed, Question};
+use super::session::{self, Made, PaneEnd};
+use super::watch::Fate;
 use super::words;
 use crate::config::Settings;
 use crate::ghost::{self, Anew, Ghost};
@@ -19,13 +21,21 @@ use crate::report::Report;
 use crate::socket::sight::Witness;
 use crate::sweep::{Act, Pass};
 use crate::tmux::client::{DEADLINE, Start, Tmux};
-use crate::tmux::stuck;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-/// How often a session is asked for: once more after a socket error, never more.
+/// How often a session is asked for: once more where there was nobody to ask, never more.
 const ATTEMPTS: u32 = 2;
 
-/// How often a server that is just ending is waited for.
-const MOST_ENDINGS: u32 = 8;
+/// How often a ghost is helped.
+const MOST_RESCUES: u32 = 8;
+
+/// How long a server without sessions may take to end.
+const ENDING: Duration = Duration::from_millis(500);
+
+/// How long a server that sends everybody away is waited for: it may be just ending.
+const REFUSING: Duration = Duration::from_secs(3);
 
 /// All that a spawn goes by, once its place is known.
 #[derive(Debug)]
@@ -40,12 +50,35 @@ pub(super) struct Job<'a> {
 /// Why an attempt failed.
 #[derive(Debug)]
 pub(super) enum Trouble {
-    /// The socket or the server behind it: worth another attempt.
+    /// There was no server to ask, so that nothing was done: worth another attempt.
     Socket(String),
-    /// Anything else.
+    /// Anything else that kept COMMAND from being started.
     Other(String),
+    /// COMMAND may have been started.
+    Unknown(String),
+    /// COMMAND was started, and nothing more is known of its session.
+    Ran(String),
     /// A session of that name is there.
     Exists,
+}
+
+/// How the session is to be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Asked {
+    /// Whether a server has to be started first.
+    start: Start,
+    /// The server that is to be asked, where it can be told.
+    server: Option<i32>,
+    /// It is too old for the client to understand what it says.
+    pub(super) is_mute: bool,
+}
+
+/// What is to be done, seeing what stands at the path.
+#[derive(Debug)]
+enum Next {
+    Ask(Asked),
+    /// Its server sends everybody away, in these words.
+    Wait(String),
 }
 
 impl Job<'_> {
@@ -63,63 +96,86 @@ impl Job<'_> {
         if self.settings.spawn.clear_registration {
             return registration::run(self, witness, spawned);
         }
-        let mut endings = 0;
+        let (mut rescues, mut refused) = (0, None);
         while spawned.attempts < ATTEMPTS {
             let standing = self.place.look(self.settings, self.user, witness);
             if let Standing::Ghost(ghost) = &standing {
                 match self.rescue(ghost, witness, spawned) {
                     // Back, or gone, or somebody else's start: look again.
-                    Ok(()) if endings < MOST_ENDINGS => endings += 1,
+                    Ok(()) if rescues < MOST_RESCUES => rescues += 1,
                     Ok(()) => return spawned.fail(words::ghost(ghost, &ghost.plight.to_string())),
                     Err(error) => return spawned.fail(error),
                 }
                 continue;
             }
-            let (start, pid) = match self.how(&standing) {
-                Ok(Some(start)) => start,
-                // Its server is just ending.
-                Ok(None) if endings < MOST_ENDINGS => {
-                    endings += 1;
-                    wait_for_end(standing.server());
+            let server = standing.server();
+            let asked = match self.next(&standing) {
+                Ok(Next::Ask(asked)) => asked,
+                Ok(Next::Wait(said)) => {
+                    let since = *refused.get_or_insert_with(Instant::now);
+                    let left = REFUSING.saturating_sub(since.elapsed());
+                    if left.is_zero() {
+                        return spawned.fail(words::refuses(
+                            &self.place.path,
+                            server,
+                            &said,
+                            since.elapsed(),
+                        ));
+                    }
+                    wait_for_end(server, left);
                     continue;
                 }
-                Ok(None) => return spawned.fail(words::silent(&self.place.path, standing.server())),
-                Err(Trouble::Exists) => return spawned.exists(standing.server()),
-                Err(Trouble::Socket(error) | Trouble::Other(error)) => return spawned.fail(error),
+                Err(trouble) => return self.give_up(trouble, witness, spawned),
             };
             spawned.attempts += 1;
-            match self.attempt(start, witness, spawned) {
-                Ok(()) => return spawned.succeed(),
-                Err(Trouble::Exists) => return spawned.exists(self.server(witness)),
-                Err(Trouble::Other(error)) => return spawned.fail(error),
+            match self.attempt(&asked, witness, spawned) {
+                Ok(()) => return,
                 Err(Trouble::Socket(error)) => {
                     spawned.errors.push(error);
-                    wait_for_end(pid);
+                    wait_for_end(asked.server, DEADLINE);
                     self.sweep(witness, spawned);
                 }
+                Err(trouble) => return self.give_up(trouble, witness, spawned),
             }
         }
         spawned.give_up();
     }
 
-    /// How the session may be asked for, seeing what stands at the path, and the server that is to
-    /// be asked. `None`: a server that no longer answers; look again when it has ended.
-    fn how(&self, standing: &Standing) -> Result<Option<(Start, Option<i32>)>, Trouble> {
+    fn give_up(&self, trouble: Trouble, witness: &mut Witness, spawned: &mut Spawned) {
+        match trouble {
+            Trouble::Exists => return spawned.exists(self.server(witness)),
+            Trouble::Socket(error) | Trouble::Other(error) => spawned.fail(error),
+            Trouble::Unknown(error) => spawned.doubt(error),
+            Trouble::Ran(error) => spawned.lose(error),
+        }
+        if spawned.attempts > 0 {
+            // A server that was started in vain has ended and left its socket.
+            self.sweep(witness, spawned);
+        }
+    }
+
+    /// What is to be done, seeing what stands at the path.
+    fn next(&self, standing: &Standing) -> Result<Next, Trouble> {
         match standing {
             Standing::InTheWay(error) => Err(Trouble::Other(error.clone())),
             Standing::Ghost(ghost) => Err(Trouble::Other(words::ghost(ghost, &ghost.plight.to_string()))),
             Standing::Free | Standing::Starting if self.request.join_only => {
                 Err(Trouble::Other(words::not_living(&self.place.path)))
             }
-            Standing::Free | Standing::Starting => Ok(Some((Start::Allowed, None))),
+            Standing::Free | Standing::Starting => {
+                Ok(Next::Ask(Asked { start: Start::Allowed, server: None, is_mute: false }))
+            }
             Standing::Live(pid) => {
                 if let Some(stopped) = pid.filter(|pid| is_stopped(*pid)) {
                     return Err(Trouble::Other(words::stopped(&self.place.path, stopped)));
                 }
                 match session::is_there(&self.tmux(), &self.request.name) {
                     Ok(Answer::Yes) => Err(Trouble::Exists),
-                    Ok(Answer::No(_)) => Ok(Some((Start::Never, *pid))),
-                    Ok(Answer::NoServer(_)) => Ok(None),
+                    Ok(Answer::No(said)) => {
+                        let is_mute = answer::is_mute(&said);
+                        Ok(Next::Ask(Asked { start: Start::Never, server: *pid, is_mute }))
+                    }
+                    Ok(Answer::NoServer(said)) => Ok(Next::Wait(said)),
                     Ok(Answer::GivenUp) => Err(Trouble::Other(words::silent(&self.place.path, *pid))),
                     Err(error) => Err(self.cannot_run(&error)),
                 }
@@ -151,27 +207,67 @@ impl Job<'_> {
         Trouble::Other(words::cannot_run(&self.settings.spawn.tmux, error))
     }
 
-    /// One `new-session`, verified.
-    fn attempt(&self, start: Start, witness: &mut Witness, spawned: &mut Spawned) -> Result<(), Trouble> {
-        let ended = self.create(start, true, witness, spawned)?;
-        match answer::created(&ended) {
-            Created::Duplicate => return Err(Trouble::Exists),
-            Created::SocketError(error) => return Err(Trouble::Socket(error)),
-            Created::Refused(error) => return Err(Trouble::Other(error)),
-            Created::GivenUp => {
-                let stuck = self.place.stuck(self.user, stuck::PATIENCE);
-                let because = stuck.map(|stuck| format!("; {}", words::stuck(&stuck))).unwrap_or_default();
-                return Err(Trouble::Other(words::given_up(&self.place.path) + &because));
+    /// Makes the session, once; the result says what became of it.
+    fn attempt(&self, asked: &Asked, witness: &mut Witness, spawned: &mut Spawned) -> Result<(), Trouble> {
+        let (kept, own_sessions) = match asked.start {
+            Start::Allowed => {
+                let (server, sessions) = self.keep_server(witness, spawned)?;
+                (Some(server), sessions)
             }
-            Created::Perhaps => {}
+            Start::Never => (None, 0),
+        };
+        let asking = match self.ask(asked) {
+            Ok(Asking::Silent(said)) => {
+                self.watch_by_name(&said, witness).map(|fate| (Asking::Silent(said), Some(fate)))
+            }
+            Ok(told @ Asking::Told(_)) => Ok((told, None)),
+            Err(trouble) => Err(trouble),
+        };
+        let (asking, fate) = match asking {
+            Ok(asking) => asking,
+            Err(Trouble::Exists) => return Err(Trouble::Exists),
+            Err(trouble) => {
+                let is_new = kept.is_some();
+                drop(kept);
+                self.clear(is_new, &trouble, witness);
+                return Err(trouble);
+            }
+        };
+        let (made, fate) = match asking {
+            Asking::Silent(said) => {
+                spawned.note_noise(said.as_bytes());
+                spawned.server_pid = self.server(witness);
+                (None, fate.unwrap_or(Fate::Ended(None)))
+            }
+            Asking::Told(making) => {
+                spawned.command = CommandState::Ran;
+                spawned.note_noise(&making.client.complaints());
+                if let Some(server) = &kept {
+                    server.let_go();
+                }
+                let made = making.made.clone();
+                if kept.is_some() {
+                    spawned.warnings.extend(words::outlives(own_sessions, made.stays));
+                }
+                let told = Some(made.server).filter(|pid| self.place.is_held_by(*pid, witness));
+                spawned.server_pid = told.or_else(|| self.server(witness));
+                spawned.tmux_name = Some(made.name.clone());
+                let fate = self.watch(making, witness)?;
+                (Some(made), fate)
+            }
+        };
+        spawned.command = CommandState::Ran;
+        let is_new = kept.is_some();
+        drop(kept);
+        match fate {
+            Fate::Runs => {
+                if let (Some(cwd), Some(made)) = (&self.request.cwd, &made) {
+                    spawned.warnings.extend(strayed(cwd, made));
+                }
+                spawned.succeed();
+            }
+            Fate::Ended(end) => self.conclude(made.as_ref(), end, is_new, witness, spawned)?,
         }
-        let printed = Printed::of(&ended);
-        let question = Question::new(&self.request.name, printed.as_ref());
-        self.verify(&question, witness)?;
-        let told = printed.as_ref().and_then(Printed::pid);
-        let told = told.filter(|pid| self.place.is_held_by(*pid, witness));
-        spawned.server_pid = told.or_else(|| self.server(witness));
-        spawned.tmux_name = printed.map(|printed| printed.name());
         // A server that was there already, or came first, lives elsewhere.
         let pid = spawned.server_pid;
         let is_ours = |unit: &String| pid.is_some_and(|pid| cgroup::is_in(pid, unit));
@@ -179,30 +275,44 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Asks at once and then up to `verify-attempts` times whether the session is there.
-    fn verify(&self, question: &Question, witness: &mut Witness) -> Result<(), Trouble> {
-        let tmux = self.tmux();
-        let mut answer = question.ask(&tmux).map_err(|error| self.cannot_run(&error))?;
-        let mut hung = 0;
-        for _ in 0..self.settings.spawn.verify_attempts {
-            match &answer {
-                Answer::Yes => return Ok(()),
-                // The kernel says so too: nobody listens, and no start is under way.
-                Answer::NoServer(_) if self.is_free(witness) => break,
-                // It has had its time twice.
-                Answer::GivenUp if hung > 0 => break,
-                Answer::GivenUp => hung += 1,
-                _ => {}
-            }
-            std::thread::sleep(self.settings.spawn.verify_delay);
-            answer = question.ask(&tmux).map_err(|error| self.cannot_run(&error))?;
+    /// What was started in vain goes: a server without a session ends when nobody keeps it, and one that was lost may
+    /// be ending and hindered in that.
+    fn clear(&self, is_new: bool, trouble: &Trouble, witness: &mut Witness) {
+        let is_lost = matches!(trouble, Trouble::Unknown(_));
+        if !is_new && !is_lost {
+            return;
         }
-        let error = session::unverified(&tmux, &self.request.name, &answer);
-        match answer {
-            Answer::Yes => Ok(()),
-            Answer::NoServer(_) => Err(Trouble::Socket(error)),
-            Answer::No(_) | Answer::GivenUp => Err(Trouble::Other(error)),
+        let server = self.server(witness);
+        wait_for_end(server, ENDING);
+        if let Some(server) = server.filter(|_| is_lost) {
+            self.end_stuck(server, witness);
         }
+    }
+
+    /// Enters that COMMAND has ended, how, and what is left of its session.
+    fn conclude(
+        &self,
+        made: Option<&Made>,
+        end: Option<PaneEnd>,
+        is_new: bool,
+        witness: &mut Witness,
+        spawned: &mut Spawned,
+    ) -> Result<(), Trouble> {
+        let stays = match made {
+            Some(made) => session::has(&self.tmux(), made.session.as_ref()),
+            None => session::is_there(&self.tmux(), &self.request.name),
+        };
+        let stays = stays.map_err(|error| self.cannot_run(&error))? == Answer::Yes;
+        if !stays && is_new {
+            // Its last session is gone: it ends, too, unless it was told not to.
+            wait_for_end(spawned.server_pid, ENDING);
+        }
+        spawned.server_pid = self.server(witness);
+        spawned.end(words::ended(&self.place.path, self.request, made, end, stays), end);
+        if spawned.server_pid.is_none() {
+            self.sweep(witness, spawned);
+        }
+        Ok(())
     }
 
     pub(super) fn is_free(&self, witness: &mut Witness) -> bool {
@@ -210,7 +320,7 @@ impl Job<'_> {
     }
 
     /// The server that listens at the path now.
-    fn server(&self, witness: &mut Witness) -> Option<i32> {
+    pub(super) fn server(&self, witness: &mut Witness) -> Option<i32> {
         self.place.look(self.settings, self.user, witness).server()
     }
 
@@ -247,9 +357,22 @@ pub(super) fn is_stopped(pid: i32) -> bool {
         .is_ok_and(|all| all.by_pid(pid).is_some_and(|process| process.stat().is_some_and(Stat::is_stopped)))
 }
 
-/// Waits for a server that is just ending, as long as for a client at most.
-fn wait_for_end(pid: Option<i32>) {
-    if let Some(pid) = pid {
-        await_end(pid, DEADLINE);
+/// Whether a session is elsewhere than it was to be: one sentence. tmux goes elsewhere without a word where it cannot
+/// go there, and where its own directory was deleted (3.7c).
+fn strayed(cwd: &Path, made: &Made) -> Option<String> {
+    let process = made.process?;
+    let id = |path: &Path| std::fs::metadata(path).map(|facts| (facts.dev(), facts.ino()));
+    let link = PathBuf::from(format!("/proc/{process}/cwd"));
+    match (id(cwd), id(&link)) {
+        (Ok(wanted), Ok(there)) if wanted == there => None,
+        _ => Some(words::strayed(cwd, std::fs::read_link(&link).ok().as_deref())),
+    }
+}
+
+/// Waits for a server that may be just ending.
+fn wait_for_end(pid: Option<i32>, most: Duration) {
+    match pid {
+        Some(pid) => await_end(pid, most),
+        None => std::thread::sleep(most.min(Duration::from_millis(100))),
     }
 }

@@ -5,6 +5,7 @@ use super::handover::{self, Answer, HAND_OVER, Order};
 use super::lasting::{full, runtime_dir};
 use super::program;
 use crate::child::{self, End, Ended};
+use crate::tmux::held::Held;
 use crate::words::io_text;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
@@ -115,67 +116,75 @@ impl Manager {
         Ok(command)
     }
 
-    /// Runs an order in a unit. `Err`: the manager did not start it; one sentence.
-    pub(super) fn run(
+    /// Starts a client in a scope that says a line and waits; it has said it, or has ended, or hangs. Before what it
+    /// says on stderr stands what systemd-run said ([`handover::part`]). `Err`: the manager did not start it; one
+    /// sentence.
+    pub(super) fn hold(
         self,
-        kind: Kind,
         unit: &str,
         order: &Order,
         patient: &mut dyn FnMut() -> bool,
-    ) -> Result<Ended, String> {
-        let ran = match self.run_once(kind, unit, order, Oom::Continue, patient) {
-            // Before systemd 253 a scope may not have one.
-            Err(error) if error.contains("OOMPolicy") => {
-                self.run_once(kind, unit, order, Oom::AsItIs, patient)
+    ) -> Result<Held, String> {
+        self.with_oom_policy(|oom| {
+            let not_run = |error: io::Error| format!("systemd-run cannot be run: {}", io_text(&error));
+            let mut command = self.systemd_run(Kind::Scope, unit, oom)?;
+            let order = order.write().map_err(no_memory)?;
+            let mut held = Held::start_by(&mut command, order).map_err(not_run)?;
+            held.await_line(SCOPE_DEADLINE, patient).map_err(not_run)?;
+            match handover::part(&held.complaints()) {
+                (_, Some(_)) => Ok(held),
+                (said, None) => {
+                    held.kill();
+                    Err(not_started(said))
+                }
             }
-            ran => ran,
+        })
+    }
+
+    /// Runs an order in a service. `Err`: the manager did not start it; one sentence.
+    pub(super) fn run(self, unit: &str, order: &Order) -> Result<Ended, String> {
+        self.with_oom_policy(|oom| self.run_once(unit, order, oom))
+    }
+
+    fn with_oom_policy<T>(self, mut start: impl FnMut(Oom) -> Result<T, String>) -> Result<T, String> {
+        let started = match start(Oom::Continue) {
+            // Before systemd 253 a scope may not have one.
+            Err(error) if error.contains("OOMPolicy") => start(Oom::AsItIs),
+            started => started,
         };
-        ran.map_err(|error| match self.environment().and_then(|(_, dir)| full(&dir)) {
+        started.map_err(|error| match self.environment().and_then(|(_, dir)| full(&dir)) {
             // The manager says "No such file or directory" then.
             Some(full) => format!("{error}; {full}, and without one the service manager starts nothing"),
             None => error,
         })
     }
 
-    fn run_once(
-        self,
-        kind: Kind,
-        unit: &str,
-        order: &Order,
-        oom: Oom,
-        patient: &mut dyn FnMut() -> bool,
-    ) -> Result<Ended, String> {
-        let no_memory = |error: io::Error| format!("no order can be handed over: {}", io_text(&error));
+    fn run_once(self, unit: &str, order: &Order, oom: Oom) -> Result<Ended, String> {
         let not_run = |error: io::Error| format!("systemd-run cannot be run: {}", io_text(&error));
-        let mut command = self.systemd_run(kind, unit, oom)?;
+        let mut command = self.systemd_run(Kind::Service, unit, oom)?;
         let order = order.write().map_err(no_memory)?;
-        let (said, answer) = match kind {
-            Kind::Scope => {
-                let ended = child::run_with(&mut command, order, SCOPE_DEADLINE, patient).map_err(not_run)?;
-                let (said, err) = handover::part(&ended.err);
-                let began = err.map(|err| Ended { end: ended.end, out: ended.out, err: err.to_vec() });
-                (said.to_vec(), began)
-            }
-            Kind::Service => {
-                let file = child::memory_file().map_err(no_memory)?;
-                let streams = (order, file.try_clone().map_err(no_memory)?);
-                let said = child::run_until(&mut command, streams, handover::TOLD, SERVICE_DEADLINES)
-                    .map_err(not_run)?;
-                let answer = match Answer::read(&file).map_err(no_memory)? {
-                    Answer::None => None,
-                    Answer::Began => Some(Ended { end: End::GivenUp, out: Vec::new(), err: Vec::new() }),
-                    Answer::Ended(ended) => Some(ended),
-                };
-                (said, answer)
-            }
-        };
-        answer.ok_or_else(|| {
-            let said = String::from_utf8_lossy(&said);
-            let said = said.trim();
-            let said = if said.is_empty() { "the service manager did not answer in time" } else { said };
-            format!("systemd-run could not start it: {said}")
-        })
+        let file = child::memory_file().map_err(no_memory)?;
+        let streams = (order, file.try_clone().map_err(no_memory)?);
+        let said =
+            child::run_until(&mut command, streams, handover::TOLD, SERVICE_DEADLINES).map_err(not_run)?;
+        match Answer::read(&file).map_err(no_memory)? {
+            Answer::None => Err(not_started(&said)),
+            Answer::Began => Ok(Ended { end: End::GivenUp, out: Vec::new(), err: Vec::new() }),
+            Answer::Ended(ended) => Ok(ended),
+        }
     }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
+fn no_memory(error: io::Error) -> String {
+    format!("no order can be handed over: {}", io_text(&error))
+}
+
+fn not_started(said: &[u8]) -> String {
+    let said = String::from_utf8_lossy(said);
+    let said = said.trim();
+    let said = if said.is_empty() { "the service manager did not answer in time" } else { said };
+    format!("systemd-run could not start it: {said}")
 }
 
 impl Kind {

@@ -17,6 +17,7 @@ mod answer;
 pub(crate) mod carry_out;
 pub(crate) mod cgroup;
 mod create;
+mod ending;
 pub(crate) mod handover;
 mod job;
 pub mod label;
@@ -30,6 +31,7 @@ mod request;
 pub mod result;
 mod scope;
 mod session;
+mod watch;
 mod words;
 
 pub use request::{Request, ScopeWish};

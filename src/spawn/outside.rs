@@ -99,7 +99,7 @@ fn is_seen_by(manager: Manager, dir: &Path) -> Option<bool> {
     let arguments = ["/proc/self/exe".into(), handover::COMMAND.into(), "--tell".into(), dir.into()].to_vec();
     let order = Order { stay: true, cwd: "/".into(), arguments, environment: manager::environment() };
     let unit = Kind::Service.unit(OsStr::new("look"), serial());
-    let ended = manager.run(Kind::Service, &unit, &order, &mut || false).ok()?;
+    let ended = manager.run(&unit, &order).ok()?;
     let theirs = String::from_utf8(ended.out).ok().filter(|_| ended.end == End::Code(0))?;
     Some(theirs == tell(dir))
 }
@@ -143,5 +143,5 @@ pub(super) fn run_there(manager: Manager, label: &OsStr) -> Result<Ended, String
     arguments.extend(std::env::args_os().skip(1));
     let cwd = std::env::current_dir().map_or_else(|_| "/".into(), PathBuf::into_os_string);
     let order = Order { stay: true, cwd, arguments, environment };
-    manager.run(Kind::Service, &unit, &order, &mut || false)
+    manager.run(&unit, &order)
 }

@@ -4,28 +4,34 @@
 //! then its `new-session` says 0 and does nothing. It is asked to only when the session positively has
 //! no server: `has-session` says no, *and* nothing stands at the socket's path or it is proven dead.
 
-use super::answer::{self, Answer, Created};
+use super::answer::{self, Answer};
 use super::job::{Job, Trouble};
-use super::result::Spawned;
-use super::session::Question;
+use super::result::{CommandState, Spawned};
+use super::session;
 use super::words;
 use crate::socket::sight::Witness;
-use crate::tmux::client::Start;
 use std::ffi::{OsStr, OsString};
 
 /// Makes the session with such a program; `has-session` alone verifies.
 pub(super) fn run(job: &Job<'_>, witness: &mut Witness, spawned: &mut Spawned) {
     match make(job, witness, spawned) {
-        Ok(()) => spawned.succeed(),
+        Ok(()) => {
+            spawned.command = CommandState::Ran;
+            spawned.succeed();
+        }
         Err(Trouble::Exists) => spawned.exists(None),
+        // Such a program does nothing and says 0: what it did cannot be told.
+        Err(Trouble::Unknown(error)) => spawned.doubt(error),
+        Err(Trouble::Ran(error)) => spawned.lose(error),
         Err(Trouble::Socket(error) | Trouble::Other(error)) => spawned.fail(error),
     }
 }
 
 fn make(job: &Job<'_>, witness: &mut Witness, spawned: &mut Spawned) -> Result<(), Trouble> {
     let name = &job.request.name;
-    let question = Question::new(name, None);
-    let ask = || question.ask(&job.tmux()).map_err(|error| job.cannot_run(&error));
+    let mut target = OsString::from("=");
+    target.push(name);
+    let ask = || session::has(&job.tmux(), &target).map_err(|error| job.cannot_run(&error));
     match ask()? {
         Answer::Yes => return Err(Trouble::Exists),
         Answer::GivenUp => return Err(Trouble::Other(words::silent(&job.place.path, None))),
@@ -35,8 +41,6 @@ fn make(job: &Job<'_>, witness: &mut Witness, spawned: &mut Spawned) -> Result<(
         return Err(Trouble::Other(words::not_living(&job.place.path)));
     }
     if job.is_free(witness) {
-        let mut target = OsString::from("=");
-        target.push(name);
         let words = [OsStr::new("kill-session"), OsStr::new("-t"), &target];
         // It says 1 where nothing was registered: whatever it says, has-session decides.
         job.tmux().ask(&words).map_err(|error| job.cannot_run(&error))?;
@@ -50,13 +54,14 @@ fn make(job: &Job<'_>, witness: &mut Witness, spawned: &mut Spawned) -> Result<(
             }
         }
         spawned.attempts += 1;
-        let ended = job.create(Start::Allowed, false, witness, spawned)?;
-        if let Created::SocketError(error) | Created::Refused(error) = answer::created(&ended) {
-            said = error;
+        let ended = job.ask_other(spawned)?;
+        let text = answer::text(&ended);
+        if !text.is_empty() {
+            said = text;
         }
         if ask()? == Answer::Yes {
             return Ok(());
         }
     }
-    Err(Trouble::Other(words::no_session(&job.place.path, name, &said)))
+    Err(Trouble::Unknown(words::no_session(&job.place.path, name, &said)))
 }

@@ -1,5 +1,7 @@
 //! What a spawn came to, for people and for programs.
 
+use super::session::PaneEnd;
+use super::words;
 use crate::child::{End, Ended};
 use crate::error::Error;
 use crate::escape::escaped;
@@ -19,6 +21,8 @@ pub enum Ending {
     Made,
     /// A session of that name is there already; nothing was changed.
     Exists,
+    /// It was made and COMMAND has ended already.
+    Ended,
     /// It could not be made.
     Failed,
 }
@@ -29,9 +33,21 @@ impl Ending {
         match self {
             Self::Made => Exit::Done,
             Self::Exists => Exit::Absent,
+            Self::Ended => Exit::Undecided,
             Self::Failed => Exit::Found,
         }
     }
+}
+
+/// What is known of COMMAND. It is started once at most, whatever happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommandState {
+    /// It was started.
+    Ran,
+    /// It was not.
+    NotRun,
+    /// The server was lost while it was asked.
+    Unknown,
 }
 
 /// A spawn and its result.
@@ -61,8 +77,14 @@ pub struct Spawned {
     pub scope_note: Option<String>,
     /// The directory that was taken instead of the first, and why.
     pub fallback: Option<(PathBuf, String)>,
-    /// One text per failed attempt.
+    /// One text per failed attempt, or how COMMAND ended.
     pub errors: Vec<String>,
+    /// What is known of COMMAND.
+    pub command: CommandState,
+    /// How COMMAND ended, where it did and that is known: its exit code,
+    pub exit_status: Option<i32>,
+    /// or the number of the signal.
+    pub signal: Option<i32>,
     /// What is worth knowing although it went well: one sentence each.
     pub warnings: Vec<String>,
 }
@@ -83,6 +105,9 @@ impl Spawned {
             scope_note: None,
             fallback: None,
             errors: Vec::new(),
+            command: CommandState::NotRun,
+            exit_status: None,
+            signal: None,
             warnings: Vec::new(),
         }
     }
@@ -101,6 +126,38 @@ impl Spawned {
     pub(super) fn fail(&mut self, error: String) {
         self.errors.push(error);
         self.give_up();
+    }
+
+    /// Whether COMMAND was started is not known.
+    pub(super) fn doubt(&mut self, error: String) {
+        self.command = CommandState::Unknown;
+        self.fail(error);
+    }
+
+    /// COMMAND was started, and nothing more is known of the session.
+    pub(super) fn lose(&mut self, error: String) {
+        self.command = CommandState::Ran;
+        self.fail(error);
+    }
+
+    /// COMMAND was started and has ended.
+    pub(super) fn end(&mut self, error: String, end: Option<PaneEnd>) {
+        self.ending = Ending::Ended;
+        self.exit_status = end.and_then(|end| end.status);
+        self.signal = end.and_then(|end| end.signal);
+        self.errors.push(error);
+    }
+
+    /// What somebody on the way to tmux said on stderr, and tmux itself, although it went well.
+    pub(super) fn note_noise(&mut self, said: &[u8]) {
+        let said = String::from_utf8_lossy(said);
+        let said = said.trim();
+        if !said.is_empty() {
+            let note = words::noise(said);
+            if !self.warnings.contains(&note) {
+                self.warnings.push(note);
+            }
+        }
     }
 
     /// Every error has been told.
@@ -146,6 +203,9 @@ impl Spawned {
             version: u32,
             command: &'static str,
             outcome: &'static str,
+            command_state: &'static str,
+            exit_status: Option<i32>,
+            signal: Option<String>,
             session: String,
             #[serde(skip_serializing_if = "Option::is_none")]
             session_bytes: Option<&'a [u8]>,
@@ -173,8 +233,16 @@ impl Spawned {
             outcome: match self.ending {
                 Ending::Made => "spawned",
                 Ending::Exists => "exists",
+                Ending::Ended => "ended",
                 Ending::Failed => "failed",
             },
+            command_state: match self.command {
+                CommandState::Ran => "ran",
+                CommandState::NotRun => "not-run",
+                CommandState::Unknown => "unknown",
+            },
+            exit_status: self.exit_status,
+            signal: self.signal.map(words::signal_name),
             session: text(&self.session),
             session_bytes: raw_bytes(&self.session),
             tmux_name: self.tmux_name.as_deref().map(text),

@@ -1,5 +1,8 @@
 //! Every English sentence of `spawn`: what is in the way, where, and its cure.
 
+use super::Request;
+use super::answer::Answer;
+use super::session::{Made, PaneEnd};
 use crate::escape::escaped;
 use crate::ghost::Ghost;
 use crate::socket::directory::DirectoryError;
@@ -10,6 +13,7 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::path::Path;
+use std::time::Duration;
 
 pub(super) fn too_long(dir: &Path) -> String {
     format!(
@@ -52,13 +56,178 @@ pub(super) fn silent(path: &Path, pid: Option<i32>) -> String {
 
 pub(super) fn given_up(path: &Path) -> String {
     format!(
-        "{}: the client did not come back within 2 s and was ended; whether the session will appear is not known; ask for it again later",
+        "{}: the server took the order and did not answer within 2 s; whether COMMAND was or will be started is not known, so it was not asked for again",
         escaped(path)
     )
 }
 
 pub(super) fn stuck(stuck: &Stuck) -> String {
     format!("{}: {stuck}; or choose another --socket-label", escaped(&stuck.path))
+}
+
+/// A server is not there yet. `pid`: one is coming up.
+pub(super) fn not_started(path: &Path, pid: Option<i32>, after: Duration) -> String {
+    let (path, after) = (escaped(path), after.as_secs());
+    match pid {
+        Some(pid) => format!(
+            "{path}: a server was started (pid {pid}) and still reads its configuration after {after} s, so COMMAND was not started; look for a run-shell or if-shell that takes its time in ~/.tmux.conf (or /etc/tmux.conf); the server ends when it has read it"
+        ),
+        None => format!(
+            "{path}: no server came up within {after} s, so COMMAND was not started; try `tmux -S {path} new-session` by hand, and look into ~/.tmux.conf"
+        ),
+    }
+}
+
+pub(super) fn lost(path: &Path, said: &str) -> String {
+    format!(
+        "{}: the server was lost while it was asked (\"{said}\"); whether COMMAND was started is not known, so it was not asked for again",
+        escaped(path)
+    )
+}
+
+/// What tmux refused, with what its words do not say.
+pub(super) fn refused(said: &str) -> String {
+    // forkpty(3) fails so when no pseudo-terminal is left; the same text is about inodes elsewhere.
+    if said.contains("fork failed") && said.contains("No space left on device") {
+        return format!(
+            "{said}: no pseudo-terminal is left (`sysctl kernel.pty.nr kernel.pty.max`); end sessions that nobody needs, or raise kernel.pty.max"
+        );
+    }
+    said.to_owned()
+}
+
+/// A server that sends everybody away.
+pub(super) fn refuses(path: &Path, pid: Option<i32>, said: &str, after: Duration) -> String {
+    let who = pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
+    format!(
+        "{}: its server{who} lives and sends everybody away for {:.1} s now: \"{said}\"; nothing was changed",
+        escaped(path),
+        after.as_secs_f64()
+    )
+}
+
+/// COMMAND was started, and then the server could not be asked.
+pub(super) fn unverified(path: &Path, name: &OsStr, answer: &Answer) -> String {
+    let said = match answer {
+        Answer::GivenUp => "it does not answer".to_owned(),
+        Answer::No(said) | Answer::NoServer(said) => format!("\"{said}\""),
+        Answer::Yes => "it told nothing".to_owned(),
+    };
+    format!(
+        "{}: the session \"{}\" was made and COMMAND started, and what became of it the server does not say ({said}); it was not asked for again",
+        escaped(path),
+        escaped(name)
+    )
+}
+
+/// Exit code 0, and no session.
+pub(super) fn untold(path: &Path, name: &OsStr, said: &str) -> String {
+    let said = if said.is_empty() { "nothing".to_owned() } else { format!("\"{said}\"") };
+    format!(
+        "{}: new-session said {said} and exit code 0, and a session \"{}\" cannot be found; whether COMMAND was started is not known, so it was not asked for again; is [spawn] tmux in the configuration a tmux?",
+        escaped(path),
+        escaped(name)
+    )
+}
+
+pub(super) fn noise(said: &str) -> String {
+    format!("beside its answer tmux, or what runs it, said: {said}")
+}
+
+/// Why a server that was started for COMMAND stays without it.
+pub(super) fn outlives(own_sessions: usize, stays: bool) -> Option<String> {
+    let why = match (own_sessions, stays) {
+        (0, false) => return None,
+        (0, true) => "says `exit-empty off`",
+        _ => "makes a session of its own",
+    };
+    Some(format!(
+        "the server will outlive COMMAND, one for each spawn: the configuration of tmux {why} (~/.tmux.conf)"
+    ))
+}
+
+pub(super) fn strayed(cwd: &Path, there: Option<&Path>) -> String {
+    let there = there.map_or_else(
+        || "where COMMAND is cannot be seen".to_owned(),
+        |there| {
+            format!("COMMAND is in {}: tmux could not go there, or COMMAND went on by itself", escaped(there))
+        },
+    );
+    format!("--cwd {} was not seen to hold: {there}", escaped(cwd))
+}
+
+/// COMMAND has ended: how, and what is left.
+pub(super) fn ended(
+    path: &Path,
+    request: &Request,
+    made: Option<&Made>,
+    end: Option<PaneEnd>,
+    stays: bool,
+) -> String {
+    let shell = made.map_or("the shell", |made| made.shell.as_str());
+    let what = match request.command.as_slice() {
+        [] if made.is_some_and(|made| made.has_default) => {
+            "what default-command in the configuration of tmux names".to_owned()
+        }
+        [] => format!("the shell {}", escaped(shell)),
+        [line] => format!("COMMAND `{}`", escaped(line)),
+        [program, ..] => format!("COMMAND ({} and its arguments)", escaped(program)),
+    };
+    let how = match end {
+        Some(PaneEnd { status: Some(code), .. }) => {
+            format!("ended at once, with exit code {code}{}", meaning(code, request, shell))
+        }
+        Some(PaneEnd { signal: Some(number), .. }) => {
+            format!("was ended at once, by {}", signal_name(number))
+        }
+        Some(PaneEnd { status: None, signal: None }) | None => match made {
+            Some(made) if made.is_destroyed => "was started, and tmux has ended its session: the configuration says `destroy-unattached`, and nobody is attached".to_owned(),
+            _ => format!("was started once and is gone already; how it ended is not known{}", meaning(0, request, shell)),
+        },
+    };
+    let left = match (stays, end) {
+        (true, Some(_)) => "; its session is still there",
+        (true, None) => "; a session of that name is there",
+        (false, _) => "",
+    };
+    format!("{}: the session \"{}\" was made, and {what} {how}{left}", escaped(path), escaped(&request.name))
+}
+
+/// What an exit code, or a shell, makes likely.
+fn meaning(code: i32, request: &Request, shell: &str) -> String {
+    let locks_out = ["nologin", "false"].iter().any(|name| Path::new(shell).ends_with(name));
+    match (request.command.as_slice(), code) {
+        ([] | [_], _) if locks_out => format!(
+            ": {} lets nobody in; set default-shell in ~/.tmux.conf or SHELL, or give a program and its arguments as several words",
+            escaped(shell)
+        ),
+        ([_], 127) => format!(": {} did not find a program in it", escaped(shell)),
+        ([_], 126) => ": a program in it cannot be executed".to_owned(),
+        ([program, _, ..], 1) => missing(program).map(|why| format!(": {why}")).unwrap_or_default(),
+        _ => String::new(),
+    }
+}
+
+/// Why a program could not be executed, which tmux does not tell from an exit code of 1 of its own.
+fn missing(program: &OsStr) -> Option<String> {
+    let path = Path::new(program);
+    if program.as_encoded_bytes().contains(&b'/') {
+        return (!path.is_file()).then(|| format!("there is no program {}", escaped(program)));
+    }
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let is_there = std::env::split_paths(&paths).any(|dir| dir.join(path).is_file());
+    (!is_there).then(|| format!("no program {} is in PATH", escaped(program)))
+}
+
+/// A signal's name: signal(7), x86 and ARM.
+pub(super) fn signal_name(number: i32) -> String {
+    const NAMES: [&str; 31] = [
+        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
+        "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
+        "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
+    ];
+    let name = usize::try_from(number).ok().and_then(|number| NAMES.get(number.checked_sub(1)?));
+    name.map_or_else(|| format!("SIG{number}"), |name| format!("SIG{name}"))
 }
 
 pub(super) fn not_writable(dir: &Path, errno: Errno) -> String {
@@ -105,17 +274,11 @@ pub(super) fn lock_no_file(lock: &Path, kind: FileType) -> String {
     )
 }
 
-pub(super) fn no_server(path: &Path) -> String {
-    format!(
-        "{}: new-session said nothing and no server is there; it may have ended at once, with COMMAND",
-        escaped(path)
-    )
-}
-
+/// A program that is no tmux made none.
 pub(super) fn no_session(path: &Path, name: &OsStr, said: &str) -> String {
     let said = if said.is_empty() { String::new() } else { format!(" ({said})") };
     format!(
-        "{}: new-session said nothing, but the server has no session \"{}\"{said}; COMMAND may have ended already",
+        "{}: new-session was asked for, and there is no session \"{}\"{said}",
         escaped(path),
         escaped(name)
     )

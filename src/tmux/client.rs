@@ -56,6 +56,25 @@ impl Tmux<'_> {
     /// The arguments of a client, program first. Each word arrives as it is; those that are formats
     /// must be quoted as such before.
     pub fn arguments<S: AsRef<OsStr>>(&self, start: Start, words: &[S]) -> Vec<OsString> {
+        let mut arguments = self.options(start);
+        arguments.extend(words.iter().map(|word| quote::argument(word.as_ref())));
+        arguments
+    }
+
+    /// The same for several commands, carried out one after the other up to the first that fails. tmux reads all of
+    /// them before it carries out the first: where it does not understand one, nothing is done.
+    pub fn sequence(&self, start: Start, commands: &[Vec<OsString>]) -> Vec<OsString> {
+        let mut arguments = self.options(start);
+        for (command, number) in commands.iter().zip(0..) {
+            if number > 0 {
+                arguments.push(";".into());
+            }
+            arguments.extend(command.iter().map(|word| quote::argument(word)));
+        }
+        arguments
+    }
+
+    fn options(&self, start: Start) -> Vec<OsString> {
         let mut arguments: Vec<OsString> = vec![self.program.into()];
         if self.utf8 {
             arguments.push("-u".into());
@@ -64,7 +83,6 @@ impl Tmux<'_> {
             arguments.push("-N".into());
         }
         arguments.extend(["-S".into(), self.socket.into()]);
-        arguments.extend(words.iter().map(|word| quote::argument(word.as_ref())));
         arguments
     }
 
@@ -93,6 +111,6 @@ pub fn command(arguments: &[OsString]) -> Command {
 /// Whether the program did not understand its options.
 pub fn is_usage_error(ended: &Ended) -> bool {
     let line = String::from_utf8_lossy(&ended.err);
-    ended.end != End::Code(0)
-        && (line.contains("usage:") || line.contains("invalid option") || line.contains("unknown option"))
+    let usage = ["usage:", "invalid option", "unknown option", "unknown flag"];
+    ended.end != End::Code(0) && usage.iter().any(|usage| line.contains(usage))
 }

@@ -1,6 +1,7 @@
 //! What tmux itself defines: its paths, its start lock, its program.
 
 pub mod client;
+pub mod held;
 pub mod inherited;
 pub mod lease;
 pub mod paths;

@@ -35,7 +35,7 @@ fn can_be_used(settings: &Settings) {
     let spawn = &settings.spawn;
     assert!(!spawn.tmux.as_os_str().is_empty() && is_nameable(&spawn.tmux), "{spawn:?}");
     assert!((1..=1000).contains(&spawn.verify_attempts), "{spawn:?}");
-    assert!(spawn.verify_delay <= Duration::from_secs(60), "{spawn:?}");
+    assert!(spawn.verify_delay.max(spawn.settle) <= Duration::from_secs(60), "{spawn:?}");
 }
 
 fn is_nameable(path: &Path) -> bool {
@@ -74,6 +74,7 @@ fn printed<'a>(settings: &Settings, keep: impl Iterator<Item = &'a str>) -> Stri
         format!("metrics-file = {}", quoted_path(metrics)),
         "[spawn]".to_owned(),
         format!("tmux = {}", quoted_path(&spawn.tmux)),
+        format!("settle = {}", span(Some(spawn.settle))),
         format!("verify-attempts = {}", spawn.verify_attempts),
         format!("verify-delay = {}", span(Some(spawn.verify_delay))),
         format!("clear-registration = {}", spawn.clear_registration),

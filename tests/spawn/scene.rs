@@ -33,10 +33,12 @@ impl Scene {
         scene.configured(&format!("tmux = {tmux:?}"))
     }
 
-    /// With this in the `[spawn]` table of its configuration.
+    /// With this in the `[spawn]` table of its configuration. COMMAND is watched for a moment only, if it is not said
+    /// how long.
     pub(crate) fn configured(mut self, table: &str) -> Self {
         self.config = self.room.path().join("config.toml");
-        fs::write(&self.config, format!("[spawn]\n{table}\n")).unwrap();
+        let settle = if table.contains("settle") { "" } else { "settle = \"10ms\"\n" };
+        fs::write(&self.config, format!("[spawn]\n{settle}{table}\n")).unwrap();
         self
     }
 

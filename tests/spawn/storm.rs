@@ -67,13 +67,15 @@ fn whoever_kills_in_a_loop_every_answer_is_true_and_no_second_server_appears() {
     let scene = Scene::of(Arena::new().live("homebase"));
     let socket = scene.arena.path("spawn-x");
     let over = AtomicBool::new(false);
-    let (mut made, mut there, mut failed) = (0, 0, 0);
+    let (mut made, mut ended, mut there, mut failed) = (0, 0, 0, 0);
     thread::scope(|threads| {
         threads.spawn(|| {
             while !over.load(Ordering::Relaxed) {
                 kill_server(&socket);
             }
         });
+        // Also when an answer is not what it should be.
+        let _over = Over(&over);
         let deadline = Instant::now() + Duration::from_secs(10);
         while Instant::now() < deadline {
             let started = Instant::now();
@@ -83,6 +85,13 @@ fn whoever_kills_in_a_loop_every_answer_is_true_and_no_second_server_appears() {
             match run.code {
                 Some(0) => made += 1,
                 Some(3) => there += 1,
+                Some(4) => {
+                    ended += 1;
+                    assert_eq!(
+                        (&json["command_state"], json["attempts"].as_u64() <= Some(2)),
+                        (&"ran".into(), true)
+                    );
+                }
                 Some(1) => {
                     failed += 1;
                     assert!(!errors(&json).is_empty() && json["attempts"].as_u64() <= Some(2), "{json:#}");
@@ -90,16 +99,24 @@ fn whoever_kills_in_a_loop_every_answer_is_true_and_no_second_server_appears() {
                 other => panic!("{other:?} {json:#}"),
             }
         }
-        over.store(true, Ordering::Relaxed);
     });
-    println!("killed in a loop: {made} made, {there} there already, {failed} failed");
-    assert!(made > 0);
+    println!("killed in a loop: {made} made, {ended} ended, {there} there already, {failed} failed");
+    assert!(made + ended > 0);
     scene.arena.assert_reachable("homebase");
     // What still ends, ends; then at most one is left, and it can be reached.
     crate::common::wait::until("one server at most", || servers_on(&scene, &socket).len() <= 1);
     let run = Run::of(janitor(scene.arena.dir()).args(["list", "--json"]));
     let json = run.json();
     assert!(json["counts"]["ghost"] == 0, "{json:#}");
+}
+
+/// Says so when it is dropped.
+pub(crate) struct Over<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 fn start(scene: &Scene, name: &str) -> Child {

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 impl Scene {
     /// A scene whose tmux is a shell script; in it `real` runs the real one, `$*` are the arguments and
     /// `$room` is a folder.
-    fn scripted(arena: Arena, script: &str) -> Self {
+    pub(crate) fn scripted(arena: Arena, script: &str) -> Self {
         let scene = Self::of(arena);
         let program = scene.path("tmux");
         let real = tmux_program().into_string().unwrap();
@@ -230,82 +230,109 @@ fn an_unusable_tmux_tmpdir_is_passed_over_and_a_missing_directory_made() {
 
 #[test]
 fn an_exit_code_of_0_that_did_nothing_is_seen_through() {
-    // As tmux does where it cannot make its socket.
+    // As tmux does where it cannot make its socket: nothing was asked of it yet, so that it may be tried again.
     for said in ["", "error creating /x (Address already in use)"] {
         let script = format!(
-            r#"{LOGGED} case "$*" in *new-session*) printf %s '{said}' >&2; exit 0;; esac; real "$@""#
+            r#"{LOGGED} case "$*" in *start-server*) printf %s '{said}' >&2; exit 0;; esac; real "$@""#
         );
         let scene = Scene::scripted(Arena::new(), &script);
         let json = failed(&scene, &["x", "--", "sleep 1000"], 2);
         assert_eq!(json["errors"].as_array().map(Vec::len), Some(2), "both errors are told: {json:#}");
-        assert!(
-            errors(&json).contains(if said.is_empty() { "no server is there" } else { said }),
-            "{json:#}"
+        assert!(errors(&json).contains(if said.is_empty() { "exit code 0" } else { said }), "{json:#}");
+        assert_eq!(json["command_state"], "not-run");
+        assert_eq!((scene.asked("start-server"), scene.asked("new-session")), (2, 0));
+        // A new-session that says so may have done something all the same.
+        let script = format!(
+            r#"{LOGGED} case "$*" in *new-session*) printf %s '{said}' >&2; exit 0;; esac; real "$@""#
         );
-        assert_eq!(scene.asked("new-session"), 2);
-        let checks = fs::read_to_string(scene.path("log")).unwrap();
-        let checks: Vec<&str> = checks.lines().filter(|line| line.contains("has-session")).collect();
-        assert!(checks.iter().all(|line| line.contains("-N ") && line.ends_with("-t =x")), "{checks:?}");
+        let scene = Scene::scripted(Arena::new(), &script);
+        let json = failed(&scene, &["x", "--", "sleep 1000"], 1);
+        assert_eq!(json["command_state"], "unknown", "{json:#}");
+        assert_eq!((scene.asked("new-session"), scene.asked("has-session")), (1, 7));
+        assert!(
+            scene.arena.names().is_empty(),
+            "the server that it was to be in is removed: {:?}",
+            scene.arena.names()
+        );
     }
 }
 
+/// A tmux whose answer to `new-session` gets lost, all of it but its exit code.
+const WORDLESS: &str = r#"case "$*" in *new-session*) real "$@" >/dev/null; exit;; esac; "#;
+
 #[test]
-fn a_check_that_fails_is_no_absence() {
+fn a_session_of_which_nothing_is_told_is_asked_for_and_a_check_that_fails_is_no_absence() {
     let script = format!(
-        r#"{LOGGED} case "$*" in *has-session*) [ $(grep -c has-session "$room/log") -gt 3 ] || exit 1;; esac; real "$@""#
+        r#"{LOGGED} {WORDLESS} case "$*" in *has-session*) [ $(grep -c has-session "$room/log") -gt 3 ] || exit 1;; esac; real "$@""#
     );
     let scene = Scene::scripted(Arena::new(), &script);
     let json = scene.made(["x", "--", "sleep 1000"]);
-    assert_eq!(
-        (&json["attempts"], scene.asked("has-session"), scene.asked("new-session")),
-        (&1.into(), 4, 1)
+    assert_eq!((&json["attempts"], &json["command_state"]), (&1.into(), &"ran".into()), "{json:#}");
+    // Three that fail, one that does not, and one when it has settled.
+    assert_eq!((scene.asked("has-session"), scene.asked("new-session")), (5, 1));
+    let checks = fs::read_to_string(scene.path("log")).unwrap();
+    let checks: Vec<&str> = checks.lines().filter(|line| line.contains("has-session")).collect();
+    assert!(checks.iter().all(|line| line.contains("-N ") && line.ends_with("-t =x")), "{checks:?}");
+}
+
+#[test]
+fn a_session_that_is_not_told_of_is_asked_for_as_often_as_configured() {
+    // It was made; who watches it gets no answer.
+    let script = format!(
+        r#"{LOGGED} case "$*" in *new-session*) ;; *display-message*) echo 'no such thing' >&2; exit 1;; esac; real "$@""#
     );
-}
-
-#[test]
-fn a_session_that_never_comes_is_asked_for_as_often_as_configured() {
-    let script =
-        format!(r#"{LOGGED} case "$*" in *has-session*) echo 'no such thing' >&2; exit 1;; esac; real "$@""#);
     let scene = Scene::scripted(Arena::new(), &script);
-    let json = failed(&scene, &["x", "--", "sleep 1000"], 1);
+    let renamed = fs::write(scene.path(".tmux.conf"), "set-hook -g after-new-session 'rename-session other'");
+    renamed.unwrap();
+    let mut command = scene.command(["x", "--json", "--", "sleep 1000"]);
+    let run = Run::of(command.env("HOME", scene.room.path()));
+    let json = run.json();
+    scene.adopt(&json);
+    assert_eq!((run.code, &json["command_state"]), (Some(1), &"ran".into()), "{json:#}");
     assert!(errors(&json).contains("no such thing"), "{json:#}");
-    assert_eq!((scene.asked("has-session"), scene.asked("new-session")), (7, 1));
+    assert_eq!((scene.asked("-t %0 remain-on-exit on"), scene.asked("new-session")), (6, 1));
+    assert_eq!(json["server_pid"], pid_of(&scene.arena.path("spawn-x")));
 }
 
 #[test]
-fn a_server_that_dies_between_the_steps_is_replaced_once() {
+fn a_server_that_dies_between_the_steps_is_replaced_while_nothing_was_asked_of_it() {
     // Between the preflight and the creation: the one that was seen alive is gone.
-    let script = r#"case "$*" in *new-session*) [ -e "$room/died" ] || { : >"$room/died"; real -S "$3" kill-server; };; esac; real "$@""#;
+    let script = r#"case "$*" in *new-session*) [ -e "$room/died" ] || { : >"$room/died"; real -S "$3" kill-server; while real -N -S "$3" list-sessions 2>&1 | grep -q 'server exited'; do :; done; };; esac; real "$@""#;
     let scene = Scene::scripted(Arena::new().live("spawn-x"), script);
     let json = scene.made(["x", "--", "sleep 1000"]);
     assert_eq!(json["attempts"], 2, "{json:#}");
     assert_ne!(json["server_pid"], scene.arena.server("spawn-x").pid);
     assert_eq!(Scene::sessions(scene.arena.path("spawn-x")), "x\n");
-    // Between the creation and the check.
-    let script = r#"case "$*" in *has-session*) [ -e "$room/died" ] || { : >"$room/died"; real -S "$3" kill-server; };; esac; real "$@""#;
-    let scene = Scene::scripted(Arena::new(), script);
-    let json = scene.made(["x", "--", "sleep 1000"]);
-    assert_eq!(json["attempts"], 2, "{json:#}");
-    assert_eq!(json["errors"].as_array().map(Vec::len), Some(1));
-    assert_eq!(Scene::sessions(scene.arena.path("spawn-x")), "x\n");
 }
 
 #[test]
-fn a_socket_error_is_tried_once_more_and_no_more() {
+fn a_socket_error_is_tried_once_more_and_no_more_and_only_before_anything_was_asked() {
     for error in ["server exited unexpectedly", "lost server", "error creating /x (Address already in use)"] {
         let script = format!(
-            r#"{LOGGED} case "$*" in *new-session*) [ -e "$room/once" ] || {{ : >"$room/once"; echo '{error}' >&2; exit 1; }};; esac; real "$@""#
+            r#"{LOGGED} case "$*" in *start-server*) [ -e "$room/once" ] || {{ : >"$room/once"; echo '{error}' >&2; exit 1; }};; esac; real "$@""#
         );
         let scene = Scene::scripted(Arena::new().dead("spawn-x"), &script);
         let json = scene.made(["x", "--", "sleep 1000"]);
-        assert_eq!((&json["attempts"], scene.asked("new-session")), (&2.into(), 2));
+        assert_eq!((&json["attempts"], scene.asked("start-server")), (&2.into(), 2));
         assert_eq!(json["errors"], serde_json::json!([error]));
+        assert_eq!(scene.asked("new-session"), 1);
+    }
+    // An answer that is lost says nothing of what was done.
+    for error in ["server exited unexpectedly", "lost server"] {
+        let script = format!(
+            r#"{LOGGED} case "$*" in *new-session*) real "$@" >/dev/null 2>&1; echo '{error}' >&2; exit 1;; esac; real "$@""#
+        );
+        let scene = Scene::scripted(Arena::new(), &script);
+        let json = failed(&scene, &["x", "--", "sleep 1000"], 1);
+        assert_eq!((&json["command_state"], scene.asked("new-session")), (&"unknown".into(), 1), "{json:#}");
+        assert!(errors(&json).contains(error), "{json:#}");
     }
     let script =
         format!(r#"{LOGGED} case "$*" in *new-session*) echo 'bad thing' >&2; exit 1;; esac; real "$@""#);
     let scene = Scene::scripted(Arena::new(), &script);
     let json = failed(&scene, &["x", "--", "sleep 1000"], 1);
     assert_eq!((errors(&json).as_str(), scene.asked("new-session")), ("bad thing", 1));
+    assert_eq!(json["command_state"], "not-run");
 }
 
 #[test]

@@ -1,0 +1,169 @@
+//! What becomes of a session while COMMAND settles.
+//!
+//! A COMMAND that cannot run ends within milliseconds: no such program, a shell that lets nobody in, an option that it
+//! does not know. Meanwhile its pane is kept when it ends (`remain-on-exit`, set on that pane alone), so that tmux can
+//! tell its exit code; a client waits in the server to put that back, also if we are killed.
+
+use super::answer::{self, Answer};
+use super::create::Making;
+use super::job::{Job, Trouble};
+use super::session::{self, Age, Made, PaneEnd, Told};
+use super::words;
+use crate::child::Ended;
+use crate::process::Processes;
+use crate::socket::sight::Witness;
+use crate::tmux::client::{self, Start};
+use crate::tmux::held::{Held, Woken};
+use crate::tmux::quote;
+use rustix::process::{Pid, PidfdFlags};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// How long a server may take to notice that a process of its own has ended.
+const NOTICING: Duration = Duration::from_secs(1);
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It runs.
+    Runs,
+    /// COMMAND has ended. How, where that is known.
+    Ended(Option<PaneEnd>),
+}
+
+impl Job<'_> {
+    /// Watches a session for as long as COMMAND may take to settle.
+    pub(super) fn watch(&self, making: Making, witness: &mut Witness) -> Result<Fate, Trouble> {
+        let cannot = |error: io::Error| self.cannot_run(&error);
+        let Making { mut client, made, age, watches: mut by_name } = making;
+        let deadline = Instant::now() + self.settings.spawn.settle;
+        let process = Watched::of(&made);
+        if !by_name {
+            self.check_kept(&client.end().map_err(cannot)?, &made, age)?;
+            client = self.watcher(&made, age).map_err(cannot)?;
+        }
+        let mut asked = 1;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let left = if matches!(process, Watched::Over) { Duration::ZERO } else { left };
+            if client.watch(process.pidfd(), left) == Woken::Process {
+                process.await_noticed();
+            }
+            let ended = client.end().map_err(cannot)?;
+            if let Some(told) = Told::of(&ended.out, &made) {
+                if by_name && told.end.is_some() {
+                    // A name that may not stand in a command is not in the one that does so.
+                    self.tmux().ask(&made.target().clean()).map_err(cannot)?;
+                }
+                return Ok(told.end.map_or(Fate::Runs, |end| Fate::Ended(Some(end))));
+            }
+            let answer = answer::asked(&ended);
+            if by_name {
+                // A hook gave it another name, or it is gone.
+                by_name = false;
+            } else {
+                match &answer {
+                    Answer::No(text) if text.contains("can't find") => return Ok(Fate::Ended(None)),
+                    // The kernel says so too: nobody listens, and no start is under way.
+                    Answer::NoServer(_) if self.is_free(witness) => return Ok(Fate::Ended(None)),
+                    Answer::NoServer(_) if asked > 1 && self.end_stuck(made.server, witness) => {
+                        return Ok(Fate::Ended(None));
+                    }
+                    _ if asked >= self.settings.spawn.verify_attempts => {
+                        return Err(Trouble::Ran(words::unverified(&self.place.path, &made.name, &answer)));
+                    }
+                    _ => {}
+                }
+                asked += 1;
+                std::thread::sleep(self.settings.spawn.verify_delay);
+            }
+            client = self.watcher(&made, age).map_err(cannot)?;
+        }
+    }
+
+    /// The newest session's pane is kept, which was to be the one that was made: a hook may have made another. What
+    /// was kept by mistake is let go.
+    fn check_kept(&self, ended: &Ended, made: &Made, age: Age) -> Result<(), Trouble> {
+        if let Some(other) = Told::other(&ended.out, made) {
+            let words = session::let_go(&other, age);
+            self.tmux().ask(&words).map_err(|error| self.cannot_run(&error))?;
+        }
+        Ok(())
+    }
+
+    /// What becomes of a session of which tmux told nothing; it is asked for by its name alone.
+    pub(super) fn watch_by_name(&self, said: &str, witness: &mut Witness) -> Result<Fate, Trouble> {
+        let name = &self.request.name;
+        if !quote::is_plain_name(name) {
+            return Err(Trouble::Unknown(words::untold(&self.place.path, name, said)));
+        }
+        let ask = || session::is_there(&self.tmux(), name).map_err(|error| self.cannot_run(&error));
+        for round in 0..=self.settings.spawn.verify_attempts {
+            if round > 0 {
+                std::thread::sleep(self.settings.spawn.verify_delay);
+            }
+            match ask()? {
+                Answer::Yes => {
+                    std::thread::sleep(self.settings.spawn.settle);
+                    return Ok(if ask()? == Answer::Yes { Fate::Runs } else { Fate::Ended(None) });
+                }
+                // The server was ended meanwhile.
+                Answer::NoServer(_) if self.is_free(witness) => break,
+                Answer::No(_) | Answer::NoServer(_) | Answer::GivenUp => {}
+            }
+        }
+        Err(Trouble::Unknown(words::untold(&self.place.path, name, said)))
+    }
+
+    /// A client that watches a session's pane by its id.
+    fn watcher(&self, made: &Made, age: Age) -> io::Result<Held> {
+        let arguments = self.tmux().sequence(Start::Never, &made.target().watch(age));
+        Held::start(&mut client::command(&arguments))
+    }
+}
+
+/// The process in a pane.
+enum Watched {
+    /// It runs, or has ended and its server has not noticed yet.
+    Here(i32, OwnedFd),
+    /// It is over already.
+    Over,
+    /// It cannot be seen from here: in another process namespace the number is somebody else's.
+    Unseen,
+}
+
+impl Watched {
+    fn of(made: &Made) -> Self {
+        let (Some(pid), Ok(all)) = (made.process.and_then(Pid::from_raw), Processes::open()) else {
+            return Self::Unseen;
+        };
+        let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty());
+        let pid = pid.as_raw_nonzero().get();
+        let parent = all.by_pid(pid).and_then(|process| process.stat()).map(|stat| stat.parent);
+        match (pidfd, parent) {
+            (Ok(pidfd), Some(parent)) if parent == made.server => Self::Here(pid, pidfd),
+            (_, None) if all.by_pid(made.server).is_some_and(|server| server.is_tmux_server()) => Self::Over,
+            _ => Self::Unseen,
+        }
+    }
+
+    fn pidfd(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Here(_, pidfd) => Some(pidfd.as_fd()),
+            Self::Over | Self::Unseen => None,
+        }
+    }
+
+    /// It has ended: waits until its server has noticed, and knows how.
+    fn await_noticed(&self) {
+        let Self::Here(pid, _) = self else {
+            return;
+        };
+        let started = Instant::now();
+        let is_there = || Processes::open().is_ok_and(|all| all.by_pid(*pid).is_some());
+        while is_there() && started.elapsed() < NOTICING {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
