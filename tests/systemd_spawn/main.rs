@@ -14,6 +14,7 @@ mod skip;
 
 mod handover;
 mod sandboxes;
+mod supervised;
 
 use machine::{Ended, Machine, User};
 use serde_json::Value;
