@@ -84,6 +84,8 @@ struct Worker<'a> {
 /// What is to be done for all.
 #[derive(Debug)]
 pub(super) struct Work<'w> {
+    /// When the run began: looking for users takes time too.
+    pub(super) begun: Instant,
     pub(super) task: Task,
     /// Root's own `TMUX_TMPDIR`.
     pub(super) parent: Option<&'w Path>,
@@ -94,12 +96,12 @@ pub(super) struct Work<'w> {
 /// Lets a worker work for each of the users and hands over what became of it.
 pub(super) fn work<'u>(
     mut waiting: Queue<'u>,
-    Work { task, parent, signals }: Work<'_>,
+    Work { begun, task, parent, signals }: Work<'_>,
     mut done: impl FnMut(User<'u>, Result<Vec<u8>, Loss>),
 ) {
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let most = (processors * PER_PROCESSOR).min(MOST_AT_ONCE);
-    let last_start = Instant::now() + LAST_START;
+    let last_start = begun + LAST_START;
     let mut at_work: Vec<Worker<'_>> = Vec::with_capacity(most);
     loop {
         for (user, loss) in waiting.take_in() {

@@ -24,8 +24,13 @@ use std::time::{Duration, Instant};
 const STRAYS_OF_ONE: usize = 4;
 const STRAYS_TOLD: usize = 32;
 
-/// How long the names of one folder may take. `/tmp` cannot hang; a `TMUX_TMPDIR` in the wrong hands can.
-const DEADLINE: Duration = Duration::from_secs(5);
+/// How long the names of one folder may take: without a sign of life, and in all. `/tmp` cannot hang, and anybody can
+/// make a million names in it; a `TMUX_TMPDIR` in the wrong hands can.
+const SILENCE: Duration = Duration::from_secs(5);
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// How many names are read between two signs of life.
+const READ: usize = 16 * 1024;
 
 /// How many names are handed over together.
 const PORTION: usize = 1024;
@@ -98,7 +103,8 @@ impl Found {
         let deadline = Instant::now() + DEADLINE;
         let mut strays = Strays::default();
         let end = loop {
-            let told = told.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+            let left = deadline.saturating_duration_since(Instant::now());
+            let told = told.recv_timeout(left.min(SILENCE));
             match told {
                 Ok(Told::Names(names)) => {
                     for Name { uid, look } in names {
@@ -215,8 +221,11 @@ fn read(
         names.extend(look(parent, &dir, OsStr::new(&paths::directory_name(*uid)), *uid));
     }
     let _ = tell.send(Told::Names(std::mem::take(&mut names)));
-    for entry in rustix::fs::Dir::read_from(&dir)? {
+    for (entry, count) in rustix::fs::Dir::read_from(&dir)?.zip(1..) {
         let entry = entry?;
+        if count % READ == 0 && tell.send(Told::Names(std::mem::take(&mut names))).is_err() {
+            break;
+        }
         let name = OsStr::from_bytes(entry.file_name().to_bytes());
         // In order.
         let Some(uid) = uid_of(name).filter(|uid| first.binary_search(uid).is_err()) else { continue };

@@ -70,7 +70,7 @@ pub fn pass(
         .filter_map(|uid| Some(User { uid, folder: found.users.get(&uid)?, has_account: false }))
         .collect();
     let mut merger = Merger::default();
-    let order = crew::Work { task, parent: parent.as_deref(), signals };
+    let order = crew::Work { begun: started, task, parent: parent.as_deref(), signals };
     crew::work(Queue::new(&users), order, |user, outcome| heard(merger.add(user, outcome), users.len()));
     let mut report = merger.finish(found.refused, found.strays);
     report.more_strays = found.more_strays;

@@ -64,6 +64,18 @@ fn a_stopped_server_is_left_alone_and_nothing_hangs() {
 }
 
 #[test]
+fn a_check_that_hangs_is_given_up() {
+    let script = format!(
+        r#"{LOGGED} case "$*" in *new-session*) : >"$room/made";; *has-session*) [ -e "$room/made" ] && exec sleep 77;; esac; real "$@""#
+    );
+    let scene = Scene::scripted(Arena::new(), &script);
+    let started = Instant::now();
+    scene.spawn(["x", "--", "sleep 1000"]);
+    assert!(scene.asked("has-session") > 0);
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+}
+
+#[test]
 fn a_client_that_hangs_is_given_up() {
     let script = format!(r#"{LOGGED} case "$*" in *new-session*) exec sleep 77;; esac; real "$@""#);
     let scene = Scene::scripted(Arena::new(), &script);
