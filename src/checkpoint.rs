@@ -55,17 +55,27 @@ pub enum Checkpoint {
 #[cfg(debug_assertions)]
 mod hook {
     use super::Checkpoint;
-    use std::cell::RefCell;
+    use std::cell::{Cell, RefCell};
 
     type Hook = Box<dyn FnMut(Checkpoint)>;
 
     thread_local! {
+        static PLAIN: Cell<bool> = const { Cell::new(false) };
         static HOOK: RefCell<Option<Hook>> = const { RefCell::new(None) };
     }
 
     /// Installs a hook for the removals of this thread; `None` takes it out.
     pub fn install(hook: Option<Hook>) {
         HOOK.with(|slot| *slot.borrow_mut() = hook);
+    }
+
+    /// Has the renames of this thread fail as where `RENAME_NOREPLACE` is lacking.
+    pub fn rename_plainly(on: bool) {
+        PLAIN.set(on);
+    }
+
+    pub(super) fn is_plain() -> bool {
+        PLAIN.get()
     }
 
     pub(super) fn call(checkpoint: Checkpoint) {
@@ -81,7 +91,16 @@ mod hook {
 }
 
 #[cfg(debug_assertions)]
-pub use hook::install;
+pub use hook::{install, rename_plainly};
+
+/// Whether a test wants renames to be plain ones.
+#[inline]
+pub fn renames_plainly() -> bool {
+    #[cfg(debug_assertions)]
+    return hook::is_plain();
+    #[cfg(not(debug_assertions))]
+    false
+}
 
 /// Tells that the removal has come to a place.
 #[inline]

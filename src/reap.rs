@@ -13,10 +13,11 @@ use crate::quarantine;
 use crate::socket::connect::{Answer, Asker};
 use crate::socket::directory::SocketDir;
 use crate::socket::file_id::FileFacts;
+use crate::socket::moves;
 use crate::socket::sight::Witness;
 use crate::socket::verdict::{Facts, Judgement, LockSays, Reason, State, Verdict, judge};
 use crate::tmux::start_lock::{Guard, LockFailure, LockRack, Released, Taken};
-use rustix::fs::{AtFlags, RenameFlags};
+use rustix::fs::AtFlags;
 use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -280,7 +281,7 @@ impl<'d> Reaper<'d> {
             _ if is_left => Outcome::Resurrected,
             _ => {
                 reach(Checkpoint::PutBack);
-                match rename(dir, &quarantine, name) {
+                match moves::to_shared(dir, &quarantine, name) {
                     Ok(()) => Outcome::Resurrected,
                     Err(errno) => Outcome::Failed(Failure::PutBack(errno)),
                 }
@@ -293,7 +294,7 @@ impl<'d> Reaper<'d> {
     pub fn put_back(&mut self, quarantine: &OsStr, label: &OsStr) -> Outcome {
         match self.rack.take(label) {
             Taken::Ours(guard) => {
-                let outcome = match rename(self.dir, quarantine, label) {
+                let outcome = match moves::to_shared(self.dir, quarantine, label) {
                     Ok(()) => Outcome::Resurrected,
                     Err(Errno::NOENT) => Outcome::Vanished,
                     Err(errno) => Outcome::Failed(Failure::PutBack(errno)),
@@ -403,7 +404,7 @@ fn move_away(dir: &SocketDir, name: &OsStr) -> Result<OsString, Outcome> {
     let mut quarantine = name.to_owned();
     for _ in 0..2 {
         quarantine = quarantine::name_of(&quarantine).ok_or(Outcome::Failed(Failure::NameTooLong))?;
-        match rename(dir, name, &quarantine) {
+        match moves::to_own(dir, name, &quarantine) {
             Ok(()) => return Ok(quarantine),
             Err(Errno::EXIST) => {}
             Err(Errno::NOENT) => return Err(Outcome::Vanished),
@@ -411,10 +412,6 @@ fn move_away(dir: &SocketDir, name: &OsStr) -> Result<OsString, Outcome> {
         }
     }
     Err(Outcome::Failed(Failure::QuarantineTaken))
-}
-
-fn rename(dir: &SocketDir, from: &OsStr, to: &OsStr) -> Result<(), Errno> {
-    rustix::fs::renameat_with(dir, from, dir, to, RenameFlags::NOREPLACE)
 }
 
 #[cfg(test)]

@@ -155,8 +155,10 @@ fn what_came_from_outside_of_a_container_is_not_connected_to() {
 /// folder, `$1` the janitor, `$2` tmux.
 fn alone(arena: &Arena, script: &str) -> Run {
     Run::of(
-        Command::new("unshare")
-            .args(["--net", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-euc", script])
+        // A wait in a script that never comes to its end fails the test, and does not hang it.
+        Command::new("timeout")
+            .args(["-k", "5", "60", "unshare", "--net", "--pid", "--fork", "--mount-proc", "--kill-child"])
+            .args(["sh", "-euc", script])
             .arg(arena.dir())
             .arg(env!("CARGO_BIN_EXE_tmux-janitor"))
             .arg(arena::tmux_program())

@@ -14,6 +14,7 @@ use rustix::process::{Pid, Signal, getpid, kill_process};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -81,7 +82,13 @@ struct Other {
 
 impl Other {
     fn starts(test: &str, folder: &Path) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        Self::starts_with("022", test, folder)
+    }
+
+    fn starts_with(umask: &str, test: &str, folder: &Path) -> Self {
+        let mut child = Command::new("sh")
+            .args(["-c", &format!("umask {umask}; exec \"$0\" \"$@\"")])
+            .arg(std::env::current_exe().unwrap())
             .args(["--ignored", "--exact", test, "--nocapture"])
             .env(FOLDER, folder)
             .process_group(0)
@@ -150,6 +157,20 @@ fn nothing_from_a_terminal_stops_who_holds_a_lock() {
         holder.says("gone on");
         assert!(holder.child.wait().unwrap().success());
     }
+}
+
+/// Whatever our umask is: a client that could not open the lock would start without it.
+#[test]
+fn a_lock_can_be_opened_by_whoever_starts_there() {
+    let arena = Arena::new();
+    let mut holder = Other::starts_with("0777", "who_holds_a_lock", arena.dir());
+    holder.says("held");
+    let mode = fs::metadata(arena.path("x.lock")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o600);
+    holder.goes_on();
+    holder.says("released");
+    holder.goes_on();
+    holder.says("gone on");
 }
 
 #[test]

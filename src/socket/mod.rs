@@ -6,6 +6,7 @@ mod elsewhere;
 pub mod file_id;
 pub mod file_system;
 pub mod kernel_table;
+pub mod moves;
 pub mod shared;
 pub mod sight;
 pub mod verdict;

@@ -19,7 +19,8 @@ use super::unstopped::Unstopped;
 use crate::checkpoint::{Checkpoint, reach};
 use crate::socket::directory::SocketDir;
 use crate::socket::file_id::FileFacts;
-use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags};
+use crate::socket::moves;
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use std::collections::{BTreeSet, VecDeque};
 use std::ffi::{OsStr, OsString};
@@ -141,7 +142,7 @@ impl<'d> LockRack<'d> {
                 Err(errno) => return self.without_new(&lock, errno),
             };
             reach(Checkpoint::LockIn);
-            match self.rename(&traveller.rest, &lock) {
+            match moves::to_shared(self.dir, &traveller.rest, &lock) {
                 Ok(()) => {
                     return Taken::Ours(Guard { file: traveller.file, lock, rest: Some(traveller.rest) });
                 }
@@ -204,7 +205,7 @@ impl<'d> LockRack<'d> {
             return Released::Left;
         }
         reach(Checkpoint::LockOut);
-        match self.rename(&lock, &rest) {
+        match moves::to_own(self.dir, &lock, &rest) {
             Ok(()) => {}
             // Somebody removed our lock's name: nothing of it is left.
             Err(Errno::NOENT) => return Released::Gone,
@@ -366,10 +367,6 @@ impl<'d> LockRack<'d> {
                 return name;
             }
         }
-    }
-
-    fn rename(&self, from: &OsStr, to: &OsStr) -> Result<(), Errno> {
-        rustix::fs::renameat_with(self.dir, from, self.dir, to, RenameFlags::NOREPLACE)
     }
 
     fn unlink(&self, name: &OsStr) {

@@ -209,6 +209,7 @@ fn open_files() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
     use super::*;
 
     #[test]
@@ -218,5 +219,24 @@ mod tests {
         assert!(!deaths.holds(1, 0));
         deaths.reopen();
         assert!(deaths.processes.is_some());
+    }
+
+    /// Between the search and `pidfd_open(2)` a pid can be used again: only who holds the socket still is waited for.
+    #[test]
+    fn a_process_that_does_not_hold_the_socket_is_not_waited_for() {
+        let runtime = crate::watch::sources::runtime().unwrap();
+        runtime.block_on(async {
+            let mut sources = Sources::open(&[]).unwrap();
+            let mut deaths = Deaths::new(rustix::process::getuid().as_raw());
+            let me = rustix::process::getpid().as_raw_nonzero().get();
+            let socket = std::os::unix::net::UnixDatagram::unbound().unwrap();
+            let number = u32::try_from(rustix::fs::fstat(&socket).unwrap().st_ino).unwrap();
+            let (one, other) = ((0, "one".into()), (0, "other".into()));
+            assert_eq!(deaths.watch(&mut sources, me, number, &one), Ok(true));
+            drop(socket);
+            let mut deaths = Deaths::new(rustix::process::getuid().as_raw());
+            assert_eq!(deaths.watch(&mut sources, me, number, &other), Err(Untied::NoProcess));
+            assert!(!deaths.is_watching(me, &other));
+        });
     }
 }

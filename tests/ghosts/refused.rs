@@ -9,6 +9,7 @@ use rustix::process::Signal;
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,35 @@ fn a_listener_that_is_no_tmux_survives_everything() {
     assert!(child.is_alive());
     drop(child);
     sleep.wait().unwrap();
+}
+
+/// It has the name of a server and would take the signal: only its program tells that it is none.
+#[test]
+fn a_program_that_only_calls_itself_a_server_is_not_signalled() {
+    let arena = Arena::new().live("there");
+    let room = tempfile::tempdir().unwrap();
+    let listener = OwnedFd::from(UnixListener::bind(arena.path("other")).unwrap());
+    let script = r#"cd "$0"; mkfifo never; trap 'echo told >told' USR1; trap 'echo asked >asked' USR2
+        printf 'tmux: server' >/proc/$$/comm; echo ready >ready; while :; do read x <>never; done"#;
+    let mut command = Command::new("bash");
+    command.args(["-c", script]).arg(room.path()).stdin(listener).process_group(0);
+    let mut bash = command.spawn().unwrap();
+    drop(command);
+    let child = arena::Server::of(i32::try_from(bash.id()).unwrap());
+    wait::until("it has its name", || room.path().join("ready").exists());
+    fs::remove_file(arena.path("other")).unwrap();
+    assert_eq!(rescue(arena.dir(), "other"), "kept");
+    let list = json(arena.dir(), &["list"], 0);
+    assert!(
+        ghost(&list, "other")["reason"].as_str().unwrap().contains("not proven to be a tmux"),
+        "{list:#}"
+    );
+    // Of two signals it obeys the lower one first.
+    child.signal(Signal::USR2);
+    wait::until("it obeys signals", || room.path().join("asked").exists());
+    assert!(child.is_alive() && !room.path().join("told").exists(), "it was sent SIGUSR1");
+    drop(child);
+    bash.wait().unwrap();
 }
 
 #[test]

@@ -76,8 +76,21 @@ pub(crate) fn folder(arena: &Arena, labels: &[&str]) -> (PathBuf, Vec<Server>) {
 #[track_caller]
 pub(crate) fn in_mount_namespace(script: &str, dir: &Path) -> String {
     let run = Run::of(
-        Command::new("unshare")
-            .args(["--mount", "--propagation", "private", "bash", "-euc", script, "test"])
+        // A wait in a script that never comes to its end fails the test, and does not hang it.
+        Command::new("timeout")
+            .args([
+                "-k",
+                "5",
+                "60",
+                "unshare",
+                "--mount",
+                "--propagation",
+                "private",
+                "bash",
+                "-euc",
+                script,
+                "test",
+            ])
             .arg(dir)
             .env("JANITOR", env!("CARGO_BIN_EXE_tmux-janitor"))
             .env("TMUX_PROGRAM", arena::tmux_program())

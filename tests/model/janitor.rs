@@ -44,6 +44,20 @@ pub(crate) fn step(w: &mut World, setup: &Setup, j: usize, misses: bool) {
         }
         Pc::StatSock if setup.has(Fault::PlainUnlink) => Pc::UnlinkSock,
         Pc::StatSock => Pc::Quarantine,
+        // Only who has the label's lock uses its quarantine names: one that is free stays free.
+        Pc::Quarantine if setup.plain => {
+            let free = (depth + 1..Janitor::ALL)
+                .take(2)
+                .find(|to| w.name(label, *to) == NONE || setup.has(Fault::QuarantineNotLookedAt));
+            w.janitors[j].caught = free.unwrap_or(0);
+            free.map_or_else(|| janitor_end::end(w, setup, j), |_| Pc::QuarantineFree)
+        }
+        Pc::QuarantineFree | Pc::StatNoSock if name == NONE => janitor_end::end(w, setup, j),
+        Pc::QuarantineFree => {
+            w.janitor_sets_name(label, depth, NONE);
+            w.janitor_sets_name(label, jan.caught, name);
+            Pc::StatQuarantine
+        }
         Pc::Quarantine => {
             let names = if setup.has(Fault::NoSecondName) { 1 } else { 2 };
             let free = (depth + 1..Janitor::ALL).take(names).find(|to| w.janitor_renames(label, depth, *to));
@@ -60,11 +74,29 @@ pub(crate) fn step(w: &mut World, setup: &Setup, j: usize, misses: bool) {
             w.janitor_sets_name(label, jan.caught, NONE);
             janitor_end::end(w, setup, j)
         }
+        Pc::Restore if setup.plain => {
+            if links_back(w, label, jan.caught, depth) {
+                Pc::Restored
+            } else {
+                janitor_end::end(w, setup, j)
+            }
+        }
         Pc::Restore => {
             restore(w, setup, label, jan.caught, depth);
             janitor_end::end(w, setup, j)
         }
+        Pc::Restored => {
+            w.janitor_sets_name(label, if jan.putting { depth } else { jan.caught }, NONE);
+            janitor_end::end(w, setup, j)
+        }
         // Step 6.
+        Pc::PutBack if setup.plain => {
+            if links_back(w, label, depth, 0) {
+                Pc::Restored
+            } else {
+                janitor_end::end(w, setup, j)
+            }
+        }
         Pc::PutBack => {
             restore(w, setup, label, depth, 0);
             janitor_end::end(w, setup, j)
@@ -74,7 +106,6 @@ pub(crate) fn step(w: &mut World, setup: &Setup, j: usize, misses: bool) {
             unlocked(w, setup, j)
         }
         // A lock file without a socket: a socket that stands there by now needs it.
-        Pc::StatNoSock if name == NONE => janitor_end::end(w, setup, j),
         Pc::StatNoSock => Pc::Close,
         Pc::Off | Pc::Done | Pc::Dead => jan.pc,
         _ => janitor_lock::step(w, setup, j),
@@ -218,6 +249,15 @@ fn restore(w: &mut World, setup: &Setup, label: u8, from: u8, to: u8) {
         w.janitor_sets_name(label, to, NONE);
     }
     w.janitor_renames(label, from, to);
+}
+
+/// link(QNAME, NAME); whether NAME leads there now.
+fn links_back(w: &mut World, label: u8, from: u8, to: u8) -> bool {
+    let ino = w.name(label, from);
+    if ino != NONE && w.name(label, to) == NONE {
+        w.janitor_sets_name(label, to, ino);
+    }
+    ino != NONE && w.name(label, to) == ino
 }
 
 /// SIGKILL: handles, locks and leases vanish, files stay.

@@ -61,7 +61,7 @@ pub(crate) fn settle(fd: Fd) -> Pc {
 /// One step of letting go (7, 8) or of the end of the run (9).
 pub(crate) fn step(w: &mut World, setup: &Setup, j: usize) -> Pc {
     match w.janitors[j].pc {
-        pc if (Pc::SwapOpen..=Pc::SwapBack).contains(&pc) => swap(w, setup, j),
+        pc if (Pc::SwapOpen..=Pc::SwapUndone).contains(&pc) => swap(w, setup, j),
         Pc::StaleLook
         | Pc::StaleOpen
         | Pc::StaleFlock
@@ -96,6 +96,9 @@ fn let_go(w: &mut World, setup: &Setup, j: usize) -> Pc {
         Pc::MoveBack => {
             if w.lock[usize::from(fd.label)] == NONE || setup.has(Fault::MoveBackReplaces) {
                 w.janitor_sets_lock(fd.label, w.rest[j][slot]);
+                if setup.plain {
+                    return Pc::MovedBack;
+                }
                 w.rest[j][slot] = NONE;
                 Pc::Close
             } else if setup.has(Fault::WaitsForOpeners) {
@@ -103,6 +106,10 @@ fn let_go(w: &mut World, setup: &Setup, j: usize) -> Pc {
             } else {
                 Pc::AwaitName
             }
+        }
+        Pc::MovedBack => {
+            w.rest[j][slot] = NONE;
+            Pc::Close
         }
         Pc::AwaitName if w.lock[usize::from(fd.label)] == NONE => Pc::MoveBack,
         Pc::AwaitName => Pc::SwapOpen,
@@ -158,8 +165,23 @@ fn swap(w: &mut World, setup: &Setup, j: usize) -> Pc {
         Pc::SwapLease if !w.open_elsewhere(jan.fds[other].ino, j) => {
             w.janitors[j].fds[other].lease = Lease::Held;
             w.janitors[j].fds[other].label = mine.label;
-            return Pc::Swap;
+            return if setup.plain { Pc::SwapOut } else { Pc::Swap };
         }
+        Pc::SwapOut if name != NONE => {
+            w.janitor_sets_lock(mine.label, NONE);
+            w.rest[j][other] = name;
+            if name == jan.fds[other].ino {
+                w.janitors[j].other = 0;
+                return Pc::MoveBack;
+            }
+            return Pc::SwapUndo;
+        }
+        Pc::SwapUndo if name == NONE => {
+            let moved = w.rest[j][other];
+            w.janitor_sets_lock(mine.label, moved);
+            return Pc::SwapUndone;
+        }
+        Pc::SwapUndone => w.rest[j][other] = NONE,
         Pc::Swap if name != NONE && w.rest[j][usize::from(jan.cur)] != NONE => {
             exchange(w, j);
             return Pc::SwapLook;

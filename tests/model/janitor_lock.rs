@@ -31,7 +31,7 @@ pub(crate) fn step(w: &mut World, setup: &Setup, j: usize) -> Pc {
     let pc = w.janitors[j].pc;
     match pc {
         Pc::Create | Pc::CreateFlock | Pc::CreateLease => create(w, j),
-        Pc::TravelLease | Pc::MoveIn => move_in(w, setup, j),
+        Pc::TravelLease | Pc::MoveIn | Pc::MovedIn => move_in(w, setup, j),
         Pc::LookLocks | Pc::OpenLock | Pc::FlockLock | Pc::CompareLock | Pc::LeaseLock => {
             existing(w, setup, j)
         }
@@ -84,15 +84,22 @@ fn move_in(w: &mut World, setup: &Setup, j: usize) -> Pc {
             w.janitors[j].again = true;
             settle(fd)
         }
+        Pc::MovedIn => {
+            w.rest[j][usize::from(jan.cur)] = NONE;
+            locked(w, setup, j)
+        }
         // Another janitor took it for litter: it is let go, and another one made.
         _ if w.rest[j][usize::from(jan.cur)] == NONE => {
             w.janitors[j].again = true;
             Pc::Close
         }
-        _ if w.lock[usize::from(jan.label)] == NONE => {
+        _ if w.lock[usize::from(jan.label)] == NONE || setup.has(Fault::PlainMoveIn) => {
             w.janitor_sets_lock(jan.label, w.rest[j][usize::from(jan.cur)]);
-            w.rest[j][usize::from(jan.cur)] = NONE;
             w.janitors[j].fd_mut().label = jan.label;
+            if setup.plain {
+                return Pc::MovedIn;
+            }
+            w.rest[j][usize::from(jan.cur)] = NONE;
             locked(w, setup, j)
         }
         _ => Pc::LookLocks,

@@ -20,6 +20,9 @@ const TRAVELLING: Setup = Setup::new(Form::Travelling);
 /// One janitor.
 const ALONE: Setup = Setup { janitors: 1, ..TRAVELLING };
 
+/// One without `RENAME_NOREPLACE`.
+const PLAIN: Setup = Setup { plain: true, ..ALONE };
+
 /// A lock file that travels between two labels, where clients can be slow inside open(2).
 const TWO_LABELS: Setup =
     Setup { labels: 2, begins: &[Begin::TwoDead], clients: &[0, 0, 1], open: Open::Brief, ..ALONE };
@@ -142,10 +145,41 @@ fn travelling_is_safe() {
     taken.extend(run("travelling, SIGUSR1 and a kill", &kill, None).taken);
 
     // Every step of the janitor was taken somewhere, but for those of other forms and of faults.
-    let others =
-        [Pc::UnlinkSock, Pc::UnlinkLock, Pc::DropLease, Pc::WaitOpeners, Pc::Off, Pc::Done, Pc::Dead];
+    let mut others =
+        vec![Pc::UnlinkSock, Pc::UnlinkLock, Pc::DropLease, Pc::WaitOpeners, Pc::Off, Pc::Done, Pc::Dead];
+    others.extend(PLAIN_STEPS);
     assert!(others.iter().all(|pc| !taken.contains(pc)));
     assert_eq!(taken.len() + others.len(), Pc::COUNT, "taken: {taken:?}");
+}
+
+/// The steps of a janitor whose renames cannot promise to replace nothing.
+const PLAIN_STEPS: [Pc; 7] =
+    [Pc::MovedIn, Pc::QuarantineFree, Pc::Restored, Pc::MovedBack, Pc::SwapOut, Pc::SwapUndo, Pc::SwapUndone];
+
+/// Without `RENAME_NOREPLACE` and `RENAME_EXCHANGE`: link(2), plain renames to names of our own.
+#[test]
+fn plain_renames_are_safe() {
+    let mut taken = BTreeSet::new();
+    let mut clean = |name, setup: &Setup| {
+        taken.extend(clean(name, &setup.with(|s| s.plain = true)).taken);
+    };
+    clean("plain renames, one janitor", &ALONE);
+    let no_locks = ALONE.with(|s| s.fault = Some(Fault::NoProcLocks));
+    clean("plain renames, no /proc/locks", &no_locks);
+    let spared = ALONE.with(|s| (s.kills, s.kill) = (1, Kill::NotWhileAwaited));
+    clean("plain renames, a kill while nobody waits", &spared);
+    clean("plain renames, three clients", &THREE_CLIENTS);
+    clean("plain renames, SIGUSR1", &SIGUSR1);
+    let clients = SIGUSR1.with(|s| (s.clients, s.no_tmux_hole) = (&[0, 0], true));
+    clean("plain renames, SIGUSR1, two clients", &clients);
+    let two = TRAVELLING.with(|s| (s.clients, s.kills, s.kill) = (&[0], 1, Kill::NotWhileAwaited));
+    clean("plain renames, two janitors, one client, a kill while nobody waits", &two);
+    if full() {
+        let interrupts = ALONE.with(|s| (s.interrupts, s.client_kills) = (true, 1));
+        clean("plain renames, interrupts", &interrupts);
+        clean("plain renames, two labels", &TWO_LABELS);
+    }
+    assert!(PLAIN_STEPS[..5].iter().all(|pc| taken.contains(pc)), "taken: {taken:?}");
 }
 
 /// What remains, each of them in `docs/protocol.md`. Who mends one sees it here.
@@ -196,6 +230,8 @@ fn faults_are_found() {
         (Fault::NoLockCompare, TRAVELLING, HOLE),
         (Fault::AdoptsOpenFile, ALONE, HOLE),
         (Fault::NoRest, TWO_LABELS, HOLE),
+        (Fault::PlainMoveIn, PLAIN, HOLE),
+        (Fault::QuarantineNotLookedAt, Setup { plain: true, ..SIGUSR1_AND_KILL }, ORPHAN),
     ];
     for (fault, setup, property) in faults {
         let setup = setup.with(|s| s.fault = Some(fault));

@@ -42,6 +42,10 @@ pub(crate) enum Fault {
     NoLookAfterSwap,
     /// Where it cannot be moved back, its openers are waited for as far as tables show them.
     WaitsForOpeners,
+    /// Without `RENAME_NOREPLACE` a lock file is moved where it is wanted over whatever stands there.
+    PlainMoveIn,
+    /// Nor is a quarantine name looked at before something is moved there.
+    QuarantineNotLookedAt,
     /// An existing lock file is taken without comparing it with its name.
     NoLockCompare,
     /// An existing lock file that somebody has open is taken along all the same.
@@ -92,6 +96,7 @@ pub(crate) enum Kill {
 
 /// One configuration of the model. Servers may die at any step in all of them.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(crate) struct Setup {
     pub(crate) form: Form,
     pub(crate) fault: Option<Fault>,
@@ -110,6 +115,9 @@ pub(crate) struct Setup {
     /// Dumps of the kernel's table that miss a bound socket.
     pub(crate) misses: u8,
     pub(crate) open: Open,
+    /// A kernel or file system without `RENAME_NOREPLACE`: link(2) where a name that others use must be free, a plain
+    /// rename where the name is our own.
+    pub(crate) plain: bool,
     /// A client's open(2) may be interrupted and start over; the kernel may take a lease that is
     /// being broken (`lease-break-time`).
     pub(crate) interrupts: bool,
@@ -135,6 +143,7 @@ impl Setup {
             signals: 0,
             misses: 0,
             open: Open::Atomic,
+            plain: false,
             interrupts: false,
             only_ours: false,
             no_tmux_hole: false,

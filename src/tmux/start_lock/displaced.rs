@@ -5,11 +5,12 @@
 
 use super::{Guard, LockRack, REST, Taken, Traveller};
 use crate::checkpoint::{Checkpoint, reach};
+use crate::socket::moves;
 use crate::tmux::lease;
-use rustix::fs::{OFlags, RenameFlags};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
-use std::ffi::OsStr;
-use std::os::fd::AsFd;
+use std::ffi::{OsStr, OsString};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// How long a lock that has lost its place waits for it to become free. Well under the time after
@@ -26,7 +27,9 @@ impl LockRack<'_> {
     pub(super) fn settle(&mut self, traveller: Traveller) {
         reach(Checkpoint::LockBack);
         match &traveller.last {
-            Some(last) if self.rename(&traveller.rest, last).is_err() => self.displaced.push(traveller),
+            Some(last) if moves::to_shared(self.dir, &traveller.rest, last).is_err() => {
+                self.displaced.push(traveller);
+            }
             Some(_) => {}
             // It has locked nothing yet: only its own name can have been opened.
             None => self.unlink(&traveller.rest),
@@ -54,23 +57,25 @@ impl LockRack<'_> {
     /// find it there; letting it go without its name would let two servers start.
     fn put_back(&mut self, traveller: &Traveller) -> bool {
         let Some(last) = &traveller.last else { return true };
-        match self.rename(&traveller.rest, last) {
+        match moves::to_shared(self.dir, &traveller.rest, last) {
             // `ENOENT`: the name it rested under is gone too, there is nothing left to put back.
             Ok(()) | Err(Errno::NOENT) => return true,
             Err(_) => {}
         }
         // Something stands there. If it is a lock file that nobody has, they change places.
-        let Taken::Ours(Guard { file, rest: Some(_), .. }) = self.take_file(last, OFlags::empty()) else {
+        let Taken::Ours(Guard { file, rest: Some(fresh), .. }) = self.take_file(last, OFlags::empty()) else {
             return false;
         };
         reach(Checkpoint::LockSwap);
-        if self.exchange(&traveller.rest, last).is_err() {
-            return false;
+        match moves::exchange(self.dir, &traveller.rest, last) {
+            Ok(()) => {}
+            Err(errno) if moves::is_lacking(errno) => return self.put_aside(traveller, last, file, fresh),
+            Err(_) => return false,
         }
         // A server whose own lock had no name removes the lock of whoever has it (`server_start`), and the next may
         // have put his there since.
         if !self.is_at(&traveller.rest, file.as_fd()) {
-            let _ = self.exchange(&traveller.rest, last);
+            let _ = moves::exchange(self.dir, &traveller.rest, last);
             return false;
         }
         let (rest, last) = (traveller.rest.clone(), Some(last.clone()));
@@ -78,8 +83,19 @@ impl LockRack<'_> {
         true
     }
 
-    fn exchange(&self, one: &OsStr, other: &OsStr) -> Result<(), Errno> {
-        rustix::fs::renameat_with(self.dir, one, self.dir, other, RenameFlags::EXCHANGE)
+    /// Without an exchange: the lock that nobody has rests first, then the displaced one gets its place, if nobody was
+    /// quicker. What is not the lock that was taken goes back.
+    fn put_aside(&mut self, traveller: &Traveller, last: &OsStr, file: OwnedFd, rest: OsString) -> bool {
+        if moves::to_own(self.dir, last, &rest).is_err() {
+            return false;
+        }
+        if !self.is_at(&rest, file.as_fd()) {
+            let _ = moves::to_shared(self.dir, &rest, last);
+            return false;
+        }
+        let last_of_it = Some(last.to_owned());
+        self.resting.push_back(Traveller { file, rest, last: last_of_it, since: Instant::now() });
+        moves::to_shared(self.dir, &traveller.rest, last).is_ok()
     }
 
     /// Ends a lock whose place somebody keeps. Its openers are let out of open(2) and find it locked; they
