@@ -66,7 +66,7 @@ fn is_blinded(machine: &Machine, ann: &User, sh: impl Fn(&str)) {
         let said =
             |entry: &serde_json::Value| entry["MESSAGE"].as_str().is_some_and(|text| text.contains(blamed));
         assert!(told.iter().any(said), "{directive}: {told:#?}");
-        let names = machine.sh(&format!("ls -A /tmp/tmux-{}", ann.uid));
+        let names = machine.sh(&format!("ls -A -I .tmux-janitor-record /tmp/tmux-{}", ann.uid));
         assert_eq!(names, "base\ngone\nlive\n", "{directive}");
         let pid = machine.sh_as(ann, "\"$TMUX_BIN\" -L live display-message -p '#{pid}'");
         assert_eq!(pid.trim(), live, "{directive}");
@@ -74,5 +74,5 @@ fn is_blinded(machine: &Machine, ann: &User, sh: impl Fn(&str)) {
     sh(
         "rm @DIR@/tmux-janitor.service.d/blind.conf; systemctl daemon-reload; systemctl start tmux-janitor.service",
     );
-    assert_eq!(machine.sh(&format!("ls -A /tmp/tmux-{}", ann.uid)), "base\nlive\n");
+    assert_eq!(machine.sh(&format!("ls -A -I .tmux-janitor-record /tmp/tmux-{}", ann.uid)), "base\nlive\n");
 }

@@ -82,7 +82,7 @@ pub(crate) fn removes_only_the_dead(machine: &Machine, user: &User) {
         let now = machine
             .sh_as(user, &format!("TMUX_TMPDIR={dir} \"$TMUX_BIN\" -L live display-message -p '#{{pid}}'"));
         assert_eq!(now.trim(), pid, "another server than before in {dir} of {name}");
-        let names = lines(&machine.sh(&format!("ls -A {dir}/tmux-{uid}")));
+        let names = lines(&machine.sh(&format!("ls -A -I .tmux-janitor-record {dir}/tmux-{uid}")));
         let expected: &[&str] = if dir == "/tmp" { &["homebase", "live"] } else { &["live"] };
         assert_eq!(names, expected.iter().map(ToString::to_string).collect(), "in {dir}");
     }
