@@ -360,6 +360,7 @@ pub fn is_name_taken_for_help(arguments: &[OsString]) -> bool {
 /// tmux. The session gets a socket of its own, spawn-NAME, in the first socket directory that can be
 /// used, after a sweep; it exists when has-session says so, whatever new-session said. After a socket
 /// error it is tried once more. Nothing is ever started over a server that may be alive.
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 #[derive(Debug, Clone, Args)]
 pub struct Spawn {
     /// The session's name. One that is an option of ours (-v, --json) is a usage error
@@ -386,6 +387,9 @@ pub struct Spawn {
     /// Only into a server that is living; start none
     #[arg(long)]
     pub join_only: bool,
+    /// Exit code 0, not 3, when a session of that name is there already; nothing is changed
+    #[arg(long)]
+    pub exist_ok: bool,
     /// Do not sweep first
     #[arg(long)]
     pub no_sweep: bool,

@@ -458,7 +458,10 @@ fn spawn_one(global: &Global, arguments: &Spawn, output: &mut Output) -> Result<
     } else if matches!(spawned.ending, Ending::Made | Ending::Exists) && !global.quiet {
         output.text(&format!("{}\n", spawned.sentence()))?;
     }
-    Ok(spawned.ending.exit())
+    Ok(match spawned.ending {
+        Ending::Exists if arguments.exist_ok => Exit::Done,
+        ending => ending.exit(),
+    })
 }
 
 /// What `spawn` is asked for: checked, and the directory made absolute.

@@ -188,9 +188,10 @@ fn not_started(said: &[u8]) -> String {
 }
 
 impl Kind {
-    /// A telling name for a unit: whose server it holds and who started it.
+    /// A telling name for a unit: whose server it holds and who started it. tmux calls those of its own panes
+    /// `tmux-spawn-UUID.scope`, and people end what is called so.
     pub(super) fn unit(self, label: &OsStr, serial: u32) -> String {
-        let mut name = String::from("tmux-");
+        let mut name = String::from("tmux-janitor-");
         for byte in label.as_bytes() {
             match byte {
                 b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' | b'.' => name.push(char::from(*byte)),
@@ -229,8 +230,14 @@ mod tests {
     #[test]
     fn units_have_telling_names() {
         let pid = std::process::id();
-        assert_eq!(Kind::Scope.unit(OsStr::new("spawn-build"), 1), format!("tmux-spawn-build-{pid}.scope"));
-        assert_eq!(Kind::Service.unit(OsStr::new("a b@"), 2), format!("tmux-a\\x20b\\x40-{pid}-2.service"));
+        assert_eq!(
+            Kind::Scope.unit(OsStr::new("spawn-build"), 1),
+            format!("tmux-janitor-spawn-build-{pid}.scope")
+        );
+        assert_eq!(
+            Kind::Service.unit(OsStr::new("a b@"), 2),
+            format!("tmux-janitor-a\\x20b\\x40-{pid}-2.service")
+        );
         assert!(Kind::Scope.unit(OsStr::new(&"x ".repeat(150)), 2).len() <= 255);
     }
 }

@@ -21,6 +21,9 @@ fn a_session_gets_a_socket_of_its_own_and_is_told_in_one_line() {
     let run = scene.run(["build", "--", "sleep 1000"]);
     assert_eq!(run.code, Some(3));
     assert!(run.stdout.starts_with("\"build\" is there already on "), "{}", run.stdout);
+    let run = scene.run(["build", "--exist-ok", "--", "sleep 1000"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(run.stdout.starts_with("\"build\" is there already on "), "{}", run.stdout);
     assert_eq!((pid_of(&socket), Scene::sessions(&socket)), (pid, "build\n".into()));
 }
 

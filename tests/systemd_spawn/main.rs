@@ -60,7 +60,7 @@ fn lives_on(machine: &Machine, user: &User, json: &Value) -> String {
 }
 
 fn tmux_name(label: &str, unit: &str, kind: &str) -> bool {
-    unit.starts_with(&format!("tmux-{label}-")) && unit.ends_with(kind)
+    unit.starts_with(&format!("tmux-janitor-{label}-")) && unit.ends_with(kind)
 }
 
 #[test]
