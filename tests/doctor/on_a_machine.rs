@@ -314,7 +314,7 @@ fn jobs_that_clean_tmp() {
     let Some((machine, ann)) = healthy() else {
         return;
     };
-    machine.sh_as(&ann, "systemd-run --user --scope --quiet --collect \"$TMUX_BIN\" -L a new-session -d");
+    machine.sh_as(&ann, "systemd-run --user --scope --quiet --collect --property=OOMPolicy=continue \"$TMUX_BIN\" -L a new-session -d");
     let survives = |command: &str| {
         machine.sh(command);
         machine.try_sh(&format!("test -S /tmp/tmux-{}/a", ann.uid)).code == Some(0)
