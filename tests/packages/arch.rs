@@ -55,7 +55,11 @@ fn the_recipe_packages_what_the_installer_installs() {
     });
     let mut expected = installed();
     compressed_pages(&mut expected);
-    for besides in ["licenses/tmux-janitor/LICENSE", "doc/tmux-janitor/examples/config.toml"] {
+    for besides in [
+        "licenses/tmux-janitor/LICENSE",
+        "doc/tmux-janitor/examples/config.toml",
+        "doc/tmux-janitor/examples/tmux-session@.service",
+    ] {
         expected.insert(format!("/usr/share/{besides}"), "-rw-r--r--".into());
     }
     assert_eq!(files.collect::<BTreeMap<_, _>>(), expected);

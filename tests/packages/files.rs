@@ -25,6 +25,7 @@ fn the_deb_ships_what_the_installer_installs() {
         "doc/tmux-janitor/changelog.gz",
         "doc/tmux-janitor/copyright",
         "doc/tmux-janitor/examples/config.toml",
+        "doc/tmux-janitor/examples/tmux-session@.service",
         "lintian/overrides/tmux-janitor",
     ] {
         expected.insert(format!("/usr/share/{besides}"), "-rw-r--r--".into());
@@ -43,6 +44,7 @@ fn the_rpm_ships_what_the_installer_installs() {
     for besides in [
         "doc/tmux-janitor/CHANGELOG.md",
         "doc/tmux-janitor/examples/config.toml",
+        "doc/tmux-janitor/examples/tmux-session@.service",
         "licenses/tmux-janitor/LICENSE",
     ] {
         expected.insert(format!("/usr/share/{besides}"), "-rw-r--r--".into());
