@@ -18,11 +18,7 @@ pub fn pass(report: &Report) {
 /// Logs a pass that was made to remove, but for entries that were logged already. A dry run only tells of ghosts and
 /// directories.
 pub fn rest_of_pass(report: &Report, dry_run: bool, is_told: &dyn Fn(usize) -> bool) {
-    for (at, one) in report.entries.iter().enumerate() {
-        if !is_told(at) {
-            entry(report, one);
-        }
-    }
+    entries(report, is_told);
     directories(report);
     if !dry_run {
         let counts = report.counts();
@@ -41,14 +37,16 @@ pub fn rest_of_pass(report: &Report, dry_run: bool, is_told: &dyn Fn(usize) -> b
 
 /// Logs a run that was made to rescue.
 pub fn rescue(report: &Report) {
-    entries(report);
+    entries(report, &|_| false);
     directories(report);
 }
 
-fn entries(report: &Report) {
+/// One warning for what is of a whole directory, and an entry each for everything else.
+pub fn entries(report: &Report, is_told: &dyn Fn(usize) -> bool) {
     let mut told = HashSet::new();
-    for one in &report.entries {
+    for (at, one) in report.entries.iter().enumerate() {
         match one.outcome {
+            _ if is_told(at) => {}
             Outcome::Failed(failure) if words::is_of_all(&failure) => {
                 if told.insert(one.directory) {
                     no_room(report, one, &failure.to_string());

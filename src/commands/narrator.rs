@@ -8,6 +8,7 @@ use crate::record::{self, Deeds};
 use crate::report::{Entry, Report, people};
 use crate::sweep::follow::Follower;
 use crate::told_to_end::ToldToEnd;
+use crate::words;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, fstat};
 use std::collections::HashSet;
@@ -149,8 +150,10 @@ impl Narrator {
     pub(super) fn hear_of_a_user(&mut self, report: &Report, known: usize) {
         self.expected = known;
         self.users += 1;
+        self.erase();
+        journal::entries(report, &|_| false);
         for entry in &report.entries {
-            self.hear_one(report, entry);
+            self.count(report, entry);
         }
         if self.is_due() {
             self.show_what_goes();
@@ -158,11 +161,7 @@ impl Narrator {
         }
     }
 
-    fn hear_one(&mut self, report: &Report, entry: &Entry) {
-        if matches!(entry.outcome, Outcome::Failed(_)) || tracing::enabled!(tracing::Level::INFO) {
-            self.erase();
-        }
-        journal::entry(report, entry);
+    fn count(&mut self, report: &Report, entry: &Entry) {
         if self.prints {
             self.text.extend(people::deed(report, entry));
         }
@@ -234,7 +233,16 @@ impl Follower for Narrator {
 
     fn hear(&mut self, report: &Report, entries: &[usize]) -> Next {
         for at in entries {
-            self.hear_one(report, &report.entries[*at]);
+            let entry = &report.entries[*at];
+            self.count(report, entry);
+            // What is of the whole directory is told once, when all of it is known.
+            if matches!(entry.outcome, Outcome::Failed(failure) if words::is_of_all(&failure)) {
+                continue;
+            }
+            if matches!(entry.outcome, Outcome::Failed(_)) || tracing::enabled!(tracing::Level::INFO) {
+                self.erase();
+            }
+            journal::entry(report, entry);
             self.told.insert(*at);
         }
         if self.is_over() {
