@@ -1,9 +1,11 @@
 //! The command line. Help, completions and man pages are made from it.
 
+mod hint;
+
+pub use hint::hint;
+
 use crate::logging::Volume;
 use crate::spawn::{self, ScopeWish};
-use clap::builder::StyledStr;
-use clap::error::{ContextKind, ContextValue};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -41,50 +43,6 @@ impl Cli {
             // What lies between is told by the result.
             _ => Volume { verbose: if verbose > 0 { 2 } else { 0 }, quiet, told: true },
         }
-    }
-}
-
-/// What people call things that have another name here, or none: similarity would mislead.
-const OTHER_NAMES: [(&[&str], &str); 9] = [
-    (
-        &["attach", "a", "at", "attach-session"],
-        "tmux itself attaches, as in `tmux -L LABEL attach`; `tmux-janitor list` shows the labels",
-    ),
-    (
-        &["remove", "rm", "delete", "clean", "cleanup", "clean-up", "purge", "prune", "reap", "gc"],
-        "dead sockets are removed by `tmux-janitor sweep` (`--dry-run` shows them first)",
-    ),
-    (
-        &["kill", "stop", "kill-server", "kill-session"],
-        "no server is ever ended from here; `tmux -L LABEL kill-server` ends one, and `tmux-janitor sweep` removes what it leaves",
-    ),
-    (&["ls", "show", "ps", "list-sessions"], "sockets are shown by `tmux-janitor list`"),
-    (&["new", "new-session", "start", "run", "create"], "a session is started by `tmux-janitor spawn NAME`"),
-    (
-        &["fix", "heal", "recover", "restore", "repair"],
-        "ghosts get their socket back by `tmux-janitor rescue`; what is wrong with the set-up is told by `tmux-janitor doctor`",
-    ),
-    (
-        &["check", "health", "info"],
-        "health is told by `tmux-janitor status`, a configuration checked by `tmux-janitor check-config`",
-    ),
-    (
-        &["monitor", "follow", "log", "logs"],
-        "`tmux-janitor events` follows what happens; the log is in the journal, `journalctl --user -t tmux-janitor`",
-    ),
-    (
-        &["daemon", "service", "enable"],
-        "the daemon is `tmux-janitor watch`; `systemctl --user enable --now tmux-janitor.timer` has everything swept every 10 minutes",
-    ),
-];
-
-/// Leads from a command that there is not to what was meant, where that is known.
-pub fn hint(error: &mut clap::Error) {
-    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return };
-    let known = OTHER_NAMES.iter().find(|(words, _)| words.contains(&word.as_str()));
-    if let Some((_, meant)) = known {
-        error.remove(ContextKind::SuggestedSubcommand);
-        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(*meant)]));
     }
 }
 
@@ -228,6 +186,9 @@ pub enum Command {
     /// socket or a ghost, and 4 that not all could be looked at. What keep or min-age keeps is healthy.
     Status(Status),
     /// Say whether one socket is alive; never starts a server
+    ///
+    /// Looks, and connects to no live server: with --session, too, it tells the state of the socket, and not whether
+    /// the server has that session; `tmux -S PATH has-session -t =NAME` does.
     Probe(Probe),
     /// Give ghosts their socket back: live servers that nobody can reach
     ///
@@ -239,6 +200,15 @@ pub enum Command {
     /// `list` shows what runs in them, the choice is yours. Exit code 1 says that a ghost is left.
     Rescue(Rescue),
     /// Start a session on a socket of its own, and make sure that it is there
+    ///
+    /// NAME, --cwd, --env and COMMAND are data, whoever sent them: nothing in them is expanded or run by
+    /// tmux. Several words of COMMAND reach the program byte for byte; one word is a shell line, as in tmux, so never
+    /// build one from what a stranger typed. What stands before -- is read as ours: do not let strangers write options.
+    ///
+    /// The session gets a socket of its own, spawn-NAME, in the first socket directory that can be
+    /// used, after a sweep; it exists when tmux tells it again after COMMAND has settled, whatever the exit code was. A start
+    /// is repeated once at most, and only before COMMAND was asked for: COMMAND is never started twice. Nothing is ever
+    /// started over a server that may be alive.
     Spawn(Box<Spawn>),
     /// Say what in this machine's set-up will bite, and the cure
     ///
@@ -332,7 +302,7 @@ pub struct Status {
 
 /// Arguments of `probe`.
 #[derive(Debug, Clone, Args)]
-#[command(group = clap::ArgGroup::new("socket").required(true).args(["label", "path"]))]
+#[command(group = clap::ArgGroup::new("socket").required(true).args(["label", "path", "session"]))]
 pub struct Probe {
     /// The label, as `tmux -L` takes it, looked for where `tmux -L` would look
     #[arg(short = 'L', value_name = "LABEL")]
@@ -340,6 +310,9 @@ pub struct Probe {
     /// The path of the socket, as `tmux -S` takes it
     #[arg(short = 'S', value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub path: Option<PathBuf>,
+    /// The socket on which `spawn NAME` would make its session now, --dir and the environment being the same
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
+    pub session: Option<OsString>,
     /// Print the result as one JSON object
     #[arg(long)]
     pub json: bool,
@@ -355,11 +328,6 @@ pub fn is_name_taken_for_help(arguments: &[OsString]) -> bool {
 }
 
 /// Arguments of `spawn`.
-///
-/// NAME, --cwd, --env and COMMAND are data, whoever sent them: nothing in them is expanded or run by
-/// tmux. The session gets a socket of its own, spawn-NAME, in the first socket directory that can be
-/// used, after a sweep; it exists when has-session says so, whatever new-session said. After a socket
-/// error it is tried once more. Nothing is ever started over a server that may be alive.
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 #[derive(Debug, Clone, Args)]
 pub struct Spawn {

@@ -401,15 +401,25 @@ fn overview(global: &Global, output: &mut Output) -> Result<Exit, Error> {
 fn probe_one(global: &Global, arguments: &Probe, output: &mut Output) -> Result<Exit, Error> {
     let settings = load_settings(global)?;
     let user = rustix::process::getuid().as_raw();
-    let path = match (&arguments.label, &arguments.path) {
-        (Some(label), _) => match global.dir.first() {
-            Some(dir) => dir.join(label),
-            None => Surroundings::of_this_process().socket_path(user, label),
-        },
-        (None, Some(path)) => path.clone(),
-        (None, None) => return Err(Error::Usage("name a socket with -L or -S".to_owned())),
+    let (path, found) = match (&arguments.label, &arguments.path, &arguments.session) {
+        (Some(label), ..) => {
+            let path = match global.dir.first() {
+                Some(dir) => dir.join(label),
+                None => Surroundings::of_this_process().socket_path(user, label),
+            };
+            let found = probe::look(&settings, user, &path, Rule::Swept)?;
+            (path, found)
+        }
+        (None, Some(path), _) => (path.clone(), probe::look(&settings, user, path, Rule::LookedAt)?),
+        (None, None, Some(name)) => {
+            let request = Request { name: name.clone(), dirs: global.dir.clone(), ..Request::default() };
+            request.check()?;
+            probe::look_for_session(&settings, user, &request)?
+        }
+        (None, None, None) => {
+            return Err(Error::Usage("name a socket with -L, -S or --session".to_owned()));
+        }
     };
-    let found = probe::look(&settings, user, &path, rule_of(arguments))?;
     let reason = found.reason();
     if arguments.json {
         output.line(&json::probe(&path, found.verdict.as_ref(), &reason, found.server_pid)?)?;
@@ -421,11 +431,6 @@ fn probe_one(global: &Global, arguments: &Probe, output: &mut Output) -> Result<
         output.text(&found.sentence(&path))?;
     }
     Ok(found.exit())
-}
-
-/// `probe -L` looks where tmux would, under tmux's rule; `probe -S` anywhere.
-fn rule_of(arguments: &Probe) -> Rule {
-    if arguments.label.is_some() { Rule::Swept } else { Rule::LookedAt }
 }
 
 fn spawn_one(global: &Global, arguments: &Spawn, output: &mut Output) -> Result<Exit, Error> {

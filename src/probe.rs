@@ -2,7 +2,7 @@
 
 use crate::config::Settings;
 use crate::error::Error;
-use crate::escape::escaped;
+use crate::escape::{escaped, shell_word};
 use crate::exit::Exit;
 use crate::ghost::{self, Ghost, Scope};
 use crate::mounts::{Mounts, Walk};
@@ -10,15 +10,17 @@ use crate::outcome::Outcome;
 use crate::socket::directory::{Rule, SocketDir};
 use crate::socket::sight::Witness;
 use crate::socket::verdict::{Reason, State, Verdict};
+use crate::spawn::{self, Request, Whereabouts};
 use crate::sweep::{Act, Pass, Target};
 use crate::tmux::proc_locks::ProcLocks;
+use crate::tmux::quote::{argument, is_plain_name};
 use crate::tmux::start_lock;
 use crate::tmux::stuck::{self, Stuck};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 /// What was found at a path.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Found {
     /// What stands there; `None`: nothing.
     pub verdict: Option<Verdict>,
@@ -30,6 +32,61 @@ pub struct Found {
     held: Option<Stuck>,
     /// Where nothing stands, or a dead socket: live servers that were bound there.
     ghosts: Vec<Ghost>,
+    /// Why what stands at the path is no answer.
+    unusable: Option<String>,
+    /// What is worth knowing besides: one clause each.
+    notes: Vec<String>,
+}
+
+/// Looks at the socket on which `spawn` would make a session now, by the request's name and directories. Whether its
+/// server has that session only the server can say, and it is not asked.
+pub fn look_for_session(
+    settings: &Settings,
+    user: u32,
+    request: &Request,
+) -> Result<(PathBuf, Found), Error> {
+    let Whereabouts { socket, first, others, hidden } = spawn::find(settings, user, request);
+    let (path, unusable) = match socket {
+        Ok(path) => (path, hidden),
+        // What is not there may be where nobody could look.
+        Err(reason) => (first, Some(reason)),
+    };
+    if unusable.is_some() {
+        let verdict = Some(Verdict::new(State::Unknown, Reason::NoSuchSocket));
+        return Ok((path, Found { verdict, unusable, ..Found::default() }));
+    }
+    let mut found = look(settings, user, &path, Rule::Swept)?;
+    match found.verdict.map(|verdict| verdict.state) {
+        Some(State::Live) => found.notes.push(ask_it(settings, &path, &request.name)),
+        None | Some(State::Dead) => {
+            // One that was made when another directory was the first that could be used.
+            for other in &others {
+                let there = look(settings, user, other, Rule::Swept)?;
+                if there.exit() == Exit::Done {
+                    let there = there.sentence(other);
+                    found.notes.push(format!(
+                        "in a directory that is not the first that can be used now: {}",
+                        there.trim_end()
+                    ));
+                }
+            }
+        }
+        Some(_) => {}
+    }
+    Ok((path, found))
+}
+
+/// That a live server was not asked for its sessions, and how to.
+fn ask_it(settings: &Settings, path: &Path, name: &OsStr) -> String {
+    let mut text = "whether it has the session was not asked".to_owned();
+    if is_plain_name(name) {
+        let mut target = OsString::from("=");
+        target.push(name);
+        let words = [settings.spawn.tmux.as_os_str(), OsStr::new("-S"), path.as_os_str()].map(shell_word);
+        let target = shell_word(&argument(&target));
+        text.push_str(&format!(": {} has-session -t {target}", words.join(" ")));
+    }
+    text
 }
 
 /// Looks at the socket of `path`. Links are followed, as tmux follows them.
@@ -63,7 +120,7 @@ pub fn look(settings: &Settings, user: u32, path: &Path, rule: Rule) -> Result<F
     let ghosts = if is_deserted { ghosts(user, &dir.join(name)) } else { Vec::new() };
     let server_pid =
         server_pid.or_else(|| ghosts.iter().filter(|_| verdict.is_none()).find_map(|ghost| ghost.pid));
-    Ok(Found { verdict, server_pid, directory_error, held, ghosts })
+    Ok(Found { verdict, server_pid, directory_error, held, ghosts, ..Found::default() })
 }
 
 /// The live servers that were bound to a path and cannot be reached there.
@@ -97,7 +154,8 @@ fn parent(path: &Path) -> Option<PathBuf> {
 impl Found {
     /// One sentence.
     pub fn reason(&self) -> String {
-        match (&self.directory_error, &self.verdict) {
+        let reason = match (&self.directory_error, &self.verdict) {
+            _ if self.unusable.is_some() => self.unusable.clone().unwrap_or_default(),
             (Some(error), _) => format!("its directory was not looked into: {error}"),
             (None, _) if self.held.is_some() => {
                 self.held.as_ref().map(ToString::to_string).unwrap_or_default()
@@ -109,7 +167,8 @@ impl Found {
                     format!("{text}; ghost{pid}: {}", ghost.plight)
                 })
             }
-        }
+        };
+        self.notes.iter().fold(reason, |text, note| format!("{text}; {note}"))
     }
 
     /// One line for people.

@@ -27,6 +27,9 @@ fn mistakes_on_the_command_line_are_usage_errors() {
         &["sweep", "extra"],
         &["probe"],
         &["probe", "-L", "a", "-S", "b"],
+        &["probe", "--session", "a", "-L", "b"],
+        &["probe", "--session", "a", "-S", "b"],
+        &["probe", "--session", ""],
         &["list", "--color", "sometimes"],
         &["no-such-command"],
     ] {
@@ -81,6 +84,44 @@ fn a_wrong_command_leads_to_what_was_meant() {
         assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{word}");
         assert!(run.stderr.contains(meant), "{word}: {}", run.stderr);
         assert_eq!(run.stderr.matches("tip:").count(), 1, "{word}: {}", run.stderr);
+    }
+}
+
+/// An option of COMMAND before `--` is not ours, and a word of it is no second NAME.
+#[test]
+fn a_command_without_its_dashes_leads_to_them() {
+    for (arguments, tips) in [
+        (&["spawn", "build", "tail", "-f", "log"][..], 1),
+        (&["spawn", "build", "-f"], 1),
+        (&["spawn", "tail", "-f", "log"], 1),
+        (&["spawn", "build", "--cwd", "/", "make", "-j4", "--", "x"], 1),
+        // A mistyped option of ours is as likely.
+        (&["spawn", "build", "--jsno"], 2),
+    ] {
+        let run = Run::of(bare().args(arguments));
+        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{arguments:?}");
+        assert!(run.stderr.contains("put -- before COMMAND"), "{arguments:?}: {}", run.stderr);
+        assert_eq!(run.stderr.matches("tip:").count(), tips, "{arguments:?}: {}", run.stderr);
+    }
+    let run = Run::of(bare().args(["--dir", "/ spawn ", "list", "--nonsense"]));
+    assert!(run.code == Some(2) && !run.stderr.contains("COMMAND"), "{}", run.stderr);
+}
+
+/// What nobody may believe to be otherwise stands where people look first.
+#[test]
+fn the_help_of_spawn_says_what_is_data_and_that_command_runs_once() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(Run::of(bare().arg("man").arg(dir.path())).code, Some(0));
+    let page = fs::read_to_string(dir.path().join("tmux-janitor.1")).unwrap().replace('\\', "");
+    let help = Run::of(bare().args(["spawn", "--help"])).stdout;
+    for text in [page, help] {
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for part in [
+            "NAME, --cwd, --env and COMMAND are data, whoever sent them: nothing in them is expanded or run by tmux",
+            "COMMAND is never started twice",
+        ] {
+            assert!(text.contains(part), "{part} is missing from {text}");
+        }
     }
 }
 

@@ -18,6 +18,7 @@ pub(crate) mod carry_out;
 pub(crate) mod cgroup;
 mod create;
 mod ending;
+mod find;
 pub(crate) mod handover;
 mod job;
 pub mod label;
@@ -34,6 +35,7 @@ mod session;
 mod watch;
 mod words;
 
+pub use find::{Whereabouts, find};
 pub use request::{Request, ScopeWish};
 pub use result::{Ending, Spawned};
 
@@ -62,7 +64,7 @@ pub enum Done {
 /// Makes the session. Never panics and never gives up silently: whatever happens is in the result.
 pub fn run(settings: &Settings, user: u32, request: &Request) -> Done {
     crate::tmux::inherited::keep_from_children();
-    let mut spawned = Spawned::new(&request.name);
+    let mut spawned = Spawned::new(&request.name, settings.spawn.tmux.as_os_str());
     let mut witness = Witness::new(user);
     if let Some(cwd) = &request.cwd
         && let Err(error) = can_enter(cwd)

@@ -74,7 +74,15 @@ impl Place {
             Some(dir) => dir,
             None => make(path, user)?,
         };
-        let room = (paths::MAX_SOCKET_PATH - 1).saturating_sub(dir.path().as_os_str().len());
+        Self::of(dir, name, socket_label)
+    }
+
+    /// The place for a session in a directory that is open.
+    ///
+    /// # Errors
+    /// One sentence: its path would be too long.
+    pub(super) fn of(dir: SocketDir, name: &OsStr, socket_label: Option<&OsStr>) -> Result<Self, String> {
+        let room = room_in(dir.path());
         let label = match socket_label {
             Some(label) if label.len() <= room => label.to_owned(),
             Some(_) => return Err(words::too_long(dir.path())),
@@ -182,6 +190,11 @@ impl Place {
             },
         }
     }
+}
+
+/// How long a label in a directory may be, in bytes, for tmux to take the socket's path.
+pub(super) fn room_in(dir: &Path) -> usize {
+    (paths::MAX_SOCKET_PATH - 1).saturating_sub(dir.as_os_str().len())
 }
 
 /// Why no server can be started at a place: one sentence each.

@@ -1,14 +1,15 @@
 //! What a spawn came to, for people and for programs.
 
 use super::session::PaneEnd;
-use super::words;
+use super::{label, words};
 use crate::child::{End, Ended};
 use crate::error::Error;
-use crate::escape::escaped;
+use crate::escape::{escaped, shell_word};
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::report::json::{raw_bytes, text};
 use crate::report::people::plural;
+use crate::tmux::quote::{argument, is_plain_name};
 use serde::Serialize;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
@@ -87,10 +88,12 @@ pub struct Spawned {
     pub signal: Option<i32>,
     /// What is worth knowing although it went well: one sentence each.
     pub warnings: Vec<String>,
+    /// The multiplexer's program.
+    pub program: OsString,
 }
 
 impl Spawned {
-    pub(super) fn new(name: &OsStr) -> Self {
+    pub(super) fn new(name: &OsStr, program: &OsStr) -> Self {
         Self {
             ending: Ending::Failed,
             session: name.to_owned(),
@@ -109,6 +112,7 @@ impl Spawned {
             exit_status: None,
             signal: None,
             warnings: Vec::new(),
+            program: program.to_owned(),
         }
     }
 
@@ -166,12 +170,16 @@ impl Spawned {
         self.scope = None;
     }
 
-    /// `spawned "build" on /tmp/tmux-1000/spawn-build (pid 4711) after cleaning 1 stale socket`.
+    /// `spawned "build" on /tmp/tmux-1000/spawn-build (pid 4711) after cleaning 1 stale socket; attach: tmux -S
+    /// /tmp/tmux-1000/spawn-build attach`.
     pub fn sentence(&self) -> String {
         let (name, socket) = (escaped(&self.session), escaped(&self.socket));
         let pid = self.server_pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
         if self.ending == Ending::Exists {
-            return format!("\"{name}\" is there already on {socket}{pid}; nothing was changed");
+            return format!(
+                "\"{name}\" is there already on {socket}{pid}; nothing was changed; attach: {}",
+                self.attach()
+            );
         }
         let mut text = format!("spawned \"{name}\" on {socket}{pid}");
         // Writing to a String cannot fail.
@@ -193,7 +201,22 @@ impl Spawned {
         if let Some((_, why)) = &self.fallback {
             let _ = write!(text, "; not in the first directory: {}", escaped(why));
         }
+        let _ = write!(text, "; attach: {}", self.attach());
         text
+    }
+
+    /// The command that attaches to it, for a shell. On a socket that is not this session's own there are others, of
+    /// which tmux would take the one that was used last.
+    fn attach(&self) -> String {
+        let mut command = format!("{} -S {} attach", shell_word(&self.program), shell_word(&self.socket));
+        let name = self.tmux_name.as_ref().unwrap_or(&self.session);
+        if label::of(&self.session, self.label.len()).as_ref() != Some(&self.label) && is_plain_name(name) {
+            let mut target = OsString::from("=");
+            target.push(name);
+            // Writing to a String cannot fail.
+            let _ = write!(command, " -t {}", shell_word(&argument(&target)));
+        }
+        command
     }
 
     /// One object for programs.

@@ -7,6 +7,7 @@
 mod common;
 
 mod data;
+mod find;
 mod once;
 mod plain;
 mod registration;

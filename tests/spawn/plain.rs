@@ -1,6 +1,6 @@
 //! What a spawn is when nothing is in its way.
 
-use crate::common::arena::{Arena, pid_of, tmux};
+use crate::common::arena::{Arena, pid_of, tmux, tmux_program};
 use crate::common::wait;
 use crate::scene::{Scene, errors, text};
 use std::fs;
@@ -13,7 +13,8 @@ fn a_session_gets_a_socket_of_its_own_and_is_told_in_one_line() {
     let socket = scene.arena.path("spawn-build");
     let pid = pid_of(&socket);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
-    assert_eq!(run.stdout, format!("spawned \"build\" on {} (pid {pid})\n", socket.display()));
+    let attach = format!("attach: {} -S {} attach", tmux_program().display(), socket.display());
+    assert_eq!(run.stdout, format!("spawned \"build\" on {} (pid {pid}); {attach}\n", socket.display()));
     assert_eq!(run.stderr, "");
     assert_eq!(scene.arena.names(), ["spawn-build"]);
     assert_eq!(Scene::sessions(&socket), "build\n");
@@ -21,6 +22,7 @@ fn a_session_gets_a_socket_of_its_own_and_is_told_in_one_line() {
     let run = scene.run(["build", "--", "sleep 1000"]);
     assert_eq!(run.code, Some(3));
     assert!(run.stdout.starts_with("\"build\" is there already on "), "{}", run.stdout);
+    assert!(run.stdout.ends_with(&format!("; {attach}\n")), "{}", run.stdout);
     let run = scene.run(["build", "--exist-ok", "--", "sleep 1000"]);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     assert!(run.stdout.starts_with("\"build\" is there already on "), "{}", run.stdout);
@@ -51,7 +53,7 @@ fn dead_sockets_are_swept_first_and_others_stay_as_they_are() {
     let scene = Scene::of(arena);
     let run = scene.run(["x", "--", "sleep 1000"]);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
-    assert!(run.stdout.ends_with(" after cleaning 21 stale sockets\n"), "{}", run.stdout);
+    assert!(run.stdout.contains(" after cleaning 21 stale sockets; attach: "), "{}", run.stdout);
     assert_eq!(scene.arena.names(), ["counting", "homebase", "spawn-x"]);
     scene.arena.assert_reachable("homebase");
     assert_eq!(Scene::sessions(scene.arena.path("homebase")), "test\n");

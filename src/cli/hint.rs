@@ -1,0 +1,69 @@
+//! What a mistake on the command line leads to. Pure.
+
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+/// What people call things that have another name here, or none: similarity would mislead.
+const OTHER_NAMES: [(&[&str], &str); 9] = [
+    (
+        &["attach", "a", "at", "attach-session"],
+        "tmux itself attaches, as in `tmux -L LABEL attach`; `tmux-janitor list` shows the labels",
+    ),
+    (
+        &["remove", "rm", "delete", "clean", "cleanup", "clean-up", "purge", "prune", "reap", "gc"],
+        "dead sockets are removed by `tmux-janitor sweep` (`--dry-run` shows them first)",
+    ),
+    (
+        &["kill", "stop", "kill-server", "kill-session"],
+        "no server is ever ended from here; `tmux -L LABEL kill-server` ends one, and `tmux-janitor sweep` removes what it leaves",
+    ),
+    (&["ls", "show", "ps", "list-sessions"], "sockets are shown by `tmux-janitor list`"),
+    (&["new", "new-session", "start", "run", "create"], "a session is started by `tmux-janitor spawn NAME`"),
+    (
+        &["fix", "heal", "recover", "restore", "repair"],
+        "ghosts get their socket back by `tmux-janitor rescue`; what is wrong with the set-up is told by `tmux-janitor doctor`",
+    ),
+    (
+        &["check", "health", "info"],
+        "health is told by `tmux-janitor status`, a configuration checked by `tmux-janitor check-config`",
+    ),
+    (
+        &["monitor", "follow", "log", "logs"],
+        "`tmux-janitor events` follows what happens; the log is in the journal, `journalctl --user -t tmux-janitor`",
+    ),
+    (
+        &["daemon", "service", "enable"],
+        "the daemon is `tmux-janitor watch`; `systemctl --user enable --now tmux-janitor.timer` has everything swept every 10 minutes",
+    ),
+];
+
+/// Leads from a command that there is not to what was meant, where that is known.
+pub fn hint(error: &mut clap::Error) {
+    hint_at_command(error);
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return };
+    let known = OTHER_NAMES.iter().find(|(words, _)| words.contains(&word.as_str()));
+    if let Some((_, meant)) = known {
+        error.remove(ContextKind::SuggestedSubcommand);
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(*meant)]));
+    }
+}
+
+/// Leads to `--`, where `spawn` met a word of COMMAND before it, or an option of COMMAND.
+fn hint_at_command(error: &mut clap::Error) {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg) else { return };
+    let is_spawn = error.get(ContextKind::Usage).is_some_and(|usage| usage.to_string().contains(" spawn "));
+    if error.kind() != ErrorKind::UnknownArgument || !is_spawn {
+        return;
+    }
+    let mut tips = vec![StyledStr::from(
+        "put -- before COMMAND: what follows it is not read as ours, as in `tmux-janitor spawn NAME -- tail -f LOG`",
+    )];
+    // A mistyped option of ours is as likely.
+    let is_option = word.starts_with('-');
+    if let Some(ContextValue::String(meant)) = error.remove(ContextKind::SuggestedArg)
+        && is_option
+    {
+        tips.insert(0, StyledStr::from(format!("a similar argument exists: '{meant}'")));
+    }
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
+}

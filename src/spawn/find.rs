@@ -1,0 +1,113 @@
+//! Where `spawn NAME` would put a session. Only looks: no directory is made, no server is asked.
+
+use super::outside::{self, View};
+use super::place::{Hindrance, Place, Standing, room_in};
+use super::{Request, candidates, cgroup, label, words};
+use crate::apart;
+use crate::config::Settings;
+use crate::socket::directory::{Rule, SocketDir};
+use crate::socket::sight::Witness;
+use rustix::fs::{Access, AtFlags, CWD};
+use rustix::io::Errno;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+/// Where a session's socket would be.
+#[derive(Debug)]
+pub struct Whereabouts {
+    /// In the first socket directory that can be used now; `Err`: there is none, one sentence.
+    pub socket: Result<PathBuf, String>,
+    /// Where it would be first of all, whether it can be or not: what to name where there is no other.
+    pub first: PathBuf,
+    /// In the other ones: a session that was made when the first could not be used is there.
+    pub others: Vec<PathBuf>,
+    /// Why what stands at that path here may not be what others see there: one sentence.
+    pub hidden: Option<String>,
+}
+
+/// The socket's path in one directory, and why no server could be started there.
+struct Spot {
+    socket: PathBuf,
+    hindrance: Option<String>,
+}
+
+/// Finds the place, by the rule of `spawn`, for a request of which only the name and the directories count.
+pub fn find(settings: &Settings, user: u32, request: &Request) -> Whereabouts {
+    let mut witness = Witness::new(user);
+    let (mut chosen, mut others, mut reasons) = (None, Vec::new(), Vec::new());
+    let dirs = candidates(settings, user, request);
+    for dir in &dirs {
+        let looked = spot(settings, user, &request.name, dir, &mut witness);
+        match looked {
+            Err(reason) => reasons.push(reason),
+            Ok(spot) if chosen.as_ref() == Some(&spot.socket) || others.contains(&spot.socket) => {}
+            Ok(Spot { socket, hindrance: None }) if chosen.is_none() => chosen = Some(socket),
+            Ok(Spot { socket, hindrance }) => {
+                reasons.extend(hindrance);
+                others.push(socket);
+            }
+        }
+    }
+    let hidden = chosen.as_deref().and_then(Path::parent).and_then(|dir| hides(dir, user));
+    let first = dirs.first().map(|dir| dir.join(label::of(&request.name, room_in(dir)).unwrap_or_default()));
+    Whereabouts {
+        socket: chosen.ok_or_else(|| words::nowhere(&reasons)),
+        first: first.unwrap_or_default(),
+        others,
+        hidden,
+    }
+}
+
+/// Why a directory here may be another one than `spawn` would use: it goes outside of the unit that it is called in.
+fn hides(dir: &Path, user: u32) -> Option<String> {
+    if std::env::var_os(outside::UNIT).is_some() {
+        return None;
+    }
+    let service = cgroup::own()?;
+    // Without a manager nobody is asked to look: that would start a unit.
+    match outside::view(dir, &service, user, None) {
+        View::Shared | View::Mortal(_) => None,
+        View::Hidden(why) => Some(words::hidden(dir, &why)),
+        View::Unknown => Some(words::unseen(dir, &service.unit)),
+    }
+}
+
+/// # Errors
+/// One sentence: why no socket of ours can be there.
+fn spot(
+    settings: &Settings,
+    user: u32,
+    name: &OsStr,
+    dir: &Path,
+    witness: &mut Witness,
+) -> Result<Spot, String> {
+    apart::vouch(dir, user)?;
+    let Some(open) =
+        SocketDir::open(dir, user, Rule::Swept).map_err(|error| words::refused_dir(dir, error))?
+    else {
+        return missing(dir, name);
+    };
+    let place = Place::of(open, name, None)?;
+    let hindrance = match place.look(settings, user, witness) {
+        Standing::Live(_) | Standing::Ghost(_) | Standing::InTheWay(_) => None,
+        Standing::Free | Standing::Starting => match place.can_start() {
+            // With a lock that cannot be opened `spawn` fails here, and goes nowhere else.
+            Ok(()) | Err(Hindrance::Lock(_)) => None,
+            Err(Hindrance::Directory(reason)) => Some(reason),
+        },
+    };
+    Ok(Spot { socket: place.path, hindrance })
+}
+
+/// The same where there is no directory yet: `spawn` would make it, as tmux makes its own.
+fn missing(dir: &Path, name: &OsStr) -> Result<Spot, String> {
+    let cannot = |errno| words::cannot_make(dir, errno);
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    rustix::fs::accessat(CWD, parent, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS)
+        .map_err(cannot)?;
+    let parent =
+        parent.canonicalize().map_err(|error| cannot(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
+    let dir = parent.join(dir.file_name().ok_or_else(|| cannot(Errno::INVAL))?);
+    let label = label::of(name, room_in(&dir)).ok_or_else(|| words::too_long(&dir))?;
+    Ok(Spot { socket: dir.join(label), hindrance: None })
+}
