@@ -78,15 +78,15 @@ pub fn look_for_session(
 
 /// That a live server was not asked for its sessions, and how to.
 fn ask_it(settings: &Settings, path: &Path, name: &OsStr) -> String {
-    let mut text = "whether it has the session was not asked".to_owned();
-    if is_plain_name(name) {
-        let mut target = OsString::from("=");
-        target.push(name);
-        let words = [settings.spawn.tmux.as_os_str(), OsStr::new("-S"), path.as_os_str()].map(shell_word);
-        let target = shell_word(&argument(&target));
-        text.push_str(&format!(": {} has-session -t {target}", words.join(" ")));
+    let not_asked = "whether it has the session was not asked";
+    if !is_plain_name(name) {
+        return not_asked.to_owned();
     }
-    text
+    let mut target = OsString::from("=");
+    target.push(name);
+    let (program, socket, target) =
+        (shell_word(&settings.spawn.tmux), shell_word(path), shell_word(&argument(&target)));
+    format!("{not_asked}: {program} -S {socket} has-session -t {target}")
 }
 
 /// Looks at the socket of `path`. Links are followed, as tmux follows them.
