@@ -118,3 +118,24 @@ fn it_looks_where_spawn_would_go() {
     let elsewhere = format!("{}: live (pid {})", missing.join("spawn-x").display(), std::process::id());
     assert!(text(&json, "reason").contains(&elsewhere), "{json:#}");
 }
+
+#[test]
+fn it_names_the_socket_that_spawn_makes_in_another_directory() {
+    let scene = Scene::new();
+    let set_mode = |mode| fs::set_permissions(scene.arena.dir(), fs::Permissions::from_mode(mode)).unwrap();
+    set_mode(0o777);
+    let second = scene.path("second");
+    let second = second.to_str().unwrap();
+    let probe = || {
+        let mut command = janitor(scene.arena.dir());
+        Run::of(command.args(["--dir", second, "probe", "--json", "--session", "x"]))
+    };
+    let before = probe().json();
+    let made = scene.made(["x", "--dir", second, "--", "sleep 1000"]);
+    let after = probe();
+    set_mode(0o700);
+    assert_eq!((&before["path"], &before["state"]), (&made["socket"], &"absent".into()), "{before:#}");
+    let json = after.json();
+    assert_eq!((after.code, &json["path"]), (Some(0), &made["socket"]), "{json:#}");
+    assert_eq!(json["server_pid"], made["server_pid"]);
+}

@@ -65,13 +65,12 @@ fn a_stopped_server_is_left_alone_and_nothing_hangs() {
 
 #[test]
 fn a_check_that_hangs_is_given_up() {
-    let script = format!(
-        r#"{LOGGED} case "$*" in *new-session*) : >"$room/made";; *has-session*) [ -e "$room/made" ] && exec sleep 77;; esac; real "$@""#
-    );
-    let scene = Scene::scripted(Arena::new(), &script);
+    let script = format!(r#"{LOGGED} case "$*" in *has-session*) exec sleep 77;; esac; real "$@""#);
+    let scene = Scene::scripted(Arena::new().live("spawn-x"), &script);
     let started = Instant::now();
-    scene.spawn(["x", "--", "sleep 1000"]);
-    assert!(scene.asked("has-session") > 0);
+    let (run, json) = scene.spawn(["x", "--", "sleep 1000"]);
+    assert_eq!((run.code, scene.asked("has-session")), (Some(1), 1), "{json:#}");
+    assert!(errors(&json).contains("did not answer within 2 s"), "{json:#}");
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
 }
 
