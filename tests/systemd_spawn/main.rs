@@ -177,6 +177,16 @@ fn from_a_private_tmp_it_is_started_where_the_user_is() {
     let (ended, _) = in_system_service(&machine, "ann", properties, "two --join-only -- 'sleep 1000'");
     assert_eq!(ended.code, Some(1), "{ended:?}");
 
+    // `probe --session` finds it from a unit that sees the same /tmp; from one with another /tmp it is never "absent".
+    for (properties, code, state) in [("", 0, "live"), (properties, 4, "unknown")] {
+        let ended = machine.try_sh(&format!(
+            "systemd-run --quiet --wait --pipe --collect --uid=ann {properties} -- {JANITOR} probe --json --session one"
+        ));
+        let json: Value = serde_json::from_str(&ended.out).unwrap_or_default();
+        assert_eq!((ended.code, &json["state"]), (Some(code), &state.into()), "{ended:?}");
+        assert_eq!(json["path"], socket, "{json:#}");
+    }
+
     // In the user's own manager, where a private /tmp needs a user namespace; and one by hand.
     let (ended, json) =
         in_user_service(&machine, &ann, "-p PrivateUsers=yes -p PrivateTmp=yes", "three -- 'sleep 1000'");
