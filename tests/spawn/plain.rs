@@ -111,6 +111,10 @@ fn a_living_server_gets_the_session() {
     let json = scene.made(["two", "--socket-label", "shared", "--", "sleep 1000"]);
     assert_eq!(json["server_pid"], pid);
     assert_eq!(Scene::sessions(scene.arena.path("shared")), "one\ntest\ntwo\n");
+    // Beside others the command that attaches names it.
+    let run = scene.run(["three", "--socket-label", "shared", "--", "sleep 1000"]);
+    let attach = format!("-S {} attach -t '=three'\n", scene.arena.path("shared").display());
+    assert!(run.stdout.ends_with(&attach), "{}", run.stdout);
 }
 
 #[test]
