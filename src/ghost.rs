@@ -42,7 +42,7 @@ pub struct Ghost {
     pub path: PathBuf,
     /// The number of its listening socket, as the kernel's table has it.
     pub socket: u32,
-    /// The server. `None`: it cannot be told from here (a user namespace: `PrivateUsers=`).
+    /// The server. `None`: it cannot be told from here (a user namespace: `PrivateUsers=`; another PID namespace).
     pub pid: Option<i32>,
     /// How it stands with it.
     pub plight: Plight,
@@ -77,8 +77,10 @@ pub enum Standing {
 /// Why a ghost is left alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bar {
-    /// Who listens cannot be told from here.
+    /// Who listens cannot be told from here: servers do not show their sockets.
     Hidden,
+    /// Nobody is seen that listens: another PID namespace.
+    Unseen,
     /// It lives in another mount namespace or behind another root: the path means something else.
     Elsewhere(Way),
     /// The listener is no tmux server.

@@ -138,6 +138,15 @@ impl Processes {
         }))
     }
 
+    /// Whether any process that can be seen, whoever owns it, is seen to hold a socket.
+    pub fn is_held(&self, socket: u32) -> bool {
+        let Ok(entries) = rustix::fs::Dir::read_from(&self.proc) else {
+            return false;
+        };
+        let pids = entries.filter_map(|entry| pid_of(entry.ok()?.file_name()));
+        pids.filter_map(|pid| self.by_pid(pid)).any(|process| process.holds(socket))
+    }
+
     /// Who holds the sockets that are asked for: socket number to pid. The search ends when all are
     /// found.
     pub fn holders(&self, uid: u32, sockets: &HashSet<u32>) -> HashMap<u32, i32> {

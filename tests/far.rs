@@ -119,6 +119,41 @@ fn what_stands_still_holds_nobody_up_and_is_told_of() {
     assert_eq!(told(&folder, "new"), "there\n");
 }
 
+/// Where death is never proven: what lives is joined, and nothing new is started if it can be elsewhere.
+#[test]
+fn a_session_is_joined_there_and_started_elsewhere() {
+    let script = r#"
+        export TMUX_TMPDIR=/tmp/far
+        j there spawn 0 --socket-label far --json
+        j joined spawn more --socket-label far --json -- sleep 1000
+        j new spawn new --json -- sleep 1000
+        j gone spawn more --socket-label gone --json -- sleep 1000
+        j gone-alone --dir /tmp/far/tmux-0 spawn more --socket-label gone --json -- sleep 1000
+        j alone --dir /tmp/far/tmux-0 spawn alone --json -- sleep 1000
+        rm /tmp/far/tmux-0/far
+        unshare --pid --fork --mount-proc --kill-child "$JANITOR" spawn 0 --socket-label far >"$0/hidden.out" 2>&1 || echo $? >"$0/hidden.code"
+    "#;
+    let Some(folder) = world(script) else { return };
+    for (name, code, socket) in [
+        ("there", "3", "/tmp/far/tmux-0/far"),
+        ("joined", "0", "/tmp/far/tmux-0/far"),
+        ("new", "0", "/tmp/tmux-0/spawn-new"),
+        ("gone", "0", "/tmp/tmux-0/gone"),
+        ("gone-alone", "1", ""),
+        ("alone", "0", "/tmp/far/tmux-0/spawn-alone"),
+    ] {
+        let out = told(&folder, &format!("{name}.out"));
+        let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(told(&folder, &format!("{name}.code")).trim(), code, "{name}: {json:#}");
+        let is_there = json["socket"].as_str().unwrap_or_default().ends_with(socket);
+        assert!(is_there, "{name}: {json:#}");
+        let reason = json["fallback_reason"].as_str().unwrap_or_default();
+        assert_eq!(reason.contains("FUSE"), socket.starts_with("/tmp/tmux-0/"), "{name}: {json:#}");
+    }
+    assert_eq!(told(&folder, "hidden.code").trim(), "1", "{}", told(&folder, "hidden.out"));
+    assert!(told(&folder, "hidden.out").contains("cannot be seen from here"));
+}
+
 #[test]
 fn who_is_sent_has_no_lock_and_nobody_else_is_sent_while_one_hangs() {
     let Some(folder) = world(

@@ -316,3 +316,70 @@ fn a_watch_sees_again_when_what_blinded_it_has_gone() {
     let log = fs::read_to_string(room.path().join("log")).unwrap();
     assert_eq!(run.code, Some(0), "{} {log}", run.stderr);
 }
+
+/// Two containers share their files and the network, not the processes.
+#[test]
+fn nothing_is_started_over_a_server_whose_process_cannot_be_seen() {
+    if !is_root() {
+        return skip("needs root: it makes namespaces");
+    }
+    let _alone = ONE_AT_A_TIME.lock();
+    let arena = Arena::new().live("spawn-gone").live("spawn-other").live("spawn-there");
+    let link = tempfile::tempdir().unwrap();
+    let link = link.path().join("link");
+    std::os::unix::fs::symlink(arena.dir(), &link).unwrap();
+    let odd = |path: String, label: &str| {
+        let mut command = Command::new(arena::tmux_program());
+        command.args(["-f", "/dev/null", "-S", &path, "new-session", "-d", "sleep 3600"]).env_remove("TMUX");
+        assert!(command.status().is_ok_and(|done| done.success()));
+        let server = arena::Server::of(arena::pid_of(&arena.path(label)));
+        fs::remove_file(arena.path(label)).unwrap();
+        server
+    };
+    let odd = [
+        odd(format!("{}/.//spawn-odd", arena.dir().display()), "spawn-odd"),
+        odd(format!("{}/spawn-linked", link.display()), "spawn-linked"),
+    ];
+    let hidden = |script: &str, arguments: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "--pid", "--fork", "--mount-proc"]);
+        command.args(["--kill-child", "sh", "-euc", script]).arg(arena.dir());
+        command.env("JANITOR", env!("CARGO_BIN_EXE_tmux-janitor")).env_remove("TMUX");
+        Run::of(command.args(&arguments[..1]).arg("--json").args(&arguments[1..]))
+    };
+    let same = r#"exec "$JANITOR" --dir "$0" "$@""#;
+    let spawn = |name: &str| {
+        let run = hidden(same, &["spawn", name, "--scope", "never"]);
+        (run.code, run.json())
+    };
+    let json = hidden(same, &["list"]).json();
+    for label in ["spawn-gone", "spawn-other", "spawn-there"] {
+        assert_eq!(fate(&json, label).0, "live", "{json:#}");
+    }
+    fs::remove_file(arena.path("spawn-gone")).unwrap();
+    fs::remove_file(arena.path("spawn-other")).unwrap();
+    drop(std::os::unix::net::UnixListener::bind(arena.path("spawn-other")).unwrap());
+    for label in ["spawn-gone", "spawn-odd", "spawn-linked", "spawn-other"] {
+        let json = hidden(same, &["list"]).json();
+        let ghost = |entry: &&serde_json::Value| {
+            let path = entry["path"].as_str().unwrap_or_default();
+            entry["state"] == "ghost" && path.ends_with(&format!("/{label}"))
+        };
+        let ghost = json["sockets"].as_array().unwrap().iter().find(ghost);
+        let ghost = ghost.unwrap_or_else(|| panic!("{label}: {json:#}"));
+        assert!(ghost["server_pid"].is_null() && ghost["reason"].as_str().unwrap().contains("PID namespace"));
+        let (code, json) = spawn(label.strip_prefix("spawn-").unwrap());
+        assert_eq!((code, &json["command_state"]), (Some(1), &"not-run".into()), "{json:#}");
+        assert!(json["errors"][0].as_str().unwrap().contains("cannot be seen from here"), "{json:#}");
+        assert!(!arena.has(label) && !arena.has(format!("{label}.lock")), "{label}");
+    }
+    arena.assert_reachable("spawn-there");
+    // Another folder of the same name, on another file system, is in nobody's way.
+    let other = r#"mount -t tmpfs -o mode=700 tmpfs "$0"; exec "$JANITOR" --dir "$0" "$@""#;
+    let run = hidden(other, &["spawn", "gone", "--scope", "never", "--", "sleep", "1000"]);
+    assert_eq!(run.code, Some(0), "{}", run.stdout);
+    // The last of them has ended: the way is free.
+    drop(odd);
+    let run = hidden(same, &["spawn", "odd", "--scope", "never", "--", "sleep", "1000"]);
+    assert_eq!(run.code, Some(0), "{}", run.stdout);
+}

@@ -13,8 +13,8 @@ use crate::socket::sight::Witness;
 use crate::socket::wire::Role;
 use crate::tmux::paths;
 use std::collections::HashSet;
-use std::os::fd::AsFd;
 use std::path::Path;
+use std::time::Duration;
 
 /// Finds the ghosts of `user` in `scope`, in the order of their paths.
 ///
@@ -40,8 +40,21 @@ pub fn find(user: u32, witness: &mut Witness, scope: &Scope) -> Vec<Ghost> {
         witness.refresh();
         ghosts = search.second_look(witness.table(), &suspects);
     }
+    // One whose process is not seen may have ended between the table and `/proc`, or be making its socket anew.
+    for _ in 0..LOOKS_AT_NOBODY {
+        if !ghosts.iter().any(|ghost| ghost.plight.bar == Some(Bar::Unseen)) {
+            break;
+        }
+        std::thread::sleep(BETWEEN_LOOKS);
+        witness.refresh();
+        ghosts = search.second_look(witness.table(), &suspects);
+    }
     ghosts
 }
+
+/// How often, and how long apart, a listener that nobody is seen to hold is looked at again.
+const LOOKS_AT_NOBODY: u32 = 4;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
 
 /// How often a server that is at work is looked at again: it may be between two sockets.
 const MORE_LOOKS: u32 = 20;
@@ -80,9 +93,6 @@ impl Search<'_> {
                 !is_seen && view.reach(table, &suspect.listener) != Reach::There
             })
             .collect();
-        if suspects.is_empty() && !is_wide {
-            return suspects;
-        }
         // Paths that lead to the places by other names, or anywhere if they are tmux servers'.
         let servers = self.scope.anywhere.then(|| Holders::servers(self.processes, self.user));
         let mut settled = self.scope.settled();
@@ -91,10 +101,9 @@ impl Search<'_> {
             if !bound.may_be_of(self.user) {
                 continue;
             }
-            let is_candidate = servers.as_ref().map_or_else(
-                || self.scope.may_hold(bound.dev),
-                |servers| servers.is_held_by_tmux(bound.socket),
-            );
+            let is_candidate = servers
+                .as_ref()
+                .map_or_else(|| self.scope.may_hold(&bound), |servers| servers.is_held_by_tmux(bound.socket));
             if !is_candidate || self.scope.names(bound.name) {
                 continue;
             }
@@ -157,9 +166,11 @@ impl Search<'_> {
         let standing = self.name_the_living(table, holders, &listener.path, standing);
         let Some(holder) = holders.of(listener.socket) else {
             let dir = self.scope.settled().of(listener.path.parent()?).0.clone();
-            let is_ours =
-                *is_placed && is_on_device(view, listener) && holders.may_be_hidden(&dir, &self.scope.mounts);
-            return is_ours.then(|| ghost(listener, None, standing, Some(Bar::Hidden)));
+            if !*is_placed || !self.is_on_device(&dir, listener) {
+                return None;
+            }
+            let bar = self.hidden(table, holders, &dir, listener)?;
+            return Some(ghost(listener, None, standing, Some(bar)));
         };
         let process = &holder.process;
         if process.stat().is_none_or(Stat::has_ended)
@@ -197,6 +208,24 @@ impl Search<'_> {
             ghost.plight.bar = Some(Bar::Directory(failure));
         }
         Some(ghost)
+    }
+
+    /// Why nobody is seen to hold a listener, if it may be a living server's all the same.
+    fn hidden(&self, table: &KernelTable, holders: &Holders, dir: &Path, listener: &Listener) -> Option<Bar> {
+        if holders.hide_something() {
+            return holders.may_be_hidden(dir, &self.scope.mounts).then_some(Bar::Hidden);
+        }
+        let is_bound_anew =
+            table.iter().any(|bound| bound.role == Role::Bound && bound.name == listener.path);
+        // What somebody is seen to hold, whoever that is, is no unseen server's.
+        (!is_bound_anew && !self.processes.is_held(listener.socket)).then_some(Bar::Unseen)
+    }
+
+    /// Whether a listener's file lies on the file system that a directory, links resolved, shows here: then it is no
+    /// other mount namespace's directory of the same name. The list of mounts has the devices of the kernel's table,
+    /// on every file system.
+    fn is_on_device(&self, dir: &Path, listener: &Listener) -> bool {
+        self.scope.mounts.place(dir).is_none_or(|(device, _)| device == listener.dev)
     }
 
     /// Whether the holder listens elsewhere and is reached there: then this socket was inherited from
@@ -294,20 +323,4 @@ fn listeners(table: &KernelTable) -> impl Iterator<Item = Bound<'_>> {
 
 pub(super) fn listener_of(bound: &Bound<'_>) -> Listener {
     Listener { socket: bound.socket, ino: bound.ino, dev: bound.dev, path: bound.name.to_owned() }
-}
-
-/// Whether a listener's file lies on the device that its directory shows here: then it is no other
-/// mount namespace's directory of the same name.
-fn is_on_device(view: &View, listener: &Listener) -> bool {
-    let has_true_numbers = || {
-        let dir = rustix::fs::open(
-            listener.path.parent()?,
-            rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC,
-            rustix::fs::Mode::empty(),
-        );
-        Some(crate::socket::file_system::has_true_numbers(dir.ok()?.as_fd()))
-    };
-    // The view opens nothing that may not answer.
-    view.directory_id(&listener.path).is_some_and(|id| id.kernel_dev() == listener.dev)
-        && has_true_numbers() == Some(true)
 }

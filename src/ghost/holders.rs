@@ -52,6 +52,11 @@ impl Holders {
         }
     }
 
+    /// Whether some server does not show its sockets.
+    pub(super) fn hide_something(&self) -> bool {
+        !self.hidden.is_empty()
+    }
+
     /// Whether a socket that was bound in a directory may be that of a server that hides its sockets from us, and
     /// none of those sees other files than `ours` there: with `PrivateTmp=` it lives well behind the same path.
     pub(super) fn may_be_hidden(&self, dir: &Path, ours: &Mounts) -> bool {

@@ -3,6 +3,7 @@
 use crate::mounts::{Mounts, Walk};
 use crate::socket::file_id::{FileFacts, FileId};
 use crate::socket::file_system;
+use crate::socket::kernel_table::Bound;
 use crate::sweep::Target;
 use rustix::fs::{Mode, OFlags};
 use std::collections::HashMap;
@@ -94,11 +95,16 @@ impl Scope {
         self.places.iter().any(|place| is_in(place) && place.only.as_ref().is_none_or(is_wanted))
     }
 
-    /// Whether a socket whose file is on `device` may lie in a place by another path. Only those are
-    /// looked up, so that a dead network mount of somebody else cannot hold us up.
-    pub(super) fn may_hold(&self, device: u32) -> bool {
-        let is_possible =
-            |place: &Place| place.id.is_some() && place.device.is_none_or(|known| known == device);
+    /// Whether a socket may lie in a place by another path: by its name and by the device of its file. Only those
+    /// are looked up, so that a dead network mount of somebody else cannot hold us up.
+    pub(super) fn may_hold(&self, bound: &Bound<'_>) -> bool {
+        let name = bound.name.file_name();
+        let is_wanted = |only: &Vec<OsString>| only.iter().any(|wanted| Some(wanted.as_os_str()) == name);
+        let is_possible = |place: &Place| {
+            place.id.is_some()
+                && place.device.is_none_or(|known| known == bound.dev)
+                && place.only.as_ref().is_none_or(is_wanted)
+        };
         self.places.iter().any(is_possible)
     }
 

@@ -88,6 +88,9 @@ impl Display for Bar {
             Self::Hidden => f.write_str(
                 "which process it is cannot be seen from this user namespace (PrivateUsers= in a unit); run `tmux-janitor rescue` in a shell",
             ),
+            Self::Unseen => f.write_str(
+                "its process cannot be seen from here (another container, or PID namespace); run `tmux-janitor rescue` where it runs, or on the host",
+            ),
             Self::Elsewhere(_) => f.write_str("it runs in another mount namespace or root directory than this process"),
             Self::NotTmux => f.write_str("the process is not proven to be a tmux server; left alone"),
             Self::Ambiguous => f.write_str(

@@ -178,6 +178,8 @@ fn choose(
     spawned: &mut Spawned,
 ) -> Result<Place, String> {
     let mut reasons = Vec::new();
+    // Where a server could be started, and a dead one's socket never be removed: better than nowhere.
+    let mut far = None;
     for dir in candidates(settings, user, request) {
         let place = match Place::open(&dir, user, &request.name, request.socket_label.as_deref()) {
             Ok(place) => place,
@@ -195,20 +197,42 @@ fn choose(
         }
         let usable = match standing {
             Standing::Live(_) | Standing::Ghost(_) => Ok(()),
-            Standing::InTheWay(error) => return Err(error),
+            Standing::InTheWay(error) => match place.is_far().filter(|_| !request.join_only) {
+                Some(reason) => {
+                    far = far.or(Some(Err(error)));
+                    Err(Hindrance::Directory(reason))
+                }
+                None => return Err(error),
+            },
             Standing::Free | Standing::Starting if request.join_only => Ok(()),
-            Standing::Free | Standing::Starting => place.can_start(),
+            Standing::Free | Standing::Starting => match (place.can_start(), place.is_far()) {
+                (Ok(()), Some(reason)) => {
+                    if !matches!(far, Some(Ok(_))) {
+                        far = Some(Ok((place, reasons.join("; "))));
+                    }
+                    reasons.push(reason);
+                    continue;
+                }
+                (Err(Hindrance::Lock(reason)), Some(_)) => Err(Hindrance::Directory(reason)),
+                (can, _) => can,
+            },
         };
         match usable {
-            Ok(()) => {
-                if !reasons.is_empty() {
-                    spawned.fallback = Some((place.dir.path().to_owned(), reasons.join("; ")));
-                }
-                return Ok(place);
-            }
+            Ok(()) => return Ok(taken(place, reasons.join("; "), spawned)),
             Err(Hindrance::Directory(reason)) => reasons.push(reason),
             Err(Hindrance::Lock(error)) => return Err(error),
         }
     }
-    Err(words::nowhere(&reasons))
+    match far {
+        Some(far) => far.map(|(place, reasons)| taken(place, reasons, spawned)),
+        None => Err(words::nowhere(&reasons)),
+    }
+}
+
+/// Enters why the directories before a place were passed over, if any was.
+fn taken(place: Place, reasons: String, spawned: &mut Spawned) -> Place {
+    if !reasons.is_empty() {
+        spawned.fallback = Some((place.dir.path().to_owned(), reasons));
+    }
+    place
 }

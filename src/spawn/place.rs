@@ -7,6 +7,7 @@ use crate::config::Settings;
 use crate::ghost::{self, Ghost, Scope};
 use crate::process::{Processes, await_end};
 use crate::socket::directory::{Rule, SocketDir};
+use crate::socket::file_system::{self, FileSystem};
 use crate::socket::sight::Witness;
 use crate::socket::verdict::{Blindness, Reason, State, TableSays};
 use crate::sweep::{Act, Pass, Target};
@@ -16,6 +17,7 @@ use crate::tmux::stuck::{self, Stuck};
 use rustix::fs::{Access, AtFlags, FileType, Mode};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -141,8 +143,9 @@ impl Place {
         let verdict = report.entries.first().map(|entry| (entry.verdict, entry.server_pid));
         Look::Is(match verdict {
             Some((verdict, pid)) if verdict.state == State::Live => Standing::Live(pid),
-            Some((verdict, _)) if verdict.state == State::Starting => Standing::Starting,
-            Some((verdict, _)) if !is_free(verdict.state, verdict.reason) => {
+            Some((verdict, _))
+                if verdict.state != State::Starting && !is_free(verdict.state, verdict.reason) =>
+            {
                 let standing = Standing::InTheWay(words::in_the_way(&self.path, verdict.reason));
                 match verdict.reason {
                     Reason::Blind(Blindness::ServersMissing(pid)) => {
@@ -157,6 +160,9 @@ impl Place {
             }
             _ => match self.ghost(user, witness) {
                 Some(ghost) => Standing::Ghost(ghost),
+                None if verdict.is_some_and(|(verdict, _)| verdict.state == State::Starting) => {
+                    Standing::Starting
+                }
                 None => Standing::Free,
             },
         })
@@ -165,6 +171,14 @@ impl Place {
     /// Who holds the start lock here and does not let go of it, if anybody does.
     pub(super) fn stuck(&self, user: u32, patience: Duration) -> Option<Stuck> {
         stuck::of_label(user, &self.dir, &self.label, patience)
+    }
+
+    /// Why a dead socket could never be proven dead here, if so: a server of another machine may listen.
+    pub(super) fn is_far(&self) -> Option<String> {
+        match file_system::of(self.dir.as_fd()) {
+            Ok(FileSystem::Other(magic)) => Some(words::far(self.dir.path(), Reason::FileSystem(magic))),
+            Ok(FileSystem::Local { .. }) | Err(_) => None,
+        }
     }
 
     /// Whether a server can be started here: its socket and its lock can be made.

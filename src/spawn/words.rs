@@ -31,6 +31,11 @@ pub(super) fn in_the_way(path: &Path, reason: Reason) -> String {
     format!("{}: {reason}{cure}", escaped(path))
 }
 
+/// A directory whose dead sockets stay for ever.
+pub(super) fn far(dir: &Path, reason: Reason) -> String {
+    format!("{}: {reason}, so that no socket there is ever proven dead", escaped(dir))
+}
+
 pub(super) fn ghost(ghost: &Ghost, plight: &str) -> String {
     let who = ghost.pid.map_or_else(|| "a server".to_owned(), |pid| format!("the server with pid {pid}"));
     format!(

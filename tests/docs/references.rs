@@ -130,6 +130,7 @@ fn reasons() -> Vec<Reason> {
         Reason::KeptLabel,
         Reason::TooYoung,
         Reason::Ghost(Plight { pid: None, standing: Standing::Nothing, bar: Some(Bar::Hidden) }),
+        Reason::Ghost(Plight { pid: None, standing: Standing::Nothing, bar: Some(Bar::Unseen) }),
         Reason::Told("what a worker says"),
         Reason::NotReached,
         Reason::NoSuchSocket,
