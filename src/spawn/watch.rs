@@ -15,13 +15,17 @@ use crate::socket::sight::Witness;
 use crate::tmux::client::{self, Start};
 use crate::tmux::held::{Held, Woken};
 use crate::tmux::quote;
-use rustix::process::{Pid, PidfdFlags};
+use rustix::process::{Pid, PidfdFlags, Signal};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// How long a server may take to notice that a process of its own has ended.
 const NOTICING: Duration = Duration::from_secs(1);
+
+/// When it is told once more. While libutempter runs its helper, a tmux that is built with it does not hear SIGCHLD: a
+/// process that ends meanwhile stays a zombie until the next one ends.
+const REMINDING: Duration = Duration::from_millis(20);
 
 /// What became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +52,7 @@ impl Job<'_> {
             let left = deadline.saturating_duration_since(Instant::now());
             let left = if matches!(process, Watched::Over) { Duration::ZERO } else { left };
             if client.watch(process.pidfd(), left) == Woken::Process {
-                process.await_noticed();
+                process.await_noticed(made.server);
             }
             let ended = client.end().map_err(cannot)?;
             if let Some(told) = Told::of(&ended.out, &made) {
@@ -156,14 +160,29 @@ impl Watched {
     }
 
     /// It has ended: waits until its server has noticed, and knows how.
-    fn await_noticed(&self) {
+    fn await_noticed(&self, server: i32) {
         let Self::Here(pid, _) = self else {
             return;
         };
-        let started = Instant::now();
-        let is_there = || Processes::open().is_ok_and(|all| all.by_pid(*pid).is_some());
-        while is_there() && started.elapsed() < NOTICING {
+        let Ok(all) = Processes::open() else { return };
+        let (started, mut reminders) = (Instant::now(), 0);
+        while all.by_pid(*pid).is_some() && started.elapsed() < NOTICING {
             std::thread::sleep(Duration::from_millis(1));
+            if started.elapsed() > REMINDING * (reminders + 1) {
+                remind(&all, server, *pid);
+                reminders += 1;
+            }
         }
+    }
+}
+
+/// Tells a server that a child of its own has ended, as the kernel did. Whoever does not wait for it ignores SIGCHLD.
+fn remind(all: &Processes, server: i32, child: i32) {
+    let Some(pid) = Pid::from_raw(server) else { return };
+    let Ok(pidfd) = rustix::process::pidfd_open(pid, PidfdFlags::empty()) else { return };
+    // While the child is there its parent is, too, and its number is nobody else's.
+    let stat = all.by_pid(child).and_then(|process| process.stat());
+    if stat.is_some_and(|stat| stat.parent == server) {
+        let _ = rustix::process::pidfd_send_signal(pidfd, Signal::CHILD);
     }
 }
