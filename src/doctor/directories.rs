@@ -36,6 +36,7 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
 
 fn is_missing_own(patient: &Patient<'_>, path: &Path) -> bool {
     path.ends_with(paths::directory_name(patient.user))
+        && Mounts::read().lets_look_at(path)
         && path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }
 
