@@ -126,10 +126,13 @@ fn a_session_is_joined_there_and_started_elsewhere() {
         export TMUX_TMPDIR=/tmp/far
         j there spawn 0 --socket-label far --json
         j joined spawn more --socket-label far --json -- sleep 1000
+        j found-before probe --session new --json
         j new spawn new --json -- sleep 1000
+        j found probe --session new --json
         j gone spawn more --socket-label gone --json -- sleep 1000
         j gone-alone --dir /tmp/far/tmux-0 spawn more --socket-label gone --json -- sleep 1000
         j alone --dir /tmp/far/tmux-0 spawn alone --json -- sleep 1000
+        j found-alone --dir /tmp/far/tmux-0 probe --session alone --json
         rm /tmp/far/tmux-0/far
         unshare --pid --fork --mount-proc --kill-child "$JANITOR" spawn 0 --socket-label far >"$0/hidden.out" 2>&1 || echo $? >"$0/hidden.code"
     "#;
@@ -149,6 +152,16 @@ fn a_session_is_joined_there_and_started_elsewhere() {
         assert!(is_there, "{name}: {json:#}");
         let reason = json["fallback_reason"].as_str().unwrap_or_default();
         assert_eq!(reason.contains("FUSE"), socket.starts_with("/tmp/tmux-0/"), "{name}: {json:#}");
+    }
+    for (name, code, path) in [
+        ("found-before", "3", "/tmp/tmux-0/spawn-new"),
+        ("found", "0", "/tmp/tmux-0/spawn-new"),
+        ("found-alone", "0", "/tmp/far/tmux-0/spawn-alone"),
+    ] {
+        let json: serde_json::Value =
+            serde_json::from_str(&told(&folder, &format!("{name}.out"))).unwrap_or_default();
+        assert_eq!(told(&folder, &format!("{name}.code")).trim(), code, "{name}: {json:#}");
+        assert_eq!(json["path"], path, "{name}: {json:#}");
     }
     assert_eq!(told(&folder, "hidden.code").trim(), "1", "{}", told(&folder, "hidden.out"));
     assert!(told(&folder, "hidden.out").contains("cannot be seen from here"));

@@ -6,6 +6,7 @@ use super::{Request, candidates, cgroup, label, words};
 use crate::apart;
 use crate::config::Settings;
 use crate::socket::directory::{Rule, SocketDir};
+use crate::socket::file_system::FileSystem;
 use crate::socket::sight::Witness;
 use rustix::fs::{Access, AtFlags, CWD};
 use rustix::io::Errno;
@@ -25,29 +26,48 @@ pub struct Whereabouts {
     pub hidden: Option<String>,
 }
 
-/// The socket's path in one directory, and why no server could be started there.
+/// The socket's path in one directory, and what that is good for.
 struct Spot {
     socket: PathBuf,
-    hindrance: Option<String>,
+    fitness: Fitness,
+}
+
+/// How `spawn` takes a directory, best first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Fitness {
+    /// It makes the session there, or fails there, and goes nowhere else.
+    Taken,
+    /// The same, where there is no better one: no dead socket is ever proven to be dead there.
+    Far,
+    /// The same, and it would fail there.
+    FarAndInTheWay,
+    /// No server can be started there: one sentence.
+    Hindered(String),
 }
 
 /// Finds the place, by the rule of `spawn`, for a request of which only the name and the directories count.
 pub fn find(settings: &Settings, user: u32, request: &Request) -> Whereabouts {
     let mut witness = Witness::new(user);
-    let (mut chosen, mut others, mut reasons) = (None, Vec::new(), Vec::new());
+    let (mut spots, mut reasons): (Vec<Spot>, _) = (Vec::new(), Vec::new());
     let dirs = candidates(settings, user, request);
     for dir in &dirs {
-        let looked = spot(settings, user, &request.name, dir, &mut witness);
-        match looked {
+        match spot(settings, user, &request.name, dir, &mut witness) {
             Err(reason) => reasons.push(reason),
-            Ok(spot) if chosen.as_ref() == Some(&spot.socket) || others.contains(&spot.socket) => {}
-            Ok(Spot { socket, hindrance: None }) if chosen.is_none() => chosen = Some(socket),
-            Ok(Spot { socket, hindrance }) => {
-                reasons.extend(hindrance);
-                others.push(socket);
+            Ok(spot) if spots.iter().any(|known| known.socket == spot.socket) => {}
+            Ok(spot) => {
+                if let Fitness::Hindered(reason) = &spot.fitness {
+                    reasons.push(reason.clone());
+                }
+                spots.push(spot);
             }
         }
     }
+    // Of equals the first.
+    let best = (0..spots.len())
+        .filter(|at| !matches!(spots[*at].fitness, Fitness::Hindered(_)))
+        .min_by(|one, other| spots[*one].fitness.cmp(&spots[*other].fitness));
+    let chosen = best.map(|at| spots.remove(at).socket);
+    let others = spots.into_iter().map(|spot| spot.socket).collect();
     let hidden = chosen.as_deref().and_then(Path::parent).and_then(|dir| hides(dir, user));
     let first = dirs.first().map(|dir| dir.join(label::of(&request.name, room_in(dir)).unwrap_or_default()));
     Whereabouts {
@@ -85,22 +105,27 @@ fn spot(
     let Some(open) =
         SocketDir::open(dir, user, Rule::Swept).map_err(|error| words::refused_dir(dir, error))?
     else {
-        return missing(dir, name);
+        return missing(user, dir, name);
     };
     let place = Place::of(open, name, None)?;
-    let hindrance = match place.look(settings, user, witness) {
-        Standing::Live(_) | Standing::Ghost(_) | Standing::InTheWay(_) => None,
-        Standing::Free | Standing::Starting => match place.can_start() {
-            // With a lock that cannot be opened `spawn` fails here, and goes nowhere else.
-            Ok(()) | Err(Hindrance::Lock(_)) => None,
-            Err(Hindrance::Directory(reason)) => Some(reason),
+    let far = place.is_far();
+    let fitness = match (place.look(settings, user, witness), far) {
+        (Standing::Live(_) | Standing::Ghost(_), _) | (Standing::InTheWay(_), None) => Fitness::Taken,
+        (Standing::InTheWay(_), Some(_)) => Fitness::FarAndInTheWay,
+        (Standing::Free | Standing::Starting, far) => match (place.can_start(), far) {
+            // With a lock that cannot be opened `spawn` fails here.
+            (Ok(()) | Err(Hindrance::Lock(_)), None) => Fitness::Taken,
+            (Ok(()), Some(_)) => Fitness::Far,
+            (Err(Hindrance::Lock(reason)), Some(_)) | (Err(Hindrance::Directory(reason)), _) => {
+                Fitness::Hindered(reason)
+            }
         },
     };
-    Ok(Spot { socket: place.path, hindrance })
+    Ok(Spot { socket: place.path, fitness })
 }
 
 /// The same where there is no directory yet: `spawn` would make it, as tmux makes its own.
-fn missing(dir: &Path, name: &OsStr) -> Result<Spot, String> {
+fn missing(user: u32, dir: &Path, name: &OsStr) -> Result<Spot, String> {
     let cannot = |errno| words::cannot_make(dir, errno);
     let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     rustix::fs::accessat(CWD, parent, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS)
@@ -109,5 +134,9 @@ fn missing(dir: &Path, name: &OsStr) -> Result<Spot, String> {
         parent.canonicalize().map_err(|error| cannot(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
     let dir = parent.join(dir.file_name().ok_or_else(|| cannot(Errno::INVAL))?);
     let label = label::of(name, room_in(&dir)).ok_or_else(|| words::too_long(&dir))?;
-    Ok(Spot { socket: dir.join(label), hindrance: None })
+    // It would lie on the same file system.
+    let above = SocketDir::open(&parent, user, Rule::LookedAt).ok().flatten();
+    let is_far = above.is_some_and(|above| matches!(above.file_system(), FileSystem::Other(_)));
+    let fitness = if is_far { Fitness::Far } else { Fitness::Taken };
+    Ok(Spot { socket: dir.join(label), fitness })
 }
