@@ -34,13 +34,21 @@ impl<'t> Walker<'_, 't> {
         // The grammar takes several assignments on a line for those of the command on the next one.
         if let (Some(last), Some(first)) = (assignments.last(), name) {
             let between = self.text.as_str().get(last.end_byte()..first.start_byte()).unwrap_or_default();
-            if between.contains('\n') && !between.contains("\\\n") {
+            if ends_line(between) {
                 for assignment in assignments.drain(..) {
                     self.assignment(assignment, false);
                 }
                 self.statement = self.text.place(first.start_byte());
             }
         }
+        // And sometimes the words of the next line for more of this one's.
+        let mut last = name;
+        let is_next_line = |word: &Node<'t>| {
+            let before = last.replace(*word).map(|before| before.end_byte()..word.start_byte());
+            before.is_some_and(|gap| ends_line(self.text.as_str().get(gap).unwrap_or_default()))
+        };
+        let next = words.iter().position(is_next_line).map(|at| words.split_off(at));
+        let (judge, judge_of_next) = if next.is_some() { (None, judge) } else { (judge, None) };
         let before = self.scope.clone();
         for assignment in &assignments {
             self.assignment(*assignment, false);
@@ -72,6 +80,11 @@ impl<'t> Walker<'_, 't> {
             });
         }
         self.stdin = None;
+        if let Some(next) = next {
+            self.statement = self.text.place(next[0].start_byte());
+            let words: Vec<Text> = next.into_iter().flat_map(|word| self.words(word)).take(WORDS).collect();
+            self.invoke(words, judge_of_next);
+        }
     }
 
     /// `name=value`, `name+=value`, `name=(…)`.
@@ -214,4 +227,9 @@ impl<'t> Walker<'_, 't> {
             unit::look(written, true, self.found);
         }
     }
+}
+
+/// Whether what stands between two words is the end of a line.
+fn ends_line(between: &str) -> bool {
+    between.contains('\n') && !between.contains("\\\n")
 }

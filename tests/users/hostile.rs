@@ -241,7 +241,7 @@ fn mounts_in_the_way_are_seen_through() {
         stray_of(&json, &bound.dir()).unwrap().contains(&format!("belongs to uid {}", victim.0)),
         "{json:#}"
     );
-    for (label, part) in [("gone", "read-only"), ("one", "full"), ("two", "full")] {
+    for (label, part) in [("gone", "read-only"), ("one", "no inode is left"), ("two", "no inode is left")] {
         let entry = entry(&json, label);
         assert_eq!(entry["outcome"], "failed", "{json:#}");
         assert!(entry["error"].as_str().unwrap().contains(part), "{entry:#}");

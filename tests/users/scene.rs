@@ -287,6 +287,10 @@ pub(crate) fn print_of(folder: &Path) -> Vec<String> {
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
+            // What a run keeps for itself is nothing of theirs.
+            if path.ends_with(".tmux-janitor-record") {
+                continue;
+            }
             let about = fs::symlink_metadata(&path).unwrap();
             if about.is_dir() {
                 folders.push(path.clone());
