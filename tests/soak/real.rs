@@ -119,8 +119,7 @@ fn anew(socket: &Path, server: &Server, tally: &Tally) {
 fn delete_and_rescue(socket: &Path, server: &Server, tally: &Tally) {
     std::fs::remove_file(socket).unwrap();
     wait::until("the ghost is rescued", || {
-        // This one alone: what a server of another label forks can look like a ghost until its exec.
-        let run = Run::of(janitor(socket.parent().unwrap()).args(["rescue", "--json"]).arg(socket));
+        let run = Run::of(janitor(socket.parent().unwrap()).args(["rescue", "--json"]));
         assert!(is_done(&run), "{:?} {} {}", run.code, run.stdout, run.stderr);
         UnixStream::connect(socket).is_ok()
     });
@@ -134,6 +133,8 @@ fn is_done(run: &Run) -> bool {
     let is_left = |entry: &Value| {
         entry["state"] == "ghost"
             && (entry["outcome"] == "busy"
+                // What a server of another label forks, when it has just made its socket anew, until its exec.
+                || entry["reason"].as_str().is_some_and(|why| why.contains("whose path another server has taken"))
                 || entry["error"]
                     .as_str()
                     .is_some_and(|error| error.contains("has not made its socket in 5 s")))
