@@ -276,17 +276,14 @@ impl Job<'_> {
     }
 
     /// What was started in vain goes: a server without a session ends when nobody keeps it, and one that was lost may
-    /// be ending and hindered in that.
+    /// be ending.
     fn clear(&self, is_new: bool, trouble: &Trouble, witness: &mut Witness) {
         let is_lost = matches!(trouble, Trouble::Unknown(_));
         if !is_new && !is_lost {
             return;
         }
-        let server = self.server(witness);
-        wait_for_end(server, ENDING);
-        if let Some(server) = server.filter(|_| is_lost) {
-            self.end_stuck(server, witness);
-        }
+        // Who hangs up may be ending, or of another version and alive: only one that has made our session is known.
+        wait_for_end(self.server(witness), ENDING);
     }
 
     /// Enters that COMMAND has ended, how, and what is left of its session.
