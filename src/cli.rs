@@ -273,6 +273,12 @@ pub enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Print what a shell completes that only a run can tell, a line each
+    #[command(hide = true)]
+    CompleteNames {
+        /// Of what
+        of: Nameable,
+    },
     /// Write the man pages into a folder
     #[command(hide = true)]
     Man {
@@ -280,6 +286,15 @@ pub enum Command {
         #[arg(value_hint = ValueHint::DirPath)]
         dir: PathBuf,
     },
+}
+
+/// What has names that a shell completes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Nameable {
+    /// Sockets, by label.
+    Labels,
+    /// Ghosts, by path.
+    Ghosts,
 }
 
 /// Arguments of `status`.

@@ -8,6 +8,7 @@ mod status;
 use crate::audit;
 use crate::audit::answer::RefusalKind;
 use crate::cli::{Cli, Color, Command, Global, LogTarget, Probe, Rescue, Spawn};
+use crate::completions;
 use crate::config::{self, Settings};
 use crate::discover::{self, Surroundings};
 use crate::doctor::rounds;
@@ -68,7 +69,11 @@ pub fn run(cli: &Cli, output: &mut Output) -> Result<Exit, Error> {
         Some(Command::Doctor { json }) => doctor(&cli.global, *json, output),
         Some(Command::Audit { files, json }) => audit_files(&cli.global, files, *json, output),
         Some(Command::CheckConfig { file }) => check_config(&cli.global, file.as_deref(), output),
-        Some(Command::Completions { shell }) => manual::completions(*shell, output),
+        Some(Command::Completions { shell }) => completions::print(*shell, output),
+        Some(Command::CompleteNames { of }) => {
+            let report = look(&cli.global, false)?;
+            output.text(&completions::names(&report, *of)).map(|()| Exit::Done)
+        }
         Some(Command::Man { dir }) => manual::man(dir),
     }
 }

@@ -28,7 +28,7 @@
 //!
 //! [`users`] does all of it for every user of a machine, one process per user.
 //!
-//! Around it: [`cli`] and [`commands`], [`config`], [`logging`], [`probe`] for one socket, [`sandbox`], [`mounts`], [`apart`] for what may never answer, [`replace`], [`manual`].
+//! Around it: [`cli`] and [`commands`], [`config`], [`logging`], [`probe`] for one socket, [`sandbox`], [`mounts`], [`apart`] for what may never answer, [`replace`], [`manual`], [`completions`].
 
 pub mod apart;
 pub mod audit;
@@ -36,6 +36,7 @@ pub mod checkpoint;
 pub mod child;
 pub mod cli;
 pub mod commands;
+pub mod completions;
 pub mod config;
 pub mod discover;
 pub mod doctor;

@@ -1,4 +1,4 @@
-//! Man pages and completions.
+//! Man pages.
 //!
 //! The pages are prose (`packaging/man`); their options, commands and exit codes are put in from the
 //! command line's definition, so that they cannot drift.
@@ -6,9 +6,7 @@
 use crate::cli::{Cli, EXIT_CODES};
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::output::Output;
 use clap::{Arg, Command, CommandFactory};
-use clap_complete::Shell;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -18,14 +16,6 @@ const PAGES: [(&str, &str); 3] = [
     ("tmux-janitor.toml.5", include_str!("../packaging/man/tmux-janitor.toml.5")),
     ("tmux-janitor.service.8", include_str!("../packaging/man/tmux-janitor.service.8")),
 ];
-
-/// Prints a shell's completion script.
-pub fn completions(shell: Shell, output: &mut Output) -> Result<Exit, Error> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "tmux-janitor", &mut script);
-    output.line(String::from_utf8_lossy(&script).trim_end())?;
-    Ok(Exit::Done)
-}
 
 /// Writes the man pages into a folder, which is made if it is missing.
 pub fn man(dir: &Path) -> Result<Exit, Error> {

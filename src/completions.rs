@@ -1,0 +1,110 @@
+//! Completion scripts for shells: the generator's, mended, and with the names that only a run can tell.
+
+use crate::cli::{Cli, Nameable};
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::report::Report;
+use crate::socket::verdict::State;
+use clap::{Command, CommandFactory as _};
+use clap_complete::Shell;
+
+/// Prints a shell's completion script.
+pub fn print(shell: Shell, output: &mut Output) -> Result<Exit, Error> {
+    output.line(script(shell).trim_end())?;
+    Ok(Exit::Done)
+}
+
+/// Labels, or paths of ghosts, a line each. One that would not be a line, or whose bytes are no text, is left out.
+pub fn names(report: &Report, of: Nameable) -> String {
+    let wanted = report.entries.iter().filter(|entry| match of {
+        Nameable::Labels => !matches!(entry.verdict.state, State::NotASocket | State::Foreign),
+        Nameable::Ghosts => entry.verdict.state == State::Ghost,
+    });
+    let names = wanted.filter_map(|entry| match of {
+        Nameable::Labels => entry.label.to_str().map(str::to_owned),
+        Nameable::Ghosts => report.path_of(entry).to_str().map(str::to_owned),
+    });
+    let mut names: Vec<String> = names.filter(|name| !name.contains(char::is_control)).collect();
+    names.sort();
+    names.dedup();
+    names.into_iter().map(|name| name + "\n").collect()
+}
+
+fn script(shell: Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut visible(&Cli::command()), "tmux-janitor", &mut script);
+    let script = String::from_utf8_lossy(&script).into_owned();
+    match shell {
+        Shell::Bash => bash(&script),
+        Shell::Zsh => zsh(&script),
+        Shell::Fish => script + FISH,
+        _ => script,
+    }
+}
+
+/// The command line without what is hidden, which the generators offer all the same.
+fn visible(cli: &Command) -> Command {
+    let shown = cli.get_subcommands().filter(|command| !command.is_hide_set());
+    Command::new("tmux-janitor")
+        .version(env!("CARGO_PKG_VERSION"))
+        .propagate_version(true)
+        .args(cli.get_arguments().cloned())
+        .subcommands(shown.cloned())
+}
+
+/// The generator sets a state for each command and looks for another one when the program's name has a hyphen
+/// (`clap_complete` 4.6). Its words are expanded by the shell once more (`compgen -W`), so names are compared by hand.
+fn bash(script: &str) -> String {
+    script.replace("tmux__subcmd__janitor", "tmux__janitor") + BASH
+}
+
+const BASH: &str = r#"
+_tmux_janitor_names() {
+    local name
+    COMPREPLY=()
+    while IFS= read -r name; do
+        [[ $name != "$2"* ]] || COMPREPLY+=("$(printf %q "$name")")
+    done < <(command tmux-janitor complete-names "$1" 2>/dev/null)
+}
+
+_tmux_janitor() {
+    local word words
+    words=" ${COMP_WORDS[*]:1:COMP_CWORD-1} "
+    if [[ $3 == -L && $words == *" probe "* ]]; then
+        _tmux_janitor_names labels "$2"
+    elif [[ $words == *" rescue "* && $2 != -* && ! $3 =~ ^--(dir|config|color|log-target)$ ]]; then
+        _tmux_janitor_names ghosts "$2"
+    else
+        _tmux__janitor "$@"
+    fi
+}
+
+complete -F _tmux_janitor -o bashdefault -o default tmux-janitor
+"#;
+
+fn zsh(script: &str) -> String {
+    let script = script
+        .replace(":LABEL:_default'", ":LABEL:_tmux_janitor_labels'")
+        .replace("without it, all of them:_files'", "without it, all of them:_tmux_janitor_ghosts'");
+    script.replacen("autoload -U is-at-least\n", ZSH, 1)
+}
+
+const ZSH: &str = r#"autoload -U is-at-least
+
+_tmux_janitor_labels() {
+    local -a names
+    names=("${(@f)$(_call_program labels tmux-janitor complete-names labels 2>/dev/null)}")
+    compadd -a names
+}
+
+_tmux_janitor_ghosts() {
+    local -a names
+    names=("${(@f)$(_call_program ghosts tmux-janitor complete-names ghosts 2>/dev/null)}")
+    compadd -a names
+}
+"#;
+
+const FISH: &str = r#"complete -c tmux-janitor -n "__fish_tmux_janitor_using_subcommand probe" -s L -x -a "(tmux-janitor complete-names labels 2>/dev/null)"
+complete -c tmux-janitor -n "__fish_tmux_janitor_using_subcommand rescue" -f -a "(tmux-janitor complete-names ghosts 2>/dev/null)"
+"#;
