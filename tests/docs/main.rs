@@ -9,6 +9,7 @@ mod here;
 mod machine;
 mod on_a_machine;
 mod page;
+mod picture;
 mod references;
 #[path = "../common/skip.rs"]
 mod skip;
