@@ -11,6 +11,7 @@ mod on_a_machine;
 mod page;
 mod picture;
 mod references;
+mod schema;
 #[path = "../common/skip.rs"]
 mod skip;
 mod steps;
@@ -24,6 +25,10 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
 
 const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -57,13 +62,23 @@ fn transcripts_and_scripts_say_here_what_they_are_said_to_say() {
     if !here::is_possible() {
         return;
     }
-    let mut wrong = vec![];
-    for page in pages() {
-        let scenes = steps::of(&page).unwrap_or_else(|error| panic!("{error}"));
-        for scene in scenes.iter().filter(|scene| scene.order == Order::Here) {
-            wrong.extend(scene.wrong(&here::run(scene)));
+    let pages = pages();
+    let scenes = pages.iter().flat_map(|page| steps::of(page).unwrap_or_else(|error| panic!("{error}")));
+    let scenes: Vec<_> = scenes.filter(|scene| scene.order == Order::Here).collect();
+    // Each has namespaces of its own, and mostly waits.
+    let next = AtomicUsize::new(0);
+    let wrong = Mutex::new(vec![]);
+    thread::scope(|threads| {
+        for _ in 0..4 {
+            threads.spawn(|| {
+                while let Some(scene) = scenes.get(next.fetch_add(1, Relaxed)) {
+                    let found = scene.wrong(&here::run(scene));
+                    wrong.lock().unwrap().extend(found);
+                }
+            });
         }
-    }
+    });
+    let wrong = wrong.into_inner().unwrap();
     none(&wrong);
 }
 
