@@ -1,7 +1,6 @@
 //! The commands: from arguments to a result and an exit code.
 
 mod named;
-mod narrator;
 mod see;
 mod status;
 
@@ -23,6 +22,7 @@ use crate::manual;
 use crate::mounts::Mounts;
 use crate::outcome::Outcome;
 use crate::output::{self, Output};
+use crate::pass::narrator::Narrator;
 use crate::probe;
 use crate::record::{self, Deeds};
 use crate::report::people::{self, Palette};
@@ -33,22 +33,21 @@ use crate::socket::sight::Witness;
 use crate::spawn::{self, Done, Ending, Request};
 use crate::sweep::{Act, Pass, Target};
 use crate::users::order::Order;
-use crate::users::{self, Task};
+use crate::users::{self, Heard, Task};
 use crate::watch;
 use crate::words;
 use std::io::{ErrorKind, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use narrator::Narrator;
-
 /// Carries out a command line.
 pub fn run(cli: &Cli, output: &mut Output) -> Result<Exit, Error> {
     match &cli.command {
         None => overview(&cli.global, output),
         Some(Command::Sweep { dry_run, sockets, json, .. }) if !sockets.is_empty() => {
-            let report = named::sweep(&cli.global, sockets, *dry_run)?;
-            tell_sweep(&cli.global, &report, (*dry_run, *json), &mut Narrator::default(), output)
+            let mut narrator = narrator(&cli.global, *dry_run, *json, output);
+            let report = named::sweep(&cli.global, sockets, *dry_run, &mut narrator)?;
+            tell_sweep(&cli.global, &report, (*dry_run, *json), &mut narrator, output)
         }
         Some(Command::Sweep { dry_run, rescue, all_users, json, sockets: _ }) => {
             let rescuing = Rescuing { rescue: *rescue, ..Rescuing::none(*dry_run) };
@@ -230,9 +229,9 @@ fn pass_for(
         ));
     }
     let mut signals = narrator.signals();
-    let mut heard = |report: &Report, known| {
+    let mut heard = |heard: Heard<'_>, known| {
         if act == Act::Remove {
-            narrator.hear_of_a_user(report, known);
+            narrator.hear_of_users(heard, known);
         }
     };
     let report = users::pass(Task { act, rescue: rescuing.rescue }, &mut signals, &mut heard);
@@ -254,10 +253,10 @@ pub fn work(order: Order, output: &mut Output) -> Result<Exit, Error> {
     };
     let Order { task: Task { act, rescue }, uid, gid } = order;
     let rescuing = Rescuing { rescue, ..Rescuing::none(act != Act::Remove) };
-    let report = users::worker::become_user(uid, gid).and_then(|()| {
-        let mut narrator = Narrator::of_a_worker(users::SWEEP);
-        pass(&global, Some(act), rescuing, &mut narrator)
-    });
+    let mut narrator = Narrator::of_a_worker(users::SWEEP);
+    let report =
+        users::worker::become_user(uid, gid).and_then(|()| pass(&global, Some(act), rescuing, &mut narrator));
+    output::written(narrator.finish())?;
     let report = report.map(|report| see::set_strays_apart(report, uid));
     let (message, exit) = match report {
         Ok(report) => (users::wire::write(&report), exit_of(&report)),
@@ -289,10 +288,15 @@ fn sweep(
 ) -> Result<Exit, Error> {
     let dry_run = rescuing.dry_run;
     let act = if dry_run { Act::DryRun } else { Act::Remove };
-    let prints = !as_json && !global.quiet && !output.is_muted();
-    let mut narrator = if dry_run { Narrator::default() } else { Narrator::of_a_sweep(prints, global.quiet) };
+    let mut narrator = narrator(global, dry_run, as_json, output);
     let report = pass_for(global, all_users, act, rescuing, &mut narrator)?;
     tell_sweep(global, &report, (dry_run, as_json), &mut narrator, output)
+}
+
+/// Who tells of a sweep while it goes on.
+fn narrator(global: &Global, dry_run: bool, as_json: bool, output: &Output) -> Narrator {
+    let prints = !as_json && !global.quiet && !output.is_muted();
+    if dry_run { Narrator::default() } else { Narrator::of_a_sweep(prints, global.quiet) }
 }
 
 /// What is left to be told of a sweep: `how` says whether it was a dry run, and whether programs read it.

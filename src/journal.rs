@@ -10,11 +10,6 @@ use crate::spawn::Spawned;
 use crate::words;
 use std::collections::HashSet;
 
-/// Logs a pass that was made to remove.
-pub fn pass(report: &Report) {
-    rest_of_pass(report, false, &|_| false);
-}
-
 /// Logs a pass that was made to remove, but for entries that were logged already. A dry run only tells of ghosts and
 /// directories.
 pub fn rest_of_pass(report: &Report, dry_run: bool, is_told: &dyn Fn(usize) -> bool) {

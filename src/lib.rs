@@ -17,7 +17,7 @@
 //!    unlink, and the lock's careful end.
 //! 5. [`ghost`] finds servers that nobody can reach, because their socket was deleted or replaced, and
 //!    gives them their socket back where that is proven safe.
-//! 6. [`report`] is what was found and done, for people, for programs and for monitoring; [`record`] keeps the
+//! 6. [`report`] is what was found and done, for people, for programs and for monitoring; [`pass`] tells of it while it goes on; [`record`] keeps the
 //!    sums between runs; [`journal`] writes it to the log; [`words`] holds the sentences; [`exit`] the exit codes.
 //!
 //! [`spawn`] starts a session on top of that, whatever the directory looks like; [`tmux::client`] is the
@@ -52,6 +52,7 @@ pub mod manual;
 pub mod mounts;
 pub mod outcome;
 pub mod output;
+pub mod pass;
 pub mod probe;
 pub mod process;
 pub mod quarantine;

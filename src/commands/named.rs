@@ -3,6 +3,7 @@
 use crate::cli::Global;
 use crate::error::Error;
 use crate::escape::escaped;
+use crate::pass::narrator::Narrator;
 use crate::quarantine;
 use crate::report::Report;
 use crate::socket::directory::Rule;
@@ -15,11 +16,16 @@ use std::path::{Path, PathBuf};
 /// How many names an earlier run that was killed may have put a socket under.
 const ASIDE: usize = 2;
 
-/// Removes the sockets at these paths that are dead; in a dry run says so.
+/// Removes the sockets at these paths that are dead; in a dry run says so. The `narrator` tells of each when it is done.
 ///
 /// # Errors
 /// Where a path names no file, and whatever is wrong with the configuration.
-pub(super) fn sweep(global: &Global, paths: &[PathBuf], dry_run: bool) -> Result<Report, Error> {
+pub(super) fn sweep(
+    global: &Global,
+    paths: &[PathBuf],
+    dry_run: bool,
+    narrator: &mut Narrator,
+) -> Result<Report, Error> {
     let settings = super::load_settings(global)?;
     let user = rustix::process::getuid().as_raw();
     let mut dirs: BTreeMap<PathBuf, Vec<OsString>> = BTreeMap::new();
@@ -42,7 +48,8 @@ pub(super) fn sweep(global: &Global, paths: &[PathBuf], dry_run: bool) -> Result
     let targets: Vec<Target> =
         dirs.into_iter().map(|(path, names)| Target { path, only: Some(names), rule: Rule::Named }).collect();
     let act = if dry_run { Act::DryRun } else { Act::Remove };
-    let report = Pass { settings: &settings, user, act }.run(&mut Witness::new(user), &targets);
+    let pass = Pass { settings: &settings, user, act };
+    let report = pass.run_before(&mut Witness::new(user), &targets, narrator);
     super::see::say_verbosely(&report);
     Ok(report)
 }

@@ -15,8 +15,8 @@ use crate::config::Settings;
 use crate::ghost::{self, Anew, Ghost};
 use crate::journal;
 use crate::outcome::Outcome;
+use crate::pass;
 use crate::process::{Processes, Stat, await_end};
-use crate::record::{self, Deeds};
 use crate::report::Report;
 use crate::socket::sight::Witness;
 use crate::sweep::{Act, Pass};
@@ -326,14 +326,8 @@ impl Job<'_> {
         if !self.request.sweep {
             return;
         }
-        let pass = Pass { settings: self.settings, user: self.user, act: Act::Remove };
-        let report = pass.run(witness, &[self.place.target()]);
-        if report.entries.iter().any(|entry| matches!(entry.outcome, Outcome::Removed | Outcome::Failed(_))) {
-            journal::pass(&report);
-            if self.request.dirs.is_empty() {
-                record::note(self.user, &Deeds::of(&report));
-            }
-        }
+        let sweep = Pass { settings: self.settings, user: self.user, act: Act::Remove };
+        let report = pass::remove(&sweep, witness, &[self.place.target()], self.request.dirs.is_empty());
         spawned.swept.extend(report.removed());
     }
 }

@@ -41,9 +41,7 @@ pub use result::{Ending, Spawned};
 
 use crate::config::Settings;
 use crate::discover::{self, Surroundings};
-use crate::journal;
-use crate::outcome::Outcome;
-use crate::record::{self, Deeds};
+use crate::pass;
 use crate::socket::kernel_table::KernelTable;
 use crate::socket::sight::Witness;
 use crate::sweep::{Act, Pass, Target};
@@ -145,14 +143,8 @@ fn sweep_all(settings: &Settings, user: u32, request: &Request) -> Vec<PathBuf> 
         request.dirs.clone()
     };
     let targets: Vec<Target> = dirs.into_iter().map(Target::whole).collect();
-    let report = Pass { settings, user, act: Act::Remove }.run(&mut witness, &targets);
-    if report.entries.iter().any(|entry| matches!(entry.outcome, Outcome::Removed | Outcome::Failed(_))) {
-        journal::pass(&report);
-        if request.dirs.is_empty() {
-            record::note(user, &Deeds::of(&report));
-        }
-    }
-    report.removed().collect()
+    let sweep = Pass { settings, user, act: Act::Remove };
+    pass::remove(&sweep, &mut witness, &targets, request.dirs.is_empty()).removed().collect()
 }
 
 /// The directories in which a socket may be made, best first: those that tmux would use, then the

@@ -8,6 +8,7 @@ use super::accounts::Account;
 use super::merge::User;
 use super::order::Order;
 use super::queue::Queue;
+use super::wire;
 use crate::discover::RUNTIME_DIRS;
 use crate::sandbox;
 use crate::told_to_end::ToldToEnd;
@@ -38,7 +39,13 @@ const DEATH: Duration = Duration::from_secs(1);
 /// How long a worker that was told to end may take.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
-/// The longest message, in bytes: some 150,000 entries.
+/// How much a worker may have said that root has not heard, in bytes: about one batch of removals.
+const ON_ITS_WAY: usize = 4096;
+
+/// How long nothing may be heard before that is said: somebody at a terminal waits.
+const QUIET: Duration = Duration::from_millis(500);
+
+/// The longest message, in bytes, and the longest sum of its parts: some 150,000 entries.
 const LONGEST: usize = 16 << 20;
 
 /// Why there is no report of a user.
@@ -74,6 +81,9 @@ struct Worker<'a> {
     /// `None` once there is nothing more to hear.
     pipe: Option<OwnedFd>,
     message: Vec<u8>,
+    /// What it has done and nobody has heard of, and how many bytes of that there were in all.
+    parts: Vec<Vec<u8>>,
+    told: usize,
     deadline: Instant,
     /// Whether it was told that the run is to end.
     is_told_to_end: bool,
@@ -93,11 +103,22 @@ pub(super) struct Work<'w> {
     pub(super) signals: &'w mut Option<ToldToEnd>,
 }
 
-/// Lets a worker work for each of the users and hands over what became of it.
+/// What is heard of workers.
+#[derive(Debug)]
+pub(super) enum News<'u> {
+    /// What a user's has done so far.
+    Part(User<'u>, Vec<u8>),
+    /// What became of it.
+    End(User<'u>, Result<Vec<u8>, Loss>),
+    /// Nothing for [`QUIET`], or whatever comes next.
+    Nothing,
+}
+
+/// Lets a worker work for each of the users and hands over what is heard of it.
 pub(super) fn work<'u>(
     mut waiting: Queue<'u>,
     Work { begun, task, parent, signals }: Work<'_>,
-    mut done: impl FnMut(User<'u>, Result<Vec<u8>, Loss>),
+    mut hear: impl FnMut(News<'u>),
 ) {
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let most = (processors * PER_PROCESSOR).min(MOST_AT_ONCE);
@@ -105,17 +126,17 @@ pub(super) fn work<'u>(
     let mut at_work: Vec<Worker<'_>> = Vec::with_capacity(most);
     loop {
         for (user, loss) in waiting.take_in() {
-            done(user, Err(loss));
+            hear(News::End(user, Err(loss)));
         }
         if Instant::now() >= last_start {
             for user in waiting.give_up() {
-                done(user, Err(Loss::NoTime));
+                hear(News::End(user, Err(Loss::NoTime)));
             }
         }
         let is_ended = signals.as_mut().is_some_and(ToldToEnd::is_told);
         if is_ended {
             for user in waiting.give_up() {
-                done(user, Err(Loss::Ended));
+                hear(News::End(user, Err(Loss::Ended)));
             }
             at_work.iter_mut().for_each(Worker::tell_to_end);
         }
@@ -131,7 +152,7 @@ pub(super) fn work<'u>(
                     is_full = true;
                     break;
                 }
-                Err(errno) => done(user, Err(Loss::Start(errno))),
+                Err(errno) => hear(News::End(user, Err(Loss::Start(errno)))),
             }
         }
         if at_work.is_empty() && waiting.is_over() {
@@ -142,15 +163,19 @@ pub(super) fn work<'u>(
         wait(&at_work, comes_in, signals.as_ref().filter(|_| !is_ended));
         let mut index = 0;
         while index < at_work.len() {
-            match at_work[index].hear() {
+            let outcome = at_work[index].hear();
+            let user = at_work[index].user;
+            at_work[index].parts.drain(..).for_each(|part| hear(News::Part(user, part)));
+            match outcome {
                 None => index += 1,
-                Some(outcome) => done(at_work.swap_remove(index).user, outcome),
+                Some(outcome) => hear(News::End(at_work.swap_remove(index).user, outcome)),
             }
         }
+        hear(News::Nothing);
     }
 }
 
-/// Waits until a worker says something or ends, somebody comes in, or the next deadline.
+/// Waits until a worker says something or ends, somebody comes in, or the next deadline, and no longer than [`QUIET`].
 fn wait(workers: &[Worker<'_>], waiting: Option<&Queue<'_>>, signals: Option<&ToldToEnd>) {
     let mut fds: Vec<PollFd<'_>> = workers
         .iter()
@@ -162,7 +187,7 @@ fn wait(workers: &[Worker<'_>], waiting: Option<&Queue<'_>>, signals: Option<&To
         .collect();
     let comes_in = waiting.and_then(Queue::deadline);
     let next = workers.iter().map(|worker| worker.deadline).chain(comes_in).min();
-    let left = next.map_or(Duration::ZERO, |next| next.saturating_duration_since(Instant::now()));
+    let left = next.map_or(Duration::ZERO, |next| next.saturating_duration_since(Instant::now())).min(QUIET);
     // A millisecond more, so as not to come too early again and again.
     let timeout = Timespec::try_from(left + Duration::from_millis(1)).ok();
     // An interruption is a look at the deadlines too many.
@@ -199,6 +224,8 @@ impl<'a> Worker<'a> {
             return Err(Errno::NOSYS);
         };
         rustix::fs::fcntl_setfl(&pipe, OFlags::NONBLOCK)?;
+        // Little is on its way when root is killed; else it holds as much as it holds.
+        let _ = rustix::pipe::fcntl_setpipe_size(&pipe, ON_ITS_WAY);
         let deadline = Instant::now() + DEADLINE;
         Ok(Self {
             user,
@@ -206,6 +233,8 @@ impl<'a> Worker<'a> {
             pidfd,
             pipe: Some(pipe),
             message: Vec::new(),
+            parts: Vec::new(),
+            told: 0,
             deadline,
             is_told_to_end: false,
             condemned: None,
@@ -222,7 +251,7 @@ impl<'a> Worker<'a> {
             return Some(self.outcome(status));
         }
         match self.condemned {
-            None if self.message.len() > LONGEST => self.condemn(Loss::TooLong),
+            None if self.message.len().max(self.told) > LONGEST => self.condemn(Loss::TooLong),
             None if Instant::now() >= self.deadline => self.condemn(Loss::Late),
             Some(_) if Instant::now() >= self.deadline => return Some(Err(Loss::Stuck)),
             _ => {}
@@ -267,7 +296,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Reads what is there, and not endlessly.
-    fn read(&mut self) {
+    fn read_all(&mut self) {
         let mut buffer = [0; 16 * 1024];
         while let Some(pipe) = &self.pipe
             && self.message.len() <= LONGEST
@@ -277,6 +306,17 @@ impl<'a> Worker<'a> {
                 Err(Errno::INTR) => {}
                 Ok(0) | Err(_) => self.pipe = None,
                 Ok(length) => self.message.extend_from_slice(&buffer[..length]),
+            }
+        }
+    }
+
+    /// Reads what is there, and finds the parts in it.
+    fn read(&mut self) {
+        self.read_all();
+        for part in wire::take_parts(&mut self.message) {
+            self.told = self.told.saturating_add(part.len());
+            if self.told <= LONGEST {
+                self.parts.push(part);
             }
         }
     }

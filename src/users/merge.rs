@@ -2,9 +2,10 @@
 
 use super::crew::Loss;
 use super::wire::{NoReport, Reader};
+use crate::outcome::Outcome;
 use crate::report::metrics::Row;
-use crate::report::{DirectoryReport, Place, Report};
-use std::collections::{BTreeMap, HashSet};
+use crate::report::{DirectoryReport, Entry, Place, Report};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// A user who was found, and the folder that told of them.
@@ -29,21 +30,48 @@ const TOLD_OF_NAMELESS: usize = 8;
 pub struct Merger<'u> {
     reader: Reader,
     reports: Vec<(User<'u>, Report)>,
+    /// What workers have done that have not reported yet.
+    done: HashMap<u32, Report>,
 }
 
 impl<'u> Merger<'u> {
-    /// Takes in what became of a user's worker: its message, or why there is none. Its report.
+    /// Takes in what a worker has done so far. `None`: it makes no sense.
+    pub fn add_part(&mut self, user: User<'u>, message: &[u8]) -> Option<Report> {
+        let mut part = self.reader.read(message, user.uid).ok()?;
+        part.entries.retain(|entry| entry.outcome == Outcome::Removed);
+        let done = self.done.entry(user.uid).or_default();
+        for entry in &part.entries {
+            let path = part.directories.get(entry.directory).map(|directory| &directory.path);
+            let known = done.directories.iter().position(|known| Some(&known.path) == path);
+            let directory = known.unwrap_or_else(|| {
+                done.directories.extend(path.map(|path| DirectoryReport { path: path.clone(), error: None }));
+                done.directories.len() - 1
+            });
+            done.entries.push(Entry { directory, ..entry.clone() });
+        }
+        Some(part)
+    }
+
+    /// Takes in what became of a user's worker: its message, or why there is none; then what it did is what it had
+    /// told by then. Its report.
     pub fn add(&mut self, mut user: User<'u>, outcome: Result<Vec<u8>, Loss>) -> &Report {
-        let report = match outcome.map(|message| self.reader.read(&message, user.uid)) {
-            Ok(Ok(report)) => report,
-            Ok(Err(NoReport::Refused(why))) => one_error(user.folder.to_owned(), why),
-            Ok(Err(NoReport::Garbled)) => lost(user, Loss::Garbled),
+        let mut done = self.done.remove(&user.uid).unwrap_or_default();
+        let failure = match outcome.map(|message| self.reader.read(&message, user.uid)) {
+            Ok(Ok(report)) => {
+                done = report;
+                None
+            }
+            Ok(Err(NoReport::Refused(why))) => Some(why),
+            Ok(Err(NoReport::Garbled)) => Some(crate::words::lost_worker(user.uid, Loss::Garbled)),
             Err(loss) => {
                 // There may be one.
                 user.has_account |= matches!(loss, Loss::Account(_));
-                lost(user, loss)
+                Some(crate::words::lost_worker(user.uid, loss))
             }
         };
+        let mut report = done;
+        let path = user.folder.to_owned();
+        report.directories.extend(failure.map(|why| DirectoryReport { path, error: Some(why) }));
         self.reports.push((user, report));
         // It is the last.
         &self.reports[self.reports.len() - 1].1
@@ -121,10 +149,53 @@ fn keep_directories(report: &mut Report, mut is_kept: impl FnMut(&DirectoryRepor
     }
 }
 
-fn lost(user: User<'_>, loss: Loss) -> Report {
-    one_error(user.folder.to_owned(), crate::words::lost_worker(user.uid, loss))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::socket::verdict::{Reason, State, Verdict};
+    use crate::users::wire;
 
-fn one_error(path: PathBuf, error: String) -> Report {
-    Report { directories: vec![DirectoryReport { path, error: Some(error) }], ..Report::default() }
+    fn report(labels: &[&str]) -> Report {
+        let entry = |(at, label): (usize, &&str)| Entry {
+            directory: at % 2,
+            elsewhere: None,
+            label: label.into(),
+            uid: 5,
+            verdict: Verdict::new(State::Dead, Reason::NobodyListens),
+            outcome: Outcome::Removed,
+            server_pid: None,
+            panes: Vec::new(),
+            socket: None,
+        };
+        let directories = ["/tmp/tmux-5", "/run/user/5/tmux-5"]
+            .map(|path| DirectoryReport { path: PathBuf::from(path), error: None });
+        Report {
+            directories: directories.to_vec(),
+            entries: labels.iter().enumerate().map(entry).collect(),
+            ..Report::default()
+        }
+    }
+
+    fn part(report: &Report, entries: &[usize]) -> Vec<u8> {
+        wire::take_parts(&mut wire::part(report, entries)).remove(0)
+    }
+
+    #[test]
+    fn what_a_worker_has_told_counts_once_whether_it_is_lost_or_not() {
+        let whole = report(&["a", "b", "c"]);
+        let user = User { uid: 5, folder: Path::new("/tmp/tmux-5"), has_account: true };
+        for (end, errors) in [(Ok(wire::write(&whole)), 0), (Err(Loss::Signal(9)), 1)] {
+            let mut merger = Merger::default();
+            for part in [part(&whole, &[1]), part(&whole, &[0, 2])] {
+                assert!(merger.add_part(user, &part).is_some());
+            }
+            assert!(merger.add_part(user, b"no part").is_none());
+            let told = merger.add(user, end);
+            let mut paths: Vec<PathBuf> = told.entries.iter().map(|entry| told.path_of(entry)).collect();
+            paths.sort();
+            assert_eq!(paths, ["/run/user/5/tmux-5/b", "/tmp/tmux-5/a", "/tmp/tmux-5/c"].map(PathBuf::from));
+            let with_error = told.directories.iter().filter(|directory| directory.error.is_some());
+            assert_eq!(with_error.count(), errors);
+        }
+    }
 }

@@ -3,8 +3,8 @@
 //! Root looks for users in folders that anybody may write, and must not act in any of them. So it only
 //! reads the names of `/tmp` and `/run/user`, looks at each with lstat(2) ([`find`]), looks their accounts
 //! up ([`accounts`]), and starts its own program once per user ([`crew`]), those with an account first ([`queue`]). That worker gives up uid, gid and groups before anything else and
-//! makes the ordinary pass, with the user's own configuration ([`worker`]). Its report comes back through
-//! a pipe ([`wire`]) and becomes part of one ([`merge`]), which root prints and logs.
+//! makes the ordinary pass, with the user's own configuration ([`worker`]). What it removes it tells at once, and its report comes back through
+//! the same pipe ([`wire`]) and becomes part of one ([`merge`]), which root prints and logs.
 //!
 //! What a user can do to a worker is what they can do to any process of theirs: stop it, kill it, starve
 //! it. They cannot trace or read it: it makes itself one that cannot be dumped (prctl(2), `PR_SET_DUMPABLE`). Each worker has its deadline, and so have all together; one
@@ -24,6 +24,7 @@ use crate::report::Report;
 use crate::sweep::Act;
 use crate::told_to_end::ToldToEnd;
 use accounts::Hints;
+use crew::News;
 use merge::{Merger, User};
 use queue::Queue;
 use std::path::PathBuf;
@@ -44,15 +45,26 @@ pub struct Task {
 /// How long a worker sweeps before it leaves the rest to the next sweep and reports: less than after what it is ended.
 pub const SWEEP: Duration = Duration::from_secs(8);
 
-/// Makes a pass for every user of the machine that may have sockets. Each worker's report is `heard` as it comes,
-/// with the number of users. Once one of the `signals` has come, the workers are told to end.
+/// What is heard of the workers, while they work.
+#[derive(Debug, Clone, Copy)]
+pub enum Heard<'r> {
+    /// What one has done so far. It stands in its report again.
+    Deeds(&'r Report),
+    /// One's report.
+    Report(&'r Report),
+    /// Nothing for a while.
+    Nothing,
+}
+
+/// Makes a pass for every user of the machine that may have sockets. What the workers say is `heard` as it comes, with
+/// the number of users. Once one of the `signals` has come, the workers are told to end.
 ///
 /// # Errors
 /// Without root, and where `/tmp` cannot be read.
 pub fn pass(
     task: Task,
     signals: &mut Option<ToldToEnd>,
-    heard: &mut dyn FnMut(&Report, usize),
+    heard: &mut dyn FnMut(Heard<'_>, usize),
 ) -> Result<Report, Error> {
     if !rustix::process::geteuid().is_root() {
         return Err(Error::NoPermission(
@@ -71,7 +83,15 @@ pub fn pass(
         .collect();
     let mut merger = Merger::default();
     let order = crew::Work { begun: started, task, parent: parent.as_deref(), signals };
-    crew::work(Queue::new(&users), order, |user, outcome| heard(merger.add(user, outcome), users.len()));
+    crew::work(Queue::new(&users), order, |news| match news {
+        News::Part(user, message) => {
+            if let Some(deeds) = merger.add_part(user, &message) {
+                heard(Heard::Deeds(&deeds), users.len());
+            }
+        }
+        News::End(user, outcome) => heard(Heard::Report(merger.add(user, outcome)), users.len()),
+        News::Nothing => heard(Heard::Nothing, users.len()),
+    });
     let mut report = merger.finish(found.refused, found.strays);
     report.more_strays = found.more_strays;
     report.elapsed = started.elapsed();

@@ -3,7 +3,8 @@
 //! Pure. No name and no sentence holds a NUL. A message is `E why`, or a list of `D path error`,
 //! `U path why` (not looked at), `N path why` (a stray),
 //! `T since removed failed swept took`, `W why` (there is no such record), `S sentence` and `R directory elsewhere label uid state reason outcome error server panes pane...`, and a
-//! last `.`. Sentences stand once and are pointed to by their place.
+//! last `.`. Sentences stand once and are pointed to by their place. Before it come parts, each `P length` and a
+//! message in itself: what was removed by then, so that root has told it whatever becomes of the worker.
 
 use crate::escape::escaped;
 use crate::outcome::{Failure, Outcome};
@@ -40,6 +41,41 @@ const OUTCOMES: [Outcome; 10] = [
     Outcome::SetAside,
     Outcome::WouldSetAside,
 ];
+
+/// What a part begins with.
+const PART: &[u8] = b"P\0";
+
+/// What of these entries is to be told at once: those that were removed. Empty, if none was.
+pub fn part(report: &Report, entries: &[usize]) -> Vec<u8> {
+    let entries = entries.iter().map(|at| &report.entries[*at]);
+    let done: Vec<Entry> = entries.filter(|entry| entry.outcome == Outcome::Removed).cloned().collect();
+    if done.is_empty() {
+        return Vec::new();
+    }
+    let directories = report.directories.clone();
+    let message = write(&Report { directories, entries: done, ..Report::default() });
+    [PART, format!("{}\0", message.len()).as_bytes(), &message].concat()
+}
+
+/// Takes the parts that have come in as a whole out of what was heard.
+pub fn take_parts(heard: &mut Vec<u8>) -> Vec<Vec<u8>> {
+    let mut parts = Vec::new();
+    let mut rest = heard.as_slice();
+    while let Some((part, after)) = first_part(rest) {
+        parts.push(part.to_vec());
+        rest = after;
+    }
+    let taken = heard.len() - rest.len();
+    heard.drain(..taken);
+    parts
+}
+
+fn first_part(heard: &[u8]) -> Option<(&[u8], &[u8])> {
+    let rest = heard.strip_prefix(PART)?;
+    let end = rest.iter().position(|byte| *byte == 0)?;
+    let length = std::str::from_utf8(&rest[..end]).ok()?.parse().ok()?;
+    rest[end + 1..].split_at_checked(length)
+}
 
 /// The message that there is no report, and why.
 pub fn refusal(why: &str) -> Vec<u8> {
@@ -346,8 +382,28 @@ mod tests {
         }
 
         #[test]
-        fn no_message_makes_it_panic(message in proptest::collection::vec(any::<u8>(), 0..60)) {
+        fn no_message_makes_it_panic(mut message in proptest::collection::vec(any::<u8>(), 0..60)) {
             let _ = Reader::default().read(&message, 5);
+            message.splice(..0, PART.iter().copied());
+            take_parts(&mut message);
+        }
+
+        #[test]
+        fn parts_arrive_wherever_they_are_torn(cut in 0_usize..2000) {
+            let sent = report(&[b"a".to_vec(), b".".to_vec(), b"P".to_vec()]);
+            let all: Vec<u8> = [part(&sent, &[0]), part(&sent, &[1, 2]), part(&sent, &[2]), write(&sent)].concat();
+            let (first, second) = all.split_at(cut % all.len());
+            let mut heard = first.to_vec();
+            let mut parts = take_parts(&mut heard);
+            heard.extend(second);
+            parts.extend(take_parts(&mut heard));
+            let labels: Vec<_> = parts
+                .iter()
+                .flat_map(|part| Reader::default().read(part, 5).unwrap().entries)
+                .map(|entry| entry.label)
+                .collect();
+            prop_assert_eq!(labels, ["a", "."], "what was removed, once");
+            prop_assert_eq!(heard, write(&sent));
         }
     }
 

@@ -179,6 +179,13 @@ impl Engine {
         slot.servers.iter().find(|server| server.socket == Some(socket))
     }
 
+    /// The process whose the socket at a name is or was, as far as that is known: no ghost's, which has another.
+    pub fn owner(&self, dir: Dir, label: &OsStr) -> Option<i32> {
+        let slot = self.slots.get(&dir).and_then(|slots| slots.get(label))?;
+        let here = slot.servers.iter().rev().find(|server| !server.ghost);
+        here.map_or(slot.dead.and_then(|dead| dead.pid), |server| server.pid)
+    }
+
     /// The names of a directory that something is known of.
     pub fn labels(&self, dir: Dir) -> impl Iterator<Item = &OsString> {
         self.slots.get(&dir).into_iter().flat_map(HashMap::keys)

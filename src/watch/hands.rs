@@ -4,6 +4,7 @@ use super::deaths::Untied;
 use super::engine::{Dir, Happening, Listens, Seen, Server};
 use super::outlet::ReaderGone;
 use super::schedule::Name;
+use super::teller::AsDone;
 use super::watcher::Watcher;
 use crate::events::{Event, What};
 use crate::outcome::Outcome;
@@ -32,7 +33,10 @@ impl Watcher {
         let path = self.places.path(dir).to_owned();
         let target = Target { path, only: Some(labels.to_vec()), rule: Rule::Swept };
         let pass = Pass { settings: &self.settings, user: self.user, act: self.act };
-        let mut report = pass.run(&mut self.witness, &[target]);
+        let owner = |label: &OsStr| self.engine.owner(dir, label);
+        let mut as_done = AsDone { once: &mut self.once, owner: &owner, told: HashSet::new() };
+        let mut report = pass.run_before(&mut self.witness, &[target], &mut as_done);
+        let told = as_done.told;
         if self.witness.blindness().is_some() {
             // A server that was just starting or ending may have made it seem so.
             self.witness.forget_surroundings();
@@ -53,7 +57,7 @@ impl Watcher {
         for entry in &mut report.entries {
             entry.server_pid = entry.server_pid.or_else(|| pids.get(&entry.label).copied());
         }
-        self.news |= self.once.pass(&report);
+        self.news |= self.once.pass(&report, &|at| told.contains(&at));
         self.schedule.looked(started, Instant::now());
         Ok(())
     }

@@ -5,10 +5,13 @@ use crate::escape::escaped;
 use crate::events::{self, Event, What};
 use crate::journal;
 use crate::outcome::Outcome;
+use crate::reap::Next;
 use crate::record::Deeds;
-use crate::report::Report;
+use crate::report::{Entry, Report};
+use crate::sweep::follow::Follower;
 use crate::words;
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -48,6 +51,36 @@ impl Teller {
     }
 }
 
+/// Logs what a look removes as it is done, with the process whose it was.
+pub(super) struct AsDone<'w> {
+    pub(super) once: &'w mut Once,
+    pub(super) owner: &'w dyn Fn(&OsStr) -> Option<i32>,
+    /// The entries that were logged.
+    pub(super) told: HashSet<usize>,
+}
+
+impl Follower for AsDone<'_> {
+    fn expect(&mut self, _: usize) {}
+
+    fn hear(&mut self, report: &Report, entries: &[usize]) -> Next {
+        for at in entries {
+            let entry = &report.entries[*at];
+            if entry.outcome == Outcome::Removed {
+                let server_pid = (self.owner)(&entry.label);
+                self.once.removed(report, &Entry { server_pid, ..entry.clone() });
+                self.told.insert(*at);
+            }
+        }
+        Next::GoOn
+    }
+
+    fn linger(&mut self) {}
+
+    fn is_over(&mut self) -> bool {
+        false
+    }
+}
+
 /// What one daemon says once and not at every look.
 #[derive(Debug, Default)]
 pub struct Once {
@@ -61,17 +94,24 @@ pub struct Once {
 }
 
 impl Once {
-    /// Logs what a pass did. Whether it removed anything, or could not.
-    pub fn pass(&mut self, report: &Report) -> bool {
-        let deeds = Deeds::of(report);
-        self.deeds.add(deeds);
-        for entry in &report.entries {
+    /// Logs a removal, and counts it.
+    fn removed(&mut self, report: &Report, entry: &Entry) {
+        self.deeds.add(Deeds::done_to(entry));
+        self.removed += u64::from(!entry.is_litter());
+        self.failures.remove(&report.path_of(entry));
+        journal::removed(report, entry);
+    }
+
+    /// Logs what a pass did, but for removals that were logged when they were done. Whether it removed anything, or
+    /// could not.
+    pub fn pass(&mut self, report: &Report, is_told: &dyn Fn(usize) -> bool) -> bool {
+        for (at, entry) in report.entries.iter().enumerate() {
+            if matches!(entry.outcome, Outcome::Failed(_)) {
+                self.deeds.add(Deeds::done_to(entry));
+            }
             match entry.outcome {
-                Outcome::Removed => {
-                    self.removed += u64::from(!entry.is_litter());
-                    self.failures.remove(&report.path_of(entry));
-                    journal::removed(report, entry);
-                }
+                Outcome::Removed if is_told(at) => {}
+                Outcome::Removed => self.removed(report, entry),
                 Outcome::Failed(failure) if words::is_of_all(&failure) => {
                     // Its directory stands for all of them.
                     let dir = report.path_of(entry).parent().map(Path::to_path_buf).unwrap_or_default();
@@ -98,7 +138,7 @@ impl Once {
                 None => self.directories.retain(|(path, _)| *path != directory.path),
             }
         }
-        !deeds.is_empty()
+        !Deeds::of(report).is_empty()
     }
 
     /// How many directories are left alone because of an error.

@@ -5,7 +5,9 @@
 pub(crate) mod arena;
 pub(crate) mod dice;
 pub(crate) mod janitor;
+pub(crate) mod journal;
 pub(crate) mod metrics;
 pub(crate) mod skip;
 pub(crate) mod starts;
+pub(crate) mod terminal;
 pub(crate) mod wait;

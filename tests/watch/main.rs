@@ -18,4 +18,5 @@ mod rescues;
 mod scene;
 mod service;
 mod stream;
+mod told;
 mod unread;

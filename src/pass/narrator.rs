@@ -8,11 +8,13 @@ use crate::record::{self, Deeds};
 use crate::report::{Entry, Report, people};
 use crate::sweep::follow::Follower;
 use crate::told_to_end::ToldToEnd;
+use crate::users::{Heard, wire};
 use crate::words;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, fstat};
 use std::collections::HashSet;
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// How often something is shown; lines that come meanwhile are shown together.
@@ -27,12 +29,22 @@ const ATOMIC: usize = 4096;
 /// Takes a line back that ends without a newline.
 const ERASE: &str = "\r\x1b[K";
 
+/// For whom what is done is printed.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    #[default]
+    Nobody,
+    People,
+    /// Root, whose worker we are.
+    Root,
+}
+
 /// Follows one run.
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-pub(super) struct Narrator {
-    /// Whether what is done is printed for people.
-    prints: bool,
+pub struct Narrator {
+    /// For whom what is done is printed.
+    reader: Reader,
     /// Whether stderr is a terminal where somebody waits.
     shows_progress: bool,
     is_progress_shown: bool,
@@ -46,15 +58,17 @@ pub(super) struct Narrator {
     is_over: bool,
     started: Option<Instant>,
     shown: Option<Instant>,
-    /// Lines that are not printed yet.
-    text: String,
+    /// What is not printed yet.
+    text: Vec<u8>,
     /// Why nothing more can be printed.
     broken: Option<std::io::Error>,
     /// What is in no record yet, and what is.
     deeds: Deeds,
     recorded: Deeds,
     told: HashSet<usize>,
-    users: usize,
+    /// Of many users: how many are done, and what was told of them before.
+    users: Option<usize>,
+    told_of_users: HashSet<PathBuf>,
     is_finished: bool,
     expected: usize,
     removed: usize,
@@ -62,9 +76,9 @@ pub(super) struct Narrator {
 
 impl Narrator {
     /// Of a run that removes: printed for people or not, on a terminal or not.
-    pub(super) fn of_a_sweep(prints: bool, quiet: bool) -> Self {
+    pub fn of_a_sweep(prints: bool, quiet: bool) -> Self {
         Self {
-            prints,
+            reader: if prints { Reader::People } else { Reader::Nobody },
             shows_progress: !quiet && std::io::stderr().is_terminal(),
             ends_in_order: true,
             started: Some(Instant::now()),
@@ -72,33 +86,34 @@ impl Narrator {
         }
     }
 
-    /// Of a run that nobody waits for longer than that.
-    pub(super) fn of_a_worker(most: Duration) -> Self {
-        Self { until: Some(Instant::now() + most), ends_in_order: true, ..Self::default() }
+    /// Of a worker, for which nobody waits longer than that. It comes to its end when root has gone.
+    pub fn of_a_worker(most: Duration) -> Self {
+        let until = Some(Instant::now() + most);
+        Self { reader: Reader::Root, until, ends_in_order: true, ..Self::default() }
     }
 
     /// What is done goes into this user's record.
-    pub(super) fn keeps_record_of(&mut self, user: u32) {
+    pub fn keeps_record_of(&mut self, user: u32) {
         self.record = Some(user);
     }
 
     /// What is in the record already.
-    pub(super) fn recorded(&self) -> Deeds {
+    pub fn recorded(&self) -> Deeds {
         self.recorded
     }
 
     /// Whether the run was ended before everything was looked at.
-    pub(super) fn is_ended(&self) -> bool {
+    pub fn is_ended(&self) -> bool {
         self.is_over
     }
 
     /// Whether an entry of the report was told of.
-    pub(super) fn has_told(&self, entry: usize) -> bool {
-        self.users > 0 || self.told.contains(&entry)
+    pub fn has_told(&self, entry: usize) -> bool {
+        self.users.is_some() || self.told.contains(&entry)
     }
 
     /// What is left to be kept, now that the run is over, is kept by somebody else.
-    pub(super) fn record_is_kept(&mut self) {
+    pub fn record_is_kept(&mut self) {
         self.record = None;
     }
 
@@ -106,26 +121,28 @@ impl Narrator {
     ///
     /// # Errors
     /// What kept it from being printed.
-    pub(super) fn finish(&mut self) -> std::io::Result<()> {
+    pub fn finish(&mut self) -> std::io::Result<()> {
         self.is_finished = true;
         self.linger();
         self.broken.take().map_or(Ok(()), Err)
     }
 
     /// Does what the signal that ended the run asks for.
-    pub(super) fn obey(&mut self) {
-        stderr::finish();
+    pub fn obey(&mut self) {
+        if self.is_over {
+            stderr::finish();
+        }
         self.signals = None;
     }
 
     /// The signals, for whoever waits for something else meanwhile.
-    pub(super) fn signals(&mut self) -> Option<ToldToEnd> {
+    pub fn signals(&mut self) -> Option<ToldToEnd> {
         self.hold_signals();
         self.signals.take()
     }
 
     /// Nothing more is removed: what was done is kept, and a signal ends the run at once.
-    pub(super) fn rest(&mut self) {
+    pub fn rest(&mut self) {
         self.keep_record();
         if let Some(signals) = &mut self.signals
             && !self.is_over
@@ -141,19 +158,37 @@ impl Narrator {
     }
 
     /// Gives them back.
-    pub(super) fn give_back(&mut self, signals: Option<ToldToEnd>) {
+    pub fn give_back(&mut self, signals: Option<ToldToEnd>) {
         self.signals = signals;
         self.is_over();
     }
 
-    /// A user's worker has done its work, of so many who are known.
-    pub(super) fn hear_of_a_user(&mut self, report: &Report, known: usize) {
+    /// Workers are at work for so many users who are known; this was heard of them.
+    pub fn hear_of_users(&mut self, heard: Heard<'_>, known: usize) {
         self.expected = known;
-        self.users += 1;
-        self.erase();
-        journal::entries(report, &|_| false);
-        for entry in &report.entries {
-            self.count(report, entry);
+        let users = self.users.get_or_insert(0);
+        let report = match heard {
+            Heard::Deeds(report) => Some(report),
+            Heard::Report(report) => {
+                *users += 1;
+                Some(report)
+            }
+            Heard::Nothing => None,
+        };
+        if let Some(report) = report {
+            let is_told: Vec<bool> = report
+                .entries
+                .iter()
+                .map(|entry| {
+                    let is_removed = entry.outcome == Outcome::Removed;
+                    is_removed && !self.told_of_users.insert(report.path_of(entry))
+                })
+                .collect();
+            self.erase();
+            journal::entries(report, &|at| is_told[at]);
+            for (entry, _) in report.entries.iter().zip(&is_told).filter(|(_, is_told)| !**is_told) {
+                self.count(report, entry);
+            }
         }
         if self.is_due() {
             self.show_what_goes();
@@ -162,8 +197,8 @@ impl Narrator {
     }
 
     fn count(&mut self, report: &Report, entry: &Entry) {
-        if self.prints {
-            self.text.extend(people::deed(report, entry));
+        if self.reader == Reader::People {
+            self.text.extend(people::deed(report, entry).unwrap_or_default().into_bytes());
         }
         self.removed += usize::from(entry.outcome == Outcome::Removed);
         self.deeds.add(Deeds::done_to(entry));
@@ -172,7 +207,8 @@ impl Narrator {
     /// Whether it is time to show something.
     fn is_due(&self) -> bool {
         let shows_progress = self.shows_progress && self.started.is_some_and(|at| at.elapsed() >= PROGRESS);
-        (shows_progress || !self.text.is_empty()) && self.shown.is_none_or(|at| at.elapsed() >= OFTEN)
+        let is_early = self.reader != Reader::Root && self.shown.is_some_and(|at| at.elapsed() < OFTEN);
+        (shows_progress || !self.text.is_empty()) && !is_early
     }
 
     /// Prints what can be printed without waiting.
@@ -186,7 +222,7 @@ impl Narrator {
     /// Prints up to so many bytes.
     fn print(&mut self, most: usize) {
         self.erase();
-        let text = std::mem::take(&mut self.text).into_bytes();
+        let text = std::mem::take(&mut self.text);
         let (part, rest) = text.split_at(text.len().min(most));
         if self.broken.is_none() {
             if self.shows_progress && std::io::stdout().is_terminal() {
@@ -195,15 +231,14 @@ impl Narrator {
             let mut stdout = std::io::stdout().lock();
             self.broken = stdout.write_all(part).and_then(|()| stdout.flush()).err();
         }
-        self.text = String::from_utf8_lossy(rest).into_owned();
+        self.text = rest.to_vec();
     }
 
     fn show_progress(&mut self) {
         self.shown = Some(Instant::now());
         if self.shows_progress && !self.is_over && self.started.is_some_and(|at| at.elapsed() >= PROGRESS) {
-            let done = if self.users > 0 { self.users } else { self.told.len() };
-            let (what, all, removed) =
-                (if self.users > 0 { "users" } else { "sockets" }, self.expected, self.removed);
+            let (done, what) = self.users.map_or((self.told.len(), "sockets"), |users| (users, "users"));
+            let (all, removed) = (self.expected, self.removed);
             stderr::write(format!("{ERASE}{done} of {all} {what} looked at, {removed} removed").as_bytes());
             self.is_progress_shown = true;
         }
@@ -245,6 +280,9 @@ impl Follower for Narrator {
             journal::entry(report, entry);
             self.told.insert(*at);
         }
+        if self.reader == Reader::Root {
+            self.text.extend(wire::part(report, entries));
+        }
         if self.is_over() {
             return Next::End;
         }
@@ -278,7 +316,9 @@ impl Follower for Narrator {
     }
 
     fn is_over(&mut self) -> bool {
-        self.is_over |= self.until.is_some_and(|until| Instant::now() >= until)
+        let has_root_gone = self.reader == Reader::Root && self.broken.is_some();
+        self.is_over |= has_root_gone
+            || self.until.is_some_and(|until| Instant::now() >= until)
             || self.signals.as_mut().is_some_and(ToldToEnd::is_told);
         self.is_over
     }
