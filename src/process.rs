@@ -274,20 +274,32 @@ impl Process {
     /// The numbers of the sockets it holds. `EACCES`: not readable from here, as from a user
     /// namespace (`PrivateUsers=`).
     pub fn sockets(&self) -> Result<Vec<u32>, Errno> {
-        let fds = open_dir(&self.dir, "fd")?;
         let mut sockets = Vec::new();
+        self.each_descriptor(|target| sockets.extend(socket_number(target)))?;
+        Ok(sockets)
+    }
+
+    /// Whether it holds the master's side of a pseudo-terminal (pts(4)): a tmux server does for each pane.
+    pub fn holds_terminals(&self) -> Result<bool, Errno> {
+        let mut holds = false;
+        self.each_descriptor(|target| holds |= target.ends_with(b"/ptmx"))?;
+        Ok(holds)
+    }
+
+    fn each_descriptor(&self, mut see: impl FnMut(&[u8])) -> Result<(), Errno> {
+        let fds = open_dir(&self.dir, "fd")?;
         for entry in rustix::fs::Dir::read_from(&fds)? {
             let Ok(entry) = entry else { continue };
             if entry.file_name().to_bytes().starts_with(b".") {
                 continue;
             }
             match rustix::fs::readlinkat(&fds, entry.file_name(), Vec::new()) {
-                Ok(target) => sockets.extend(socket_number(target.as_bytes())),
+                Ok(target) => see(target.as_bytes()),
                 Err(Errno::NOENT) => {}
                 Err(errno) => return Err(errno),
             }
         }
-        Ok(sockets)
+        Ok(())
     }
 }
 

@@ -102,7 +102,12 @@ impl TableSource {
     pub fn read(&mut self, table: &mut KernelTable) -> Result<(), TableError> {
         for _ in 0..ATTEMPTS {
             table.clear();
-            if self.dump(table)? {
+            let canary = self.canary;
+            let is_whole = self.dump(wire::request, |row| {
+                table.canary_shown |= row.socket == canary;
+                table.add(row);
+            })?;
+            if is_whole {
                 table.rows.sort_unstable_by_key(|row| row.ino);
                 return Ok(());
             }
@@ -110,10 +115,30 @@ impl TableSource {
         Err(TableError::Unusable)
     }
 
+    /// The numbers of the sockets that are connected to a listener.
+    pub fn connected_to(&mut self, listener: &Bound<'_>) -> Result<Vec<u32>, TableError> {
+        for _ in 0..ATTEMPTS {
+            let mut peers = Vec::new();
+            let is_whole = self.dump(wire::request_connected, |row| {
+                if row.file == Some((listener.ino, listener.dev)) {
+                    peers.extend(row.peer);
+                }
+            })?;
+            if is_whole {
+                return Ok(peers);
+            }
+        }
+        Err(TableError::Unusable)
+    }
+
     /// One dump; `false` if it was interrupted.
-    fn dump(&mut self, table: &mut KernelTable) -> Result<bool, TableError> {
+    fn dump(
+        &mut self,
+        request: fn(u32) -> [u8; 40],
+        mut enter: impl FnMut(wire::Row<'_>),
+    ) -> Result<bool, TableError> {
         self.sequence = self.sequence.wrapping_add(1);
-        rustix::net::send(&self.netlink, &wire::request(self.sequence), SendFlags::empty())
+        rustix::net::send(&self.netlink, &request(self.sequence), SendFlags::empty())
             .map_err(TableError::Call)?;
         let mut whole = true;
         loop {
@@ -126,10 +151,7 @@ impl TableSource {
             let datagram = self.buffer.get(..length).ok_or(TableError::Unusable)?;
             for message in wire::messages(datagram, self.sequence) {
                 match message.map_err(|_| TableError::Unusable)? {
-                    Message::Row(row) => {
-                        table.canary_shown |= row.socket == self.canary;
-                        table.add(row);
-                    }
+                    Message::Row(row) => enter(row),
                     Message::Done => return Ok(whole),
                     Message::Error(code) => {
                         return Err(TableError::Refused(Errno::from_raw_os_error(code)));
@@ -216,7 +238,27 @@ mod tests {
     use super::super::file_id::FileFacts;
     use super::*;
     use std::os::fd::AsFd;
-    use std::os::unix::net::UnixListener;
+    use std::os::unix::net::{UnixListener, UnixStream};
+
+    #[test]
+    fn who_is_connected_is_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        let other = UnixListener::bind(dir.path().join("b")).unwrap();
+        let listener = UnixListener::bind(&path).unwrap();
+        let number = |fd: &dyn AsFd| rustix::fs::fstat(fd.as_fd()).unwrap().st_ino;
+        let mut source = TableSource::open().unwrap();
+        let mut table = KernelTable::default();
+        source.read(&mut table).unwrap();
+        let bound = table.iter().find(|bound| u64::from(bound.socket) == number(&listener)).unwrap();
+        assert_eq!(source.connected_to(&bound).unwrap(), Vec::<u32>::new());
+        let _elsewhere = UnixStream::connect(dir.path().join("b")).unwrap();
+        let client = UnixStream::connect(&path).unwrap();
+        let (_server, _) = listener.accept().unwrap();
+        let peers = source.connected_to(&bound).unwrap();
+        assert_eq!(peers.into_iter().map(u64::from).collect::<Vec<_>>(), [number(&client)]);
+        drop(other);
+    }
 
     #[test]
     fn the_real_kernel_shows_a_real_listener_and_the_canary() {

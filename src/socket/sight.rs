@@ -333,7 +333,14 @@ mod tests {
     }
 
     fn row(file: (u32, u32), role: Role, owner: u32, name: &Path) -> Row<'_> {
-        Row { socket: 1, role, file: Some(file), owner: Some(owner), name: name.as_os_str().as_bytes() }
+        Row {
+            socket: 1,
+            role,
+            file: Some(file),
+            owner: Some(owner),
+            peer: None,
+            name: name.as_os_str().as_bytes(),
+        }
     }
 
     #[test]

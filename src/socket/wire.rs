@@ -12,12 +12,15 @@ const NLM_F_DUMP_INTR: u16 = 0x10;
 const AF_UNIX: u8 = 1;
 const UDIAG_SHOW_NAME: u32 = 0x1;
 const UDIAG_SHOW_VFS: u32 = 0x2;
+const UDIAG_SHOW_PEER: u32 = 0x4;
 /// Since Linux 5.3; an older kernel leaves it out.
 const UDIAG_SHOW_UID: u32 = 0x40;
 const UNIX_DIAG_NAME: u16 = 0;
 const UNIX_DIAG_VFS: u16 = 1;
+const UNIX_DIAG_PEER: u16 = 2;
 const UNIX_DIAG_UID: u16 = 7;
 /// States of a unix socket, named after TCP's (unix(7), `net/tcp_states.h`).
+const TCP_ESTABLISHED: u8 = 1;
 const TCP_CLOSE: u8 = 7;
 const TCP_LISTEN: u8 = 10;
 
@@ -48,6 +51,8 @@ pub struct Row<'a> {
     pub file: Option<(u32, u32)>,
     /// Who made it, where the kernel tells.
     pub owner: Option<u32>,
+    /// The number of the socket at the other end, where that was asked for.
+    pub peer: Option<u32>,
     /// The path it was bound under; empty if it has none, first byte NUL if abstract.
     pub name: &'a [u8],
 }
@@ -74,6 +79,15 @@ pub struct Malformed;
 ///
 /// Connected ends are left out: they bear their listener's name after it has gone.
 pub fn request(sequence: u32) -> [u8; 40] {
+    question(sequence, &[TCP_CLOSE, TCP_LISTEN], UDIAG_SHOW_NAME | UDIAG_SHOW_VFS | UDIAG_SHOW_UID)
+}
+
+/// A request for every connected end with its file, which is its listener's, and the other end.
+pub fn request_connected(sequence: u32) -> [u8; 40] {
+    question(sequence, &[TCP_ESTABLISHED], UDIAG_SHOW_VFS | UDIAG_SHOW_PEER)
+}
+
+fn question(sequence: u32, states: &[u8], show: u32) -> [u8; 40] {
     let mut bytes = [0; 40];
     let mut at = 0;
     let mut put = |value: &[u8]| {
@@ -86,9 +100,9 @@ pub fn request(sequence: u32) -> [u8; 40] {
     put(&sequence.to_ne_bytes());
     put(&0_u32.to_ne_bytes());
     put(&[AF_UNIX, 0, 0, 0]);
-    put(&((1_u32 << TCP_CLOSE) | (1 << TCP_LISTEN)).to_ne_bytes());
+    put(&states.iter().fold(0_u32, |mask, state| mask | (1 << state)).to_ne_bytes());
     put(&0_u32.to_ne_bytes());
-    put(&(UDIAG_SHOW_NAME | UDIAG_SHOW_VFS | UDIAG_SHOW_UID).to_ne_bytes());
+    put(&show.to_ne_bytes());
     put(&u32::MAX.to_ne_bytes());
     put(&u32::MAX.to_ne_bytes());
     bytes
@@ -156,7 +170,7 @@ fn row(body: &[u8]) -> Result<Row<'_>, Malformed> {
         (SOCK_DGRAM, _) => Role::Datagram,
         _ => Role::Bound,
     };
-    let mut row = Row { socket: u32_at(body, 4)?, role, file: None, owner: None, name: &[] };
+    let mut row = Row { socket: u32_at(body, 4)?, role, file: None, owner: None, peer: None, name: &[] };
     let mut rest = &body[MESSAGE..];
     while rest.len() >= 4 {
         let length = usize::from(u16_at(rest, 0)?);
@@ -167,6 +181,7 @@ fn row(body: &[u8]) -> Result<Row<'_>, Malformed> {
         match u16_at(rest, 2)? & 0x3fff {
             UNIX_DIAG_NAME => row.name = trimmed(value),
             UNIX_DIAG_UID => row.owner = Some(u32_at(value, 0)?),
+            UNIX_DIAG_PEER => row.peer = Some(u32_at(value, 0)?),
             UNIX_DIAG_VFS => row.file = Some((u32_at(value, 0)?, u32_at(value, 4)?)),
             _ => {}
         }
@@ -242,8 +257,14 @@ mod tests {
         bytes.extend(message(SOCK_DIAG_BY_FAMILY, 2, &body));
         bytes.extend(message(NLMSG_ERROR, 3, &(-2_i32).to_ne_bytes()));
         bytes.extend(message(NLMSG_DONE, 3, &[0; 4]));
-        let row =
-            Row { socket: 77, role: Role::Listening, file: Some((5, 9)), owner: None, name: b"/tmp/a\nb" };
+        let row = Row {
+            socket: 77,
+            role: Role::Listening,
+            file: Some((5, 9)),
+            owner: None,
+            peer: None,
+            name: b"/tmp/a\nb",
+        };
         assert_eq!(
             messages(&bytes, 3).collect::<Vec<_>>(),
             [Ok(Message::Row(row)), Ok(Message::Error(2)), Ok(Message::Done)]

@@ -115,12 +115,8 @@ impl Job<'_> {
                     let since = *refused.get_or_insert_with(Instant::now);
                     let left = REFUSING.saturating_sub(since.elapsed());
                     if left.is_zero() {
-                        return spawned.fail(words::refuses(
-                            &self.place.path,
-                            server,
-                            &said,
-                            since.elapsed(),
-                        ));
+                        let refusal = self.refusal(server, said, since.elapsed(), witness);
+                        return spawned.fail(refusal.to_string());
                     }
                     wait_for_end(server, left);
                     continue;

@@ -27,6 +27,7 @@ mod manager;
 pub(crate) mod outside;
 mod place;
 mod program;
+mod refusal;
 mod registration;
 mod request;
 pub mod result;

@@ -101,16 +101,6 @@ pub(super) fn refused(said: &str) -> String {
     said.to_owned()
 }
 
-/// A server that sends everybody away.
-pub(super) fn refuses(path: &Path, pid: Option<i32>, said: &str, after: Duration) -> String {
-    let who = pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
-    format!(
-        "{}: its server{who} lives and sends everybody away for {:.1} s now: \"{said}\"; nothing was changed",
-        escaped(path),
-        after.as_secs_f64()
-    )
-}
-
 /// COMMAND was started, and then the server could not be asked.
 pub(super) fn unverified(path: &Path, name: &OsStr, answer: &Answer) -> String {
     let said = match answer {

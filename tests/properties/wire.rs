@@ -64,7 +64,7 @@ fn what_the_kernel_writes_is_read(mut orders: &[u8]) {
         let owner = (order[4].is_multiple_of(3)).then(|| word(6));
         // The flag for nested attributes, and kinds that we did not ask for.
         let nested = u16::from(order[5] % 2) << 15;
-        let unasked = attribute(2 + u16::from(order[5] % 5), &order[..usize::from(order[6] % 9)]);
+        let unasked = attribute(3 + u16::from(order[5] % 4), &order[..usize::from(order[6] % 9)]);
         let mut attributes = vec![unasked];
         if !name.is_empty() {
             // bind(2) was given a path's NUL, too; an abstract name has none.
@@ -72,6 +72,8 @@ fn what_the_kernel_writes_is_read(mut orders: &[u8]) {
             attributes.push(attribute(nested, &given));
         }
         attributes.extend(file.map(|(ino, dev)| attribute(1 | nested, &pair(ino, dev))));
+        let peer = (order[4].is_multiple_of(5)).then(|| word(1));
+        attributes.extend(peer.map(|peer| attribute(2 | nested, &peer.to_ne_bytes())));
         attributes.extend(owner.map(|owner| attribute(7, &owner.to_ne_bytes())));
         let turn = usize::from(order[7]) % attributes.len();
         attributes.rotate_left(turn);
@@ -86,7 +88,7 @@ fn what_the_kernel_writes_is_read(mut orders: &[u8]) {
             datagram.extend(message(SOCK_DIAG_BY_FAMILY, ASKED - 1, &body));
         }
         datagram.extend(message(SOCK_DIAG_BY_FAMILY, ASKED, &body));
-        expected.push(Ok(Message::Row(Row { socket: word(2), role, file, owner, name })));
+        expected.push(Ok(Message::Row(Row { socket: word(2), role, file, owner, peer, name })));
     }
     let mut end = message(NLMSG_DONE, ASKED, &[0; 4]);
     if names.len() % 2 == 1 {

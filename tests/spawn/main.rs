@@ -10,6 +10,7 @@ mod data;
 mod find;
 mod once;
 mod plain;
+mod refusal;
 mod registration;
 mod scene;
 mod storm;
