@@ -1,8 +1,27 @@
 //! What the service manager is told (`sd_notify(3)`). Without one, and when it does not listen,
-//! nothing is told: it is never fatal.
+//! nothing is told: it is never fatal. One that does not read is not waited for: its queue has room for a few messages
+//! (`net.unix.max_dgram_qlen`), and then whoever sends waits for good.
 
 use sd_notify::NotifyState;
+use std::ffi::OsStr;
+use std::fmt::Write as _;
+use std::io;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
+
+/// How long a manager whose queue is full is given to take what it must not miss: that we are ready, or end.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Whether the manager is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Weight {
+    /// For [`PATIENCE`].
+    Awaited,
+    /// Not at all: another will follow.
+    Passing,
+}
 
 /// The way to the service manager.
 #[derive(Debug, Default)]
@@ -31,35 +50,34 @@ impl Service {
 
     /// The event loop has turned.
     pub fn ping(&self) {
-        tell(&[NotifyState::Watchdog]);
+        tell(&[NotifyState::Watchdog], Weight::Passing);
     }
 
     /// The first complete look is done, or the reload.
     pub fn ready(&mut self, status: &str) {
         status.clone_into(&mut self.status);
-        tell(&[NotifyState::Ready, NotifyState::Status(&one_line(status))]);
+        tell(&[NotifyState::Ready, NotifyState::Status(&one_line(status))], Weight::Awaited);
     }
 
     /// The configuration is being read anew. The time goes into the same message: the manager pairs
     /// them (`sd_notify(3)`, `RELOADING=1`).
     pub fn reloading(&self) {
         match NotifyState::monotonic_usec_now() {
-            Ok(now) => tell(&[NotifyState::Reloading, now]),
-            Err(_) => tell(&[NotifyState::Reloading]),
-        }
+            Ok(now) => tell(&[NotifyState::Reloading, now], Weight::Awaited),
+            Err(_) => tell(&[NotifyState::Reloading], Weight::Awaited),
+        };
     }
 
-    /// One line for `systemctl status`, if it is another than the last.
+    /// One line for `systemctl status`, if it is another than the last that was told.
     pub fn status(&mut self, status: &str) {
-        if self.status != status {
+        if self.status != status && tell(&[NotifyState::Status(&one_line(status))], Weight::Passing) {
             status.clone_into(&mut self.status);
-            tell(&[NotifyState::Status(&one_line(status))]);
         }
     }
 
     /// We are about to end.
     pub fn stopping(&self) {
-        tell(&[NotifyState::Stopping]);
+        tell(&[NotifyState::Stopping], Weight::Awaited);
     }
 }
 
@@ -68,8 +86,35 @@ fn one_line(status: &str) -> String {
     crate::escape::escaped(status).to_string()
 }
 
-fn tell(state: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
-        tracing::debug!("the service manager was not told: {}", crate::words::io_text(&error));
+/// Whether it was told.
+fn tell(state: &[NotifyState<'_>], weight: Weight) -> bool {
+    let told = send(state, weight);
+    if let Err(error) = &told {
+        tracing::debug!("the service manager was not told: {}", crate::words::io_text(error));
+    }
+    told.is_ok()
+}
+
+/// Not `sd_notify::notify`: it waits.
+fn send(state: &[NotifyState<'_>], weight: Weight) -> io::Result<()> {
+    let Some(name) = std::env::var_os("NOTIFY_SOCKET") else { return Ok(()) };
+    let mut message = String::new();
+    state.iter().try_for_each(|state| writeln!(message, "{state}")).map_err(io::Error::other)?;
+    let socket = UnixDatagram::unbound()?;
+    match weight {
+        // Where that fails it is still told, and waited for if need be.
+        Weight::Awaited => drop(socket.set_write_timeout(Some(PATIENCE))),
+        Weight::Passing => socket.set_nonblocking(true)?,
+    }
+    socket.connect_addr(&address(&name)?)?;
+    socket.send(message.as_bytes())?;
+    Ok(())
+}
+
+/// A path, or after an `@` an abstract name.
+fn address(name: &OsStr) -> io::Result<SocketAddr> {
+    match name.as_bytes().strip_prefix(b"@") {
+        Some(name) => SocketAddr::from_abstract_name(name),
+        None => SocketAddr::from_pathname(name),
     }
 }

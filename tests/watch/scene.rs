@@ -6,10 +6,12 @@ use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::net::Shutdown;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -17,8 +19,35 @@ use std::time::{Duration, Instant};
 pub(crate) struct Daemon {
     child: Child,
     room: tempfile::TempDir,
-    manager: UnixDatagram,
+    manager: Manager,
     told: Vec<String>,
+}
+
+/// The service manager's ear. It reads all the time, as systemd does: the queue holds a few messages only.
+struct Manager {
+    socket: UnixDatagram,
+    heard: Receiver<String>,
+}
+
+impl Manager {
+    fn at(path: &Path) -> Self {
+        let socket = UnixDatagram::bind(path).unwrap();
+        let (ear, (tell, heard)) = (socket.try_clone().unwrap(), channel());
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(length @ 1..) = ear.recv(&mut buffer) {
+                let _ = tell.send(String::from_utf8_lossy(&buffer[..length]).into_owned());
+            }
+        });
+        Self { socket, heard }
+    }
+}
+
+impl Drop for Manager {
+    fn drop(&mut self) {
+        // Ends the thread.
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
 }
 
 impl Daemon {
@@ -51,8 +80,7 @@ impl Daemon {
     #[track_caller]
     pub(crate) fn begin(mut command: Command, prepare: impl FnOnce(&mut Command, &Path)) -> Self {
         let room = tempfile::Builder::new().prefix("manager-").tempdir_in("/tmp").unwrap();
-        let manager = UnixDatagram::bind(room.path().join("notify")).unwrap();
-        manager.set_nonblocking(true).unwrap();
+        let manager = Manager::at(&room.path().join("notify"));
         prepare(&mut command, room.path());
         let log = fs::File::create(room.path().join("log")).unwrap();
         let child = command
@@ -85,10 +113,7 @@ impl Daemon {
 
     /// What it has told the service manager so far.
     pub(crate) fn told(&mut self) -> &[String] {
-        let mut buffer = [0; 4096];
-        while let Ok(length) = self.manager.recv(&mut buffer) {
-            self.told.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
-        }
+        self.told.extend(self.manager.heard.try_iter());
         &self.told
     }
 
@@ -139,22 +164,21 @@ impl Daemon {
         self.signal(Signal::CONT);
     }
 
-    /// Ends it; it must end well and within a second. What it has logged.
+    /// Ends it; it must end well and, as far as others let it, within a second. What it has logged.
     #[track_caller]
     pub(crate) fn stop(mut self) -> String {
-        let started = Instant::now();
+        let clock = wait::Clock::start();
         self.signal(Signal::TERM);
         let status = ended(&mut self.child);
-        let took = started.elapsed();
+        clock.assert_within(Duration::from_secs(1));
         assert_eq!(status.code(), Some(0), "{status:?} {}", self.log());
-        assert!(took < Duration::from_secs(1), "it took {took:?} to end");
         self.until_told_after_end("STOPPING=1");
         self.log()
     }
 
     #[track_caller]
     fn until_told_after_end(&mut self, part: &str) {
-        assert!(self.told().iter().any(|message| message.contains(part)), "{part}: {:?}", self.told);
+        wait::until(&format!("{part} is heard"), || self.told().iter().any(|told| told.contains(part)));
     }
 
     /// A line of `/proc/PID/status`.
@@ -198,6 +222,13 @@ pub(crate) fn ended(child: &mut Child) -> ExitStatus {
     status
 }
 
+/// Whether a process is told of what happens in a folder (inotify).
+pub(crate) fn watches(pid: u32) -> bool {
+    let infos = fs::read_dir(format!("/proc/{pid}/fdinfo")).unwrap();
+    let mut infos = infos.map_while(Result::ok).map(|info| fs::read_to_string(info.path()));
+    infos.any(|info| info.is_ok_and(|info| info.contains("inotify wd:")))
+}
+
 /// A running `tmux-janitor events --json`.
 pub(crate) struct Events {
     child: Child,
@@ -220,14 +251,7 @@ impl Events {
         let events = Self { child, lines };
         wait::until("the servers are announced", || events.all().len() >= announced);
         // inotify is there, so births are seen from now on.
-        let fds = format!("/proc/{}/fd", events.child.id());
-        wait::until("the stream listens", || {
-            let watches = |fd: fs::DirEntry| {
-                let info = fs::read_to_string(fd.path().to_string_lossy().replace("/fd/", "/fdinfo/"));
-                info.is_ok_and(|info| info.contains("inotify wd:"))
-            };
-            fs::read_dir(&fds).unwrap().map_while(Result::ok).any(watches)
-        });
+        wait::until("the stream listens", || watches(events.child.id()));
         events
     }
 
