@@ -308,7 +308,7 @@ fn check(story: &str, scene: &mut Scene, adversaries: &[Adversary]) {
     // The process that a server forks for a pane holds its socket until its exec, also when the server was
     // killed: it goes by itself. A server that was lost stays lost.
     let begun = Instant::now();
-    while !excused && reached != servers && begun.elapsed() < Duration::from_secs(3) {
+    while !excused && reached != servers && begun.elapsed() < wait::DEADLINE {
         (servers, reached) = census();
     }
     assert!(excused || reached == servers, "{story}: a live server cannot be reached");

@@ -34,7 +34,7 @@ const WORLD: &str = r#"
     dead /tmp/far gone
     stand_still() { kill -STOP "$bindfs"; }
     # Runs the janitor, and tells its exit code; 124: it did not come back.
-    j() { name=$1; shift; code=0; timeout 10 "$JANITOR" "$@" >"$0/$name.out" 2>"$0/$name.err" || code=$?; echo $code >"$0/$name.code"; }
+    j() { name=$1; shift; code=0; timeout 90 "$JANITOR" "$@" >"$0/$name.out" 2>"$0/$name.err" || code=$?; echo $code >"$0/$name.code"; }
 "#;
 
 /// What the script leaves behind; `None`, and said: something that it needs is not here.
@@ -245,7 +245,7 @@ fn the_watch_works_on_beside_it() {
     let Some(folder) = world(
         r#"
         stand_still
-        timeout 60 "$JANITOR" watch 2>"$0/log" &
+        timeout 300 "$JANITOR" watch 2>"$0/log" &
         watch=$!
         until ! test -e /tmp/tmux-0/dead; do sleep 0.02; done
         dead /tmp later

@@ -157,7 +157,7 @@ fn alone(arena: &Arena, script: &str) -> Run {
     Run::of(
         // A wait in a script that never comes to its end fails the test, and does not hang it.
         Command::new("timeout")
-            .args(["-k", "5", "60", "unshare", "--net", "--pid", "--fork", "--mount-proc", "--kill-child"])
+            .args(["-k", "5", "300", "unshare", "--net", "--pid", "--fork", "--mount-proc", "--kill-child"])
             .args(["sh", "-euc", script])
             .arg(arena.dir())
             .arg(env!("CARGO_BIN_EXE_tmux-janitor"))

@@ -29,7 +29,7 @@ const SCENE: &str = r#"
     n=0
     j() {
         n=$((n + 1))
-        as "$VICTIM" timeout 20 strace -f -e trace=%file,connect -o "$0/told/$n" "$0/janitor" "$@" >"$0/told/$n.out" 2>&1 || test $? -lt 124
+        as "$VICTIM" timeout 90 strace -f -e trace=%file,connect -o "$0/told/$n" "$0/janitor" "$@" >"$0/told/$n.out" 2>&1 || test $? -lt 124
         echo "$@" >"$0/told/$n.command"
     }
     for command in '' status doctor 'sweep --dry-run' "probe -S $dir/ghost" rescue; do j $command; done

@@ -1,9 +1,11 @@
-//! Waiting for a condition instead of sleeping and hoping.
+//! Waiting for a condition instead of sleeping and hoping, and a clock for what must come soon.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long anything in a test may take.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+/// How long anything in a test may take: a guard against what never ends, which no slow machine comes near.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(90);
 
 /// Waits until `holds` does; fails the test with `what` at the deadline.
 #[track_caller]
@@ -12,5 +14,47 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     while !holds() {
         assert!(started.elapsed() < DEADLINE, "waited {DEADLINE:?} in vain: {what}");
         std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// A clock that counts the processor time of a thread that never rests: on an idle machine it goes like any other, on
+/// one that is busy, or that its host lets stand still, as slowly as everybody there gets on.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    nanoseconds: Arc<AtomicU64>,
+    over: Arc<AtomicBool>,
+}
+
+impl Clock {
+    /// Begins at zero.
+    pub(crate) fn start() -> Self {
+        let clock = Self { nanoseconds: Arc::default(), over: Arc::default() };
+        let (nanoseconds, over) = (Arc::clone(&clock.nanoseconds), Arc::clone(&clock.over));
+        std::thread::spawn(move || {
+            while !over.load(Ordering::Relaxed) {
+                let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+                let now = Duration::try_from(now).expect("a thread's time goes forward");
+                nanoseconds.store(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+            }
+        });
+        clock
+    }
+
+    /// How long it has gone.
+    pub(crate) fn elapsed(&self) -> Duration {
+        Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed))
+    }
+
+    /// Fails the test where it has gone for longer than `most`.
+    #[track_caller]
+    pub(crate) fn assert_within(&self, most: Duration) {
+        let took = self.elapsed();
+        assert!(took < most, "took {took:?} of the time of a busy thread, {most:?} at most");
+    }
+}
+
+impl Drop for Clock {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
     }
 }

@@ -32,7 +32,7 @@ pub(crate) fn run(scene: &Scene) -> Vec<Said> {
     // A file, not a pipe, which a process that outlives the scene would keep open.
     let mut out = tempfile::tempfile().unwrap();
     let status = Command::new("timeout")
-        .args(["--kill-after=5", "60", "unshare", "--mount", "--propagation", "private", "--pid", "--net"])
+        .args(["--kill-after=5", "300", "unshare", "--mount", "--propagation", "private", "--pid", "--net"])
         .args(["--ipc", "--fork", "--kill-child", "--mount-proc"])
         .arg(Path::new(ROOM).join("enter"))
         .args([Path::new(env!("CARGO_BIN_EXE_tmux-janitor")), steps.path()])

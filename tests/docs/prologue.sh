@@ -1,8 +1,8 @@
 # What the scripts that set a scene may say, besides everything that a shell can: live, dead, within.
 
-# Waits for a condition: within 20 s it holds, or the scene fails.
+# Waits for a condition: within 90 s it holds, or the scene fails.
 until_it_holds() {
-  local left=2000
+  local left=9000
   until "$@"; do
     ((left -= 1)) || { echo "in vain: $*"; return 1; }
     sleep 0.01

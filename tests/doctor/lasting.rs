@@ -54,7 +54,7 @@ fn servers_that_end_with_a_logout() {
     let login = "su --login ann --command 'tmux-janitor spawn c -- sleep 1000 2>&1; tmux-janitor doctor --json || :; exec sleep 1000'";
     machine.sh(&format!(
         "{login} >/run/said 2>/dev/null </dev/null &
-        timeout 20 sh -c 'until grep -q findings /run/said; do sleep 0.02; done'"
+        timeout 90 sh -c 'until grep -q findings /run/said; do sleep 0.02; done'"
     ));
     let said = machine.sh("cat /run/said");
     assert!(

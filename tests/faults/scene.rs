@@ -11,7 +11,7 @@ use std::fs;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What stays.
 const STAYS: [&str; 2] = ["live", "bystander"];
@@ -86,7 +86,7 @@ impl Scene {
                 return Ok(pid.and_then(Server::try_of));
             }
             // A process that a server forks for a pane is called like it until its exec.
-            if started.elapsed() > Duration::from_secs(3) {
+            if started.elapsed() > wait::DEADLINE {
                 for lost in servers.difference(&reached).filter_map(|pid| Server::try_of(*pid)) {
                     drop(lost);
                 }

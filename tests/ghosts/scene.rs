@@ -81,7 +81,7 @@ pub(crate) fn in_mount_namespace(script: &str, dir: &Path) -> String {
             .args([
                 "-k",
                 "5",
-                "60",
+                "300",
                 "unshare",
                 "--mount",
                 "--propagation",

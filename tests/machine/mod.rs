@@ -21,7 +21,7 @@ use std::time::Duration;
 use crate::skip::skip;
 
 /// What takes longer than this has failed.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(180);
 
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 

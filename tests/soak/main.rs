@@ -2,7 +2,7 @@
 //! sweeps without a pause and a watch, on a disk and on tmpfs at the same time. No server that started is
 //! ever unreachable while it lives, nothing dead and no litter stays, and the watch is as it was.
 //!
-//! `TMUX_JANITOR_SOAK_SECONDS` sets how long; in CI it is two minutes.
+//! `TMUX_JANITOR_SOAK_SECONDS` sets how long; in CI it is half a minute.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
 #![allow(clippy::print_stdout, reason = "the figures are the result")]
 
@@ -38,7 +38,7 @@ const GROWTH: u64 = 1024;
 fn seconds() -> u64 {
     let strict = std::env::var_os("TMUX_JANITOR_NO_SKIP").is_some();
     let set = std::env::var("TMUX_JANITOR_SOAK_SECONDS").ok().and_then(|text| text.parse().ok());
-    set.unwrap_or(if strict { 120 } else { 10 })
+    set.unwrap_or(if strict { 30 } else { 10 })
 }
 
 /// A server that lives on, and its socket.

@@ -78,9 +78,9 @@ fn whoever_kills_in_a_loop_every_answer_is_true_and_no_second_server_appears() {
         let _over = Over(&over);
         let deadline = Instant::now() + Duration::from_secs(10);
         while Instant::now() < deadline {
-            let started = Instant::now();
+            let clock = crate::common::wait::Clock::start();
             let run = scene.run(["x", "--json", "--", "sleep 1000"]);
-            assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+            clock.assert_within(Duration::from_secs(10));
             let json = run.json();
             match run.code {
                 Some(0) => made += 1,
@@ -125,9 +125,9 @@ fn start(scene: &Scene, name: &str) -> Child {
 }
 
 #[test]
-fn fifty_names_at_once_give_fifty_sessions() {
+fn twenty_five_names_at_once_give_as_many_sessions() {
     let scene = Scene::of(Arena::new().dead("stale"));
-    let names: Vec<String> = (0..50).map(|number| format!("n{number}")).collect();
+    let names: Vec<String> = (0..25).map(|number| format!("n{number}")).collect();
     let children: Vec<Child> = names.iter().map(|name| start(&scene, name)).collect();
     let runs: Vec<Run> = children.into_iter().map(|child| child.wait_with_output().unwrap().into()).collect();
     for (run, name) in runs.iter().zip(&names) {
@@ -136,7 +136,7 @@ fn fifty_names_at_once_give_fifty_sessions() {
         assert_eq!(run.code, Some(0), "{json:#}");
         assert_eq!(Scene::sessions(text(&json, "socket")), format!("{name}\n"));
     }
-    assert_eq!(scene.arena.names().len(), 50, "{:?}", scene.arena.names());
+    assert_eq!(scene.arena.names().len(), names.len(), "{:?}", scene.arena.names());
 }
 
 #[test]

@@ -188,7 +188,7 @@ fn a_users_watcher_of_the_system_removes_a_socket_as_its_server_dies() {
         machine.sh(&format!(
             "
             kill -KILL {pid}
-            timeout 5 sh -c 'while test -S {dir}/tmux-{}/gone; do :; done'
+            timeout 90 sh -c 'while test -S {dir}/tmux-{}/gone; do :; done'
         ",
             ann.uid
         ));

@@ -23,7 +23,7 @@ const DAY: &str = "
     done
     systemctl --user start tmux-janitor-watch.service
     kill -KILL WATCHED
-    for i in $(seq 500); do [ -e /tmp/tmux-UID/watched ] || break; sleep 0.02; done
+    for i in $(seq 4000); do [ -e /tmp/tmux-UID/watched ] || break; sleep 0.02; done
     systemctl --user stop tmux-janitor-watch.service
 ";
 

@@ -22,7 +22,7 @@ fn write(file: &str, text: &str) -> String {
 #[track_caller]
 fn until(machine: &Machine, file: &str, line: &str) {
     let ended =
-        machine.try_sh(&format!("timeout 20 sh -c \"until grep -qxF '{line}' {file}; do sleep 0.02; done\""));
+        machine.try_sh(&format!("timeout 90 sh -c \"until grep -qxF '{line}' {file}; do sleep 0.02; done\""));
     assert_eq!(ended.code, Some(0), "{line}: {}", machine.sh(&format!("cat {file}; ls -l {file}")));
 }
 

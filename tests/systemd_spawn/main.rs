@@ -107,7 +107,7 @@ fn a_session_outlives_the_service_that_spawned_it() {
     machine.sh(&format!("\"$TMUX_BIN\" -S {} has-session", json["socket"].as_str().unwrap()));
     // When the server ends, its scope is gone.
     machine.sh(&format!("\"$TMUX_BIN\" -S {} kill-server", json["socket"].as_str().unwrap()));
-    machine.sh(&format!("timeout 10 sh -c 'while systemctl is-active {unit}; do sleep 0.05; done' >&2"));
+    machine.sh(&format!("timeout 90 sh -c 'while systemctl is-active {unit}; do sleep 0.05; done' >&2"));
     assert_ne!(machine.try_sh(&format!("systemctl status {unit}")).code, Some(0));
 }
 
@@ -125,7 +125,7 @@ exec /run/host/tmux-janitor spawn --json --env 'V=$HOME %h;' 'x$HOME%h' -- \
     sh /tmp/tell '$HOME' '${HOME}' '%h' '$$' '#{pid}' ';' 'x;' '' 'a b' "$(printf 'a\nb')" '\x41'
 END
         systemd-run --user --quiet --wait --pipe --collect --property=Type=oneshot -- sh /tmp/run
-        timeout 10 sh -c 'until [ -e /tmp/told ]; do sleep 0.02; done'
+        timeout 90 sh -c 'until [ -e /tmp/told ]; do sleep 0.02; done'
         cat /tmp/told"#;
     let said = machine.sh_as(&ann, script);
     let (json, told) = said.split_once('\n').unwrap();

@@ -16,7 +16,7 @@ systemctl --user daemon-reload
 
 /// `until_it_holds COMMAND`: for 20 s. `is_there LABEL`: its session is.
 const SHELL: &str = r#"
-until_it_holds() { for _ in $(seq 1000); do ! "$@" || return 0; sleep 0.02; done; echo "in vain: $*" >&2; return 1; }
+until_it_holds() { for _ in $(seq 4000); do ! "$@" || return 0; sleep 0.02; done; echo "in vain: $*" >&2; return 1; }
 is_there() { "$TMUX_BIN" -L spawn-bot has-session -t =bot 2>/dev/null; }
 is_gone() { ! is_there; }
 main() { systemctl --user show --property=MainPID --value tmux-session@bot; }

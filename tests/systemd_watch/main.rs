@@ -59,7 +59,7 @@ fn kill(machine: &Machine, user: &User, pid: &str, label: &str) {
 
 /// A line of shell that waits for a condition.
 fn until(condition: &str) -> String {
-    format!("for i in $(seq 500); do if {condition}; then break; fi; sleep 0.02; done; {condition}")
+    format!("for i in $(seq 4000); do if {condition}; then break; fi; sleep 0.02; done; {condition}")
 }
 
 #[test]

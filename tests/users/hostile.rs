@@ -1,6 +1,7 @@
 //! What one user prepares for root and for the others.
 
 use crate::common::janitor::entry;
+use crate::common::wait::{Clock, DEADLINE};
 use crate::scene::{Hall, User, all_users, error_of, give, make_dir, print_of, removed, stray_of};
 use nix::mount::{MsFlags, mount};
 use std::fs;
@@ -133,6 +134,10 @@ fn whoever_has_an_account_comes_before_a_flood_of_those_without() {
     assert_eq!(run.stderr.lines().count(), 10, "{}", run.stderr);
 }
 
+/// So often is looked while names are swapped, and so often at least in the middle of a swap.
+const RUNS: u32 = 100;
+const CAUGHT: u32 = 5;
+
 #[test]
 fn a_swap_between_look_and_use_gains_nothing() {
     let Some(mut hall) = Hall::open() else { return };
@@ -149,13 +154,14 @@ fn a_swap_between_look_and_use_gains_nothing() {
     let roots: Vec<_> = fs::read_dir("/").unwrap().map(|entry| entry.unwrap().file_name()).collect();
 
     let _attacker = mallory.attack("swap", victim.dir().to_str().unwrap());
-    let until = Instant::now() + Duration::from_secs(20);
+    let begun = Instant::now();
     let (mut runs, mut caught) = (0, 0);
-    while Instant::now() < until {
+    // In vain after the deadline: a swap was not met often enough to prove anything.
+    while (runs < RUNS || caught <= CAUGHT) && begun.elapsed() < DEADLINE {
         other.dead("gone");
-        let began = Instant::now();
+        let clock = Clock::start();
         let run = all_users(if runs % 4 == 3 { "list" } else { "sweep" }, &["--json"]);
-        assert!(began.elapsed() < Duration::from_secs(5), "root waited {:?}", began.elapsed());
+        clock.assert_within(Duration::from_secs(5));
         let json = run.json();
         caught += u32::from(error_of(&json, &mallory.dir()).is_some());
         if json["command"] == "sweep" {
@@ -165,7 +171,7 @@ fn a_swap_between_look_and_use_gains_nothing() {
         }
         runs += 1;
     }
-    assert!(runs > 20 && caught > 5, "{runs} runs, {caught} with a swapped name");
+    assert!(runs >= RUNS && caught > CAUGHT, "{runs} runs, {caught} with a swapped name");
     assert_eq!(print_of(&victim.dir()), before);
     assert_eq!(victim.pid_on("live"), live);
     let roots_after: Vec<_> = fs::read_dir("/").unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -254,13 +260,13 @@ fn a_file_system_that_never_answers_holds_nobody_up() {
     let (victim, mallory) = (User::new().with_dir(), User::new().with_dir());
     victim.dead("gone");
     let Some(silence) = silence(&mallory.dir(), mallory) else { return };
-    let began = Instant::now();
+    let clock = Clock::start();
     let json = all_users("sweep", &["--json"]).json();
     // Ends what still waits there, before anything else can fail.
     drop(silence);
     assert_eq!(removed(&json), [victim.path("gone").to_str().unwrap()]);
     assert!(error_of(&json, &mallory.dir()).is_some(), "{json:#}");
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    clock.assert_within(Duration::from_secs(5));
 }
 
 #[test]
@@ -284,11 +290,11 @@ fn a_listener_with_a_name_like_the_victims_leads_nobody_astray() {
 
     victim.dead("gone");
     let Some(silence) = silence(hers, mallory) else { return };
-    let began = Instant::now();
+    let clock = Clock::start();
     let json = all_users("sweep", &["--json"]).json();
     drop(silence);
     assert_eq!(removed(&json), [victim.path("gone").to_str().unwrap()]);
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    clock.assert_within(Duration::from_secs(5));
 }
 
 /// A file system that a user serves and whose server never answers, open to all as with `allow_other`. It
@@ -305,24 +311,24 @@ fn silence(place: &Path, user: User) -> Option<fs::File> {
 }
 
 #[test]
-fn fifty_thousand_entries_are_one_users_trouble() {
+fn ten_thousand_entries_are_one_users_trouble() {
     let Some(mut hall) = Hall::open() else { return };
     let (mallory, victim) = (User::new().with_dir(), User::new().with_dir());
-    for number in 0..50_000 {
+    for number in 0..10_000 {
         fs::File::create(mallory.path(format!("f{number}"))).unwrap();
     }
-    for number in 0..2_000 {
+    for number in 0..1_000 {
         mallory.dead(format!("s{number}"));
     }
     victim.dead("gone");
     hall.listening(victim, "never-answers");
-    let began = Instant::now();
+    let clock = Clock::start();
     let run = all_users("sweep", &["--json"]);
     let json = run.json();
-    assert_eq!((run.code, removed(&json).len()), (Some(0), 2_001), "{}", run.stderr);
-    assert_eq!(json["counts"]["not_a_socket"], 50_000);
+    assert_eq!((run.code, removed(&json).len()), (Some(0), 1_001), "{}", run.stderr);
+    assert_eq!(json["counts"]["not_a_socket"], 10_000);
     assert_eq!(victim.names(), ["never-answers"]);
-    assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
+    clock.assert_within(Duration::from_secs(9));
 }
 
 #[test]
@@ -345,10 +351,10 @@ fn a_configuration_in_an_enemys_hands_hurts_its_owner_alone() {
     fs::write(into.config(), format!("extra-socket-dirs = [\"{}\", \"/\"]", victim.dir().display())).unwrap();
     fs::write(wrong.config(), "keeep = [\"\u{1b}[31m\"]").unwrap();
 
-    let began = Instant::now();
+    let clock = Clock::start();
     let run = all_users("sweep", &["--json"]);
     let json = run.json();
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    clock.assert_within(Duration::from_secs(5));
     assert_eq!(run.code, Some(1));
     let swept: Vec<_> = [victim.path("gone"), victim.path("kept.lock"), into.path("hers")]
         .map(|path| path.to_str().unwrap().to_owned())

@@ -4,13 +4,13 @@ use crate::common::arena::Server;
 use crate::common::janitor::bare;
 use crate::common::journal::Journal;
 use crate::common::terminal::Terminal;
-use crate::common::wait;
+use crate::common::wait::{self, Clock};
 use crate::scene::{Hall, User, all_users, error_of, removed};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A user who fights their worker, beside two who do not.
 #[track_caller]
@@ -25,9 +25,9 @@ fn fight(attack: &str, told: &str) {
         user.dead("gone");
     }
     let attacker = mallory.attack(attack, "");
-    let began = Instant::now();
+    let clock = Clock::start();
     let run = all_users("sweep", &["--json"]);
-    let elapsed = began.elapsed();
+    let elapsed = clock.elapsed();
     drop(attacker);
     let json = run.json();
     assert!(elapsed < Duration::from_secs(15), "{elapsed:?}");
@@ -68,10 +68,10 @@ fn a_worker_that_is_starved_hurts_its_user_alone() {
         user.dead("gone");
     }
     let attacker = users[1].attack("starve", "");
-    let began = Instant::now();
+    let clock = Clock::start();
     let json = all_users("sweep", &["--json"]).json();
     drop(attacker);
-    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    clock.assert_within(Duration::from_secs(15));
     for user in [users[0], users[2]] {
         assert!(user.names().is_empty(), "{json:#}");
         assert!(removed(&json).contains(&user.path("gone").to_str().unwrap().to_owned()));

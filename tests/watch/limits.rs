@@ -100,7 +100,7 @@ fn with_64_descriptors_it_works_on() {
 }
 
 #[test]
-fn after_two_thousand_births_and_deaths_it_is_as_at_the_start() {
+fn after_thousands_of_births_and_deaths_it_is_as_at_the_start() {
     let arena = Arena::new().live("stays");
     let mut daemon = Daemon::watching(arena.dir());
     let paths: Vec<PathBuf> = (0..100).map(|number| arena.path(format!("s{number}"))).collect();
@@ -112,17 +112,21 @@ fn after_two_thousand_births_and_deaths_it_is_as_at_the_start() {
     };
     round(&daemon);
     daemon.rescan();
-    let (descriptors, memory) = (daemon.descriptors(), daemon.status("VmRSS"));
-    for _ in 0..20 {
-        round(&daemon);
-    }
-    daemon.rescan();
-    wait::until("descriptors as at the start", || daemon.descriptors() == descriptors);
-    let grown = daemon.status("VmRSS").saturating_sub(memory);
-    assert!(grown < 512, "{grown} kB more than {memory} kB");
+    let descriptors = daemon.descriptors();
+    let memory: Vec<u64> = (0..=4)
+        .map(|_| {
+            (0..5).for_each(|_| round(&daemon));
+            daemon.rescan();
+            wait::until("descriptors as at the start", || daemon.descriptors() == descriptors);
+            daemon.status("RssAnon")
+        })
+        .collect();
+    // What it once needed for a burst it may keep; what it loses at each birth it loses in every 500.
+    let grown = memory.windows(2).map(|two| two[1].saturating_sub(two[0])).min().unwrap();
+    assert!(grown < 64, "{grown} kB more at least after 500 births each: {memory:?}");
     arena.assert_reachable("stays");
     let log = daemon.stop();
-    assert_eq!(log.matches("server gone").count(), 21 * paths.len());
+    assert_eq!(log.matches("server gone").count(), 26 * paths.len());
 }
 
 #[test]
