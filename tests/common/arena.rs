@@ -173,6 +173,7 @@ impl Arena {
     /// An empty one on the file system of `parent`.
     #[track_caller]
     pub(crate) fn inside(parent: &Path) -> Self {
+        super::usual_umask();
         let dir =
             tempfile::Builder::new().prefix("janitor-").tempdir_in(parent).expect("a folder for the test");
         let company = Company::new();

@@ -14,6 +14,7 @@ pub(crate) fn janitor(dir: &Path) -> Command {
 
 /// The program without arguments, in an environment of nobody.
 pub(crate) fn bare() -> Command {
+    super::usual_umask();
     let mut command = Command::new(env!("CARGO_BIN_EXE_tmux-janitor"));
     command
         .env_clear()

@@ -11,3 +11,8 @@ pub(crate) mod skip;
 pub(crate) mod starts;
 pub(crate) mod terminal;
 pub(crate) mod wait;
+
+/// A login may come with the umask 0002, with which whatever is made is open to a group: folders that no tmux would use.
+pub(crate) fn usual_umask() {
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
+}

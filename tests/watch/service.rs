@@ -97,6 +97,25 @@ fn it_sleeps_between_events_and_pings_the_watchdog() {
     daemon.stop();
 }
 
+/// Each waits for something else. One of them may be kept from ending by the machine (the kernel's own locks, too), not
+/// all.
+#[test]
+fn told_to_end_it_waits_for_nothing() {
+    let took = (0..10).map(|number| {
+        let arena = Arena::new().live("x");
+        let daemon = Daemon::watching(arena.dir());
+        if number % 2 == 0 {
+            arena.server("x").signal(Signal::KILL);
+            wait::until("its socket goes", || !arena.has("x"));
+        }
+        let clock = wait::Clock::start();
+        daemon.stop();
+        clock.elapsed()
+    });
+    let took = took.min().unwrap();
+    assert!(took < Duration::from_secs(1), "{took:?} at least");
+}
+
 #[test]
 fn a_name_reaches_neither_the_manager_nor_the_terminal_raw() {
     let label = "a\nREADY=1\nSTATUS=\x1b[31mred\u{202e}";
