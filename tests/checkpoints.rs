@@ -135,9 +135,11 @@ impl Scene {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let call = format!("/proc/{}/syscall", child.id());
         wait::until("the client is done or waits for a lock", || {
-            // 257 openat, 73 flock: the numbers of x86_64.
-            let waits = fs::read_to_string(&call)
-                .is_ok_and(|call| call.starts_with("257 ") || call.starts_with("73 "));
+            let waits = fs::read_to_string(&call).is_ok_and(|call| {
+                [libc::SYS_openat, libc::SYS_flock]
+                    .iter()
+                    .any(|number| call.starts_with(&format!("{number} ")))
+            });
             waits || child.try_wait().unwrap().is_some()
         });
         self.clients.push(child);

@@ -2,13 +2,13 @@
 
 use super::look;
 use crate::exit::Exit;
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, rlim_t, setrlimit};
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::Path;
 
 /// Most memory that it may take, in bytes: what needs more is no script.
-const MEMORY: u64 = 2 << 30;
+const MEMORY: rlim_t = 2 << 30;
 /// The stack, in bytes, of what goes through nested statements; what is not used costs nothing.
 const STACK: usize = 256 << 20;
 

@@ -10,7 +10,7 @@ use super::sources::{Ending, Sources, has_ended};
 use crate::process::Processes;
 use crate::socket::kernel_table::{Bound, KernelTable};
 use crate::socket::wire::Role;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -19,10 +19,10 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 const RESERVE: usize = 40;
 
 /// A descriptor limit beyond this is as good as none.
-const ENOUGH: u64 = 1 << 20;
+const ENOUGH: rlim_t = 1 << 20;
 
 /// What is counted on where the limit cannot be read: systemd's and the kernel's default (`INR_OPEN_CUR`).
-const USUAL: u64 = 1024;
+const USUAL: rlim_t = 1024;
 
 /// Why a server's death will be noticed by the rescan only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -196,7 +196,7 @@ impl Deaths {
 
 /// How many descriptors may be open, raised as far as it may be. A filter of system calls may forbid to
 /// ask (`SystemCallFilter=~@resources`); rustix would panic then.
-fn open_files() -> u64 {
+fn open_files() -> rlim_t {
     let Ok((current, most)) = getrlimit(Resource::RLIMIT_NOFILE) else {
         return USUAL;
     };
