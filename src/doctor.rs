@@ -206,7 +206,7 @@ impl<'a> Patient<'a> {
 
     /// The user's name, if there is an account.
     fn name(&self) -> Option<String> {
-        nix::unistd::User::from_uid(self.user.into()).ok().flatten().map(|user| user.name)
+        crate::user_database::user(self.user).ok().flatten().map(|user| user.name)
     }
 
     /// The servers that live, reachable or not, with their pids.

@@ -28,7 +28,7 @@
 //!
 //! [`users`] does all of it for every user of a machine, one process per user.
 //!
-//! Around it: [`cli`] and [`commands`], [`config`], [`logging`], [`probe`] for one socket, [`sandbox`], [`mounts`], [`apart`] for what may never answer, [`replace`], [`manual`], [`completions`].
+//! Around it: [`cli`] and [`commands`], [`config`], [`logging`], [`probe`] for one socket, [`sandbox`], [`mounts`], [`apart`] for what may never answer, [`replace`], [`manual`], [`completions`], [`user_database`].
 
 pub mod apart;
 pub mod audit;
@@ -67,6 +67,7 @@ pub mod spawn;
 pub mod sweep;
 pub mod tmux;
 pub mod told_to_end;
+pub mod user_database;
 pub mod users;
 pub mod watch;
 pub mod words;

@@ -33,7 +33,7 @@ const OTHER_NAMES: [(&[&str], &str); 9] = [
     ),
     (
         &["daemon", "service", "enable"],
-        "the daemon is `tmux-janitor watch`; `systemctl --user enable --now tmux-janitor.timer` has everything swept every 10 minutes",
+        "the daemon is `tmux-janitor watch`; where systemd runs, `systemctl --user enable --now tmux-janitor.timer` has everything swept every 10 minutes",
     ),
 ];
 

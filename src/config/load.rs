@@ -5,6 +5,7 @@ use crate::apart;
 use crate::escape::escaped;
 use crate::mounts::Mounts;
 use crate::sandbox;
+use crate::user_database;
 use rustix::fs::{FileType, Mode, OFlags};
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -111,11 +112,11 @@ fn user_file() -> Result<Option<PathBuf>, ConfigError> {
 
 /// `None`: there is no account.
 fn home_of_account() -> Result<Option<PathBuf>, ConfigError> {
-    match nix::unistd::User::from_uid(nix::unistd::getuid()) {
-        Ok(account) => Ok(account.map(|account| account.dir).filter(|home| home.is_absolute())),
+    match user_database::user(nix::unistd::getuid().as_raw()) {
+        Ok(account) => Ok(account.map(|account| account.home).filter(|home| home.is_absolute())),
         Err(errno) => Err(ConfigError(format!(
             "the home of this user, where a configuration may be, cannot be looked up ({}); nothing is done without it",
-            errno.desc()
+            crate::words::errno_text(errno)
         ))),
     }
 }

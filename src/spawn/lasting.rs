@@ -49,7 +49,7 @@ pub(super) fn ends_with(pid: i32, user: u32) -> Option<String> {
     if home == Home::Elsewhere {
         return None;
     }
-    let name = nix::unistd::User::from_uid(user.into()).ok().flatten()?.name;
+    let name = crate::user_database::user(user).ok().flatten()?.name;
     match home {
         Home::Manager if !lingers(&name) => Some(format!(
             "the session ends with the last logout of {name}, who does not linger: `loginctl enable-linger` keeps the service manager that holds it"

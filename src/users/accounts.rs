@@ -7,7 +7,7 @@
 //! Who is asked about first matters: with uids of `subuid(5)` one user can make directories for 65,536 that have no
 //! account, and each question costs time. So those that only root can have made known come first ([`in_turn`]).
 
-use nix::unistd::{Uid, User};
+use crate::user_database;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet};
@@ -113,11 +113,10 @@ impl AsFd for LookUps {
 }
 
 fn account(uid: u32) -> Result<Account, Errno> {
-    match User::from_uid(Uid::from_raw(uid)) {
-        Ok(Some(user)) => Ok(Account { gid: user.gid.as_raw(), home: user.dir, name: Some(user.name) }),
-        Ok(None) => Ok(Account { gid: NOBODY, home: PathBuf::from("/nonexistent"), name: None }),
-        Err(errno) => Err(Errno::from_raw_os_error(errno as i32)),
-    }
+    Ok(match user_database::user(uid)? {
+        Some(user) => Account { gid: user.gid, home: user.home, name: Some(user.name) },
+        None => Account { gid: NOBODY, home: PathBuf::from("/nonexistent"), name: None },
+    })
 }
 
 /// What files of root's say of uids, in a line each.
