@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -117,6 +118,142 @@ fn no_unit_shuts_out_what_a_sweep_must_see() {
     }
 }
 
+/// The oldest systemd that is promised: README.md, the packages, `oldest_systemd` in packaging/install.
+const OLDEST_SYSTEMD: u32 = 252;
+
+/// What systemd's own manual pages say: "Added in version N". Those without a number are as old as units are.
+#[rustfmt::skip]
+const ADDED: [(u32, &[&str]); 20] = [
+    (0, &["CapabilityBoundingSet", "ExecReload", "ExecStart", "LimitNOFILE", "OnActiveSec", "OnUnitActiveSec", "Restart",
+          "RestartSec", "Type", "UMask", "User", "WatchdogSec"]),
+    (187, &["NoNewPrivileges", "SystemCallFilter"]),
+    (188, &["TimeoutStartSec", "TimeoutStopSec"]),
+    (189, &["RestartPreventExitStatus", "SuccessExitStatus"]),
+    (201, &["After", "Also", "Before", "Description", "Documentation", "WantedBy"]),
+    (209, &["AccuracySec", "PrivateDevices", "SystemCallArchitectures", "SystemCallErrorNumber"]),
+    (211, &["RestrictAddressFamilies"]),
+    (214, &["ProtectHome", "ProtectSystem"]),
+    (227, &["TasksMax"]),
+    (229, &["AmbientCapabilities", "StartLimitBurst", "StartLimitIntervalSec"]),
+    (231, &["MemoryDenyWriteExecute", "MemoryMax", "ReadOnlyPaths", "ReadWritePaths", "RestrictRealtime"]),
+    (232, &["PrivateUsers", "ProtectControlGroups", "ProtectKernelModules", "ProtectKernelTunables"]),
+    (233, &["RestrictNamespaces"]),
+    (235, &["KeyringMode", "LockPersonality"]),
+    (239, &["PrivateMounts"]),
+    (242, &["ProtectHostname", "RestrictSUIDSGID"]),
+    (243, &["OOMPolicy"]),
+    (244, &["ProtectKernelLogs"]),
+    (245, &["ProtectClock"]),
+    (248, &["PrivateIPC"]),
+];
+
+/// The units are verified by the systemd that is there (`tests/systemd`), which may be newer than what is promised.
+#[test]
+fn no_unit_has_a_directive_that_the_oldest_promised_systemd_lacks() {
+    let packaging = Path::new(REPOSITORY).join("packaging");
+    let mut files = units();
+    files.push(packaging.join("no-user-namespaces/tmux-janitor.service.conf"));
+    files.push(packaging.join("examples/tmux-session@.service"));
+    let mut looked_at = BTreeSet::new();
+    for file in files {
+        for line in read(&file).lines().filter(|line| !line.starts_with('#')) {
+            let Some((directive, value)) = line.split_once('=') else { continue };
+            let since = ADDED.iter().find(|(_, names)| names.contains(&directive)).map(|(since, _)| *since);
+            assert!(
+                since.is_some_and(|since| since <= OLDEST_SYSTEMD),
+                "{}: {directive}= came with {since:?}; look it up in systemd.directives(7)",
+                file.display()
+            );
+            // Values that came later than their directive: systemd.service(5).
+            let late = directive == "Type" && ["exec", "notify-reload"].contains(&value);
+            assert!(!late, "{}: {line}", file.display());
+            looked_at.insert(directive.to_owned());
+        }
+    }
+    let known: BTreeSet<_> =
+        ADDED.iter().flat_map(|(_, names)| *names).map(|name| (*name).to_owned()).collect();
+    assert_eq!(looked_at, known, "what no unit has needs no line in the table");
+
+    for (file, words) in [
+        ("README.md", format!("systemd {OLDEST_SYSTEMD} or newer")),
+        ("packaging/install", format!("oldest_systemd={OLDEST_SYSTEMD} ")),
+        ("Cargo.toml", format!("systemd (>= {OLDEST_SYSTEMD})")),
+        ("Cargo.toml", format!("systemd = \">= {OLDEST_SYSTEMD}\"")),
+        ("packaging/arch/PKGBUILD", format!("systemd>={OLDEST_SYSTEMD}:")),
+    ] {
+        assert!(read(&Path::new(REPOSITORY).join(file)).contains(&words), "{file} lacks {words:?}");
+    }
+}
+
+/// What that drop-in is worth there was seen with 247 itself, of Debian 11; here it is the installer that is asked.
+#[test]
+fn an_older_systemd_is_named_and_gets_a_sweep_that_works() {
+    let home = tempfile::tempdir().expect("a temporary folder can be made");
+    let bin = home.path().join("bin");
+    fs::create_dir(&bin).expect("a folder can be made");
+    let drop_in = home.path().join(".config/systemd/user/tmux-janitor.service.d/no-user-namespaces.conf");
+    let install = |version: u32| {
+        let systemctl = bin.join("systemctl");
+        let script =
+            format!("#!/bin/sh\n[ \"$1\" = --version ] && echo 'systemd {version} ({version}.3-7)'\n");
+        fs::write(&systemctl, script).expect("there is room");
+        fs::set_permissions(&systemctl, fs::Permissions::from_mode(0o755)).expect("it is ours");
+        let path = format!("{}:{}", bin.display(), std::env::var("PATH").expect("there is a PATH"));
+        let done = Command::new(Path::new(REPOSITORY).join("packaging/install"))
+            .args(["--user", "--binary", PROGRAM])
+            .env("HOME", home.path())
+            .env("PATH", path)
+            .output()
+            .expect("bash is there");
+        assert!(done.status.success(), "{done:?}");
+        String::from_utf8_lossy(&done.stdout).into_owned()
+    };
+
+    let said = install(OLDEST_SYSTEMD);
+    assert!(!said.contains("226/NAMESPACE"), "{said}");
+    let said = install(247);
+    assert!(
+        said.contains("systemd here is 247")
+            && said.contains("252 or newer")
+            && said.contains("226/NAMESPACE"),
+        "{said}"
+    );
+    assert!(read(&drop_in).contains("\nPrivateUsers=no\n"));
+}
+
+/// Without a word of systemctl, which is not there. bash alone has a PATH of our own.
+#[test]
+fn without_systemd_it_is_installed_and_removed_all_the_same() {
+    let home = tempfile::tempdir().expect("a temporary folder can be made");
+    let bin = home.path().join("bin");
+    fs::create_dir(&bin).expect("a folder can be made");
+    let path = std::env::var("PATH").expect("there is a PATH");
+    for folder in path.split(':').map(Path::new).filter(|folder| folder.is_dir()) {
+        for entry in fs::read_dir(folder).expect("it can be read") {
+            let program = entry.expect("an entry").path();
+            let name = program.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if !name.starts_with("systemd") && !["systemctl", "journalctl", "loginctl"].contains(&name) {
+                let _ = std::os::unix::fs::symlink(&program, bin.join(name));
+            }
+        }
+    }
+    for arguments in [&["--binary", PROGRAM][..], &["--binary", PROGRAM, "--now"], &["--uninstall"]] {
+        let done = Command::new(Path::new(REPOSITORY).join("packaging/install"))
+            .arg("--user")
+            .args(arguments)
+            .env("HOME", home.path())
+            .env("PATH", &bin)
+            .output()
+            .expect("bash is there");
+        let said = String::from_utf8_lossy(&done.stdout);
+        assert!(done.status.success() && done.stderr.is_empty(), "{arguments:?}: {done:?}");
+        assert!(!said.contains("systemctl") && !said.contains("loginctl"), "{said}");
+        let is_there = home.path().join(".local/bin/tmux-janitor").exists();
+        assert_eq!(is_there, arguments.contains(&PROGRAM), "{said}");
+        assert_eq!(is_there, said.contains("*/10 * * * * "), "{said}");
+    }
+}
+
 /// Whoever holds a start lock and gets no processor makes that start wait.
 #[test]
 fn no_unit_has_a_sweep_wait_for_others_with_locks_in_its_hands() {
@@ -175,7 +312,29 @@ fn the_catalog_explains_every_event_with_fields_that_exist() {
     );
 }
 
-/// A message id, sd-id128(3).
+/// What the library of that Rust lacks is told by clippy (`incompatible_msrv`), what a crate needs by the crate itself.
+#[test]
+fn every_crate_can_be_built_with_the_oldest_rust_that_is_promised() {
+    let told = Command::new("cargo")
+        .args(["metadata", "--locked", "--format-version=1", "--filter-platform=x86_64-unknown-linux-gnu"])
+        .current_dir(REPOSITORY)
+        .output()
+        .expect("cargo runs this test");
+    let told: serde_json::Value = serde_json::from_slice(&told.stdout).expect("it prints JSON");
+    let number = |package: &serde_json::Value| {
+        let mut parts = package["rust_version"].as_str()?.split('.').map(|part| part.parse::<u32>().ok());
+        Some((parts.next()??, parts.next()??))
+    };
+    let packages = told["packages"].as_array().expect("a list");
+    let ours = packages.iter().find(|package| package["name"] == "tmux-janitor").and_then(number);
+    let ours = ours.expect("rust-version in Cargo.toml");
+    for package in packages {
+        assert!(number(package) <= Some(ours), "{} needs {}", package["name"], package["rust_version"]);
+    }
+    let words = format!("Rust {}.{} or newer", ours.0, ours.1);
+    assert!(read(&Path::new(REPOSITORY).join("README.md")).contains(&words), "README.md lacks {words:?}");
+}
+
 #[test]
 fn nothing_that_is_shipped_holds_the_marks_of_a_merge() {
     let mut files = vec![PathBuf::from("README.md"), PathBuf::from("CHANGELOG.md")];
@@ -189,6 +348,7 @@ fn nothing_that_is_shipped_holds_the_marks_of_a_merge() {
     }
 }
 
+/// A message id, sd-id128(3).
 fn is_id(word: &str) -> bool {
     word.len() == 32 && word.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
