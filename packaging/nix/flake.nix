@@ -21,6 +21,16 @@
 
       overlays.default = final: _: { tmux-janitor = final.callPackage ./package.nix { }; };
 
+      # In configuration.nix: imports = [ tmux-janitor.nixosModules.default ]; services.tmux-janitor.enable = true;
+      nixosModules.default =
+        { lib, pkgs, ... }:
+        {
+          imports = [ ./nixos.nix ];
+          services.tmux-janitor.package =
+            lib.mkDefault
+              self.packages.${pkgs.stdenv.hostPlatform.system}.default;
+        };
+
       # In home.nix: imports = [ tmux-janitor.homeManagerModules.default ]; services.tmux-janitor.enable = true;
       homeManagerModules.default =
         { lib, pkgs, ... }:

@@ -16,7 +16,6 @@ rustPlatform.buildRustPackage {
       path: _:
       !(builtins.elem (baseNameOf path) [
         ".ci"
-        "docs"
         "nix"
         "target"
       ]);

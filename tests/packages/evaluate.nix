@@ -4,6 +4,8 @@ let
   inherit (builtins) attrNames foldl' head listToAttrs mapAttrs;
 
   merged = foldl' (all: some: all // (if some ? condition then (if some.condition then merged [ some.content ] else { }) else some)) { };
+  # Conditions deeper in.
+  settled = set: mapAttrs (_: value: if builtins.isAttrs value then (if value ? condition then settled (merged [ value ]) else if value ? outPath then value.outPath else settled value) else if builtins.isList value then map (one: one.outPath or one) value else value) set;
   lib = {
     genAttrs = names: make: listToAttrs (map (name: { inherit name; value = make name; }) names);
     importTOML = file: builtins.fromTOML (builtins.readFile file);
@@ -31,21 +33,26 @@ let
     stdenv.hostPlatform = { inherit system; };
     formats.toml = { }: { type = "toml"; generate = _: value: value; };
   };
-in
-{
-  # Not as it is: a set with an outPath is printed as that path.
-  package = { inherit (package) pname version src postInstall; };
 
-  # What the module links, for these values of its options.
-  module =
-    set:
+  evaluated =
+    module: set:
     let
-      outer = flake.homeManagerModules.default { inherit lib pkgs; };
+      outer = module { inherit lib pkgs; };
       inner = import (head outer.imports) { inherit config lib pkgs; };
       options = inner.options.services.tmux-janitor;
       defaults = mapAttrs (_: option: option.default) (removeAttrs options [ "package" ]);
       unknown = attrNames (removeAttrs set (attrNames options));
       config.services.tmux-janitor = assert unknown == [ ]; defaults // outer.services.tmux-janitor // set;
     in
-    (merged [ inner.config ]).xdg.configFile or { };
+    settled (merged [ inner.config ]);
+in
+{
+  # Not as it is: a set with an outPath is printed as that path.
+  package = { inherit (package) pname version src postInstall; };
+
+  # What the module for home-manager links, for these values of its options.
+  module = set: (evaluated flake.homeManagerModules.default set).xdg.configFile or { };
+
+  # What the module for NixOS sets.
+  nixos = evaluated flake.nixosModules.default;
 }

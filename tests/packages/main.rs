@@ -14,7 +14,9 @@ mod arch;
 mod built;
 mod deb;
 mod files;
+mod licences;
 mod nix;
+mod program;
 mod rpm;
 
 const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");

@@ -46,6 +46,36 @@ fn the_flake_and_its_module_evaluate() {
     links_are_of_files_and_targets_that_are_there(&all, out.path());
 }
 
+#[test]
+fn the_module_for_nixos_evaluates() {
+    if !here(&["nix-instantiate"]) {
+        return;
+    }
+    assert_eq!(evaluate("nixos { }"), serde_json::json!({}), "it does nothing unasked");
+    let system = evaluate("nixos { enable = true; settings.keep = [ \"a\" ]; }");
+    assert_eq!(system["systemd"]["packages"][0], "/nix/store/tmux-janitor");
+    assert_eq!(system["environment"]["etc"]["tmux-janitor/config.toml"]["source"]["keep"][0], "a");
+    assert_eq!(system["systemd"]["user"]["timers"]["tmux-janitor"], serde_json::json!({}));
+    let users = evaluate("nixos { enable = true; users = true; watch = true; }");
+    assert_eq!(users["systemd"]["timers"]["tmux-janitor"], serde_json::json!({}));
+    // Each unit hangs where its own [Install] section says.
+    for (set, manager, folder) in
+        [(&system["systemd"], "system", "system"), (&users["systemd"]["user"], "user", "user")]
+    {
+        let mut hung = vec![];
+        for (kind, suffix) in [("timers", "timer"), ("services", "service")] {
+            for (name, about) in set[kind].as_object().expect("an attribute set") {
+                let unit = Path::new(REPOSITORY).join(format!("systemd/{folder}/{name}.{suffix}"));
+                let unit = std::fs::read_to_string(&unit).unwrap_or_else(|error| panic!("{name}: {error}"));
+                let target = about["wantedBy"][0].as_str().expect("a target");
+                assert!(unit.contains(&format!("\nWantedBy={target}\n")), "{manager} {name}");
+                hung.push(name.clone());
+            }
+        }
+        assert!(hung.len() >= 2, "{manager}: {hung:?}");
+    }
+}
+
 /// Runs what the package does after cargo, and tells where it installed.
 #[track_caller]
 fn built(script: &str) -> tempfile::TempDir {
