@@ -319,6 +319,27 @@ mod tests {
     }
 
     #[test]
+    fn what_others_serve_may_not_answer() {
+        for kind in [
+            "fuse",
+            "fuseblk",
+            "fuse.sshfs",
+            "virtiofs",
+            "nfs",
+            "nfs4",
+            "9p",
+            "cifs",
+            "smb3",
+            "ceph",
+            "autofs",
+            "new",
+        ] {
+            let mounts = Mounts::of(format!("1 0 0:9 / / rw - {kind} a rw\n").as_bytes());
+            assert!(!mounts.is_near(Path::new("/tmp/x")), "{kind}");
+        }
+    }
+
+    #[test]
     fn one_place_has_one_name_whatever_shows_it() {
         let bound = Mounts::of(b"1 0 8:1 / / rw - ext4 a rw\n2 1 8:1 /tmp /tmp rw - ext4 a rw\n");
         let plain = Mounts::of(b"9 0 8:1 / / rw - ext4 a rw\n");

@@ -317,6 +317,28 @@ fn a_watch_sees_again_when_what_blinded_it_has_gone() {
     assert_eq!(run.code, Some(0), "{} {log}", run.stderr);
 }
 
+/// Where no namespace is proven to be the outer one, the mounts say what came from outside: once for each look at the
+/// table, not for each socket.
+#[test]
+fn the_mounts_are_not_read_for_each_socket() {
+    if !is_root() {
+        return skip("needs root: it makes namespaces");
+    }
+    if Command::new("strace").arg("-V").output().is_err() {
+        return skip("needs strace: it counts what is opened");
+    }
+    let _alone = ONE_AT_A_TIME.lock();
+    let arena = (0..200).fold(Arena::new(), |arena, number| arena.dead(number.to_string()));
+    let trace = tempfile::NamedTempFile::new().unwrap();
+    let script = r#"strace -f -qq -o TRACE -e trace=openat,sendto "$1" --dir "$0" sweep --json"#;
+    let json = alone(&arena, &script.replace("TRACE", trace.path().to_str().unwrap())).json();
+    assert_eq!(json["counts"]["removed"], 200, "{json:#}");
+    let trace = fs::read_to_string(trace.path()).unwrap();
+    let count = |part: &str| trace.lines().filter(|line| line.contains(part)).count();
+    let (read, tables) = (count("/proc/self/mountinfo"), count("sendto("));
+    assert!((1..=tables + 20).contains(&read), "the mounts were read {read} times, the table {tables}");
+}
+
 /// Two containers share their files and the network, not the processes.
 #[test]
 fn nothing_is_started_over_a_server_whose_process_cannot_be_seen() {

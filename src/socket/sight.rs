@@ -11,6 +11,7 @@ use super::verdict::{Blindness, TableSays};
 use crate::mounts::Mounts;
 use crate::process::{Network, Processes};
 use rustix::fs::{Mode, OFlags};
+use std::cell::OnceCell;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
@@ -39,6 +40,8 @@ pub struct Witness {
     is_anchored: bool,
     /// As last looked at with the surroundings.
     elsewhere: Vec<BoundElsewhere>,
+    /// As old as the table at most: what is asked for each of many sockets is read once.
+    mounts: OnceCell<Mounts>,
     user: u32,
 }
 
@@ -53,6 +56,7 @@ impl Witness {
             surroundings: Surroundings::NotLookedAt,
             is_anchored: false,
             elsewhere: Vec::new(),
+            mounts: OnceCell::new(),
             user,
         }
     }
@@ -60,6 +64,7 @@ impl Witness {
     /// Reads the table anew. A way to it that could not be opened is tried again: a daemon may have begun
     /// while no descriptor was left.
     pub fn refresh(&mut self) {
+        self.mounts.take();
         if self.source.is_err() {
             self.source = TableSource::open();
         }
@@ -105,7 +110,7 @@ impl Witness {
     /// namespace that is not proven to be the outside's, absence says nothing.
     pub fn says_in(&mut self, dir: &Path, id: FileId) -> TableSays {
         match self.says(id) {
-            TableSays::Absent if !self.is_anchored && Mounts::read().is_from_outside(dir) => {
+            TableSays::Absent if !self.is_anchored && mounts_in(&self.mounts).is_from_outside(dir) => {
                 TableSays::Blind(Blindness::FromOutside)
             }
             says => says,
@@ -160,8 +165,13 @@ impl Witness {
 
     /// What the table lists for a file, without judging the table.
     pub fn lists(&self, id: FileId) -> Option<TableSays> {
-        listed(&self.table, self.user, id, Mounts::read)
+        listed(&self.table, self.user, id, &self.mounts)
     }
+}
+
+/// The mounts, read where they are asked for first.
+fn mounts_in(cell: &OnceCell<Mounts>) -> &Mounts {
+    cell.get_or_init(Mounts::read)
 }
 
 fn blindness(error: TableError) -> Blindness {
@@ -175,17 +185,16 @@ fn blindness(error: TableError) -> Blindness {
 /// What a table lists for a file. Its inode numbers have 32 bits, and its devices are not those of stat(2) on btrfs and
 /// some overlays. So an entry with our number and another device may be ours, unless it is shown to be another file: it is
 /// a twin that nothing is said of. An entry with exactly our device outweighs all others.
-fn listed(table: &KernelTable, user: u32, id: FileId, mounts: impl Fn() -> Mounts) -> Option<TableSays> {
+fn listed(table: &KernelTable, user: u32, id: FileId, mounts: &OnceCell<Mounts>) -> Option<TableSays> {
     let mut best: Option<(bool, bool, TableSays)> = None;
     let mut is_twin = false;
-    let known = std::cell::OnceCell::new();
     for bound in table.with_inode_of(id) {
         let is_exact = bound.dev == id.kernel_dev();
         // What a stranger made is no file of the user's, and its name is his: on a file system of his own
         // he could make whoever looks at it wait.
         let is_ours = is_exact
             || bound.may_be_of(user)
-                && match which(&bound, id, known.get_or_init(&mounts)) {
+                && match which(&bound, id, mounts_in(mounts)) {
                     Which::Ours => true,
                     Which::Another => false,
                     Which::Unclear => {
@@ -374,7 +383,7 @@ mod tests {
         let with = |kinds: [&str; 2]| {
             let text = format!("1 0 8:1 / / rw - {} a rw\n2 1 0:9 / /x rw - {} b rw\n", kinds[0], kinds[1]);
             let table = KernelTable::of([row((7, 9), Role::Listening, USER, gone)]);
-            listed(&table, USER, id, || Mounts::of(text.as_bytes()))
+            listed(&table, USER, id, &OnceCell::from(Mounts::of(text.as_bytes())))
         };
         assert_eq!(with(["ext4", "tmpfs"]), None);
         for kinds in [["ext4", "overlay"], ["overlay", "tmpfs"], ["btrfs", "tmpfs"], ["ext4", "btrfs"]] {
@@ -389,7 +398,7 @@ mod tests {
         let ours = Row { socket: 2, ..row((7, id.kernel_dev()), Role::Bound, USER, gone) };
         let twin = row((7, 9), Role::Listening, USER, gone);
         for rows in [[ours, twin], [twin, ours]] {
-            let says = listed(&KernelTable::of(rows), USER, id, || Mounts::of(b""));
+            let says = listed(&KernelTable::of(rows), USER, id, &OnceCell::from(Mounts::of(b"")));
             assert_eq!(says, Some(TableSays::Listed { role: Role::Bound, socket: 2 }));
         }
     }
@@ -403,7 +412,7 @@ mod tests {
         let file = (ino(two.theirs), two.theirs.kernel_dev());
         let says = |owner, name: &Path| {
             let table = KernelTable::of([row(file, Role::Listening, owner, name)]);
-            listed(&table, USER, ours, || Mounts::of(b""))
+            listed(&table, USER, ours, &OnceCell::from(Mounts::of(b"")))
         };
         assert_eq!(says(USER, &theirs), None);
         assert_eq!(says(USER, &two.path("gone")), Some(TableSays::Twin));
@@ -413,7 +422,7 @@ mod tests {
         // With our device it is ours, whoever made it and whatever its name leads to now.
         let table = KernelTable::of([row(file, Role::Listening, USER + 1, &theirs)]);
         let listening = Some(TableSays::Listed { role: Role::Listening, socket: 1 });
-        assert_eq!(listed(&table, USER, two.theirs, || Mounts::of(b"")), listening);
+        assert_eq!(listed(&table, USER, two.theirs, &OnceCell::from(Mounts::of(b""))), listening);
     }
 
     #[test]
@@ -422,7 +431,8 @@ mod tests {
         let id = FileId { dev: rustix::fs::makedev(9, 9), ino: 7 };
         let file = (7, id.kernel_dev());
         let (bound, listening) = (row(file, Role::Bound, USER, gone), row(file, Role::Listening, USER, gone));
-        let role = |rows: [Row<'static>; 2]| match listed(&KernelTable::of(rows), USER, id, Mounts::read) {
+        let role = |rows: [Row<'static>; 2]| match listed(&KernelTable::of(rows), USER, id, &OnceCell::new())
+        {
             Some(TableSays::Listed { role, .. }) => Some(role),
             _ => None,
         };
