@@ -32,6 +32,7 @@ use crate::socket::directory::Rule;
 use crate::socket::sight::Witness;
 use crate::spawn::{self, Done, Ending, Request};
 use crate::sweep::{Act, Pass, Target};
+use crate::users::merge::ENTRIES_OF_ONE;
 use crate::users::order::Order;
 use crate::users::{self, Heard, Task};
 use crate::watch;
@@ -257,7 +258,11 @@ pub fn work(order: Order, output: &mut Output) -> Result<Exit, Error> {
     let report =
         users::worker::become_user(uid, gid).and_then(|()| pass(&global, Some(act), rescuing, &mut narrator));
     output::written(narrator.finish())?;
-    let report = report.map(|report| see::set_strays_apart(report, uid));
+    let report = report.map(|report| {
+        let mut report = see::set_strays_apart(report, uid);
+        report.sum_up(uid, ENTRIES_OF_ONE);
+        report
+    });
     let (message, exit) = match report {
         Ok(report) => (users::wire::write(&report), exit_of(&report)),
         Err(error) => (users::wire::refusal(&error.to_string()), error.exit()),

@@ -15,6 +15,9 @@ use std::collections::HashSet;
 pub fn rest_of_pass(report: &Report, dry_run: bool, is_told: &dyn Fn(usize) -> bool) {
     entries(report, is_told);
     directories(report);
+    if report.untold.entries > 0 {
+        tracing::info!("{}", words::untold(&report.untold));
+    }
     if !dry_run {
         let counts = report.counts();
         tracing::info!(

@@ -229,8 +229,17 @@ impl Process {
 
     /// The signals that it catches, bit N-1 for signal N: `SigCgt` of `/proc/PID/status`.
     pub fn caught_signals(&self) -> Option<u64> {
+        self.signals(b"SigCgt:")
+    }
+
+    /// The signals that it holds back: `SigBlk`.
+    pub fn blocked_signals(&self) -> Option<u64> {
+        self.signals(b"SigBlk:")
+    }
+
+    fn signals(&self, which: &[u8]) -> Option<u64> {
         let status = self.read("status")?;
-        let line = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"SigCgt:"))?;
+        let line = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(which))?;
         u64::from_str_radix(std::str::from_utf8(line).ok()?.trim(), 16).ok()
     }
 
@@ -368,7 +377,7 @@ mod tests {
         let stat = process.stat().unwrap();
         assert_eq!(stat.parent, rustix::process::getppid().unwrap().as_raw_nonzero().get());
         assert!(!stat.is_stopped() && !stat.has_ended());
-        assert!(process.caught_signals().is_some());
+        assert!(process.caught_signals().is_some() && process.blocked_signals().is_some());
         assert_eq!(process.program().unwrap(), std::env::current_exe().unwrap());
         assert!(process.mount_namespace().is_some() && process.root().is_some());
     }

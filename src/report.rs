@@ -1,5 +1,6 @@
 //! What a run found and did: plain data, and its counts.
 
+mod counts;
 pub mod json;
 pub mod metrics;
 pub mod people;
@@ -10,6 +11,8 @@ use crate::socket::verdict::{Reason, State, Verdict};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+pub use counts::{Counts, Untold};
 
 /// One directory of a run.
 #[derive(Debug, Clone)]
@@ -70,6 +73,8 @@ pub struct Report {
     pub directories: Vec<DirectoryReport>,
     /// Everything in them.
     pub entries: Vec<Entry>,
+    /// What is only counted, since one user has too many.
+    pub untold: Untold,
     /// What could not be looked at or judged, besides the directories that were left alone.
     pub unseen: Vec<Place>,
     /// What strangers put where a user's sockets would be. Counted, and no error of anybody's.
@@ -86,25 +91,6 @@ pub struct Report {
     pub record_error: Option<String>,
     /// The metrics of each user, where this is the report of many.
     pub users: Vec<metrics::Row>,
-}
-
-/// How many of each.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
-#[expect(missing_docs, reason = "the names are those of `State` and `Outcome`")]
-pub struct Counts {
-    pub live: usize,
-    pub starting: usize,
-    pub dead: usize,
-    pub spared: usize,
-    pub ghost: usize,
-    pub foreign: usize,
-    pub unknown: usize,
-    pub not_a_socket: usize,
-    pub removed: usize,
-    pub rescued: usize,
-    pub failed: usize,
-    pub orphaned_locks: usize,
-    pub strays: usize,
 }
 
 impl Entry {
@@ -134,6 +120,7 @@ impl Report {
         }
         self.directories.append(&mut other.directories);
         self.entries.append(&mut other.entries);
+        self.untold.add(other.untold);
     }
 
     /// The full path of an entry.
@@ -151,34 +138,18 @@ impl Report {
 
     /// Counts states and outcomes.
     pub fn counts(&self) -> Counts {
-        let mut counts = Counts { strays: self.strays.len() + self.more_strays, ..Counts::default() };
-        for entry in &self.entries {
-            match entry.verdict.state {
-                State::Dead if entry.is_litter() => {}
-                State::Dead if entry.is_spared() => counts.spared += 1,
-                State::Live => counts.live += 1,
-                State::Starting => counts.starting += 1,
-                State::Dead => counts.dead += 1,
-                State::Ghost => counts.ghost += 1,
-                State::Foreign => counts.foreign += 1,
-                State::Unknown => counts.unknown += 1,
-                State::NotASocket => counts.not_a_socket += 1,
-            }
-            match entry.outcome {
-                Outcome::Removed if !entry.is_litter() => counts.removed += 1,
-                Outcome::Rescued => counts.rescued += 1,
-                Outcome::Failed(_) => counts.failed += 1,
-                Outcome::Kept if entry.verdict.reason == Reason::OrphanedLock => counts.orphaned_locks += 1,
-                _ => {}
-            }
-        }
+        let mut counts = self.untold.counts;
+        counts.strays += self.strays.len() + self.more_strays;
+        self.entries.iter().for_each(|entry| counts.add(entry));
         counts
     }
 
     /// Whether a ghost is left that was not rescued and, in a dry run, would not be.
     pub fn leaves_ghosts(&self) -> bool {
         let is_left = |entry: &Entry| !matches!(entry.outcome, Outcome::Rescued | Outcome::WouldRescue);
-        self.entries.iter().any(|entry| entry.verdict.state == State::Ghost && is_left(entry))
+        let untold = &self.untold.counts;
+        untold.ghost > untold.rescued + untold.would_rescue
+            || self.entries.iter().any(|entry| entry.verdict.state == State::Ghost && is_left(entry))
     }
 
     /// Everything that could not be looked at, and why.
@@ -204,6 +175,7 @@ impl Report {
     /// Whether an entry failed or a directory has an error.
     pub fn has_failures(&self) -> bool {
         self.directories.iter().any(|directory| directory.error.is_some())
+            || self.untold.counts.failed > 0
             || self.entries.iter().any(|entry| matches!(entry.outcome, Outcome::Failed(_)))
     }
 }

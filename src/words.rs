@@ -4,7 +4,7 @@ use crate::apart;
 use crate::escape::{self, escaped};
 use crate::mounts::Mount;
 use crate::outcome::{Failure, Outcome};
-use crate::report::DirectoryReport;
+use crate::report::{DirectoryReport, Untold};
 use crate::socket::directory::DirectoryError;
 use crate::socket::file_system;
 use crate::socket::shared::{self, Shared};
@@ -317,6 +317,22 @@ pub fn lost_worker(uid: u32, loss: Loss) -> String {
         Loss::Garbled => "gave a report that makes no sense".to_owned(),
     };
     format!("the worker for uid {uid} {what}; what it did is not known, the next sweep looks again")
+}
+
+/// What one user, or several, have too much of.
+pub fn untold(untold: &Untold) -> String {
+    let Untold { entries, users, user, .. } = untold;
+    let others = match users.saturating_sub(1) {
+        0 => String::new(),
+        1 => " and another user".to_owned(),
+        more => format!(" and {more} other users"),
+    };
+    format!("{entries} more entries of uid {user}{others} are counted and not told of one by one: too many")
+}
+
+/// Of many places, all but the first.
+pub fn more_places(count: usize) -> String {
+    format!("and {count} more such places")
 }
 
 /// Of how many more directories nothing else is said.

@@ -174,7 +174,7 @@ impl Search<'_> {
         };
         let process = &holder.process;
         if process.stat().is_none_or(Stat::has_ended)
-            || (holder.is_tmux && process.stat().is_none_or(|stat| proof::is_unborn(process.pid, stat)))
+            || (holder.is_tmux && proof::is_unborn(process))
             || !process.sockets().is_ok_and(|sockets| sockets.contains(&listener.socket))
             || self.has_another(table, view, holder, suspect)
         {

@@ -42,9 +42,18 @@ impl OwnView {
 }
 
 /// Whether a process that looks like a server is its child between fork and exec, which has its name,
-/// program, handlers and descriptors: a pane that is being born. A server leads its session without
-/// a terminal (daemon(3)), or in the foreground (`tmux -D`) its process group.
-pub(super) fn is_unborn(pid: i32, stat: Stat) -> bool {
+/// program, handlers and descriptors: a pane that is being born.
+///
+/// tmux holds all signals back from before the fork until the child has its own handlers (spawn.c, job.c), which is
+/// after login_tty(3); the child's session is its own before its terminal is. So the signals are asked for first: whoever
+/// holds none back by then has its terminal.
+pub(super) fn is_unborn(process: &Process) -> bool {
+    process.blocked_signals().is_none_or(|signals| signals & SIGUSR1 != 0)
+        || process.stat().is_none_or(|stat| has_no_servers_place(process.pid, stat))
+}
+
+/// A server leads its session without a terminal (daemon(3)), or in the foreground (`tmux -D`) its process group.
+fn has_no_servers_place(pid: i32, stat: Stat) -> bool {
     stat.group != pid || (stat.session == pid && stat.terminal != 0)
 }
 
@@ -119,9 +128,9 @@ mod tests {
             terminal,
             foreground: -1,
         };
-        assert!(!is_unborn(7, stat(7, 7, 0)), "a daemon");
-        assert!(!is_unborn(7, stat(7, 5, 34816)), "tmux -D in a shell");
-        assert!(is_unborn(7, stat(5, 5, 0)), "forked");
-        assert!(is_unborn(7, stat(7, 7, 34816)), "after login_tty(3)");
+        assert!(!has_no_servers_place(7, stat(7, 7, 0)), "a daemon");
+        assert!(!has_no_servers_place(7, stat(7, 5, 34816)), "tmux -D in a shell");
+        assert!(has_no_servers_place(7, stat(5, 5, 0)), "forked");
+        assert!(has_no_servers_place(7, stat(7, 7, 34816)), "after login_tty(3)");
     }
 }

@@ -8,6 +8,7 @@ use crate::record::{self, Deeds};
 use crate::report::{Entry, Report, people};
 use crate::sweep::follow::Follower;
 use crate::told_to_end::ToldToEnd;
+use crate::users::merge::ENTRIES_OF_ONE;
 use crate::users::{Heard, wire};
 use crate::words;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -166,7 +167,7 @@ impl Narrator {
     /// Workers are at work for so many users who are known; this was heard of them.
     pub fn hear_of_users(&mut self, heard: Heard<'_>, known: usize) {
         self.expected = known;
-        let users = self.users.get_or_insert(0);
+        let (users, told) = (self.users.get_or_insert(0), &mut self.told_of_users);
         let report = match heard {
             Heard::Deeds(report) => Some(report),
             Heard::Report(report) => {
@@ -176,19 +177,24 @@ impl Narrator {
             Heard::Nothing => None,
         };
         if let Some(report) = report {
+            // What is told as a deed stands in the report again, and nowhere after that.
+            let mut is_told = |path| match heard {
+                Heard::Deeds(_) => !told.insert(path),
+                _ => told.remove(&path),
+            };
             let is_told: Vec<bool> = report
                 .entries
                 .iter()
-                .map(|entry| {
-                    let is_removed = entry.outcome == Outcome::Removed;
-                    is_removed && !self.told_of_users.insert(report.path_of(entry))
-                })
+                .map(|entry| entry.outcome == Outcome::Removed && is_told(report.path_of(entry)))
                 .collect();
             self.erase();
             journal::entries(report, &|at| is_told[at]);
             for (entry, _) in report.entries.iter().zip(&is_told).filter(|(_, is_told)| !**is_told) {
                 self.count(report, entry);
             }
+        }
+        if let Heard::Report(report) = heard {
+            self.removed += report.untold.counts.removed;
         }
         if self.is_due() {
             self.show_what_goes();
@@ -280,7 +286,8 @@ impl Follower for Narrator {
             journal::entry(report, entry);
             self.told.insert(*at);
         }
-        if self.reader == Reader::Root {
+        // What root could not tell of one by one is in the report, counted.
+        if self.reader == Reader::Root && self.told.len() <= ENTRIES_OF_ONE {
             self.text.extend(wire::part(report, entries));
         }
         if self.is_over() {

@@ -31,6 +31,8 @@ struct Object<'a> {
     strays: Vec<Said<'a>>,
     counts: Counts,
     sockets: Sockets<'a>,
+    #[serde(skip_serializing_if = "is_none_left_out")]
+    left_out: usize,
     elapsed_us: u64,
 }
 
@@ -100,9 +102,15 @@ pub fn run(
         strays: report.strays.iter().map(|place| Said::of(&place.path, &place.why)).collect(),
         counts: report.counts(),
         sockets: Sockets(report, listing),
+        left_out: report.untold.entries,
         elapsed_us: u64::try_from(report.elapsed.as_micros()).unwrap_or(u64::MAX),
     };
     serde_json::to_writer(to, &object)
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_none_left_out(entries: &usize) -> bool {
+    *entries == 0
 }
 
 struct Directories<'a>(&'a Report);

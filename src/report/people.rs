@@ -6,7 +6,8 @@ use crate::doctor::rounds::Rounds;
 use crate::doctor::{Finding, Severity};
 use crate::escape::escaped;
 use crate::outcome::Outcome;
-use crate::socket::verdict::{Reason, State};
+use crate::socket::verdict::State;
+use crate::words;
 use std::fmt::Write;
 use std::path::Path;
 use std::path::PathBuf;
@@ -46,8 +47,14 @@ pub fn plural(count: usize, one: &str) -> String {
 pub fn sweep(report: &Report, dry_run: bool, is_told: &dyn Fn(usize) -> bool) -> String {
     let left = report.entries.iter().enumerate().filter(|(at, _)| !is_told(*at));
     let mut text: String = left.filter_map(|(_, entry)| deed(report, entry)).collect();
+    text.extend(untold(report));
     let _ = writeln!(text, "{}", summary(report, dry_run));
     text
+}
+
+/// The line for what is only counted.
+fn untold(report: &Report) -> Option<String> {
+    (report.untold.entries > 0).then(|| words::untold(&report.untold) + "\n")
 }
 
 /// A line for everything that was done or would be.
@@ -78,16 +85,10 @@ pub fn deed(report: &Report, entry: &Entry) -> Option<String> {
 /// `swept 1 dead socket; 2 live`, and whatever else there was.
 pub fn summary(report: &Report, dry_run: bool) -> String {
     let counts = report.counts();
-    let would = report
-        .entries
-        .iter()
-        .filter(|entry| entry.outcome == Outcome::WouldRemove && !entry.is_litter())
-        .count();
-    let (verb, swept) = if dry_run { ("would sweep", would) } else { ("swept", counts.removed) };
+    let (verb, swept) =
+        if dry_run { ("would sweep", counts.would_remove) } else { ("swept", counts.removed) };
     let mut text = format!("{verb} {}; {} live", plural(swept, "dead socket"), counts.live);
     let kept = counts.dead.saturating_sub(swept + counts.failed);
-    let not_reached =
-        report.entries.iter().filter(|entry| entry.verdict.reason == Reason::NotReached).count();
     if counts.rescued > 0 {
         let _ = write!(text, ", {} rescued", plural(counts.rescued, "ghost"));
     }
@@ -99,8 +100,8 @@ pub fn summary(report: &Report, dry_run: bool) -> String {
         (counts.starting, "starting"),
         (counts.spared, "spared"),
         (kept, "dead kept"),
-        (counts.unknown - not_reached, "unknown"),
-        (not_reached, "not reached before the end"),
+        (counts.unknown.saturating_sub(counts.not_reached), "unknown"),
+        (counts.not_reached, "not reached before the end"),
         (counts.foreign, "foreign"),
         (counts.failed, "failed"),
         (counts.orphaned_locks, plural_of(counts.orphaned_locks)),
@@ -117,8 +118,8 @@ pub fn summary(report: &Report, dry_run: bool) -> String {
 pub fn rescue(report: &Report, dry_run: bool) -> String {
     let mut text = deeds(report);
     let counts = report.counts();
-    let would = report.entries.iter().filter(|entry| entry.outcome == Outcome::WouldRescue).count();
-    let (verb, done) = if dry_run { ("would rescue", would) } else { ("rescued", counts.rescued) };
+    let (verb, done) =
+        if dry_run { ("would rescue", counts.would_rescue) } else { ("rescued", counts.rescued) };
     let left = counts.ghost.saturating_sub(done);
     let _ = match (counts.ghost, left) {
         (0, _) => match unseen(report) {
@@ -147,6 +148,7 @@ pub fn list(report: &Report, palette: Palette) -> String {
         }
         text.push('\n');
     }
+    text.extend(untold(report));
     if text.is_empty() {
         // What could not be looked at is told by the log.
         let seen = if report.health() == Health::Unseen { " seen" } else { "" };
@@ -174,23 +176,25 @@ pub fn status(report: &Report) -> String {
             let _ = write!(text, ", {count} {word}");
         }
     }
-    let named = |state| {
-        let mut paths = report
+    let named = |count: usize, state| {
+        let paths = report
             .entries
             .iter()
             .filter(|entry| entry.verdict.state == state && (state != State::Dead || entry.is_dead()))
             .map(|entry| escaped(&report.path_of(entry)).to_string());
-        let mut text = paths.by_ref().take(NAMED).collect::<Vec<_>>().join(", ");
-        let more = paths.count();
-        if more > 0 {
-            let _ = write!(text, " and {more} more");
+        let paths: Vec<_> = paths.take(NAMED).collect();
+        let mut text = paths.join(", ");
+        if paths.is_empty() {
+            text.push_str("not told of one by one");
+        } else if count > paths.len() {
+            let _ = write!(text, " and {} more", count - paths.len());
         }
         text
     };
     let lists = [("dead", counts.dead, State::Dead), ("ghosts", counts.ghost, State::Ghost)]
         .into_iter()
         .filter(|(_, count, _)| *count > 0)
-        .map(|(word, _, state)| format!("{word}: {}", named(state)))
+        .map(|(word, count, state)| format!("{word}: {}", named(count, state)))
         .collect::<Vec<_>>();
     if !lists.is_empty() {
         let _ = write!(text, " ({})", lists.join("; "));

@@ -25,6 +25,12 @@ const TOLD_OF_ONE: usize = 32;
 const TOLD_OF_ACCOUNTS: usize = 1024;
 const TOLD_OF_NAMELESS: usize = 8;
 
+/// How many entries are told of one by one: of one user; of all who may have an account, and of each of them at least;
+/// of all others, and of each of them at least. The rest is counted.
+pub const ENTRIES_OF_ONE: usize = 16 * 1024;
+const ENTRIES_OF_ACCOUNTS: (usize, usize) = (16 * ENTRIES_OF_ONE, 256);
+const ENTRIES_OF_NAMELESS: (usize, usize) = (4 * ENTRIES_OF_ONE, 8);
+
 /// Takes reports in as they come.
 #[derive(Debug, Default)]
 pub struct Merger<'u> {
@@ -32,6 +38,8 @@ pub struct Merger<'u> {
     reports: Vec<(User<'u>, Report)>,
     /// What workers have done that have not reported yet.
     done: HashMap<u32, Report>,
+    /// How many entries are told of: of those who may have an account, and of the others.
+    entries: [usize; 2],
 }
 
 impl<'u> Merger<'u> {
@@ -49,6 +57,7 @@ impl<'u> Merger<'u> {
             });
             done.entries.push(Entry { directory, ..entry.clone() });
         }
+        done.sum_up(user.uid, ENTRIES_OF_ONE);
         Some(part)
     }
 
@@ -72,9 +81,20 @@ impl<'u> Merger<'u> {
         let mut report = done;
         let path = user.folder.to_owned();
         report.directories.extend(failure.map(|why| DirectoryReport { path, error: Some(why) }));
+        self.sum_up(user, &mut report);
         self.reports.push((user, report));
         // It is the last.
         &self.reports[self.reports.len() - 1].1
+    }
+
+    fn sum_up(&mut self, user: User<'_>, report: &mut Report) {
+        let (told, (all, least)) = if user.has_account {
+            (&mut self.entries[0], ENTRIES_OF_ACCOUNTS)
+        } else {
+            (&mut self.entries[1], ENTRIES_OF_NAMELESS)
+        };
+        report.sum_up(user.uid, all.saturating_sub(*told).clamp(least, ENTRIES_OF_ONE));
+        *told += report.entries.len();
     }
 
     /// One report, in the order of the users; then the folders in which nobody could be looked for, and what
@@ -94,6 +114,7 @@ impl<'u> Merger<'u> {
             }
             whole.directories.append(&mut report.directories);
             whole.entries.append(&mut report.entries);
+            whole.untold.add(report.untold);
             whole.unseen.append(&mut report.unseen);
             whole.strays.append(&mut report.strays);
             whole.held.append(&mut report.held);
@@ -197,5 +218,25 @@ mod tests {
             let with_error = told.directories.iter().filter(|directory| directory.error.is_some());
             assert_eq!(with_error.count(), errors);
         }
+    }
+
+    #[test]
+    fn many_users_with_many_entries_are_counted_and_nobody_goes_untold() {
+        let folder = Path::new("/tmp/x");
+        let mut merger = Merger::default();
+        let one = report(&["x"]);
+        for (has_account, (all, least)) in [(true, ENTRIES_OF_ACCOUNTS), (false, ENTRIES_OF_NAMELESS)] {
+            let mut told = 0;
+            for _ in 0..20 {
+                let user = User { uid: 5, folder, has_account };
+                let entries = vec![one.entries[0].clone(); ENTRIES_OF_ONE + 1];
+                let message = wire::write(&Report { entries, ..one.clone() });
+                told += merger.add(user, Ok(message)).entries.len();
+            }
+            assert_eq!(told, all + least * (20 - all / ENTRIES_OF_ONE));
+        }
+        let report = merger.finish(Vec::new(), Vec::new());
+        assert_eq!(report.counts().removed, 40 * (ENTRIES_OF_ONE + 1));
+        assert_eq!(report.untold.users, 40);
     }
 }

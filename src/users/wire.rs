@@ -2,14 +2,14 @@
 //!
 //! Pure. No name and no sentence holds a NUL. A message is `E why`, or a list of `D path error`,
 //! `U path why` (not looked at), `N path why` (a stray),
-//! `T since removed failed swept took`, `W why` (there is no such record), `S sentence` and `R directory elsewhere label uid state reason outcome error server panes pane...`, and a
+//! `T since removed failed swept took`, `W why` (there is no such record), `C entries count...` (what is only counted), `S sentence` and `R directory elsewhere label uid state reason outcome error server panes pane...`, and a
 //! last `.`. Sentences stand once and are pointed to by their place. Before it come parts, each `P length` and a
 //! message in itself: what was removed by then, so that root has told it whatever becomes of the worker.
 
 use crate::escape::escaped;
 use crate::outcome::{Failure, Outcome};
 use crate::record::Record;
-use crate::report::{DirectoryReport, Entry, Place, Report};
+use crate::report::{DirectoryReport, Entry, Place, Report, Untold};
 use crate::socket::verdict::{Reason, State, Verdict};
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -109,6 +109,14 @@ pub fn write(report: &Report) -> Vec<u8> {
     if let Some(why) = &report.record_error {
         message.put(b"W");
         message.put(why.as_bytes());
+    }
+    let mut untold = report.untold;
+    if untold.entries > 0 {
+        message.put(b"C");
+        message.number(&untold.entries);
+        for count in untold.counts.fields() {
+            message.number(count);
+        }
     }
     for entry in &report.entries {
         let reason = message.sentence(entry.verdict.reason.to_string());
@@ -210,6 +218,7 @@ impl Reader {
                     let [since_us, removed, failed, swept_us, sweep_took_us] = fields.numbers()?;
                     report.record = Some(Record { since_us, removed, failed, swept_us, sweep_took_us });
                 }
+                b"C" => report.untold = fields.untold(uid)?,
                 b"W" => report.record_error = Some(fields.text()?),
                 b"S" => {
                     let sentence = fields.text()?;
@@ -258,6 +267,16 @@ impl<'m, I: Iterator<Item = &'m [u8]>> Fields<I> {
     fn number<N: FromStr>(&mut self) -> Result<N, NoReport> {
         let field = OsStr::from_bytes(self.next()?);
         field.to_str().and_then(|digits| digits.parse().ok()).ok_or(NoReport::Garbled)
+    }
+
+    /// As large as they are, their sums are numbers.
+    fn untold(&mut self, user: u32) -> Result<Untold, NoReport> {
+        let mut number = || self.number::<u32>().map(|number| number as usize);
+        let mut untold = Untold { entries: number()?, users: 1, user, ..Untold::default() };
+        for count in untold.counts.fields() {
+            *count = number()?;
+        }
+        Ok(untold)
     }
 
     fn numbers<const N: usize>(&mut self) -> Result<[u64; N], NoReport> {
@@ -362,12 +381,13 @@ mod tests {
         fn what_arrives_says_the_same(
             labels in proptest::collection::vec(proptest::collection::vec(1_u8..=255, 1..20), 0..12),
         ) {
-            let sent = report(&labels);
+            let mut sent = report(&labels);
+            sent.sum_up(5, 8);
             let received = Reader::default().read(&write(&sent), 5).unwrap();
             prop_assert_eq!(as_json(&received), as_json(&sent));
             prop_assert_eq!(received.counts(), sent.counts());
             prop_assert_eq!(received.has_failures(), sent.has_failures());
-            prop_assert_eq!(received.record, sent.record);
+            prop_assert_eq!((received.record, received.untold), (sent.record, sent.untold));
             prop_assert_eq!(&received.record_error, &sent.record_error);
             prop_assert_eq!((received.health(), &received.unseen), (sent.health(), &sent.unseen));
             prop_assert_eq!(&received.strays, &sent.strays);

@@ -134,6 +134,49 @@ fn is_unborn_pane_no_ghost() -> bool {
     is_caught
 }
 
+/// As above, and between setsid(2) and its terminal it leads a session without one, as a server does. Meanwhile its
+/// server makes its socket anew, and the child has the old one.
+#[test]
+fn a_pane_that_is_being_born_while_its_server_makes_its_socket_anew_is_none() {
+    if Command::new("strace").arg("-V").output().is_err() {
+        return skip("needs strace: it holds a process up between fork and exec");
+    }
+    let arena = Arena::new().live("a");
+    let (path, server) = (arena.path("a"), arena.server("a").pid);
+    let mut slow = Command::new("strace");
+    slow.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=setsid"]);
+    slow.args(["-e", "inject=setsid:delay_exit=60000000", "-p", &server.to_string()]);
+    let _slow = Ended(slow.spawn().unwrap());
+    let status = || fs::read_to_string(format!("/proc/{server}/status")).unwrap();
+    wait::until("strace follows the server", || !status().contains("TracerPid:\t0"));
+    say(&path, &["new-window", "-d", "sleep 3600"]);
+    let fields = |pid: i32| -> Vec<String> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let behind = stat.rsplit_once(") ").map(|(_, behind)| behind.to_owned()).unwrap_or_default();
+        behind.split_whitespace().map(str::to_owned).collect()
+    };
+    let unborn = || {
+        let children = fs::read_to_string(format!("/proc/{server}/task/{server}/children")).unwrap();
+        let mut pids = children.split_whitespace().filter_map(|pid| pid.parse::<i32>().ok());
+        // State, parent, group, session, terminal.
+        pids.find(|pid| {
+            let fields = fields(*pid);
+            fields.len() > 4 && fields[3] == pid.to_string() && fields[4] == "0"
+        })
+    };
+    wait::until("a pane has a session and no terminal", || unborn().is_some());
+    let file = || fs::symlink_metadata(&path).ok().map(|file| std::os::unix::fs::MetadataExt::ino(&file));
+    let before = file();
+    arena.server("a").signal(rustix::process::Signal::USR1);
+    wait::until("the socket is made anew", || file().is_some_and(|now| Some(now) != before));
+    wait::until("it listens", || std::os::unix::net::UnixStream::connect(&path).is_ok());
+    let list = json(arena.dir(), &["list"], 0);
+    assert!(unborn().is_some(), "it does not last");
+    assert_eq!((&list["counts"]["ghost"], &list["counts"]["live"]), (&0.into(), &1.into()), "{list:#}");
+    let rescue = Run::of(crate::common::janitor::janitor(arena.dir()).arg("rescue"));
+    assert_eq!((rescue.code, rescue.stdout.as_str()), (Some(0), "no ghosts\n"), "{}", rescue.stderr);
+}
+
 /// A process that ends with this.
 struct Ended(std::process::Child);
 

@@ -133,8 +133,6 @@ fn is_done(run: &Run) -> bool {
     let is_left = |entry: &Value| {
         entry["state"] == "ghost"
             && (entry["outcome"] == "busy"
-                // What a server of another label forks, when it has just made its socket anew, until its exec.
-                || entry["reason"].as_str().is_some_and(|why| why.contains("whose path another server has taken"))
                 || entry["error"]
                     .as_str()
                     .is_some_and(|error| error.contains("has not made its socket in 5 s")))
