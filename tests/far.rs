@@ -7,6 +7,7 @@ mod common;
 use common::arena;
 use common::janitor::Run;
 use common::skip::skip;
+use common::wait;
 use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
@@ -50,7 +51,7 @@ fn world(script: &str) -> Option<TempDir> {
     // Not in /tmp, which the world has its own of.
     let told = tempfile::tempdir_in("/var/tmp").unwrap();
     let run = Run::of(
-        Command::new("unshare")
+        wait::in_time("unshare")
             .args(["--mount", "--propagation", "private", "--pid", "--fork", "--mount-proc", "--kill-child"])
             .args(["sh", "-euc"])
             .arg(format!("{WORLD} {script}"))

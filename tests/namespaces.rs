@@ -8,6 +8,7 @@ mod common;
 use common::arena::{self, Arena};
 use common::janitor::{Run, entry, fate, janitor};
 use common::skip::skip;
+use common::wait;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -155,9 +156,8 @@ fn what_came_from_outside_of_a_container_is_not_connected_to() {
 /// folder, `$1` the janitor, `$2` tmux.
 fn alone(arena: &Arena, script: &str) -> Run {
     Run::of(
-        // A wait in a script that never comes to its end fails the test, and does not hang it.
-        Command::new("timeout")
-            .args(["-k", "5", "300", "unshare", "--net", "--pid", "--fork", "--mount-proc", "--kill-child"])
+        wait::in_time("unshare")
+            .args(["--net", "--pid", "--fork", "--mount-proc", "--kill-child"])
             .args(["sh", "-euc", script])
             .arg(arena.dir())
             .arg(env!("CARGO_BIN_EXE_tmux-janitor"))

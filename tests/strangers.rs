@@ -7,7 +7,7 @@ mod common;
 use common::arena;
 use common::janitor::Run;
 use common::skip::skip;
-use std::process::Command;
+use common::wait;
 
 /// `$0` is a folder for what is to be told. The stranger's servers are bound where a victim's would be, beside the victim's own
 /// folder and on its file system; the victim has a server, a dead socket and a ghost.
@@ -58,7 +58,7 @@ fn nothing_of_hers_is_touched(victim: u32) {
     }
     let folder = tempfile::Builder::new().prefix("strangers-").tempdir_in("/tmp").unwrap();
     let run = Run::of(
-        Command::new("unshare")
+        wait::in_time("unshare")
             .args(["--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-euc", SCENE])
             .arg(folder.path())
             .env("VICTIM", victim.to_string())

@@ -1,11 +1,23 @@
 //! Waiting for a condition instead of sleeping and hoping, and a clock for what must come soon.
 
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long anything in a test may take: a guard against what never ends, which no slow machine comes near.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(90);
+
+/// How long a script may take.
+const SCRIPT: &str = "300";
+
+/// A command that is ended when it takes too long: a wait in a script that never comes to its end fails the test, and does
+/// not hang it.
+pub(crate) fn in_time(program: &str) -> Command {
+    let mut command = Command::new("timeout");
+    command.args(["-k", "5", SCRIPT, program]);
+    command
+}
 
 /// Waits until `holds` does; fails the test with `what` at the deadline.
 #[track_caller]

@@ -2,11 +2,11 @@
 
 use crate::common::arena::{self, Arena, Server};
 use crate::common::janitor::{Run, entry, janitor};
+use crate::common::wait;
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 pub(crate) fn user() -> u32 {
     rustix::process::getuid().as_raw()
@@ -76,21 +76,8 @@ pub(crate) fn folder(arena: &Arena, labels: &[&str]) -> (PathBuf, Vec<Server>) {
 #[track_caller]
 pub(crate) fn in_mount_namespace(script: &str, dir: &Path) -> String {
     let run = Run::of(
-        // A wait in a script that never comes to its end fails the test, and does not hang it.
-        Command::new("timeout")
-            .args([
-                "-k",
-                "5",
-                "300",
-                "unshare",
-                "--mount",
-                "--propagation",
-                "private",
-                "bash",
-                "-euc",
-                script,
-                "test",
-            ])
+        wait::in_time("unshare")
+            .args(["--mount", "--propagation", "private", "bash", "-euc", script, "test"])
             .arg(dir)
             .env("JANITOR", env!("CARGO_BIN_EXE_tmux-janitor"))
             .env("TMUX_PROGRAM", arena::tmux_program())

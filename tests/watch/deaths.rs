@@ -7,7 +7,6 @@ use inotify::{EventMask, WatchMask};
 use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::process::Command;
 
 const GONE: [&str; 3] = ["server-up", "server-gone", "socket-removed"];
 
@@ -308,7 +307,7 @@ fn a_pid_that_is_used_again_is_not_mistaken() {
         "$TMUX" -S "$COMPANY" kill-server
     "#;
     let room = tempfile::tempdir().unwrap();
-    let output = Command::new("unshare")
+    let output = wait::in_time("unshare")
         .args(["--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", script])
         .env("JANITOR", env!("CARGO_BIN_EXE_tmux-janitor"))
         .env("TMUX", arena::tmux_program())
