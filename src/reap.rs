@@ -19,6 +19,7 @@ use crate::socket::verdict::{Facts, Judgement, LockSays, Reason, State, Verdict,
 use crate::tmux::start_lock::{Guard, LockFailure, LockRack, Released, Taken};
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
+use rustix::time::{ClockId, clock_gettime};
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
@@ -28,9 +29,10 @@ use std::time::{Duration, Instant};
 /// has to wait.
 const BATCH: usize = 32;
 
-/// How long a look at the table may take for so many: on a machine that is busy all that is done under the locks takes
-/// longer, too.
+/// How long a look at the table may take for so many, and how many times as long as its processor time: on a machine that
+/// is busy all that is done under the locks takes longer, too.
 const QUICK: Duration = Duration::from_millis(10);
+const STRETCHED: u128 = 8;
 
 /// What a removal found, and what it did.
 #[derive(Debug, Clone, Copy)]
@@ -142,10 +144,10 @@ impl<'d> Reaper<'d> {
         self.rack.trim();
         let pins = self.pin_batch(names);
         if pins.iter().any(Result::is_ok) {
-            let begun = Instant::now();
             reach(Checkpoint::Pinned);
+            let (begun, used) = (Instant::now(), processor_time());
             witness.refresh();
-            self.batch = most_together(begun.elapsed());
+            self.batch = most_together(begun.elapsed(), processor_time().saturating_sub(used));
         }
         let mut candidates: VecDeque<Result<Pin, Reaped>> =
             pins.into_iter().map(|pin| self.is_wanted(witness, pin)).collect();
@@ -382,11 +384,18 @@ fn spared(verdict: Verdict) -> Reaped {
     Reaped { verdict: Some(verdict), outcome }
 }
 
-/// How many sockets are locked together where a look at the table takes that long: each is a start that may have to
-/// wait, and as much longer.
-fn most_together(look: Duration) -> usize {
-    let times = look.as_micros() / QUICK.as_micros();
+/// How many sockets are locked together where a look at the table takes that long, and that much processor time: each is
+/// a start that may have to wait, and as much longer as the machine is busy. A table that is long takes as long for one
+/// socket as for many.
+fn most_together(look: Duration, processor: Duration) -> usize {
+    let stretch = look.as_micros() / processor.as_micros().max(1) / STRETCHED;
+    let times = (look.as_micros() / QUICK.as_micros()).min(stretch);
     BATCH / usize::try_from(times).unwrap_or(BATCH).clamp(1, BATCH)
+}
+
+/// What this thread has used of the processors.
+fn processor_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
 /// Whether it failed only because no descriptor or no inode was left: later there will be one. A socket that is removed
@@ -420,8 +429,14 @@ mod tests {
 
     #[test]
     fn the_slower_the_machine_the_fewer_starts_have_to_wait() {
-        let after = |millis| most_together(Duration::from_millis(millis));
+        let after = |millis| most_together(Duration::from_millis(millis), Duration::from_micros(100));
         assert_eq!([0, 9, 19].map(after), [BATCH; 3]);
         assert_eq!([20, 40, 319, 320, 100_000].map(after), [16, 8, 1, 1, 1]);
+    }
+
+    #[test]
+    fn a_long_table_is_read_for_many_sockets_and_not_for_each() {
+        let long = |times: u64| most_together(Duration::from_millis(400 * times), Duration::from_millis(400));
+        assert_eq!([1, 15, 16, 80, 1000].map(long), [BATCH, BATCH, 16, 3, 1]);
     }
 }

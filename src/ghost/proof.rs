@@ -45,7 +45,7 @@ impl OwnView {
 /// program, handlers and descriptors: a pane that is being born.
 ///
 /// tmux holds all signals back from before the fork until the child has its own handlers (spawn.c, job.c), which is
-/// after login_tty(3); the child's session is its own before its terminal is. So the signals are asked for first: whoever
+/// after `login_tty(3)`; the child's session is its own before its terminal is. So the signals are asked for first: whoever
 /// holds none back by then has its terminal.
 pub(super) fn is_unborn(process: &Process) -> bool {
     process.blocked_signals().is_none_or(|signals| signals & SIGUSR1 != 0)
