@@ -104,7 +104,17 @@ fn pass(
     rescuing: Rescuing<'_>,
     narrator: &mut Narrator,
 ) -> Result<Report, Error> {
-    let settings = load_settings(global)?;
+    pass_by(&load_settings(global)?, global, act, rescuing, narrator)
+}
+
+/// The same by these settings.
+fn pass_by(
+    settings: &Settings,
+    global: &Global,
+    act: Option<Act>,
+    rescuing: Rescuing<'_>,
+    narrator: &mut Narrator,
+) -> Result<Report, Error> {
     let started = Instant::now();
     let user = rustix::process::getuid().as_raw();
     let mut witness = Witness::new(user);
@@ -112,7 +122,7 @@ fn pass(
         Vec::new()
     } else if global.dir.is_empty() {
         witness.refresh();
-        discover::socket_dirs(&settings, &Surroundings::of_this_process(), witness.table(), user)
+        discover::socket_dirs(settings, &Surroundings::of_this_process(), witness.table(), user)
     } else {
         global.dir.clone()
     };
@@ -124,7 +134,7 @@ fn pass(
             target.only = Some(Vec::new());
         }
     }
-    let pass = Pass { settings: &settings, user, act: act.unwrap_or(Act::Look) };
+    let pass = Pass { settings, user, act: act.unwrap_or(Act::Look) };
     if global.dir.is_empty() {
         narrator.keeps_record_of(user);
     }
@@ -162,7 +172,7 @@ fn pass(
     }
     note_missing(&mut report, &global.dir);
     report.elapsed = started.elapsed();
-    see::say_verbosely(&report);
+    see::say_where(&report);
     if global.dir.is_empty() {
         keep_record(&mut report, user, act, narrator);
     }
@@ -238,7 +248,7 @@ fn pass_for(
     let report = users::pass(Task { act, rescue: rescuing.rescue }, &mut signals, &mut heard);
     narrator.give_back(signals);
     let report = report?;
-    see::say_verbosely(&report);
+    see::say_where(&report);
     Ok(report)
 }
 
@@ -313,6 +323,7 @@ fn tell_sweep(
     output: &mut Output,
 ) -> Result<Exit, Error> {
     output::written(narrator.finish())?;
+    see::say_why(report);
     let is_told = |at| narrator.has_told(at);
     journal::rest_of_pass(report, dry_run, &is_told);
     if as_json {
@@ -381,7 +392,9 @@ fn list(global: &Global, all_users: bool, as_json: bool, output: &mut Output) ->
 fn doctor(global: &Global, as_json: bool, output: &mut Output) -> Result<Exit, Error> {
     let settings = load_settings(global)?;
     let user = rustix::process::getuid().as_raw();
-    let report = look(global, false)?;
+    let report =
+        pass_by(&settings, global, Some(Act::Look), Rescuing::none(false), &mut Narrator::default())?;
+    see::say_why(&report);
     let mut witness = Witness::new(user);
     let around = Surroundings::of_this_process();
     let patient = Patient::new(&settings, user, &around, &report, &mut witness, &global.dir);
@@ -400,6 +413,7 @@ fn doctor(global: &Global, as_json: bool, output: &mut Output) -> Result<Exit, E
 
 fn overview(global: &Global, output: &mut Output) -> Result<Exit, Error> {
     let report = look(global, false)?;
+    see::say_why(&report);
     status::log_directories(&report);
     let user = rustix::process::getuid().as_raw();
     // Nobody's timer sweeps the folders that were named.
@@ -416,6 +430,11 @@ fn probe_one(global: &Global, arguments: &Probe, output: &mut Output) -> Result<
     let settings = load_settings(global)?;
     let user = rustix::process::getuid().as_raw();
     let (path, found) = match (&arguments.label, &arguments.path, &arguments.session) {
+        (Some(label), ..) if label.is_empty() => {
+            return Err(Error::Usage(
+                "the label is empty, no socket is called so; `tmux-janitor list` shows them".to_owned(),
+            ));
+        }
         (Some(label), ..) => {
             let path = match global.dir.first() {
                 Some(dir) => dir.join(label),

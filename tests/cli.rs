@@ -30,6 +30,7 @@ fn mistakes_on_the_command_line_are_usage_errors() {
         &["probe", "--session", "a", "-L", "b"],
         &["probe", "--session", "a", "-S", "b"],
         &["probe", "--session", ""],
+        &["probe", "-L", ""],
         &["list", "--color", "sometimes"],
         &["no-such-command"],
     ] {

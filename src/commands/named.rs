@@ -50,6 +50,6 @@ pub(super) fn sweep(
     let act = if dry_run { Act::DryRun } else { Act::Remove };
     let pass = Pass { settings: &settings, user, act };
     let report = pass.run_before(&mut Witness::new(user), &targets, narrator);
-    super::see::say_verbosely(&report);
+    super::see::say_where(&report);
     Ok(report)
 }

@@ -96,12 +96,16 @@ fn is_strangers(path: &Path, user: u32) -> bool {
     }
 }
 
-/// What only `-v` tells: where was looked, and why what was kept was kept.
-pub(super) fn say_verbosely(report: &Report) {
+/// What only `-v` tells: where was looked.
+pub(super) fn say_where(report: &Report) {
     let dirs: Vec<String> =
         report.directories.iter().map(|directory| escaped(&directory.path).to_string()).collect();
     let dirs = if dirs.is_empty() { "no directory, there is none".to_owned() } else { dirs.join(", ") };
     tracing::debug!("looked into {dirs}, which took {:.1?}", report.elapsed);
+}
+
+/// And why what was kept was kept, where the result does not say it.
+pub(super) fn say_why(report: &Report) {
     for entry in &report.entries {
         let is_kept = entry.outcome == Outcome::Kept && !entry.is_litter();
         if is_kept && !matches!(entry.verdict.state, State::Live | State::NotASocket | State::Ghost) {

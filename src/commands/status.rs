@@ -12,6 +12,7 @@ use std::path::Path;
 
 pub(super) fn status(global: &Global, arguments: &Status, output: &mut Output) -> Result<Exit, Error> {
     let report = super::look(global, arguments.all_users)?;
+    super::see::say_why(&report);
     log_directories(&report);
     if let Some(path) = &arguments.metrics_file {
         apart::replace(path, metrics_of(&report, arguments.all_users).as_bytes())

@@ -4,10 +4,16 @@ use super::{Cure, Finding, Patient, Severity};
 use crate::escape::shell_word;
 use crate::record;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     let Some(error) = &patient.report.record_error else { return };
     let folder = record::folder(patient.user);
+    let is_in = |path: &Path| folder.parent() == Some(path);
+    if patient.report.directories.iter().any(|dir| dir.error.is_some() && is_in(&dir.path)) {
+        // What keeps tmux out keeps us out; that is told, with its cure.
+        return;
+    }
     let word = shell_word(&folder);
     let cure = match folder.symlink_metadata() {
         Ok(about) if about.is_dir() && about.uid() != patient.user => {

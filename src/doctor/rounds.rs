@@ -13,6 +13,8 @@ pub enum Rounds {
     Watcher,
     /// Nobody: neither a timer nor the watcher is active.
     Nobody,
+    /// Nobody, and the user's manager has no timer of ours.
+    NoTimer,
     /// Nobody, and there is no systemd that could.
     NoSystemd,
     /// systemd does not answer.
@@ -26,12 +28,17 @@ pub fn rounds(user: u32, runtime_dir: Option<PathBuf>) -> Rounds {
     }
     let systemd = Systemd::new(user, runtime_dir);
     let units = ["tmux-janitor-watch.service", "tmux-janitor.timer"];
-    let mut answered = false;
+    let mut nobody = Rounds::Unknown;
     for manager in [Manager::User, Manager::System] {
-        let Some(shown) = systemd.show(manager, &units, "Id,ActiveState") else { continue };
-        answered = true;
-        let is_active =
-            |id: &str| shown.iter().any(|unit| unit.get("Id") == id && unit.get("ActiveState") == "active");
+        let Some(shown) = systemd.show(manager, &units, "Id,ActiveState,LoadState") else { continue };
+        let is =
+            |id: &str, what, state| shown.iter().any(|unit| unit.get("Id") == id && unit.get(what) == state);
+        let is_active = |id: &str| is(id, "ActiveState", "active");
+        if manager == Manager::User && is(units[1], "LoadState", "loaded") {
+            nobody = Rounds::Nobody;
+        } else if nobody == Rounds::Unknown {
+            nobody = Rounds::NoTimer;
+        }
         if is_active(units[0]) {
             return Rounds::Watcher;
         }
@@ -41,7 +48,7 @@ pub fn rounds(user: u32, runtime_dir: Option<PathBuf>) -> Rounds {
             return Rounds::Timer(listed.and_then(|text| next(&text, SystemTime::now())));
         }
     }
-    if answered { Rounds::Nobody } else { Rounds::Unknown }
+    nobody
 }
 
 /// When the first timer of `systemctl list-timers --output=json` elapses. Its times are microseconds since 1970.

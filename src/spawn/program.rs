@@ -3,6 +3,7 @@
 use super::manager::Manager;
 use super::outside;
 use crate::escape::escaped;
+use crate::words::{errno_text, io_text};
 use rustix::fs::{AtFlags, CWD, FileType, Mode};
 use rustix::io::Errno;
 use std::path::{Path, PathBuf};
@@ -13,8 +14,8 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// One sentence.
 pub(super) fn own(manager: Manager) -> Result<PathBuf, String> {
-    let path =
-        std::env::current_exe().map_err(|error| format!("our own program cannot be found: {error}"))?;
+    let path = std::env::current_exe()
+        .map_err(|error| format!("our own program cannot be found: {}", io_text(&error)))?;
     let id = |path: &Path| rustix::fs::stat(path).map(|stat| (stat.st_dev, stat.st_ino));
     if id(&path) != id(Path::new("/proc/self/exe")) {
         return Err(format!(
@@ -35,7 +36,7 @@ pub(super) fn own(manager: Manager) -> Result<PathBuf, String> {
     };
     // A sticky folder that the manager may see otherwise keeps nothing.
     match is_roots.then(|| writable_by_others(&path, is_same.is_some())) {
-        Some(Err(errno)) => Err(format!("{}: {errno}", escaped(&path))),
+        Some(Err(errno)) => Err(format!("{}: {}", escaped(&path), errno_text(errno))),
         Some(Ok(Some(open))) => Err(format!(
             "{} is not for root alone to write ({}), and the service manager is to run it as root; install the program where only root can write",
             escaped(&path),

@@ -1,6 +1,7 @@
 //! A worker: root for a moment, then one user for good.
 
 use crate::error::Error;
+use crate::words::errno_text;
 use nix::unistd::{Gid, Uid};
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 
@@ -26,8 +27,9 @@ pub fn become_user(uid: u32, gid: u32) -> Result<(), Error> {
         .and_then(|()| nix::unistd::setresuid(user, user, user))
         .map_err(|errno| Error::NoPermission(format!("cannot become uid {uid}: {}", errno.desc())))?;
     // Else fs.suid_dumpable decides whether the user may trace us and read what root has left in our memory.
-    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
-        .map_err(|errno| Error::NoPermission(format!("a worker of uid {uid} could be traced: {errno}")))?;
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(|errno| {
+        Error::NoPermission(format!("a worker of uid {uid} could be traced: {}", errno_text(errno)))
+    })?;
     if is_only(user, group) {
         Ok(())
     } else {

@@ -161,6 +161,20 @@ fn no_printed_command_does_harm() {
     none(&wrong);
 }
 
+/// A number after the text of an error tells nobody anything; `words::errno_text` leaves it out.
+#[test]
+fn no_sentence_has_the_number_of_an_error() {
+    let mut files = Vec::new();
+    sources(&Path::new(REPOSITORY).join("src"), &mut files);
+    let mut wrong = Vec::new();
+    for file in files {
+        let texts = strings(&fs::read_to_string(&file).expect("it is read"));
+        let numbered = texts.iter().filter(|text| text.contains("{errno}"));
+        wrong.extend(numbered.map(|text| format!("{}: {text:?}", file.display())));
+    }
+    none(&wrong);
+}
+
 #[test]
 fn a_harmful_command_is_recognised() {
     for harmful in [

@@ -2,6 +2,7 @@
 //! CONTRIBUTING.md tells how a block is written.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
 
+mod figures;
 mod harmless;
 mod here;
 #[allow(dead_code, reason = "each test program uses a part of it")]

@@ -96,3 +96,67 @@ fn next_sweep_is_near(machine: &Machine, user: &User) {
     let ten_minutes = 600_000_000;
     assert!(now < next && next <= now + ten_minutes, "now {now}, next {next}");
 }
+
+/// Used in every way and uninstalled as docs/uninstall.md says: no file, no folder, no unit, no record, no word.
+#[test]
+fn used_and_uninstalled_it_leaves_nothing() {
+    let Some(machine) = Machine::boot() else {
+        return;
+    };
+    let ann = user(&machine);
+    // A server of before, with tmux's own folder in both places.
+    for dir in ["/tmp", crate::scene::ELSEWHERE] {
+        crate::scene::start(&machine, &ann, dir, "before");
+    }
+    // The programs' own folders: uninstalling_takes_away_what_was_installed_and_nothing_else.
+    let everything = "find /home/ann /root/.config /tmp /var/lib/systemd /etc -xdev -not -path '*/journal/*' | LC_ALL=C sort -T /dev/shm";
+    machine.sh(&format!("journalctl --update-catalog; mkdir -p /root/.config; {everything} >/run/before"));
+
+    let used = "
+        systemctl --user start tmux-janitor.service tmux-janitor-watch.service
+        for command in list status doctor rescue events 'probe -L before' 'status --metrics' 'audit /usr/bin/ldd'; do
+            timeout 2 PROGRAM $command >/dev/null 2>&1 || :
+        done";
+    let record = format!("/tmp/tmux-{}/.tmux-janitor-record", ann.uid);
+    for (install, uninstall, program) in [
+        (
+            format!("sudo {INSTALL} --prefix /usr --system --now"),
+            format!("sudo {UNINSTALL} --prefix /usr"),
+            "tmux-janitor",
+        ),
+        (format!("{INSTALL} --user --now"), format!("{UNINSTALL} --user"), "~/.local/bin/tmux-janitor"),
+    ] {
+        let run = |line: &str| match line.strip_prefix("sudo ") {
+            Some(line) => machine.sh(line),
+            None => machine.sh_as(&ann, line),
+        };
+        run(&install);
+        machine.sh_as(&ann, "systemctl --user daemon-reload");
+        leave_dead(&machine, &ann, "/tmp", "gone");
+        machine.sh_as(&ann, &used.replace("PROGRAM", program));
+        machine.sh(&format!(
+            "until [ ! -e /tmp/tmux-{}/gone ]; do sleep 0.02; done; test -s {record}/record.json",
+            ann.uid
+        ));
+        if program == "tmux-janitor" {
+            machine.sh("tmux-janitor sweep --all-users; systemctl start tmux-janitor.service");
+        }
+        // As docs/uninstall.md has it.
+        machine.sh_as(&ann, "systemctl --user disable --now tmux-janitor.timer tmux-janitor-watch.service");
+        run(&uninstall);
+    }
+    let left = machine.sh(&format!("{everything} >/run/after; diff /run/before /run/after || :"));
+    assert_eq!(left, "", "it leaves");
+    for about in ["list-timers --all", "list-unit-files", "list-units --all"] {
+        for whose in ["--user", "--system"] {
+            let left = machine.sh_as(&ann, &format!("systemctl {whose} --no-pager {about}"));
+            assert!(!left.contains("tmux-janitor"), "{about}: {left}");
+        }
+    }
+    let named = machine.sh("find /run /dev/shm /var/lib/systemd -name '*tmux-janitor*' -not -path '/run/host/*'; pgrep --list-name --exact tmux-janitor || :");
+    assert_eq!(named, "", "it is still there");
+    machine.sh_as(
+        &ann,
+        "for dir in /tmp /tmp/elsewhere; do TMUX_TMPDIR=$dir \"$TMUX_BIN\" -L before has-session; done",
+    );
+}

@@ -11,6 +11,7 @@ mod blinded;
 mod catalog;
 mod fleet;
 mod installation;
+mod overview;
 mod sandbox;
 mod scene;
 

@@ -161,6 +161,13 @@ fn of_a_user_who_cannot_be_looked_at_nothing_is_said_but_that() {
     fs::set_permissions(user.dir(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
     let row = row();
     assert_eq!(of(&row, "directory_errors{", user), Some(1.0), "{row:#?}");
+    // Of the record nothing is to be mended but that.
+    let told = own(user, &["doctor"]);
+    assert!(
+        told.stdout.contains("directory: problem: ") && !told.stdout.contains("record: "),
+        "{}",
+        told.stdout
+    );
     assert_eq!(of(&row, "sockets{state=\"dead\",", user), None, "{row:#?}");
     assert_eq!(of(&row, "ghosts{", user), None, "{row:#?}");
 }
