@@ -316,7 +316,7 @@ pub fn lost_worker(uid: u32, loss: Loss) -> String {
         Loss::TooLong => "has more to report than fits".to_owned(),
         Loss::Garbled => "gave a report that makes no sense".to_owned(),
     };
-    format!("the worker for uid {uid} {what}; what it did is not known, the next sweep looks again")
+    format!("the worker for uid {uid} {what}; what it did last is not known, the next sweep looks again")
 }
 
 /// What one user, or several, have too much of.

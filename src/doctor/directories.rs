@@ -162,7 +162,7 @@ fn missing(patient: &Patient<'_>, parent: &Path) -> Finding {
     let word = shell_word(parent);
     let there = parent.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
     let may_make = rustix::fs::accessat(CWD, there, Access::WRITE_OK, AtFlags::EACCESS).is_ok();
-    let cure = if there == parent || !parent.is_absolute() {
+    let cure = if there == parent || !parent.is_absolute() || too_long(patient, parent).is_some() {
         "unset TMUX_TMPDIR".to_owned()
     } else if may_make {
         format!("mkdir -p -m 700 {word}")

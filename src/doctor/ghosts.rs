@@ -34,8 +34,9 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
             {
                 Cure::command(format!("kill -USR1 {pid}"))
             }
-            (Some(Bar::Held { yields: true, .. }), _) => Cure::advice(format!(
-                "to keep both: tmux-janitor rescue --aside {}",
+            (Some(Bar::Held { yields: true, .. }), _) => Cure::command(format!(
+                // Both are kept.
+                "tmux-janitor rescue --aside {}",
                 crate::escape::shell_word(&patient.report.path_of(entry))
             )),
             (Some(Bar::Held { yields: false, .. }), _) => {

@@ -123,7 +123,9 @@ fn ghosts_and_split_brains() {
     arena.assert_reachable("a");
     fs::remove_file(arena.path("a")).unwrap();
     let second = arena::start(&arena.path("a"));
-    finds(arena.dir(), "ghost", &format!("pid {} listens there", second.pid));
+    cured(arena.dir(), "ghost", &format!("pid {} listens there", second.pid));
+    arena.assert_reachable("a");
+    assert_eq!(arena::pid_of(&arena.path("a-new")), second.pid, "and the newer one");
 }
 
 #[test]
@@ -185,6 +187,9 @@ fn a_tmux_tmpdir_that_is_none() {
     let below = arena.path("gone/below");
     assert_eq!(in_shell(&below, command_of(&with(&below))), 0);
     assert!(below.is_dir());
+    // It would be too long for any socket, once it is there.
+    let long = arena.path("x".repeat(110));
+    assert_eq!(in_shell(&long, command_of(&with(&long))), 0);
     fs::write(arena.path("file"), "").unwrap();
     assert_eq!(in_shell(&arena.path("file"), command_of(&with(&arena.path("file")))), 0);
     // No room for any label, for a short one, and just enough: tmux itself says which.
