@@ -104,7 +104,7 @@ fn pass(
     rescuing: Rescuing<'_>,
     narrator: &mut Narrator,
 ) -> Result<Report, Error> {
-    pass_by(&load_settings(global)?, global, act, rescuing, narrator)
+    Ok(pass_by(&load_settings(global)?, global, act, rescuing, narrator))
 }
 
 /// The same by these settings.
@@ -114,7 +114,7 @@ fn pass_by(
     act: Option<Act>,
     rescuing: Rescuing<'_>,
     narrator: &mut Narrator,
-) -> Result<Report, Error> {
+) -> Report {
     let started = Instant::now();
     let user = rustix::process::getuid().as_raw();
     let mut witness = Witness::new(user);
@@ -149,7 +149,7 @@ fn pass_by(
     if global.dir.is_empty() && sandbox::has_private_tmp(user) {
         // Every server would look like a ghost from here.
         report.directories.push(words::private_tmp());
-        return Ok(report);
+        return report;
     }
     let scope = Scope::new(&targets, global.dir.is_empty() && rescuing.only.is_none());
     let ghosts = if narrator.is_ended() { Vec::new() } else { ghost::find(user, &mut witness, &scope) };
@@ -176,7 +176,7 @@ fn pass_by(
     if global.dir.is_empty() {
         keep_record(&mut report, user, act, narrator);
     }
-    Ok(report)
+    report
 }
 
 /// Directories that were named and are not there, nor come back with a rescue.
@@ -392,8 +392,7 @@ fn list(global: &Global, all_users: bool, as_json: bool, output: &mut Output) ->
 fn doctor(global: &Global, as_json: bool, output: &mut Output) -> Result<Exit, Error> {
     let settings = load_settings(global)?;
     let user = rustix::process::getuid().as_raw();
-    let report =
-        pass_by(&settings, global, Some(Act::Look), Rescuing::none(false), &mut Narrator::default())?;
+    let report = pass_by(&settings, global, Some(Act::Look), Rescuing::none(false), &mut Narrator::default());
     see::say_why(&report);
     let mut witness = Witness::new(user);
     let around = Surroundings::of_this_process();
