@@ -1,7 +1,9 @@
-//! Places in the removal where a test can stop it and let an adversary act.
+//! Places in the removal where a test can stop it and let an adversary act, and steps of a spawn at which it can have
+//! it killed.
 //!
-//! In release builds nothing of this is there: [`reach`] is an empty function. In debug builds a test
-//! may install a hook, which is called in the removing thread before each effect.
+//! In release builds nothing of this is there: [`reach`] and [`step`] are empty functions. In debug builds a test
+//! may install a hook, which is called in the removing thread before each effect; a spawn is a process of its own, and
+//! the environment names its last step.
 
 /// A place before an effect of the removal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -50,6 +52,39 @@ pub enum Checkpoint {
     AsideBack,
     /// Nobody was told; the second name is taken away next.
     AsideTrim,
+}
+
+/// A step of a spawn, done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// The place is known.
+    Placed,
+    /// It was swept.
+    Swept,
+    /// The client that starts the server was started.
+    Keeping,
+    /// The server is there and kept, without a session.
+    Kept,
+    /// The client that makes the session was started.
+    Asked,
+    /// The session was told of.
+    Told,
+    /// The first client was let go.
+    LetGo,
+    /// COMMAND has settled.
+    Settled,
+    /// Its pane is as it was.
+    PutBack,
+}
+
+/// Tells that a spawn has come to a step. In debug builds it is killed there if `TMUX_JANITOR_DIE_AT` names it.
+#[inline]
+#[cfg_attr(not(debug_assertions), expect(unused_variables, reason = "free in release builds"))]
+pub fn step(step: Step) {
+    #[cfg(debug_assertions)]
+    if std::env::var_os("TMUX_JANITOR_DIE_AT").is_some_and(|name| name == format!("{step:?}").as_str()) {
+        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+    }
 }
 
 #[cfg(debug_assertions)]

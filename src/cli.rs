@@ -209,11 +209,16 @@ pub enum Command {
     /// used, after a sweep; it exists when tmux tells it again after COMMAND has settled, whatever the exit code was. A start
     /// is repeated once at most, and only before COMMAND was asked for: COMMAND is never started twice. Nothing is ever
     /// started over a server that may be alive.
+    ///
+    /// What is worth knowing although it went well is a warning: a session that ends with the logout or the login, a
+    /// server that will outlive COMMAND, a --cwd that was not seen to hold, words of tmux beside its answer. In a
+    /// service its server gets a scope of its own, which goes on when one process in it is killed for want of memory.
     Spawn(Box<Spawn>),
     /// Say what in this machine's set-up will bite, and the cure
     ///
     /// Looks at sockets, locks and directories, at the units, their environment and cgroups, at
-    /// systemd-tmpfiles' rules, at jobs of cron and timers that clean /tmp, and at tmux itself. Each finding says how bad it is, and has the evidence, why it matters, and the
+    /// systemd-tmpfiles' rules, at jobs of cron and timers that clean /tmp, and at tmux itself; at what ends servers: a logout, a service, one
+    /// process that is killed for want of memory; and whether the runtime directory is full. Each finding says how bad it is, and has the evidence, why it matters, and the
     /// command that cures it. Changes nothing. What is known and wanted: doctor.ignore in the configuration.
     ///
     /// Exit code 0: nothing found but notes; 1: problems (they hurt now) or risks (they will).

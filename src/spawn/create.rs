@@ -13,6 +13,7 @@ use super::result::Spawned;
 use super::scope::{self, Scope};
 use super::session::{self, Age, Made, Target};
 use super::words;
+use crate::checkpoint::{self, Step};
 use crate::child::{self, Ended};
 use crate::socket::sight::Witness;
 use crate::tmux::client::{self, DEADLINE, Start};
@@ -60,6 +61,7 @@ impl Job<'_> {
         };
         let arguments = self.tmux().sequence(Start::Allowed, &session::keep_server());
         let mut held = self.start_server(&arguments, spawned, &mut patient)?;
+        checkpoint::step(Step::Keeping);
         let mut sessions = 0;
         loop {
             let said = held.line(DEADLINE, &mut patient).map_err(|error| self.cannot_run(&error))?;
@@ -68,6 +70,7 @@ impl Job<'_> {
                 // What a wrapper says is no number.
                 Said::Line(line) if !line.is_empty() && line.iter().all(u8::is_ascii_digit) => {
                     spawned.note_noise(handover::words(&held.complaints()));
+                    checkpoint::step(Step::Kept);
                     return Ok((held, sessions));
                 }
                 Said::Line(_) => {}
@@ -130,10 +133,11 @@ impl Job<'_> {
     }
 
     /// Asks a server that is there for the session, once. It is asked anew only where it did not understand.
-    pub(super) fn ask(&self, asked: &Asked) -> Result<Asking, Trouble> {
+    /// `is_empty`: no session was ever on it.
+    pub(super) fn ask(&self, asked: &Asked, is_empty: bool) -> Result<Asking, Trouble> {
         let cannot = |error: io::Error| self.cannot_run(&error);
         let (mut start, mut age) = (Start::Never, if asked.is_mute { Age::Mute } else { Age::New });
-        let target = Target::of_name(&self.request.name);
+        let target = Target::of(&self.request.name, is_empty);
         loop {
             let mut commands = vec![session::new_session(self.request, age != Age::Mute)];
             commands.extend(match (&target, age) {
@@ -143,12 +147,14 @@ impl Job<'_> {
             });
             let arguments = self.tmux().sequence(start, &commands);
             let mut client = Held::start(&mut self.in_place(&arguments)).map_err(cannot)?;
+            checkpoint::step(Step::Asked);
             let said = loop {
                 match client.line(DEADLINE, &mut || false).map_err(cannot)? {
                     Said::Line(line) => {
                         // What is none of tmux's may stand before it.
                         if let Some(made) = Made::of(&line) {
                             let watches = target.is_some();
+                            checkpoint::step(Step::Told);
                             return Ok(Asking::Told(Making { client, made, age, watches }));
                         }
                     }

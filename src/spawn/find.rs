@@ -1,13 +1,14 @@
 //! Where `spawn NAME` would put a session. Only looks: no directory is made, no server is asked.
 
 use super::outside::{self, View};
-use super::place::{Hindrance, Place, Standing, room_in};
+use super::place::{Fitness, Place, room_in};
 use super::{Request, candidates, cgroup, label, words};
 use crate::apart;
 use crate::config::Settings;
 use crate::socket::directory::{Rule, SocketDir};
 use crate::socket::file_system::FileSystem;
 use crate::socket::sight::Witness;
+use crate::socket::verdict::Reason;
 use rustix::fs::{Access, AtFlags, CWD};
 use rustix::io::Errno;
 use std::ffi::OsStr;
@@ -32,19 +33,6 @@ struct Spot {
     fitness: Fitness,
 }
 
-/// How `spawn` takes a directory, best first.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Fitness {
-    /// It makes the session there, or fails there, and goes nowhere else.
-    Taken,
-    /// The same, where there is no better one: no dead socket is ever proven to be dead there.
-    Far,
-    /// The same, and it would fail there.
-    FarAndInTheWay,
-    /// No server can be started there: one sentence.
-    Hindered(String),
-}
-
 /// Finds the place, by the rule of `spawn`, for a request of which only the name and the directories count.
 pub fn find(settings: &Settings, user: u32, request: &Request) -> Whereabouts {
     let mut witness = Witness::new(user);
@@ -65,7 +53,7 @@ pub fn find(settings: &Settings, user: u32, request: &Request) -> Whereabouts {
     // Of equals the first.
     let best = (0..spots.len())
         .filter(|at| !matches!(spots[*at].fitness, Fitness::Hindered(_)))
-        .min_by(|one, other| spots[*one].fitness.cmp(&spots[*other].fitness));
+        .min_by_key(|at| spots[*at].fitness.rank());
     let chosen = best.map(|at| spots.remove(at).socket);
     let others = spots.into_iter().map(|spot| spot.socket).collect();
     let hidden = chosen.as_deref().and_then(Path::parent).and_then(|dir| hides(dir, user));
@@ -108,19 +96,8 @@ fn spot(
         return missing(user, dir, name);
     };
     let place = Place::of(open, name, None)?;
-    let far = place.is_far();
-    let fitness = match (place.look(settings, user, witness), far) {
-        (Standing::Live(_) | Standing::Ghost(_), _) | (Standing::InTheWay(_), None) => Fitness::Taken,
-        (Standing::InTheWay(_), Some(_)) => Fitness::FarAndInTheWay,
-        (Standing::Free | Standing::Starting, far) => match (place.can_start(), far) {
-            // With a lock that cannot be opened `spawn` fails here.
-            (Ok(()) | Err(Hindrance::Lock(_)), None) => Fitness::Taken,
-            (Ok(()), Some(_)) => Fitness::Far,
-            (Err(Hindrance::Lock(reason)), Some(_)) | (Err(Hindrance::Directory(reason)), _) => {
-                Fitness::Hindered(reason)
-            }
-        },
-    };
+    let standing = place.look(settings, user, witness);
+    let fitness = place.fitness(&standing, false);
     Ok(Spot { socket: place.path, fitness })
 }
 
@@ -136,7 +113,9 @@ fn missing(user: u32, dir: &Path, name: &OsStr) -> Result<Spot, String> {
     let label = label::of(name, room_in(&dir)).ok_or_else(|| words::too_long(&dir))?;
     // It would lie on the same file system.
     let above = SocketDir::open(&parent, user, Rule::LookedAt).ok().flatten();
-    let is_far = above.is_some_and(|above| matches!(above.file_system(), FileSystem::Other(_)));
-    let fitness = if is_far { Fitness::Far } else { Fitness::Taken };
+    let fitness = match above.map(|above| above.file_system()) {
+        Some(FileSystem::Other(magic)) => Fitness::Far(words::far(&dir, Reason::FileSystem(magic))),
+        Some(FileSystem::Local { .. }) | None => Fitness::Usable,
+    };
     Ok(Spot { socket: dir.join(label), fitness })
 }

@@ -11,6 +11,7 @@ use super::scope::Scope;
 use super::session::{self, Made, PaneEnd};
 use super::watch::Fate;
 use super::words;
+use crate::checkpoint::{self, Step};
 use crate::config::Settings;
 use crate::ghost::{self, Anew, Ghost};
 use crate::journal;
@@ -212,7 +213,7 @@ impl Job<'_> {
             }
             Start::Never => (None, 0),
         };
-        let asking = match self.ask(asked) {
+        let asking = match self.ask(asked, kept.is_some() && own_sessions == 0) {
             Ok(Asking::Silent(said)) => {
                 self.watch_by_name(&said, witness).map(|fate| (Asking::Silent(said), Some(fate)))
             }
@@ -241,6 +242,7 @@ impl Job<'_> {
                 if let Some(server) = &kept {
                     server.let_go();
                 }
+                checkpoint::step(Step::LetGo);
                 let made = making.made.clone();
                 if kept.is_some() {
                     spawned.warnings.extend(words::outlives(own_sessions, made.stays));

@@ -40,13 +40,14 @@ pub use find::{Whereabouts, find};
 pub use request::{Request, ScopeWish};
 pub use result::{Ending, Spawned};
 
+use crate::checkpoint::{self, Step};
 use crate::config::Settings;
 use crate::discover::{self, Surroundings};
 use crate::pass;
 use crate::socket::kernel_table::KernelTable;
 use crate::socket::sight::Witness;
 use crate::sweep::{Act, Pass, Target};
-use place::{Hindrance, Place, Standing};
+use place::{Fitness, Place, Standing};
 use rustix::fs::{Access, AtFlags, Mode, OFlags};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -119,7 +120,9 @@ fn start(
         },
     };
     let job = job::Job { settings, user, request, place: &place, scope };
+    checkpoint::step(Step::Placed);
     job.sweep(witness, &mut spawned);
+    checkpoint::step(Step::Swept);
     job.run(witness, &mut spawned);
     if let (Ending::Made, Some(pid)) = (spawned.ending, spawned.server_pid) {
         spawned.warnings.extend(lasting::ends_with(pid, user));
@@ -171,8 +174,8 @@ fn choose(
     spawned: &mut Spawned,
 ) -> Result<Place, String> {
     let mut reasons = Vec::new();
-    // Where a server could be started, and a dead one's socket never be removed: better than nowhere.
-    let mut far = None;
+    // The best of those that are not good enough to end the search.
+    let mut best: Option<(Fitness, Place, String)> = None;
     for dir in candidates(settings, user, request) {
         let place = match Place::open(&dir, user, &request.name, request.socket_label.as_deref()) {
             Ok(place) => place,
@@ -188,37 +191,23 @@ fn choose(
         {
             return Err(words::stuck(&stuck));
         }
-        let usable = match standing {
-            Standing::Live(_) | Standing::Ghost(_) => Ok(()),
-            Standing::InTheWay(error) => match place.is_far().filter(|_| !request.join_only) {
-                Some(reason) => {
-                    far = far.or(Some(Err(error)));
-                    Err(Hindrance::Directory(reason))
-                }
-                None => return Err(error),
-            },
-            Standing::Free | Standing::Starting if request.join_only => Ok(()),
-            Standing::Free | Standing::Starting => match (place.can_start(), place.is_far()) {
-                (Ok(()), Some(reason)) => {
-                    if !matches!(far, Some(Ok(_))) {
-                        far = Some(Ok((place, reasons.join("; "))));
-                    }
-                    reasons.push(reason);
-                    continue;
-                }
-                (Err(Hindrance::Lock(reason)), Some(_)) => Err(Hindrance::Directory(reason)),
-                (can, _) => can,
-            },
-        };
-        match usable {
-            Ok(()) => return Ok(taken(place, reasons.join("; "), spawned)),
-            Err(Hindrance::Directory(reason)) => reasons.push(reason),
-            Err(Hindrance::Lock(error)) => return Err(error),
+        let fitness = place.fitness(&standing, request.join_only);
+        let before = reasons.join("; ");
+        match &fitness {
+            Fitness::Usable => return Ok(taken(place, before, spawned)),
+            Fitness::Fails(error) => return Err(error.clone()),
+            Fitness::Far(reason) | Fitness::FarAndFails(_, reason) | Fitness::Hindered(reason) => {
+                reasons.push(reason.clone());
+            }
+        }
+        if best.as_ref().is_none_or(|(known, ..)| fitness.rank() < known.rank()) {
+            best = Some((fitness, place, before));
         }
     }
-    match far {
-        Some(far) => far.map(|(place, reasons)| taken(place, reasons, spawned)),
-        None => Err(words::nowhere(&reasons)),
+    match best {
+        Some((Fitness::Far(_), place, before)) => Ok(taken(place, before, spawned)),
+        Some((Fitness::FarAndFails(error, _), ..)) => Err(error),
+        _ => Err(words::nowhere(&reasons)),
     }
 }
 

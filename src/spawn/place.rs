@@ -168,13 +168,32 @@ impl Place {
         })
     }
 
+    /// What `spawn` makes of this place, seeing what stands here. `joins_only`: it starts no server anywhere.
+    pub(super) fn fitness(&self, standing: &Standing, joins_only: bool) -> Fitness {
+        let far = if joins_only { None } else { self.is_far() };
+        match (standing, far) {
+            (Standing::Live(_) | Standing::Ghost(_), _) => Fitness::Usable,
+            (Standing::InTheWay(error), None) => Fitness::Fails(error.clone()),
+            (Standing::InTheWay(error), Some(far)) => Fitness::FarAndFails(error.clone(), far),
+            (Standing::Free | Standing::Starting, _) if joins_only => Fitness::Usable,
+            (Standing::Free | Standing::Starting, far) => match (self.can_start(), far) {
+                (Ok(()), None) => Fitness::Usable,
+                (Ok(()), Some(far)) => Fitness::Far(far),
+                (Err(Hindrance::Lock(error)), None) => Fitness::Fails(error),
+                (Err(Hindrance::Lock(error)), Some(_)) | (Err(Hindrance::Directory(error)), _) => {
+                    Fitness::Hindered(error)
+                }
+            },
+        }
+    }
+
     /// Who holds the start lock here and does not let go of it, if anybody does.
     pub(super) fn stuck(&self, user: u32, patience: Duration) -> Option<Stuck> {
         stuck::of_label(user, &self.dir, &self.label, patience)
     }
 
     /// Why a dead socket could never be proven dead here, if so: a server of another machine may listen.
-    pub(super) fn is_far(&self) -> Option<String> {
+    fn is_far(&self) -> Option<String> {
         match file_system::of(self.dir.as_fd()) {
             Ok(FileSystem::Other(magic)) => Some(words::far(self.dir.path(), Reason::FileSystem(magic))),
             Ok(FileSystem::Local { .. }) | Err(_) => None,
@@ -185,7 +204,7 @@ impl Place {
     ///
     /// # Errors
     /// [`Hindrance`].
-    pub(super) fn can_start(&self) -> Result<(), Hindrance> {
+    fn can_start(&self) -> Result<(), Hindrance> {
         let may = |name: &OsStr, access| rustix::fs::accessat(&self.dir, name, access, AtFlags::EACCESS);
         may(OsStr::new("."), Access::WRITE_OK | Access::EXEC_OK)
             .map_err(|errno| Hindrance::Directory(words::not_writable(self.dir.path(), errno)))?;
@@ -213,11 +232,38 @@ pub(super) fn room_in(dir: &Path) -> usize {
 
 /// Why no server can be started at a place: one sentence each.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Hindrance {
+enum Hindrance {
     /// The directory cannot be written: another one may do.
     Directory(String),
     /// The start lock cannot be opened: tmux would start without it, and beside another start.
     Lock(String),
+}
+
+/// What `spawn` makes of a directory, best first: the first of the best it takes, and no other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Fitness {
+    /// The session is made there, or joined.
+    Usable,
+    /// It fails there and goes nowhere else: one sentence.
+    Fails(String),
+    /// It can be made there, and no dead socket is ever proven to be dead there: one sentence.
+    Far(String),
+    /// The same, and it would fail there: this sentence, and that one.
+    FarAndFails(String, String),
+    /// No server can be started there: one sentence.
+    Hindered(String),
+}
+
+impl Fitness {
+    /// 0: there is no better one.
+    pub(super) fn rank(&self) -> u32 {
+        match self {
+            Self::Usable | Self::Fails(_) => 0,
+            Self::Far(_) => 1,
+            Self::FarAndFails(..) => 2,
+            Self::Hindered(_) => 3,
+        }
+    }
 }
 
 /// Whether tmux may make its socket where this stands. What is no socket tmux would delete.

@@ -82,8 +82,18 @@ pub(super) struct Target {
 }
 
 impl Target {
+    /// The pane of a session that is made now. On a server that never had one its id is known, and may stand in any
+    /// text; should another session come first, it is seen that this was not the one. `None`: it has to be told first.
+    pub(super) fn of(name: &OsStr, is_empty: bool) -> Option<Self> {
+        match Self::of_name(name) {
+            Some(named) if named.is_safe => Some(named),
+            _ if is_empty => Some(Self { text: "%0".into(), is_safe: true, server: None }),
+            other => other,
+        }
+    }
+
     /// By the name of its session. `None`: such a name cannot be a target.
-    pub(super) fn of_name(name: &OsStr) -> Option<Self> {
+    fn of_name(name: &OsStr) -> Option<Self> {
         let mut target = OsString::from("=");
         target.push(name);
         target.push(":");
@@ -339,6 +349,12 @@ mod tests {
         for name in ["a.b", "$0", "a:b"] {
             assert_eq!(Target::of_name(OsStr::new(name)), None);
         }
+        for name in ["a.b", "x;kill-server"] {
+            let first = Target::of(OsStr::new(name), true).unwrap();
+            assert!(words(&first).contains(&"kill-pane -t %0".to_owned()));
+            assert_eq!(Target::of(OsStr::new(name), false), Target::of_name(OsStr::new(name)));
+        }
+        assert_eq!(Target::of(OsStr::new("a-1_B"), true), Some(safe));
         let made = Made::of(b"12|$0|%3|14|1|0|0|/bin/sh|a").unwrap();
         assert!(words(&made.target()).iter().any(|word| word.contains("#{==:#{pid},12}")));
     }

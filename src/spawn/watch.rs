@@ -9,6 +9,7 @@ use super::create::Making;
 use super::job::{Job, Trouble};
 use super::session::{self, Age, Made, PaneEnd, Told};
 use super::words;
+use crate::checkpoint::{self, Step};
 use crate::child::Ended;
 use crate::process::Processes;
 use crate::socket::sight::Witness;
@@ -54,7 +55,9 @@ impl Job<'_> {
             if client.watch(process.pidfd(), left) == Woken::Process {
                 process.await_noticed(made.server);
             }
+            checkpoint::step(Step::Settled);
             let ended = client.end().map_err(cannot)?;
+            checkpoint::step(Step::PutBack);
             if let Some(told) = Told::of(&ended.out, &made) {
                 if by_name && told.end.is_some() {
                     // A name that may not stand in a command is not in the one that does so.

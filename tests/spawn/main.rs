@@ -8,6 +8,7 @@ mod common;
 
 mod data;
 mod find;
+mod killed;
 mod once;
 mod plain;
 mod refusal;

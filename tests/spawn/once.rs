@@ -4,44 +4,13 @@
 use crate::common::arena::{Arena, tmux, tmux_program};
 use crate::common::janitor::{Run, janitor};
 use crate::common::wait;
-use crate::scene::{Scene, errors, text};
+use crate::scene::{Scene, errors, is_silent, text};
 use serde_json::Value;
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
-
-/// Long enough for any COMMAND here; one that ends ends the wait.
-const SETTLE: &str = "settle = \"5s\"\nverify-delay = \"10ms\"";
-
-impl Scene {
-    /// A scene in which COMMAND has all the time to end that it needs, with this in the user's `.tmux.conf`.
-    fn settled(configuration: &str) -> Self {
-        let scene = Self::new();
-        fs::write(scene.path(".tmux.conf"), configuration).unwrap();
-        let tmux = tmux_program().into_string().unwrap();
-        scene.configured(&format!("tmux = {tmux:?}\n{SETTLE}"))
-    }
-
-    /// `spawn --json` with that configuration in force.
-    #[track_caller]
-    fn at_home(&self, arguments: &[&str]) -> (Run, Value) {
-        let mut command = self.command(["--json"]);
-        let run = Run::of(command.args(arguments).env("HOME", self.room.path()).env("SHELL", "/bin/sh"));
-        let json = run.json();
-        self.adopt(&json);
-        (run, json)
-    }
-
-    /// A COMMAND that adds a line to a file, and the number of lines there.
-    fn counting(&self, then: &str) -> (String, impl Fn() -> usize + use<>) {
-        let file = self.path("lines");
-        let line = format!("echo >>'{}'; {then}", file.display());
-        (line, move || fs::read_to_string(&file).unwrap_or_default().lines().count())
-    }
-}
 
 /// COMMAND has ended, and this is told of it.
 #[track_caller]
@@ -282,11 +251,6 @@ fn killed_anywhere_nothing_stays_that_blocks_the_name() {
     }
     println!("killed {killed} of 60 spawns at all moments; the name was blocked {blocked} times");
     assert!(killed > 20, "{killed}");
-}
-
-/// Whether no server has a session there, nor keeps its starter's client.
-fn is_silent(socket: &Path) -> bool {
-    tmux(socket).arg("list-sessions").output().is_ok_and(|answer| !answer.status.success())
 }
 
 #[test]

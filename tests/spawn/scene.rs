@@ -100,6 +100,36 @@ impl Scene {
     }
 }
 
+/// Long enough for any COMMAND here; one that ends ends the wait.
+const SETTLE: &str = "settle = \"5s\"\nverify-delay = \"10ms\"";
+
+impl Scene {
+    /// A scene in which COMMAND has all the time to end that it needs, with this in the user's `.tmux.conf`.
+    pub(crate) fn settled(configuration: &str) -> Self {
+        let scene = Self::new();
+        fs::write(scene.path(".tmux.conf"), configuration).unwrap();
+        let tmux = arena::tmux_program().into_string().unwrap();
+        scene.configured(&format!("tmux = {tmux:?}\n{SETTLE}"))
+    }
+
+    /// `spawn --json` with that configuration in force.
+    #[track_caller]
+    pub(crate) fn at_home(&self, arguments: &[&str]) -> (Run, Value) {
+        let mut command = self.command(["--json"]);
+        let run = Run::of(command.args(arguments).env("HOME", self.room.path()).env("SHELL", "/bin/sh"));
+        let json = run.json();
+        self.adopt(&json);
+        (run, json)
+    }
+
+    /// A COMMAND that adds a line to a file, and the number of lines there.
+    pub(crate) fn counting(&self, then: &str) -> (String, impl Fn() -> usize + use<>) {
+        let file = self.path("lines");
+        let line = format!("echo >>'{}'; {then}", file.display());
+        (line, move || fs::read_to_string(&file).unwrap_or_default().lines().count())
+    }
+}
+
 impl Drop for Scene {
     fn drop(&mut self) {
         // Whatever else was started here ends as well, by the pid that the table and /proc tell.
@@ -119,4 +149,9 @@ pub(crate) fn text<'a>(json: &'a Value, field: &str) -> &'a str {
 /// All errors of a result in one text.
 pub(crate) fn errors(json: &Value) -> String {
     json["errors"].as_array().into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join("\n")
+}
+
+/// Whether no server has a session there, nor keeps its starter's client.
+pub(crate) fn is_silent(socket: &Path) -> bool {
+    tmux(socket).arg("list-sessions").output().is_ok_and(|answer| !answer.status.success())
 }
