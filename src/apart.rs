@@ -6,6 +6,7 @@
 //! even be killed: as long as it is there, that mount is not asked again.
 
 pub mod errand;
+pub mod guard;
 
 use crate::config::Settings;
 use crate::mounts::{self, Mount, Mounts, Walk};
@@ -34,6 +35,9 @@ use std::time::{Duration, Instant};
 
 /// How long a mount is waited for.
 pub const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Where mounts are that did not answer this process.
+static SILENT: Mutex<Vec<Mount>> = Mutex::new(Vec::new());
 
 /// The name of such a process, by which one that hangs is found.
 const NAME: &std::ffi::CStr = c"janitor-apart";
@@ -165,15 +169,13 @@ pub fn look(user: u32, witness: &Witness, far: Vec<(Target, PathBuf)>, mounts: &
         let Errand::Look(targets) = order.errand else { continue };
         let told =
             answer.and_then(|answer| READER.lock().ok()?.get_or_insert_default().read(&answer, user).ok());
-        match told {
-            Some(told) => {
-                mounts::trust(mount.point);
-                report.append(told);
-            }
-            None => {
-                for target in &targets {
-                    unanswered(report, user, witness, target, &mount);
-                }
+        if let Some(told) = told {
+            trust(&mount);
+            report.append(told);
+        } else {
+            distrust(&mount);
+            for target in &targets {
+                unanswered(report, user, witness, target, &mount);
             }
         }
     }
@@ -207,22 +209,71 @@ fn unanswered(report: &mut Report, user: u32, witness: &Witness, target: &Target
     }
 }
 
+/// Has a mount that answered count as one that does: from now on it is used directly, and whoever waits for this process
+/// is told so.
+fn trust(mount: &Mount) {
+    if let Ok(mut silent) = SILENT.lock() {
+        silent.retain(|known| known != mount);
+    }
+    guard::tell(&mount.point);
+    mounts::trust(mount.point.clone());
+}
+
+fn distrust(mount: &Mount) {
+    if let Ok(mut silent) = SILENT.lock()
+        && !silent.contains(mount)
+    {
+        silent.push(mount.clone());
+    }
+}
+
+/// The mounts that were asked here and did not answer.
+pub fn silent() -> Vec<Mount> {
+    SILENT.lock().map(|silent| silent.clone()).unwrap_or_default()
+}
+
 /// Asks the mount that a directory is to be used on whether it answers, if it is one that may not; from then on it is
-/// used directly.
+/// used directly. One that did not is not asked again.
 ///
 /// # Errors
 /// One sentence: it does not answer.
 pub fn vouch(dir: &Path, user: u32) -> Result<(), String> {
     let mounts = Mounts::read();
-    let Walk::Far(path) = whereabouts(dir, user, &mounts) else { return Ok(()) };
+    ask(&mounts, whereabouts(dir, user, &mounts))
+}
+
+/// The same for any path: whether it can be looked at. For runs that end: an answer holds as long as they do.
+pub fn answers(path: &Path) -> bool {
+    reach(path).is_ok()
+}
+
+/// [`answers`], and why not.
+///
+/// # Errors
+/// One sentence: it does not answer.
+pub fn reach(path: &Path) -> Result<(), String> {
+    let mounts = Mounts::read();
+    if mounts.has_far() { ask(&mounts, mounts.walk(path)) } else { Ok(()) }
+}
+
+fn ask(mounts: &Mounts, walk: Walk) -> Result<(), String> {
+    let Walk::Far(path) = walk else { return Ok(()) };
     let Some(mount) = mounts.covering(&path) else { return Ok(()) };
+    if !silent().contains(mount) {
+        if has_answered(mount, path) {
+            trust(mount);
+            return Ok(());
+        }
+        distrust(mount);
+    }
+    Err(crate::words::no_answer(mount))
+}
+
+/// Whether a mount answers now, by a path on it.
+fn has_answered(mount: &Mount, path: PathBuf) -> bool {
     let target = Target { path, only: Some(Vec::new()), rule: Rule::LookedAt };
     let order = Order { point: mount.point.clone(), errand: Errand::Look(vec![target]) };
-    if send(&[order], None).pop().flatten().is_none() {
-        return Err(crate::words::no_answer(mount));
-    }
-    mounts::trust(mount.point.clone());
-    Ok(())
+    send(&[order], None).pop().flatten().is_some()
 }
 
 /// What a reader has heard it keeps for good: one for the whole process.

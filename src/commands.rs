@@ -1,9 +1,11 @@
 //! The commands: from arguments to a result and an exit code.
 
 mod named;
+mod paths;
 mod see;
 mod status;
 
+use crate::apart::guard;
 use crate::audit;
 use crate::audit::answer::RefusalKind;
 use crate::cli::{Cli, Color, Command, Global, LogTarget, Probe, Rescue, Spawn};
@@ -27,7 +29,7 @@ use crate::probe;
 use crate::record::{self, Deeds};
 use crate::report::people::{self, Palette};
 use crate::report::{Entry, Health, Report, json};
-use crate::sandbox;
+use crate::sandbox::{self, Tmp};
 use crate::socket::directory::Rule;
 use crate::socket::sight::Witness;
 use crate::spawn::{self, Done, Ending, Request};
@@ -37,9 +39,31 @@ use crate::users::order::Order;
 use crate::users::{self, Heard, Task};
 use crate::watch;
 use crate::words;
+use std::ffi::OsString;
 use std::io::{ErrorKind, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+
+/// Has a command line carried out by a child of ours, where it may go to a mount that may not answer. `None`: it can
+/// be carried out here.
+pub fn guarded(cli: &Cli, line: &[OsString], output: &mut Output) -> Option<Result<Exit, Error>> {
+    if !guard::is_wanted(|| paths::of(cli)) {
+        return None;
+    }
+    let mount = match guard::run(line).ok()? {
+        guard::End::Exit(exit) => return Some(Ok(exit)),
+        guard::End::StoodStill(mount) => mount,
+    };
+    tracing::error!("{}", words::stood_still(&mount));
+    Some(match &cli.command {
+        Some(Command::Status(_) | Command::Probe(_)) => Ok(Exit::Undecided),
+        Some(Command::Spawn(arguments)) if arguments.json => {
+            let spawned = spawn::result::unknown(&arguments.name, words::stood_still(&mount));
+            spawned.json().map_err(Error::from).and_then(|json| output.line(&json)).map(|()| Exit::Found)
+        }
+        _ => Ok(Exit::Found),
+    })
+}
 
 /// Carries out a command line.
 pub fn run(cli: &Cli, output: &mut Output) -> Result<Exit, Error> {
@@ -146,9 +170,10 @@ fn pass_by(
     if act == Some(Act::Look) {
         see::note_held_locks(&mut report, user);
     }
-    if global.dir.is_empty() && sandbox::has_private_tmp(user) {
+    let tmp = if global.dir.is_empty() { sandbox::tmp(user) } else { Tmp::Machines };
+    if tmp != Tmp::Machines {
         // Every server would look like a ghost from here.
-        report.directories.push(words::private_tmp());
+        report.directories.push(words::not_the_machines(tmp));
         return report;
     }
     let scope = Scope::new(&targets, global.dir.is_empty() && rescuing.only.is_none());

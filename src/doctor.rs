@@ -15,6 +15,7 @@ mod environment;
 mod ghosts;
 mod locks;
 mod logout;
+mod mounts;
 mod oom;
 mod record;
 pub mod rounds;
@@ -161,6 +162,8 @@ const CHECKS: &[Check] = &[
     ("shared", shared::check),
     ("version", version::check),
     ("record", record::check),
+    // The last: it tells what the others could not look at.
+    ("mount", mounts::check),
 ];
 
 impl<'a> Patient<'a> {

@@ -87,7 +87,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         logging::stderr::finish();
         std::process::exit(Exit::Bug as i32);
     }));
-    let exit = answer(&arguments.into_iter().collect::<Vec<_>>());
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if !apart::guard::begin(&arguments) {
+        return Exit::Found;
+    }
+    let exit = answer(&apart::guard::meant(arguments));
     logging::stderr::finish();
     exit
 }
@@ -121,7 +125,10 @@ fn answer(arguments: &[OsString]) -> Exit {
     let volume = cli.volume(std::io::stderr().is_terminal());
     let in_journal = logging::init(cli.global.log_target, volume);
     let muted = in_journal && logging::is_journal(std::io::stdout().as_fd());
-    match commands::run(&cli, &mut output::Output::new(muted)) {
+    let mut output = output::Output::new(muted);
+    let run =
+        commands::guarded(&cli, arguments, &mut output).unwrap_or_else(|| commands::run(&cli, &mut output));
+    match run {
         Ok(exit) => exit,
         Err(error) => {
             match &error {

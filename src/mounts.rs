@@ -4,17 +4,20 @@
 //! Nothing here touches a path on a mount before its type is known: a network or FUSE mount whose server does not answer
 //! holds up whoever looks at it, for ever, and in the kernel, where no signal helps.
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::CWD;
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The types of mounts on which this kernel alone answers. An allow-list, as that of [`crate::socket::file_system`]: what is not
 /// here is asked by a child that may hang.
-const LOCAL: [&str; 36] = [
+const LOCAL: [&str; 42] = [
     "ext2",
     "ext3",
     "ext4",
@@ -51,6 +54,12 @@ const LOCAL: [&str; 36] = [
     "hfsplus",
     "configfs",
     "nsfs",
+    "bpf",
+    "pstore",
+    "efivarfs",
+    "fusectl",
+    "binfmt_misc",
+    "selinuxfs",
 ];
 
 /// The types of local mounts that are laid over nothing else and have no subvolumes with devices of their own.
@@ -85,6 +94,18 @@ pub fn trust(point: PathBuf) {
     if let Ok(mut trusted) = TRUSTED.lock() {
         trusted.push(point);
     }
+    *KNOWN.lock().unwrap_or_else(PoisonError::into_inner) = None;
+}
+
+/// Our own mounts as they were last read, and what tells whether they have changed since: `mountinfo` itself, by poll(2)
+/// (`proc_pid_mountinfo(5)`, `proc_pid_mounts(5)`).
+static KNOWN: Mutex<Option<(File, Arc<Mounts>)>> = Mutex::new(None);
+
+/// Whether nothing was mounted, moved or unmounted since the file was opened or last asked.
+fn is_unchanged(file: &File) -> bool {
+    let mut fds = [PollFd::new(file, PollFlags::PRI)];
+    // One that can always be read tells nothing by being readable.
+    matches!(rustix::event::poll(&mut fds, Some(&Timespec::default())), Ok(0))
 }
 
 /// The mounts of a process, those that its root directory lets it see.
@@ -111,9 +132,25 @@ pub enum Walk {
 }
 
 impl Mounts {
-    /// Our own; none where there is no `/proc`.
-    pub fn read() -> Self {
-        let mut mounts = Self::of(&std::fs::read("/proc/self/mountinfo").unwrap_or_default());
+    /// Our own as they are now; none where there is no `/proc`.
+    pub fn read() -> Arc<Self> {
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((file, mounts)) = &*known
+            && is_unchanged(file)
+        {
+            return Arc::clone(mounts);
+        }
+        let mut text = Vec::new();
+        // Opened before it is read: what changes meanwhile is a change since.
+        let file = File::open("/proc/self/mountinfo");
+        let read = file.and_then(|mut file| file.read_to_end(&mut text).map(|_| file));
+        let mounts = Arc::new(Self::read_from(&text));
+        *known = read.ok().map(|file| (file, Arc::clone(&mounts)));
+        mounts
+    }
+
+    fn read_from(text: &[u8]) -> Self {
+        let mut mounts = Self::of(text);
         if let Ok(trusted) = TRUSTED.lock() {
             for mount in &mut mounts.all {
                 mount.is_near |= trusted.contains(&mount.point);
@@ -185,6 +222,11 @@ impl Mounts {
     /// known (no `/proc`) may: nothing is known that speaks against it.
     pub fn is_near(&self, path: &Path) -> bool {
         self.are_near || self.covering(path).is_none_or(|mount| mount.is_near)
+    }
+
+    /// Where mounts are that may have to be waited for. What is mounted below `/proc` is on nobody's way.
+    pub fn has_far(&self) -> bool {
+        !self.are_near && self.all.iter().any(|mount| !mount.is_near && !mount.point.starts_with("/proc"))
     }
 
     /// Whether a path can be looked at, links followed, without waiting for anybody.

@@ -273,6 +273,9 @@ impl<'d> Reaper<'d> {
             Ok(caught)
                 if caught.id == pin.facts.id && self.asker.ask(pin.file.as_fd()) == Answer::Refused =>
             {
+                if is_left && dir.is_shared() {
+                    shared::free_name(dir, self.user, name);
+                }
                 reach(Checkpoint::Unlink);
                 match rustix::fs::unlinkat(dir, &quarantine, AtFlags::empty()) {
                     Ok(()) | Err(Errno::NOENT) => Outcome::Removed,

@@ -6,6 +6,7 @@
 //! without tmux being shut out as well. It lasts as long as `/tmp` does. Runs with `--dir` are not of it. A run that
 //! cannot write it is no worse for it; that it cannot be read is said by the metrics and by `doctor`.
 
+use crate::mounts::Mounts;
 use crate::outcome::Outcome;
 use crate::report::{Entry, Report};
 use crate::socket::verdict::State;
@@ -187,7 +188,7 @@ fn read_at(place: &Place) -> Result<Record, Errno> {
 
 /// Where no server ever was and nothing was done, nothing is made: it returns an empty record.
 fn add_at(place: &Place, deeds: &Deeds, patient: bool) -> Result<Record, Errno> {
-    if deeds.removed + deeds.failed > 0 {
+    if deeds.removed + deeds.failed > 0 && Mounts::read().lets_look_at(&place.parent) {
         make(rustix::fs::mkdir(&place.parent, Mode::RWXU))?;
     }
     let parent = match open(&place.parent, place.user) {
@@ -239,6 +240,9 @@ fn old_sums(place: &Place) -> Option<Record> {
 
 /// A directory that somebody else may have made before us: the user's, and writable by nobody else.
 fn open(folder: &Path, user: u32) -> Result<OwnedFd, Errno> {
+    if !Mounts::read().lets_look_at(folder) {
+        return Err(Errno::TIMEDOUT);
+    }
     check(rustix::fs::open(folder, DIRECTORY, Mode::empty())?, user)
 }
 

@@ -5,6 +5,7 @@
 
 use crate::mounts::Mounts;
 use crate::process::{Processes, UserManager};
+use crate::spawn::cgroup;
 use crate::tmux::paths::DEFAULT_PARENT;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -21,25 +22,45 @@ const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
 /// Set by a service manager for what it starts (systemd.exec(5)).
 pub const UNIT: &str = "INVOCATION_ID";
 
-/// Whether `/tmp` is not the machine's: the unit that we run in has `PrivateTmp=` or the like.
-pub fn has_private_tmp(user: u32) -> bool {
+/// Whose `/tmp` it is that we see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tmp {
+    /// The machine's, or the one that everybody here has.
+    Machines,
+    /// The unit's own, that we run in: it has `PrivateTmp=` or the like.
+    Units,
+    /// Who could tell is not seen here.
+    Unknown,
+}
+
+/// Whose `/tmp` it is that we see.
+pub fn tmp(user: u32) -> Tmp {
     let ours = Mounts::read();
     if is_of_systemd(&ours) {
-        return true;
+        return Tmp::Units;
     }
     // Elsewhere people have a /tmp of their own for good reasons, and it is theirs.
     if std::env::var_os(UNIT).is_none() {
-        return false;
+        return Tmp::Machines;
     }
-    let theirs = Processes::open().ok().and_then(|processes| {
-        let manager = match processes.find_user_manager(user) {
-            UserManager::Seen(manager) => Some(manager),
-            UserManager::Hidden => None,
-            UserManager::Absent => processes.by_pid(1),
-        };
-        manager?.mounts()
-    });
-    theirs.is_some_and(|theirs| is_another(&ours, &theirs))
+    let Ok(processes) = Processes::open() else { return Tmp::Machines };
+    let (outside, is_hidden) = match processes.find_user_manager(user) {
+        UserManager::Seen(manager) => (Some(manager), false),
+        UserManager::Hidden => (None, true),
+        UserManager::Absent if cgroup::has_own_processes() => (None, true),
+        UserManager::Absent => (processes.by_pid(1), false),
+    };
+    match outside.and_then(|process| process.mounts()) {
+        Some(theirs) if is_another(&ours, &theirs) => Tmp::Units,
+        None if is_hidden && is_mounted(&ours) => Tmp::Unknown,
+        Some(_) | None => Tmp::Machines,
+    }
+}
+
+/// Whether `/tmp` is a mount of its own.
+fn is_mounted(mounts: &Mounts) -> bool {
+    let tmp = Path::new(DEFAULT_PARENT);
+    mounts.covering(tmp).is_some_and(|mount| mount.point == tmp)
 }
 
 /// Whether `/tmp` is what systemd makes for a unit, in the machine's own `/tmp`.

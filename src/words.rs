@@ -5,6 +5,7 @@ use crate::escape::{self, escaped};
 use crate::mounts::Mount;
 use crate::outcome::{Failure, Outcome};
 use crate::report::{DirectoryReport, Untold};
+use crate::sandbox::Tmp;
 use crate::socket::directory::DirectoryError;
 use crate::socket::file_system;
 use crate::socket::shared::{self, Shared};
@@ -242,9 +243,26 @@ pub fn no_answer(mount: &Mount) -> String {
     )
 }
 
-/// What a sweep in a private `/tmp` has to say of it.
-pub fn private_tmp() -> DirectoryReport {
-    let error = "this is a private /tmp, where nobody's sockets are; take PrivateTmp= (or TemporaryFileSystem=, BindPaths=) out of the unit";
+/// Why a run was given up.
+pub fn stood_still(mount: &Mount) -> String {
+    format!(
+        "given up: the mount at {} ({}) had answered, and then did not within {} s; what was done before is told above, and what hangs there ends when that mount goes on; where its server is gone for good, it is to be unmounted (umount(8), lazily)",
+        escaped(&mount.point),
+        escaped(&mount.kind),
+        apart::PATIENCE.as_secs(),
+    )
+}
+
+/// What a sweep has to say of a `/tmp` that is not known to be the machine's.
+pub fn not_the_machines(tmp: Tmp) -> DirectoryReport {
+    let error = match tmp {
+        Tmp::Machines | Tmp::Units => {
+            "this is a private /tmp, where nobody's sockets are; take PrivateTmp= (or TemporaryFileSystem=, BindPaths=) out of the unit"
+        }
+        Tmp::Unknown => {
+            "whether this /tmp is the one that the user's sockets are in cannot be told: it is a mount of its own, and /proc does not show the service manager here; take PrivatePIDs= and ProtectProc= out of the unit"
+        }
+    };
     DirectoryReport { path: PathBuf::from(DEFAULT_PARENT), error: Some(error.to_owned()) }
 }
 
@@ -390,6 +408,7 @@ pub fn unread_record(user: u32, errno: Errno) -> String {
     let why = match errno {
         Errno::PERM => "it, or the folder that it is in, is not the user's alone".to_owned(),
         Errno::NOTDIR | Errno::LOOP => "no folder stands there, or none the folder that it is in".to_owned(),
+        Errno::TIMEDOUT => "it lies on a mount that may not answer".to_owned(),
         Errno::AGAIN => "somebody else has it and does not let go of it".to_owned(),
         errno => errno_text(errno),
     };

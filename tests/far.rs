@@ -261,3 +261,145 @@ fn the_watch_works_on_beside_it() {
     };
     assert_eq!(told(&folder, "code").trim(), "0", "{}", told(&folder, "log"));
 }
+
+/// What a command may look at besides sockets.
+#[test]
+fn nothing_else_on_it_holds_a_command_up() {
+    let script = r#"
+        mkdir -p /tmp/config/tmux-janitor /tmp/real/bin /tmp/real/work /tmp/cron.d
+        export XDG_CONFIG_HOME=/tmp/config
+        # A script that cron runs, one that a folder of cron's leads to, and the program of another user's PATH.
+        mount --bind /tmp/cron.d /etc/cron.d
+        echo '* * * * * root /tmp/far/bin/clean /tmp' >/tmp/cron.d/clean
+        mkdir -p /etc/cron.daily && mount -t tmpfs tmpfs /etc/cron.daily
+        printf '#!/bin/sh\nrm -rf /tmp/*\n' >/tmp/real/bin/clean
+        chmod 755 /tmp/real/bin/clean
+        ln -s /tmp/far/bin/clean /etc/cron.daily/clean
+        stand_still
+        timeout=$(command -v timeout)
+        j() { name=$1; shift; "$@" >"$0/$name" 2>&1 || echo "code $?" >>"$0/$name"; }
+        # The environment of a case, and every command in it.
+        janitors() {
+            case=$1
+            set -- env "$2" "$timeout" 20 "$JANITOR"
+            j "$case-status" "$@" --dir /tmp/tmux-0 status &
+            j "$case-list" "$@" --dir /tmp/tmux-0 list &
+            j "$case-sweep" "$@" --dir /tmp/tmux-0 sweep &
+            j "$case-doctor" "$@" doctor &
+            j "$case-probe" "$@" --dir /tmp/tmux-0 probe -S /tmp/tmux-0/live &
+            j "$case-spawn" "$@" --dir /tmp/tmux-0 spawn "$case" -- sleep 1000 &
+        }
+        janitors home HOME=/tmp/far
+        janitors path PATH="/tmp/far/bin:$PATH"
+        janitors tmpdir TMUX_TMPDIR=/tmp/far
+        janitors runtime XDG_RUNTIME_DIR=/tmp/far
+        j cwd-spawn timeout 20 "$JANITOR" --dir /tmp/tmux-0 spawn cwd --cwd /tmp/far/work -- sleep 1000 &
+        j named-sweep timeout 20 "$JANITOR" sweep -S /tmp/far/tmux-0/gone &
+        until ! pgrep -x timeout >/dev/null; do sleep 0.05; done
+        kill -CONT "$bindfs""#;
+    let Some(folder) = world(script) else { return };
+    let code = |text: &str| text.lines().find_map(|line| line.strip_prefix("code ").map(str::to_owned));
+    for case in ["home", "path", "tmpdir", "runtime"] {
+        for command in ["status", "list", "sweep", "doctor", "probe", "spawn"] {
+            let said = told(&folder, &format!("{case}-{command}"));
+            assert!(!matches!(code(&said).as_deref(), Some("124" | "137")), "{case} {command}: {said}");
+            match (case, command) {
+                // tmux reads its configuration there before anything else.
+                ("home", "spawn") => {
+                    assert_eq!(code(&said).as_deref(), Some("1"), "{said}");
+                    assert!(said.contains("HOME is /tmp/far") && said.contains(NO_ANSWER), "{said}");
+                }
+                (_, "doctor") => {
+                    assert_eq!(code(&said).as_deref(), Some("1"), "{said}");
+                    assert!(said.contains(NO_ANSWER), "{case}: {said}");
+                }
+                (_, "probe" | "spawn") => assert_eq!(code(&said), None, "{case} {command}: {said}"),
+                _ => assert!(matches!(code(&said).as_deref(), None | Some("1")), "{case} {command}: {said}"),
+            }
+        }
+    }
+    for (case, reason) in [
+        ("home", "HOME leads there"),
+        ("path", "PATH leads there"),
+        ("tmpdir", "TMUX_TMPDIR leads there"),
+        ("runtime", "XDG_RUNTIME_DIR leads there"),
+    ] {
+        let said = told(&folder, &format!("{case}-doctor"));
+        assert!(said.contains(reason), "{case}: {said}");
+    }
+    let said = told(&folder, "cwd-spawn");
+    assert!(code(&said).as_deref() == Some("1") && said.contains("--cwd is /tmp/far/work"), "{said}");
+    assert!(said.contains(NO_ANSWER), "{said}");
+    let said = told(&folder, "named-sweep");
+    assert!(code(&said).as_deref() == Some("1") && said.contains(NO_ANSWER), "{said}");
+}
+
+/// It answers so many questions and then none: at each of them once. What is asked of it first is told apart from
+/// what a run does that goes there itself by what the run says.
+#[test]
+fn one_that_answers_and_then_stands_still_is_given_up() {
+    let Some(folder) = world(
+        r#"
+        # NUMBER COMMAND...: the file system stops with its NUMBERth look at what lies below it.
+        at() {
+            name=$1-$2 number=$1; shift
+            mkdir "/tmp/real-$name" "/tmp/far-$name"
+            bindfs -f "/tmp/real-$name" "/tmp/far-$name" &
+            served=$!
+            until mountpoint -q "/tmp/far-$name"; do sleep 0.02; done
+            alive "/tmp/far-$name" far
+            mkdir "/tmp/near-$name"
+            dead "/tmp/near-$name" gone
+            looks=lstat,newfstatat,openat,statx,getdents64,statfs,readlink,access,faccessat
+            strace -f -p "$served" -o /dev/null -e trace=$looks -e inject=$looks:signal=STOP:when=$number 2>/dev/null &
+            until ! grep -q 'TracerPid:.0$' "/proc/$served/status"; do sleep 0.02; done
+            set -- --dir "/tmp/far-$name/tmux-0" --dir "/tmp/near-$name/tmux-0" "$@"
+            # Whoever reads to the end comes to it.
+            (timeout 20 "$JANITOR" "$@" 2>"$0/$name.err" || echo "code $?") | cat >"$0/$name"
+            ls "/tmp/near-$name/tmux-0" >"$0/$name.near"
+            kill -CONT "$served"
+        }
+        pids=
+        for number in 1 2 3 4 5 6 7 8; do
+            at $number status & pids="$pids $!"
+            at $number sweep & pids="$pids $!"
+        done
+        for number in 3 5; do
+            for command in list doctor rescue 'spawn new --json --scope never -- sleep 1000'; do
+                at $number $command & pids="$pids $!"
+            done
+        done
+        wait $pids
+        "#,
+    ) else {
+        return;
+    };
+    let mut given_up = std::collections::BTreeMap::<String, usize>::new();
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let Some((_, command)) = name.strip_suffix(".err").unwrap_or_default().split_once('-') else {
+            continue;
+        };
+        let said = told(&folder, name.trim_end_matches(".err"));
+        let err = told(&folder, &name);
+        assert!(!said.contains("code 124") && !said.contains("code 137"), "{name}: {said} {err}");
+        if err.contains("had answered, and then did not within 2 s") {
+            let code = if matches!(command, "status" | "probe") { "code 4" } else { "code 1" };
+            assert!(said.contains(code), "{name}: {said} {err}");
+            if command == "sweep" {
+                assert!(
+                    said.contains("removed") && told(&folder, &name.replace(".err", ".near")).is_empty(),
+                    "{said}"
+                );
+            }
+            if command == "spawn" {
+                let json: serde_json::Value = serde_json::from_str(said.lines().next().unwrap()).unwrap();
+                assert_eq!((&json["outcome"], &json["command_state"]), (&"failed".into(), &"unknown".into()));
+            }
+            *given_up.entry(command.to_owned()).or_default() += 1;
+        }
+    }
+    for command in ["status", "sweep", "list", "doctor", "rescue", "spawn"] {
+        assert!(given_up.contains_key(command), "{command} was never on its way: {given_up:?}");
+    }
+}

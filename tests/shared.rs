@@ -81,9 +81,14 @@ fn sweep(arguments: &[&OsStr]) -> Run {
 
 /// One pass in this process, stopped at each of its places; what became of `x`.
 fn stopped(folder: &Folder, act: impl FnMut(Checkpoint) + 'static) -> Outcome {
+    stopped_at(folder, OsStr::new("x"), act)
+}
+
+/// The same for any name.
+fn stopped_at(folder: &Folder, name: &OsStr, act: impl FnMut(Checkpoint) + 'static) -> Outcome {
     checkpoint::install(Some(Box::new(act)));
     let settings = Settings::default();
-    let only = Some(vec!["x".into()]);
+    let only = Some(vec![name.to_owned()]);
     let target = Target { path: folder.0.path().to_owned(), only, rule: Rule::Named };
     let pass = Pass { settings: &settings, user: 0, act: Act::Remove };
     let report = pass.run(&mut Witness::new(0), &[target]);
@@ -215,6 +220,19 @@ fn what_a_killed_run_left_is_ended_by_the_next() {
         assert_eq!(run.code, Some(0), "{what}: {} {}", run.stdout, run.stderr);
         assert_eq!(folder.names(), BTreeSet::new(), "{what}: {}", run.stdout);
     }
+    // A run that was kept out of the lock by one that was killed then: it comes to the socket, and finds the directory.
+    fs::rename(folder.dead("x", 0), &aside).unwrap();
+    let (at_path, mut is_first) = (path.clone(), true);
+    let outcome = stopped_at(&folder, aside.file_name().unwrap(), move |at| {
+        if at == Checkpoint::Pinned && std::mem::take(&mut is_first) {
+            placeholder(&at_path);
+        }
+    });
+    assert_eq!((outcome, folder.names()), (Outcome::Removed, BTreeSet::new()));
+    // What such a run left before it knew of that.
+    placeholder(&path);
+    sweep(&[path.as_os_str()]);
+    assert_eq!(folder.names(), BTreeSet::new());
     // What was caught was alive.
     let server = start(&path);
     fs::rename(&path, &aside).unwrap();

@@ -3,6 +3,7 @@
 use crate::cli::Global;
 use crate::error::Error;
 use crate::escape::escaped;
+use crate::mounts::{Mounts, Walk};
 use crate::pass::narrator::Narrator;
 use crate::quarantine;
 use crate::report::Report;
@@ -36,11 +37,19 @@ pub(super) fn sweep(
         else {
             return Err(Error::Usage(format!("-S \"{}\": that is no socket's path", escaped(path))));
         };
-        if std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+        let is_missing = || {
+            std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+        };
+        let mounts = Mounts::read();
+        if mounts.lets_look_at(path) && is_missing() {
             tracing::warn!("{}: there is no such socket", escaped(path));
         }
         // Two ways to write one folder are one.
-        let dir = parent.canonicalize().unwrap_or_else(|_| parent.to_owned());
+        let dir = match mounts.walk(parent) {
+            Walk::Near(dir) => dir.canonicalize().unwrap_or(dir),
+            Walk::Far(dir) => dir,
+            Walk::Broken(_) => parent.to_owned(),
+        };
         let names = dirs.entry(dir).or_default();
         let left = std::iter::successors(Some(name.to_owned()), |name| quarantine::name_of(name));
         names.extend(left.take(1 + ASIDE).filter(|name| !names.contains(name)).collect::<Vec<_>>());

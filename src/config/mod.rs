@@ -60,6 +60,7 @@ pub const CHECKS: &[&str] = &[
     "shared",
     "version",
     "record",
+    "mount",
 ];
 
 /// Settings of `doctor`.

@@ -5,6 +5,7 @@
 
 use super::systemd::{Manager, Unit};
 use super::{Cure, Finding, Patient, Severity, cron};
+use crate::apart;
 use crate::audit;
 use crate::audit::answer::{Answer, Told};
 use crate::child;
@@ -106,9 +107,10 @@ fn cure(patient: &Patient<'_>, source: &Source, told: &Told, line: &str) -> Cure
         }
         Some(path) => {
             let is_ours = path.parent().is_some_and(|folder| {
-                [path.as_path(), folder]
-                    .iter()
-                    .all(|path| rustix::fs::accessat(CWD, *path, Access::WRITE_OK, AtFlags::EACCESS).is_ok())
+                [path.as_path(), folder].iter().all(|path| {
+                    apart::answers(path)
+                        && rustix::fs::accessat(CWD, *path, Access::WRITE_OK, AtFlags::EACCESS).is_ok()
+                })
             });
             (shell_word(path), if is_ours { "" } else { patient.sudo() })
         }
@@ -246,7 +248,7 @@ fn of_timers(patient: &Patient<'_>, manager: Manager, sources: &mut Vec<Source>)
     for unit in units.iter().flatten().filter(concerns) {
         let files = [unit.get("FragmentPath")].into_iter().chain(unit.get("DropInPaths").split(' '));
         let files = files.filter_map(|path| {
-            let path = Path::new(path).canonicalize().ok()?;
+            let path = asked(path)?;
             Some(Source { text: cron::read(&path)?, path: Some(path), kind: Kind::Unit(manager) })
         });
         sources.extend(files);
@@ -254,11 +256,17 @@ fn of_timers(patient: &Patient<'_>, manager: Manager, sources: &mut Vec<Source>)
     }
 }
 
+/// A path with its links resolved, if it is there and whoever has it answers.
+fn asked(path: &str) -> Option<PathBuf> {
+    let path = Path::new(path);
+    apart::answers(path).then(|| path.canonicalize().ok()).flatten()
+}
+
 /// Those of some words that name scripts.
 fn scripts<'a>(words: impl IntoIterator<Item = &'a str>) -> Vec<Source> {
     let words = words.into_iter().filter(|word| word.starts_with('/')).take(MOST);
     let script = |word: &str| {
-        let path = Path::new(word).canonicalize().ok()?;
+        let path = asked(word)?;
         let text = cron::read(&path).filter(|text| text.starts_with("#!"))?;
         Some(Source { path: Some(path), text, kind: Kind::Plain })
     };

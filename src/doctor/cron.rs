@@ -1,6 +1,7 @@
 //! What cron runs, as far as this user may read it (crontab(5)).
 
 use super::Patient;
+use crate::apart;
 use std::path::{Path, PathBuf};
 
 /// Longest file that is read, in bytes.
@@ -31,7 +32,9 @@ pub(super) fn tables(patient: &Patient<'_>) -> Vec<Table> {
 pub(super) fn programs() -> Vec<PathBuf> {
     let is_run = |path: &PathBuf| {
         use std::os::unix::fs::PermissionsExt as _;
-        std::fs::metadata(path).is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
+        apart::answers(path)
+            && std::fs::metadata(path)
+                .is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
     };
     PROGRAMS.iter().flat_map(|folder| names_in(Path::new(folder))).filter(is_run).collect()
 }
@@ -44,7 +47,7 @@ pub(super) fn jobs(text: &str) -> impl Iterator<Item = &str> {
 /// The text of a file, as far as it is one.
 pub(super) fn read(path: &Path) -> Option<String> {
     use std::io::Read as _;
-    let about = std::fs::metadata(path).ok()?;
+    let about = apart::answers(path).then(|| std::fs::metadata(path).ok()).flatten()?;
     let mut bytes = Vec::new();
     if !about.is_file() {
         return None;
@@ -58,7 +61,8 @@ fn names_in(folder: &Path) -> Vec<PathBuf> {
     let is_plain = |name: &str| {
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
     };
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let entries = apart::answers(folder).then(|| std::fs::read_dir(folder)).into_iter().flatten();
+    let entries = entries.flatten().flatten();
     let mut paths: Vec<PathBuf> = entries
         .filter(|entry| entry.file_name().to_str().is_some_and(is_plain))
         .map(|entry| entry.path())

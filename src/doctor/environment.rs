@@ -1,6 +1,7 @@
 //! `TMUX_TMPDIR` differs between the shell and the user's service manager.
 
 use super::{Cure, Finding, Patient, Severity};
+use crate::apart;
 use crate::escape::{escaped, shell_word};
 use crate::mounts;
 use crate::tmux::paths::DEFAULT_PARENT;
@@ -55,9 +56,13 @@ fn take_away() -> String {
 /// The user's files that set it at each login: environment.d(5).
 fn named_in() -> Vec<PathBuf> {
     let folder = std::env::var_os("HOME").map(|home| Path::new(&home).join(".config/environment.d"));
+    let folder = folder.filter(|folder| apart::answers(folder));
     let files =
         folder.into_iter().flat_map(|folder| std::fs::read_dir(folder).into_iter().flatten().flatten());
     let sets = |path: &PathBuf| {
+        if !apart::answers(path) {
+            return false;
+        }
         let text = std::fs::read_to_string(path).unwrap_or_default();
         path.extension().is_some_and(|kind| kind == "conf")
             && text.lines().any(|line| line.starts_with("TMUX_TMPDIR="))

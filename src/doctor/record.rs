@@ -1,6 +1,7 @@
 //! A record of sweeps and removals that cannot be read.
 
 use super::{Cure, Finding, Patient, Severity};
+use crate::apart;
 use crate::escape::shell_word;
 use crate::record;
 use std::os::unix::fs::MetadataExt;
@@ -12,6 +13,10 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     let is_in = |path: &Path| folder.parent() == Some(path);
     if patient.report.directories.iter().any(|dir| dir.error.is_some() && is_in(&dir.path)) {
         // What keeps tmux out keeps us out; that is told, with its cure.
+        return;
+    }
+    if !apart::answers(&folder) {
+        // Of that mount another check tells.
         return;
     }
     let word = shell_word(&folder);

@@ -2,8 +2,10 @@
 
 use super::systemd::{Manager, Unit};
 use super::{Cure, Finding, Patient, Severity};
+use crate::apart;
 use crate::escape::{escaped, shell_word};
 use std::io::Read as _;
+use std::path::Path;
 
 const SWEEP: &str = "tmux-janitor.service";
 
@@ -73,8 +75,8 @@ fn starts_tmux(unit: &Unit) -> bool {
     let words = command.split(['=', ' ', ';']).filter(|word| word.starts_with('/'));
     words.take(8).any(|path| {
         let mut script = Vec::new();
-        let is_read =
-            std::fs::File::open(path).and_then(|file| file.take(MOST).read_to_end(&mut script)).is_ok();
+        let is_read = apart::answers(Path::new(path))
+            && std::fs::File::open(path).and_then(|file| file.take(MOST).read_to_end(&mut script)).is_ok();
         is_read && script.starts_with(b"#!") && speaks_of_tmux(&String::from_utf8_lossy(&script))
     })
 }

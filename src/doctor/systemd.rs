@@ -1,9 +1,9 @@
 //! Asking systemd's tools, each with a deadline; what does not answer is not asked twice.
 
+use crate::apart;
 use crate::child::{self, End};
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 /// How long a tool may take. A manager that is busy answers in a second; one that hangs never does.
@@ -45,7 +45,7 @@ impl Systemd {
     pub(super) fn new(user: u32, runtime_dir: Option<PathBuf>) -> Self {
         // `su` and `sudo` leave it unset; the manager is there all the same.
         let usual = PathBuf::from(format!("/run/user/{user}"));
-        let runtime_dir = runtime_dir.or_else(|| usual.is_dir().then_some(usual));
+        let runtime_dir = runtime_dir.or_else(|| (apart::answers(&usual) && usual.is_dir()).then_some(usual));
         Self { runtime_dir, silence: Cell::new(None) }
     }
 
@@ -54,7 +54,7 @@ impl Systemd {
         if self.silence.get() == Some(Silence::Late) {
             return None;
         }
-        let mut command = Command::new(program);
+        let mut command = child::program(program.as_ref());
         command.args(arguments).env("LC_ALL", "C").env("SYSTEMD_PAGER", "").env("SYSTEMD_COLORS", "0");
         if let Some(dir) = &self.runtime_dir {
             command.env("XDG_RUNTIME_DIR", dir);

@@ -2,6 +2,7 @@
 
 use super::systemd::{Manager, Silence, Systemd, Unit};
 use super::{Cure, Finding, Patient, Severity, cron};
+use crate::apart;
 use crate::escape::{escaped, shell_word};
 use crate::spawn::lasting::lingers;
 use std::path::PathBuf;
@@ -143,7 +144,7 @@ fn start_manager(patient: &Patient<'_>) -> (String, Cure) {
 
 /// The program that we are, as another shell, a unit or cron finds it.
 fn program() -> String {
-    let own = std::env::current_exe().ok().filter(|path| path.is_file());
+    let own = std::env::current_exe().ok().filter(|path| apart::answers(path) && path.is_file());
     own.map_or_else(|| "tmux-janitor".to_owned(), |path| shell_word(&path))
 }
 
@@ -159,7 +160,8 @@ fn make_units() -> String {
 /// A job of cron, where there is one.
 fn without_systemd(patient: &Patient<'_>) -> Cure {
     let paths = std::env::var_os("PATH").unwrap_or_default();
-    if std::env::split_paths(&paths).any(|folder| folder.join("crontab").is_file()) {
+    let is_there = |path: PathBuf| apart::answers(&path) && path.is_file();
+    if std::env::split_paths(&paths).any(|folder| is_there(folder.join("crontab"))) {
         let line = shell_word(&format!("*/10 * * * * {} sweep -q", program()));
         return Cure::command(format!("(crontab -l 2>/dev/null; echo {line}) | crontab -"));
     }

@@ -230,8 +230,7 @@ mod tests {
         let mut table = KernelTable::default();
         source.read(&mut table).unwrap();
         let ghost = listener(&table, &path);
-        let reach =
-            |table: &KernelTable| View::ours(Vec::new(), Arc::new(Mounts::read())).reach(table, &ghost);
+        let reach = |table: &KernelTable| View::ours(Vec::new(), Mounts::read()).reach(table, &ghost);
         assert_eq!(reach(&table), Reach::There);
         std::fs::rename(&path, folder.join("b")).unwrap();
         assert_eq!(reach(&table), Reach::There, "renamed, it still answers");

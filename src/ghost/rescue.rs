@@ -23,7 +23,6 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a server is given to make its socket anew. A busy one takes the signal later; until
@@ -253,7 +252,7 @@ fn answer(witness: &Witness, ghost: &Ghost) -> Option<Reach> {
         bound.role == Role::Listening && bound.name == ghost.path && held.contains(&bound.socket)
     })?;
     // The file is made before the socket listens: one that is gone by now was there.
-    Some(View::ours(Vec::new(), Arc::new(Mounts::read())).reach(table, &listener_of(&anew)))
+    Some(View::ours(Vec::new(), Mounts::read()).reach(table, &listener_of(&anew)))
 }
 
 /// Waits for a process's end, at most that long.

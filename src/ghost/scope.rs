@@ -38,7 +38,7 @@ struct Place {
 impl Scope {
     /// The directories and names of a pass; `anywhere`: every path of a tmux server besides.
     pub fn new(targets: &[Target], anywhere: bool) -> Self {
-        let mounts = Arc::new(Mounts::read());
+        let mounts = Mounts::read();
         let mut settled = Settled { known: HashMap::new(), mounts: mounts.clone() };
         let place = |target: &Target| {
             let named: PathBuf = target.path.components().collect();

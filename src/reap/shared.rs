@@ -74,15 +74,29 @@ pub(super) fn restore(dir: &SocketDir, user: u32, name: &OsStr) {
         if exchange(dir, &aside, name).is_ok() {
             let _ = remove_directory(dir, &aside);
         }
-    } else if is_placeholder(dir, user, &aside) {
-        let _ = remove_directory(dir, &aside);
+        return;
+    }
+    for left in [&*aside, name] {
+        if is_placeholder(dir, user, left) {
+            let _ = remove_directory(dir, left);
+        }
+    }
+}
+
+/// Under the lock: frees the name that a killed run's directory has, before the dead socket goes that it stands for. Whoever
+/// is ended between the two leaves the socket, and not a directory that nobody knows.
+pub(super) fn free_name(dir: &SocketDir, user: u32, aside: &OsStr) {
+    if let Some(name) = quarantine::label_of(aside)
+        && is_placeholder(dir, user, name)
+    {
+        let _ = remove_directory(dir, name);
     }
 }
 
 /// Whether a killed run has left something of `name`.
 pub(super) fn is_left(dir: &SocketDir, user: u32, name: &OsStr) -> bool {
     quarantine::name_of(name)
-        .is_some_and(|aside| is_left_aside(dir, user, name, &aside) || is_placeholder(dir, user, &aside))
+        .is_some_and(|aside| is_placeholder(dir, user, name) || is_placeholder(dir, user, &aside))
 }
 
 /// Whether our directory stands at a name whose socket is aside.

@@ -14,6 +14,7 @@ use rustix::fs::{Mode, OFlags};
 use std::cell::OnceCell;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How often, and how long apart, the table is asked again when it shows none of the running servers:
@@ -41,7 +42,7 @@ pub struct Witness {
     /// As last looked at with the surroundings.
     elsewhere: Vec<BoundElsewhere>,
     /// As old as the table at most: what is asked for each of many sockets is read once.
-    mounts: OnceCell<Mounts>,
+    mounts: OnceCell<Arc<Mounts>>,
     user: u32,
 }
 
@@ -170,7 +171,7 @@ impl Witness {
 }
 
 /// The mounts, read where they are asked for first.
-fn mounts_in(cell: &OnceCell<Mounts>) -> &Mounts {
+fn mounts_in(cell: &OnceCell<Arc<Mounts>>) -> &Mounts {
     cell.get_or_init(Mounts::read)
 }
 
@@ -185,7 +186,7 @@ fn blindness(error: TableError) -> Blindness {
 /// What a table lists for a file. Its inode numbers have 32 bits, and its devices are not those of stat(2) on btrfs and
 /// some overlays. So an entry with our number and another device may be ours, unless it is shown to be another file: it is
 /// a twin that nothing is said of. An entry with exactly our device outweighs all others.
-fn listed(table: &KernelTable, user: u32, id: FileId, mounts: &OnceCell<Mounts>) -> Option<TableSays> {
+fn listed(table: &KernelTable, user: u32, id: FileId, mounts: &OnceCell<Arc<Mounts>>) -> Option<TableSays> {
     let mut best: Option<(bool, bool, TableSays)> = None;
     let mut is_twin = false;
     for bound in table.with_inode_of(id) {
@@ -383,7 +384,7 @@ mod tests {
         let with = |kinds: [&str; 2]| {
             let text = format!("1 0 8:1 / / rw - {} a rw\n2 1 0:9 / /x rw - {} b rw\n", kinds[0], kinds[1]);
             let table = KernelTable::of([row((7, 9), Role::Listening, USER, gone)]);
-            listed(&table, USER, id, &OnceCell::from(Mounts::of(text.as_bytes())))
+            listed(&table, USER, id, &OnceCell::from(Arc::new(Mounts::of(text.as_bytes()))))
         };
         assert_eq!(with(["ext4", "tmpfs"]), None);
         for kinds in [["ext4", "overlay"], ["overlay", "tmpfs"], ["btrfs", "tmpfs"], ["ext4", "btrfs"]] {
@@ -398,7 +399,7 @@ mod tests {
         let ours = Row { socket: 2, ..row((7, id.kernel_dev()), Role::Bound, USER, gone) };
         let twin = row((7, 9), Role::Listening, USER, gone);
         for rows in [[ours, twin], [twin, ours]] {
-            let says = listed(&KernelTable::of(rows), USER, id, &OnceCell::from(Mounts::of(b"")));
+            let says = listed(&KernelTable::of(rows), USER, id, &OnceCell::from(Arc::new(Mounts::of(b""))));
             assert_eq!(says, Some(TableSays::Listed { role: Role::Bound, socket: 2 }));
         }
     }
@@ -412,7 +413,7 @@ mod tests {
         let file = (ino(two.theirs), two.theirs.kernel_dev());
         let says = |owner, name: &Path| {
             let table = KernelTable::of([row(file, Role::Listening, owner, name)]);
-            listed(&table, USER, ours, &OnceCell::from(Mounts::of(b"")))
+            listed(&table, USER, ours, &OnceCell::from(Arc::new(Mounts::of(b""))))
         };
         assert_eq!(says(USER, &theirs), None);
         assert_eq!(says(USER, &two.path("gone")), Some(TableSays::Twin));
@@ -422,7 +423,7 @@ mod tests {
         // With our device it is ours, whoever made it and whatever its name leads to now.
         let table = KernelTable::of([row(file, Role::Listening, USER + 1, &theirs)]);
         let listening = Some(TableSays::Listed { role: Role::Listening, socket: 1 });
-        assert_eq!(listed(&table, USER, two.theirs, &OnceCell::from(Mounts::of(b""))), listening);
+        assert_eq!(listed(&table, USER, two.theirs, &OnceCell::from(Arc::new(Mounts::of(b"")))), listening);
     }
 
     #[test]

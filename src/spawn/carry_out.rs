@@ -34,7 +34,7 @@ pub(crate) fn hand_over(parent: i32, own: bool, words: &[OsString]) -> Result<Ex
         // It had ended before.
         return Ok(Exit::Found);
     }
-    let mut command = Command::new("systemd-run");
+    let mut command = child::program("systemd-run".as_ref());
     command.args(words);
     let program;
     if own {

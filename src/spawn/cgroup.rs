@@ -18,7 +18,7 @@ pub(super) fn own() -> Option<Service> {
 }
 
 /// Whether process 1, as far as it can be seen, is one of the service that we run in: `PrivatePIDs=`.
-pub(super) fn has_own_processes() -> bool {
+pub(crate) fn has_own_processes() -> bool {
     let [own, first] = ["self", "1"].map(|pid| std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok());
     let (Some(own), Some(first)) = (own, first) else { return false };
     service_of(&own).map_or_else(

@@ -1,9 +1,9 @@
 //! What a server's life depends on besides itself: the user's service manager, a login, the room that a manager needs.
 
 use super::cgroup;
+use crate::apart;
 use crate::child::{self, End};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 /// How long logind may take to answer.
@@ -73,7 +73,7 @@ pub(crate) fn kills_processes(name: &str) -> bool {
         return false;
     }
     let properties = ["KillUserProcesses", "KillOnlyUsers", "KillExcludeUsers"];
-    let mut command = Command::new("loginctl");
+    let mut command = child::program("loginctl".as_ref());
     command.args(properties.map(|property| format!("--property={property}"))).arg("show-session");
     let Ok(ended) = child::run(command.env("LC_ALL", "C"), DEADLINE) else {
         return true;
@@ -115,7 +115,7 @@ pub(crate) fn runtime_dir(user: u32) -> PathBuf {
 
 /// What a file system lacks, if it is full.
 pub(crate) fn full(dir: &Path) -> Option<String> {
-    let facts = rustix::fs::statvfs(dir).ok()?;
+    let facts = apart::answers(dir).then(|| rustix::fs::statvfs(dir).ok()).flatten()?;
     let lacks = if facts.f_files > 0 && facts.f_favail == 0 {
         "inode"
     } else if facts.f_blocks > 0 && facts.f_bavail == 0 {

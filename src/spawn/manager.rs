@@ -4,6 +4,7 @@ use super::cgroup::Service;
 use super::handover::{self, Answer, HAND_OVER, Order};
 use super::lasting::{full, runtime_dir};
 use super::program;
+use crate::apart;
 use crate::child::{self, End, Ended};
 use crate::tmux::held::Held;
 use crate::words::io_text;
@@ -64,7 +65,7 @@ impl Manager {
             };
         }
         let bus = runtime_dir(user).join("bus");
-        if bus.exists() {
+        if apart::answers(&bus) && bus.exists() {
             Ok(Self::User(user))
         } else {
             Err(format!(

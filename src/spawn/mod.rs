@@ -40,6 +40,7 @@ pub use find::{Whereabouts, find};
 pub use request::{Request, ScopeWish};
 pub use result::{Ending, Spawned};
 
+use crate::apart;
 use crate::checkpoint::{self, Step};
 use crate::config::Settings;
 use crate::discover::{self, Surroundings};
@@ -66,6 +67,21 @@ pub fn run(settings: &Settings, user: u32, request: &Request) -> Done {
     crate::tmux::inherited::keep_from_children();
     let mut spawned = Spawned::new(&request.name, settings.spawn.tmux.as_os_str());
     let mut witness = Witness::new(user);
+    // Where tmux would wait for ever, and its start lock with it.
+    let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
+    let needed = [
+        ("--cwd", request.cwd.as_ref()),
+        ("HOME", home.as_ref()),
+        ("spawn.tmux", Some(&settings.spawn.tmux)),
+    ];
+    for (name, path) in needed.into_iter().filter_map(|(name, path)| Some((name, path?))) {
+        if path.components().count() > 1
+            && let Err(error) = apart::reach(path)
+        {
+            spawned.fail(words::out_of_reach(name, path, &error));
+            return Done::Here(Box::new(spawned));
+        }
+    }
     if let Some(cwd) = &request.cwd
         && let Err(error) = can_enter(cwd)
     {

@@ -7,6 +7,7 @@
 use super::cgroup::{self, Service};
 use super::handover::{self, Order};
 use super::manager::{self, Kind, Manager};
+use crate::apart::guard;
 use crate::child::{End, Ended};
 use crate::mounts::Mounts;
 use crate::process::{Processes, UserManager};
@@ -140,7 +141,7 @@ pub(super) fn run_there(manager: Manager, label: &OsStr) -> Result<Ended, String
     environment.push(format!("{UNIT}={unit}").into());
     // In a child of what carries the order out this is that very program.
     let mut arguments = vec!["/proc/self/exe".into()];
-    arguments.extend(std::env::args_os().skip(1));
+    arguments.extend(guard::meant(std::env::args_os().collect()).into_iter().skip(1));
     let cwd = std::env::current_dir().map_or_else(|_| "/".into(), PathBuf::into_os_string);
     let order = Order { stay: true, cwd, arguments, environment };
     manager.run(&unit, &order)

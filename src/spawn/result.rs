@@ -92,6 +92,13 @@ pub struct Spawned {
     pub program: OsString,
 }
 
+/// What is known of a run that was given up in the middle.
+pub fn unknown(name: &OsStr, why: String) -> Spawned {
+    let mut spawned = Spawned::new(name, OsStr::new(""));
+    spawned.doubt(why);
+    spawned
+}
+
 impl Spawned {
     pub(super) fn new(name: &OsStr, program: &OsStr) -> Self {
         Self {

@@ -31,6 +31,11 @@ pub(super) fn in_the_way(path: &Path, reason: Reason) -> String {
     format!("{}: {reason}{cure}", escaped(path))
 }
 
+/// Why nothing is started: what tmux would look at first does not answer.
+pub(super) fn out_of_reach(name: &str, path: &Path, why: &str) -> String {
+    format!("{name} is {}: {why}; tmux would wait there", escaped(path))
+}
+
 /// A directory whose dead sockets stay for ever.
 pub(super) fn far(dir: &Path, reason: Reason) -> String {
     format!("{}: {reason}, so that no socket there is ever proven dead", escaped(dir))

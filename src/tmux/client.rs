@@ -100,7 +100,7 @@ impl Tmux<'_> {
 /// A command for arguments, in a clean environment.
 pub fn command(arguments: &[OsString]) -> Command {
     let mut arguments = arguments.iter();
-    let mut command = Command::new(arguments.next().map_or(OsStr::new(""), |program| program));
+    let mut command = child::program(arguments.next().map_or(OsStr::new(""), |program| program));
     command.args(arguments);
     for name in NOT_INHERITED {
         command.env_remove(name);

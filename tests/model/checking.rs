@@ -10,7 +10,7 @@ use std::{
     time::Instant,
 };
 
-use stateright::{Checker, HasDiscoveries, Model, Property};
+use stateright::{Checker, HasDiscoveries, Model, Property, UniformChooser};
 
 use crate::{
     janitor,
@@ -18,7 +18,7 @@ use crate::{
     properties,
     setup::{Begin, Kill, Setup},
     tmux::{self, Client, Server},
-    world::{DEPTHS, INODES, JANITORS, Janitor, LABELS, Lease, NONE, SLOTS, STARTS, Start, World},
+    world::{DEPTHS, DIR, INODES, JANITORS, Janitor, LABELS, Lease, NONE, SLOTS, STARTS, Start, World},
 };
 
 /// One step of somebody.
@@ -191,12 +191,17 @@ pub(crate) fn first_world(setup: &Setup, begin: Begin) -> World {
     for janitor in &mut w.janitors[..setup.janitors] {
         janitor.pc = Pc::Begin;
     }
-    if !matches!(begin, Begin::Empty | Begin::LockOnly | Begin::Quarantine) {
+    if !matches!(
+        begin,
+        Begin::Empty | Begin::LockOnly | Begin::Quarantine | Begin::PlaceLeft | Begin::LeftAside
+    ) {
         w.sock[0] = w.new_sock();
     }
     match begin {
         Begin::DeadAndLock | Begin::LockOnly => w.lock[0] = w.new_lock(),
         Begin::Quarantine => w.quarantine[0][0] = w.new_sock(),
+        Begin::PlaceLeft => w.quarantine[0][0] = DIR,
+        Begin::LeftAside => (w.sock[0], w.quarantine[0][0]) = (DIR, w.new_sock()),
         Begin::TwoDead => w.sock[1] = w.new_sock(),
         Begin::Live | Begin::DeadAndLost => {
             let sock = if begin == Begin::Live { w.sock[0] } else { w.new_sock() };
@@ -261,4 +266,23 @@ pub(crate) fn run(name: &str, setup: &Setup, expected: Option<&'static str>) -> 
     }
     let taken = taken.seen.lock().unwrap().clone();
     Outcome { failed, taken, trace }
+}
+
+/// Random walks of so many steps in all, where there are too many states to visit each: what was found to fail.
+pub(crate) fn walk(
+    name: &str,
+    setup: &Setup,
+    steps: usize,
+    expected: Option<&'static str>,
+) -> Vec<&'static str> {
+    let model = Checked { setup: setup.clone(), taken: Arc::default() };
+    let begun = Instant::now();
+    let until =
+        expected.map_or(HasDiscoveries::AllFailures, |name| HasDiscoveries::AnyOf(BTreeSet::from([name])));
+    let builder = model.checker().threads(2).finish_when(until).target_state_count(steps);
+    let checker = builder.spawn_simulation(12, UniformChooser).join();
+    let failed: Vec<_> = checker.discoveries().keys().copied().collect();
+    let seconds = begun.elapsed().as_secs_f64();
+    eprintln!("{name}: {} steps of random walks, {seconds:.1} s, failed: {failed:?}", checker.state_count());
+    failed
 }

@@ -5,7 +5,7 @@ use crate::{
     janitor_end, janitor_lock,
     pc::Pc,
     setup::{Fault, Form, Setup},
-    world::{Fd, Ino, JANITORS, Janitor, LABELS, NONE, SLOTS, World},
+    world::{DIR, Fd, Ino, JANITORS, Janitor, LABELS, NONE, SLOTS, World},
 };
 
 /// A janitor that is done with all labels looks at none.
@@ -43,6 +43,7 @@ pub(crate) fn step(w: &mut World, setup: &Setup, j: usize, misses: bool) {
             Pc::StatQuarantine
         }
         Pc::StatSock if setup.has(Fault::PlainUnlink) => Pc::UnlinkSock,
+        Pc::StatSock if setup.exchange => Pc::MakePlace,
         Pc::StatSock => Pc::Quarantine,
         // Only who has the label's lock uses its quarantine names: one that is free stays free.
         Pc::Quarantine if setup.plain => {
@@ -69,10 +70,18 @@ pub(crate) fn step(w: &mut World, setup: &Setup, j: usize, misses: bool) {
         }
         Pc::StatQuarantine => not_it(w, setup, j),
         Pc::ConnectQuarantine if w.listening(jan.pin) => not_it(w, setup, j),
+        Pc::ConnectQuarantine if setup.exchange && name_is_kept(w, setup, j) => Pc::RmdirName,
+        Pc::ConnectQuarantine if exchanges(&jan, setup) && !setup.has(Fault::SocketGoesFirst) => {
+            Pc::RmdirName
+        }
         Pc::ConnectQuarantine => Pc::UnlinkQuarantine,
         Pc::UnlinkQuarantine => {
             w.janitor_sets_name(label, jan.caught, NONE);
-            janitor_end::end(w, setup, j)
+            let is_last = !(exchanges(&jan, setup) && setup.has(Fault::SocketGoesFirst));
+            if is_last { janitor_end::end(w, setup, j) } else { Pc::RmdirName }
+        }
+        Pc::MakePlace | Pc::Exchange | Pc::RmdirName | Pc::ExchangeBack | Pc::RmdirAside | Pc::GiveBack => {
+            shared(w, setup, j)
         }
         Pc::Restore if setup.plain => {
             if links_back(w, label, jan.caught, depth) {
@@ -121,7 +130,73 @@ pub(crate) fn step(w: &mut World, setup: &Setup, j: usize, misses: bool) {
 
 /// What is in quarantine is not what was found dead: it goes back where it was taken from.
 fn not_it(w: &World, setup: &Setup, j: usize) -> Pc {
-    if w.janitors[j].caught == w.janitors[j].depth { janitor_end::end(w, setup, j) } else { Pc::Restore }
+    let jan = &w.janitors[j];
+    if jan.caught == jan.depth {
+        janitor_end::end(w, setup, j)
+    } else if exchanges(jan, setup) {
+        Pc::ExchangeBack
+    } else {
+        Pc::Restore
+    }
+}
+
+/// A killed run's directory stands at NAME, and what is worked on is the socket that it stands for.
+fn name_is_kept(w: &World, setup: &Setup, j: usize) -> bool {
+    let jan = &w.janitors[j];
+    jan.depth > 0 && w.name(jan.label, 0) == DIR && !setup.has(Fault::NameNotFreed)
+}
+
+/// What is worked on is NAME itself, in a folder that everybody may write.
+fn exchanges(jan: &Janitor, setup: &Setup) -> bool {
+    setup.exchange && jan.depth == 0
+}
+
+/// One step of the removal where NAME and its quarantine name change places.
+fn shared(w: &mut World, setup: &Setup, j: usize) -> Pc {
+    let Janitor { label, pc, .. } = w.janitors[j];
+    match pc {
+        Pc::MakePlace => match w.name(label, 1) {
+            NONE | DIR => {
+                w.janitor_sets_name(label, 1, DIR);
+                Pc::Exchange
+            }
+            _ => janitor_end::end(w, setup, j),
+        },
+        Pc::Exchange if w.janitor_exchanges(label, 0, 1) => {
+            w.janitors[j].caught = 1;
+            Pc::StatQuarantine
+        }
+        Pc::RmdirName if w.janitor_rmdirs(label, 0) && !setup.has(Fault::SocketGoesFirst) => {
+            Pc::UnlinkQuarantine
+        }
+        Pc::ExchangeBack if w.janitor_exchanges(label, 1, 0) => Pc::RmdirAside,
+        Pc::RmdirAside => {
+            w.janitor_rmdirs(label, 1);
+            given(w, setup, j)
+        }
+        Pc::GiveBack if w.name(label, 0) == DIR && !matches!(w.name(label, 1), NONE | DIR) => {
+            w.janitor_exchanges(label, 1, 0);
+            Pc::RmdirAside
+        }
+        Pc::GiveBack if !setup.has(Fault::NameNotFreed) && w.janitor_rmdirs(label, 0) => Pc::RmdirAside,
+        // Nothing stands at NAME any more; nothing of a killed run does.
+        Pc::Exchange | Pc::GiveBack => Pc::RmdirAside,
+        _ => janitor_end::end(w, setup, j),
+    }
+}
+
+/// The end of what was done under the lock, if it was done under it.
+fn given(w: &mut World, setup: &Setup, j: usize) -> Pc {
+    if w.janitors[j].giving && setup.has(Fault::GivenBackUnlocked) {
+        next_name(w, j)
+    } else {
+        janitor_end::end(w, setup, j)
+    }
+}
+
+/// Whether a run that was killed has left something of a label: our directory at one of its names.
+fn is_left(w: &World, label: u8) -> bool {
+    [0, 1].iter().any(|depth| w.name(label, *depth) == DIR)
 }
 
 /// The first dump, which decides whether the lock is wanted at all.
@@ -148,6 +223,8 @@ pub(crate) fn locked(w: &mut World, setup: &Setup, j: usize) -> Pc {
     let jan = &mut w.janitors[j];
     if jan.lock_only {
         Pc::StatNoSock
+    } else if jan.giving {
+        Pc::GiveBack
     } else if jan.putting {
         Pc::PutBack
     } else if jan.depth > 0 && setup.has(Fault::QuarantineUnlinked) {
@@ -170,7 +247,14 @@ fn begin(w: &mut World, setup: &Setup, j: usize) -> Pc {
     if jan.label >= setup.labels {
         return finish(w, setup, j);
     }
-    if let Some(depth) = (0..jan.todo).rev().find(|depth| w.name(jan.label, *depth) != NONE) {
+    if setup.exchange && !jan.gave && !setup.has(Fault::NotGivenBack) && is_left(w, jan.label) {
+        w.janitors[j].giving = true;
+        let unlocked = setup.has(Fault::GivenBackUnlocked);
+        return if unlocked { Pc::GiveBack } else { janitor_lock::take(w, setup, j) };
+    }
+    w.janitors[j].gave = true;
+    let is_socket = |depth: &u8| !matches!(w.name(jan.label, *depth), NONE | DIR);
+    if let Some(depth) = (0..jan.todo).rev().find(is_socket) {
         let pin = w.name(jan.label, depth);
         let jan = &mut w.janitors[j];
         (jan.depth, jan.pin) = (depth, pin);
@@ -217,15 +301,17 @@ pub(crate) fn next_name(w: &mut World, j: usize) -> Pc {
     let jan = &mut w.janitors[j];
     if jan.again {
         jan.again = false;
+    } else if jan.giving {
+        jan.gave = true;
     } else if jan.putting {
         jan.live &= !(1 << jan.depth);
     } else {
         jan.todo = if jan.lock_only { 0 } else { jan.todo.min(jan.depth) };
     }
-    (jan.depth, jan.pin, jan.caught, jan.putting) = (0, NONE, 0, false);
+    (jan.depth, jan.pin, jan.caught, jan.putting, jan.giving) = (0, NONE, 0, false, false);
     (jan.lock_only, jan.creates, jan.tries, jan.cur) = (false, false, 0, 0);
     if jan.todo == 0 && jan.live == 0 {
-        (jan.label, jan.todo) = (jan.label + 1, Janitor::ALL);
+        (jan.label, jan.todo, jan.gave) = (jan.label + 1, Janitor::ALL, false);
     }
     Pc::Begin
 }

@@ -32,6 +32,12 @@ pub(crate) enum Pc {
     UnlinkQuarantine,
     Restore,
     Restored,
+    MakePlace,
+    Exchange,
+    RmdirName,
+    ExchangeBack,
+    RmdirAside,
+    GiveBack,
     UnlinkSock,
     StatNoSock,
     // Letting go, see `janitor_end`.

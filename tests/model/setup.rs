@@ -46,6 +46,14 @@ pub(crate) enum Fault {
     PlainMoveIn,
     /// Nor is a quarantine name looked at before something is moved there.
     QuarantineNotLookedAt,
+    /// Where two names change places, the socket goes before the directory that has its name.
+    SocketGoesFirst,
+    /// Nor is it taken for one of ours where nothing is in quarantine.
+    NameNotFreed,
+    /// What a killed run has left there is not given back.
+    NotGivenBack,
+    /// It is given back without its lock.
+    GivenBackUnlocked,
     /// An existing lock file is taken without comparing it with its name.
     NoLockCompare,
     /// An existing lock file that somebody has open is taken along all the same.
@@ -84,6 +92,10 @@ pub(crate) enum Begin {
     Quarantine,
     /// Dead sockets on both labels.
     TwoDead,
+    /// A directory in quarantine, left by a run that was killed where names change places.
+    PlaceLeft,
+    /// The same at NAME, and a dead socket in quarantine.
+    LeftAside,
 }
 
 /// Where a janitor may be killed.
@@ -118,6 +130,8 @@ pub(crate) struct Setup {
     /// A kernel or file system without `RENAME_NOREPLACE`: link(2) where a name that others use must be free, a plain
     /// rename where the name is our own.
     pub(crate) plain: bool,
+    /// A folder that everybody may write: NAME changes places with an empty directory, and is never free.
+    pub(crate) exchange: bool,
     /// A client's open(2) may be interrupted and start over; the kernel may take a lease that is
     /// being broken (`lease-break-time`).
     pub(crate) interrupts: bool,
@@ -144,6 +158,7 @@ impl Setup {
             misses: 0,
             open: Open::Atomic,
             plain: false,
+            exchange: false,
             interrupts: false,
             only_ours: false,
             no_tmux_hole: false,

@@ -2,7 +2,7 @@
 
 use crate::{
     pc::Pc,
-    world::{INODES, Ino, Janitor, NONE, Start, World},
+    world::{DIR, INODES, Ino, Janitor, NONE, Start, World},
 };
 
 impl World {
@@ -91,7 +91,7 @@ impl Default for Renumber {
 
 impl Renumber {
     fn visit(&mut self, ino: &mut Ino) {
-        if *ino == NONE {
+        if *ino == NONE || *ino == DIR {
             return;
         }
         let new = &mut self.map[usize::from(*ino)];

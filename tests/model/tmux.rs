@@ -3,7 +3,7 @@
 
 use crate::{
     setup::{Open, Setup},
-    world::{Ino, NONE, Start, World},
+    world::{DIR, Ino, NONE, Start, World},
 };
 
 /// Where a client is in `client_connect`.
@@ -103,8 +103,8 @@ pub(crate) fn client_step(w: &mut World, setup: &Setup, i: usize) {
         Client::Got => close_copy(w, i, Client::Connect),
         Client::ConnectLocked if w.listening(w.sock[label]) => Client::CloseLive,
         Client::ConnectLocked => {
-            w.starts[i].misled =
-                w.sock[label] == NONE && w.quarantine[label].iter().any(|ino| w.listening(*ino));
+            w.starts[i].misled = matches!(w.sock[label], NONE | DIR)
+                && w.quarantine[label].iter().any(|ino| w.listening(*ino));
             Client::Unlink
         }
         Client::CloseLive | Client::CloseCopy => close_copy(w, i, Client::Done),
@@ -213,6 +213,11 @@ pub(crate) fn server_step(w: &mut World, setup: &Setup, i: usize) {
 /// bind(NAME): a new inode, or `NONE` for "Address already in use".
 fn bind(w: &mut World, setup: &Setup, label: u8, own: Ino) -> Ino {
     let there = w.sock[usize::from(label)];
+    if there == DIR {
+        // A start fails by us. A server that is sent SIGUSR1 keeps the socket that it has.
+        w.bind_failed |= own == NONE;
+        return NONE;
+    }
     if there != NONE {
         if there == own {
             return NONE;

@@ -2,14 +2,16 @@
 
 use crate::{
     pc::Pc,
-    world::{Ino, LABELS, NONE, World},
+    world::{DIR, Ino, LABELS, NONE, World},
 };
 
 /// Per label the inode of NAME, its quarantine names and its lock; then who runs.
 impl std::fmt::Display for World {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let ino = |i: Ino| {
-            if i == NONE { "-".to_owned() } else { i.to_string() }
+        let ino = |i: Ino| match i {
+            NONE => "-".to_owned(),
+            DIR => "d".to_owned(),
+            i => i.to_string(),
         };
         for label in 0..LABELS {
             write!(

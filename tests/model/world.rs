@@ -9,6 +9,8 @@ use crate::{pc::Pc, tmux::Client, tmux::Server};
 pub(crate) type Ino = u8;
 /// No inode: the name does not exist, the handle is not open.
 pub(crate) const NONE: Ino = u8::MAX;
+/// An empty directory of a janitor's stands at the name: nobody's socket, taken by no unlink(2), bound by nobody.
+pub(crate) const DIR: Ino = u8::MAX - 1;
 /// tmux labels (socket names) in the directory.
 pub(crate) const LABELS: usize = 2;
 /// tmux starts: each is a client and the server that it forks.
@@ -114,6 +116,9 @@ pub(crate) struct Janitor {
     pub(crate) live: u8,
     /// One of them is being put back.
     pub(crate) putting: bool,
+    /// What a killed run has left is being given back; that is tried once for each label.
+    pub(crate) giving: bool,
+    pub(crate) gave: bool,
     /// The descriptor in use, and all of them.
     pub(crate) cur: u8,
     pub(crate) fds: [Fd; SLOTS],
@@ -144,6 +149,8 @@ impl Janitor {
         caught: 0,
         live: 0,
         putting: false,
+        giving: false,
+        gave: false,
         cur: 0,
         fds: [Fd::CLOSED; SLOTS],
         other: 0,
@@ -218,6 +225,26 @@ impl World {
         }
     }
 
+    /// A janitor lets two of a label's names change places; whether it could.
+    pub(crate) fn janitor_exchanges(&mut self, label: u8, one: u8, other: u8) -> bool {
+        let (first, second) = (self.name(label, one), self.name(label, other));
+        let is_both = first != NONE && second != NONE;
+        if is_both {
+            self.janitor_sets_name(label, other, first);
+            self.janitor_sets_name(label, one, second);
+        }
+        is_both
+    }
+
+    /// rmdir(2): whether our directory stood there.
+    pub(crate) fn janitor_rmdirs(&mut self, label: u8, depth: u8) -> bool {
+        let is_there = self.name(label, depth) == DIR;
+        if is_there {
+            self.janitor_sets_name(label, depth, NONE);
+        }
+        is_there
+    }
+
     /// A janitor renames without replacing; whether it could.
     pub(crate) fn janitor_renames(&mut self, label: u8, from: u8, to: u8) -> bool {
         let moves = self.name(label, from) != NONE && self.name(label, to) == NONE;
@@ -253,7 +280,7 @@ impl World {
             }
         }
         self.put_back &= !(1 << label);
-        if ino != NONE {
+        if ino != NONE && ino != DIR {
             self.put_back |= self.unlink_missed & (1 << label);
         }
         self.unlink_missed &= !(1 << label);
@@ -271,10 +298,15 @@ impl World {
     /// Start `i` unlinks NAME, whatever it leads to.
     pub(crate) fn tmux_unlinks(&mut self, i: usize) {
         let label = self.starts[i].label;
-        self.sock[usize::from(label)] = NONE;
-        self.put_back &= !(1 << label);
-        for hidden in self.quarantine[usize::from(label)].into_iter().filter(|ino| *ino != NONE) {
-            self.unlink_missed |= 1 << label;
+        let is_kept = self.sock[usize::from(label)] == DIR;
+        if !is_kept {
+            self.sock[usize::from(label)] = NONE;
+            self.put_back &= !(1 << label);
+        }
+        let hidden =
+            self.quarantine[usize::from(label)].into_iter().filter(|ino| *ino != NONE && *ino != DIR);
+        for hidden in hidden {
+            self.unlink_missed |= u8::from(!is_kept) << label;
             if !self.starts[i].misled {
                 // It would have unlinked the socket in quarantine: what that loses is tmux's doing.
                 for start in &mut self.starts {

@@ -15,6 +15,7 @@ mod skip;
 mod handover;
 mod sandboxes;
 mod supervised;
+mod sweeps;
 
 use machine::{Ended, Machine, User};
 use serde_json::Value;

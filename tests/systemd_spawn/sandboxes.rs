@@ -6,7 +6,7 @@ use crate::machine::{Ended, Machine, User};
 use serde_json::Value;
 
 /// Properties of units; the right answer is a session that can be reached.
-const SANDBOXES: &[&str] = &[
+pub(crate) const SANDBOXES: &[&str] = &[
     "",
     "-p PrivateTmp=yes",
     "-p PrivateTmp=disconnected",
@@ -33,13 +33,13 @@ const SANDBOXES: &[&str] = &[
 ];
 
 /// Those that hide the home, and with it the configuration, which may say what is to be kept.
-const BLIND: &[&str] = &["-p ProtectHome=yes", "-p ProtectHome=tmpfs"];
+pub(crate) const BLIND: &[&str] = &["-p ProtectHome=yes", "-p ProtectHome=tmpfs"];
 
 /// What systemd ends a unit with whose sandbox it cannot make: `EXIT_NAMESPACE` and its kind (systemd.exec(5)).
 const NO_SANDBOX: std::ops::RangeInclusive<i32> = 200..=243;
 
 /// Whether this systemd knows these properties and can have them.
-fn is_refused(ended: &Ended) -> bool {
+pub(crate) fn is_refused(ended: &Ended) -> bool {
     ended.code.is_some_and(|code| NO_SANDBOX.contains(&code))
         || ["Failed to parse", "Unknown assignment"].iter().any(|text| ended.err.contains(text))
 }

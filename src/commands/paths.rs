@@ -1,0 +1,52 @@
+//! Where a command may go: what decides whether somebody has to wait for it.
+
+use crate::cli::{Cli, Command};
+use crate::discover::{self, Surroundings};
+use crate::socket::sight::Witness;
+use std::path::{Path, PathBuf};
+
+/// The paths that a command looks at, as far as its words, the environment, the configuration and the kernel's table tell them.
+/// None for those that run on, that only read what was named, or that have others work for them.
+pub(super) fn of(cli: &Cli) -> Vec<PathBuf> {
+    let named: Vec<&Path> = match &cli.command {
+        Some(Command::Sweep { all_users: true, .. } | Command::List { all_users: true, .. }) => {
+            return Vec::new();
+        }
+        Some(Command::Status(arguments)) if arguments.all_users => return Vec::new(),
+        Some(Command::Sweep { sockets, .. }) => sockets.iter().map(PathBuf::as_path).collect(),
+        None | Some(Command::List { .. } | Command::Status(_) | Command::CompleteNames { .. }) => Vec::new(),
+        Some(Command::Rescue(arguments)) => arguments.path.iter().map(PathBuf::as_path).collect(),
+        Some(Command::Probe(arguments)) => arguments.path.iter().map(PathBuf::as_path).collect(),
+        Some(Command::Spawn(arguments)) => {
+            arguments.cwd.iter().map(PathBuf::as_path).chain([Path::new(".")]).collect()
+        }
+        Some(Command::Doctor { .. }) => vec![Path::new(".")],
+        Some(
+            Command::Watch { .. }
+            | Command::Events { .. }
+            | Command::Audit { .. }
+            | Command::CheckConfig { .. }
+            | Command::CarryOut { .. }
+            | Command::HandOver { .. }
+            | Command::Completions { .. }
+            | Command::Man { .. },
+        ) => return Vec::new(),
+    };
+    let mut paths: Vec<PathBuf> = named.into_iter().map(Path::to_owned).collect();
+    // Where other programs are run, and looked for.
+    if matches!(cli.command, Some(Command::Spawn(_) | Command::Doctor { .. })) {
+        paths.extend(std::env::var_os("HOME").map(PathBuf::from));
+        paths.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+    }
+    paths.extend(cli.global.dir.iter().cloned());
+    if cli.global.dir.is_empty() {
+        let user = rustix::process::getuid().as_raw();
+        let mut witness = Witness::new(user);
+        witness.refresh();
+        // What is wrong with it is said by the command.
+        let settings = super::load_settings(&cli.global).unwrap_or_default();
+        let around = Surroundings::of_this_process();
+        paths.extend(discover::socket_dirs(&settings, &around, witness.table(), user));
+    }
+    paths
+}
