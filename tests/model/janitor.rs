@@ -71,14 +71,11 @@ pub(crate) fn step(w: &mut World, setup: &Setup, j: usize, misses: bool) {
         Pc::StatQuarantine => not_it(w, setup, j),
         Pc::ConnectQuarantine if w.listening(jan.pin) => not_it(w, setup, j),
         Pc::ConnectQuarantine if setup.exchange && name_is_kept(w, setup, j) => Pc::RmdirName,
-        Pc::ConnectQuarantine if exchanges(&jan, setup) && !setup.has(Fault::SocketGoesFirst) => {
-            Pc::RmdirName
-        }
+        Pc::ConnectQuarantine if exchanges(&jan, setup) => Pc::RmdirName,
         Pc::ConnectQuarantine => Pc::UnlinkQuarantine,
         Pc::UnlinkQuarantine => {
             w.janitor_sets_name(label, jan.caught, NONE);
-            let is_last = !(exchanges(&jan, setup) && setup.has(Fault::SocketGoesFirst));
-            if is_last { janitor_end::end(w, setup, j) } else { Pc::RmdirName }
+            janitor_end::end(w, setup, j)
         }
         Pc::MakePlace | Pc::Exchange | Pc::RmdirName | Pc::ExchangeBack | Pc::RmdirAside | Pc::GiveBack => {
             shared(w, setup, j)
@@ -166,9 +163,7 @@ fn shared(w: &mut World, setup: &Setup, j: usize) -> Pc {
             w.janitors[j].caught = 1;
             Pc::StatQuarantine
         }
-        Pc::RmdirName if w.janitor_rmdirs(label, 0) && !setup.has(Fault::SocketGoesFirst) => {
-            Pc::UnlinkQuarantine
-        }
+        Pc::RmdirName if w.janitor_rmdirs(label, 0) => Pc::UnlinkQuarantine,
         Pc::ExchangeBack if w.janitor_exchanges(label, 1, 0) => Pc::RmdirAside,
         Pc::RmdirAside => {
             w.janitor_rmdirs(label, 1);

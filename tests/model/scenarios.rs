@@ -295,7 +295,6 @@ fn faults_are_found() {
         (Fault::NoRest, TWO_LABELS, HOLE),
         (Fault::PlainMoveIn, PLAIN, HOLE),
         (Fault::NoInodeCheck, Setup { exchange: true, ..SIGUSR1 }, ORPHAN),
-        (Fault::SocketGoesFirst, Setup { janitors: 1, kills: 1, ..SHARED }, CLEARS),
         (Fault::NameNotFreed, Setup { kills: 1, clients: &[0], ..SHARED }, CLEARS),
         (Fault::NotGivenBack, Setup { begins: LEFT, ..SHARED }, CLEARS),
         (Fault::GivenBackUnlocked, Setup { exchange: true, ..SIGUSR1_STORM }, ORPHAN),

@@ -46,9 +46,7 @@ pub(crate) enum Fault {
     PlainMoveIn,
     /// Nor is a quarantine name looked at before something is moved there.
     QuarantineNotLookedAt,
-    /// Where two names change places, the socket goes before the directory that has its name.
-    SocketGoesFirst,
-    /// Nor is it taken for one of ours where nothing is in quarantine.
+    /// A directory at NAME is not taken for one of ours where nothing is in quarantine.
     NameNotFreed,
     /// What a killed run has left there is not given back.
     NotGivenBack,
