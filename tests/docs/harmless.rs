@@ -106,7 +106,15 @@ fn harm(sentence: &str) -> Option<String> {
         ("rmdir", &["rmdir -- {"]),
         ("unlink", &[]),
         // Only to one process, and but for an end that is asked for only what tmux lives on after.
-        ("kill", &["kill -CONT {pid}", "kill -USR1 {pid}", "kill {pid}", "kill -CONT PID", "kill -USR1 PID"]),
+        // A client of a server that is ending and waits for it: nothing less ends one that hangs, and nothing is in it.
+        (
+            "kill",
+            if sentence.ends_with("` lets it end") {
+                &["kill -9 {}"]
+            } else {
+                &["kill -CONT {pid}", "kill -USR1 {pid}", "kill {pid}", "kill -CONT PID", "kill -USR1 PID"]
+            },
+        ),
         ("pkill", &[]),
         ("killall", &[]),
         ("umount", &[]),
