@@ -144,8 +144,8 @@ impl<'d> Reaper<'d> {
         self.rack.trim();
         let pins = self.pin_batch(names);
         if pins.iter().any(Result::is_ok) {
-            reach(Checkpoint::Pinned);
             let (begun, used) = (Instant::now(), processor_time());
+            reach(Checkpoint::Pinned);
             witness.refresh();
             self.batch = most_together(begun.elapsed(), processor_time().saturating_sub(used));
         }
