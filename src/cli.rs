@@ -210,7 +210,7 @@ pub enum Command {
     /// is repeated once at most, and only before COMMAND was asked for: COMMAND is never started twice. Nothing is ever
     /// started over a server that may be alive.
     ///
-    /// What is worth knowing although it went well is a warning: a session that ends with the logout or the login, a
+    /// A warning tells what is worth knowing although it went well: a session that ends with the logout or the login, a
     /// server that will outlive COMMAND, a --cwd that was not seen to hold, words of tmux beside its answer. In a
     /// service its server gets a scope of its own, which goes on when one process in it is killed for want of memory.
     Spawn(Box<Spawn>),
