@@ -214,6 +214,25 @@ fn whoever_kills_a_command_is_never_started_twice() {
     assert!(codes.keys().any(|(_, state)| state == "ran"), "{codes:?}");
 }
 
+/// The answer gets lost as often as not, and COMMAND has run each time.
+#[test]
+fn a_command_that_takes_its_server_along_runs_once() {
+    let scene = Scene::new();
+    let mut states = std::collections::BTreeSet::new();
+    for number in 0..20 {
+        let file = scene.path(format!("lines-{number}"));
+        let line = format!("echo >>'{}'; kill -9 $PPID", file.display());
+        let run = scene.run(["x", "--json", "--", "sh", "-c", &line]);
+        let json = run.json();
+        assert_eq!(fs::read_to_string(&file).unwrap_or_default().len(), 1, "{json:#}");
+        assert_eq!((json["attempts"].as_i64(), run.code == Some(0)), (Some(1), false), "{json:#}");
+        states.insert(text(&json, "command_state").to_owned());
+    }
+    states.remove("ran");
+    states.remove("unknown");
+    assert!(states.is_empty(), "{states:?}");
+}
+
 /// Runs `spawn` and kills it after a time; how long it took if it was not killed.
 fn killed_after(command: &mut Command, after: Duration) -> Option<Duration> {
     let started = Instant::now();
