@@ -12,6 +12,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// A program that holds a lock as tmux's client does, until it is dropped.
@@ -106,6 +107,36 @@ fn a_holder_that_runs_is_named_when_it_was_seen_twice() {
     let (said, exit, took) = says(&arena, &["status"]);
     assert!(exit == Some(1) && said.contains(&holder.named("running")), "{said}");
     assert!(took.real >= Duration::from_secs(3), "it was seen once in {took:?}");
+}
+
+/// The kernel gives out its list of locks in pages and counts: where many come and go, one reading misses some.
+#[test]
+fn a_holder_is_seen_among_many_locks_that_come_and_go() {
+    let arena = Arena::new();
+    let holder = Holder::of(&arena.path("x.lock"));
+    let others = tempfile::tempdir().unwrap();
+    let open = |number: u32| File::create(others.path().join(number.to_string())).unwrap();
+    let files: Vec<File> = (0..400).map(open).collect();
+    let over = AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            let flock = |file: &File, how| rustix::fs::flock(file, how).unwrap();
+            while !over.load(Ordering::Relaxed) {
+                files.iter().step_by(2).for_each(|file| flock(file, FlockOperation::LockExclusive));
+                for file in &files {
+                    flock(file, FlockOperation::Unlock);
+                }
+            }
+        });
+        let look = || says(&arena, &["status"]);
+        let looks: Vec<_> = (0..8).map(|_| threads.spawn(look)).collect();
+        let said: Vec<_> = looks.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
+        over.store(true, Ordering::Relaxed);
+        for look in said {
+            let (said, exit, _) = look.unwrap();
+            assert!(exit == Some(1) && said.contains(&holder.named("running")), "{said}");
+        }
+    });
 }
 
 /// A start lets go of its lock while it is looked at: that is how it should be.

@@ -48,7 +48,7 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
             };
             let labels = labels(patient, &directory.path);
             // What the watcher holds (`watch.protect`).
-            let is_shielded = locks.get_or_insert_with(ProcLocks::read).is_held(dir.id());
+            let is_shielded = locks.get_or_insert_with(ProcLocks::read_twice).is_held(dir.id());
             let Some(rule) = ageing(&rules, &directory.path, is_shielded, &labels) else {
                 continue;
             };

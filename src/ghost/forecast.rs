@@ -50,7 +50,7 @@ pub(super) fn lock_is_in_the_way(user: u32, dir: &SocketDir, label: &OsStr) -> O
     let failed = |failure| Some(Outcome::Failed(Failure::Lock(failure)));
     match facts.kind {
         FileType::RegularFile if facts.uid != user => failed(LockFailure::NotOurs(facts.uid)),
-        FileType::RegularFile => ProcLocks::read().is_held(facts.id).then_some(Outcome::Busy),
+        FileType::RegularFile => ProcLocks::read_twice().is_held(facts.id).then_some(Outcome::Busy),
         kind => failed(LockFailure::NotAFile(kind)),
     }
 }

@@ -15,6 +15,14 @@ impl ProcLocks {
         Self(std::fs::read_to_string("/proc/locks").unwrap_or_default())
     }
 
+    /// Two readings in one: what stands in either. The kernel gives it out in pages and goes on by counting, so that
+    /// where others let go of locks meanwhile a reading misses some.
+    pub fn read_twice() -> Self {
+        let Self(mut text) = Self::read();
+        text.push_str(&Self::read().0);
+        Self(text)
+    }
+
     /// Whether somebody is seen to hold a flock or a lease on the file.
     pub fn is_held(&self, file: FileId) -> bool {
         self.holders(file).next().is_some()

@@ -25,6 +25,9 @@ pub const PATIENCE: Duration = Duration::from_secs(3);
 /// How often it is looked at meanwhile: most are let go of at once.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
+/// How many looks in a row have to miss a lock that was held before it counts as let go of.
+const MOST_MISSED: u32 = 3;
+
 /// Longer than any file in `/proc/PID/fdinfo` that holds a lock.
 const MOST_FDINFO: usize = 4096;
 
@@ -84,9 +87,9 @@ impl HolderState {
     }
 }
 
-/// The stuck locks of these directories. Takes no longer than [`PATIENCE`], and no time where none is held.
+/// The stuck locks of these directories. Takes hardly longer than [`PATIENCE`], and no time where none is held.
 pub fn find(user: u32, dirs: &[SocketDir]) -> Vec<Stuck> {
-    let locks = ProcLocks::read();
+    let locks = ProcLocks::read_twice();
     let mut held = Vec::new();
     for dir in dirs.iter().filter(|dir| locks.has_any_on(dir.id().dev)) {
         let names = dir.names().unwrap_or_default();
@@ -111,12 +114,14 @@ struct Seen<'a> {
     name: &'a OsStr,
     file: FileId,
     holder: Option<Holder>,
+    /// How many looks in a row did not find it.
+    missed: u32,
 }
 
 fn look_twice(user: u32, locks: &[(&SocketDir, OsString)], patience: Duration) -> Vec<Stuck> {
     let begun = Instant::now();
     let (mut stuck, mut seen) = (Vec::new(), Vec::new());
-    let table = ProcLocks::read();
+    let table = ProcLocks::read_twice();
     for (dir, name) in locks {
         if let Some(found) = Seen::now(user, &table, dir, name) {
             if found.cannot_go_on() { stuck.push(found.stuck()) } else { seen.push(found) }
@@ -124,15 +129,21 @@ fn look_twice(user: u32, locks: &[(&SocketDir, OsString)], patience: Duration) -
     }
     while !patience.is_zero() && !seen.is_empty() {
         std::thread::sleep(BETWEEN_LOOKS);
-        let table = ProcLocks::read();
+        let table = ProcLocks::read_twice();
         let is_over = begun.elapsed() >= patience;
-        seen.retain(|before| match Seen::now(user, &table, before.dir, before.name) {
+        seen.retain_mut(|before| match Seen::now(user, &table, before.dir, before.name) {
             Some(now) if now.cannot_go_on() || (is_over && now.is_same(before)) => {
                 stuck.push(now.stuck());
                 false
             }
-            Some(now) => now.is_same(before) && !is_over,
-            None => false,
+            Some(now) => {
+                before.missed = 0;
+                now.is_same(before) && !is_over
+            }
+            None => {
+                before.missed += 1;
+                before.missed < MOST_MISSED
+            }
         });
     }
     stuck
@@ -144,7 +155,7 @@ impl<'a> Seen<'a> {
         let facts = dir.look(name).ok().filter(|facts| facts.kind == FileType::RegularFile)?;
         table.is_held(facts.id).then(|| {
             let holder = holder_of(user, table, facts.id);
-            Self { dir, name, file: facts.id, holder }
+            Self { dir, name, file: facts.id, holder, missed: 0 }
         })
     }
 
@@ -153,8 +164,12 @@ impl<'a> Seen<'a> {
     }
 
     fn is_same(&self, before: &Self) -> bool {
-        let pid = |seen: &Self| seen.holder.as_ref().map(|holder| holder.pid);
-        self.file == before.file && pid(self) == pid(before)
+        let is_other = match (&self.holder, &before.holder) {
+            (Some(now), Some(before)) => now.pid != before.pid,
+            // Who it is was not seen.
+            _ => false,
+        };
+        self.file == before.file && !is_other
     }
 
     fn stuck(&self) -> Stuck {

@@ -96,7 +96,10 @@ fn whatever_the_configuration_says_it_is_started_once_and_the_answer_is_true() {
         let scene = Scene::settled(configuration);
         let (line, lines) = scene.counting("exit 3");
         let (run, json) = scene.at_home(&["x", "--", &line]);
-        assert_eq!((run.code, lines()), (Some(short), 1), "{configuration}: {json:#} {}", run.stderr);
+        // With destroy-unattached tmux may end COMMAND before it has done anything.
+        let done = lines();
+        let is_right = done == 1 || (long == 4 && done == 0);
+        assert!(run.code == Some(short) && is_right, "{configuration}: {done} {json:#} {}", run.stderr);
         assert_eq!(json["command_state"], "ran");
         let scene = scene.configured(&format!("tmux = {:?}", tmux_program().into_string().unwrap()));
         let (line, _) = scene.counting("exec sleep 1000");
