@@ -1,8 +1,11 @@
 //! What a run found and did: plain data, and its counts.
 
 mod counts;
+#[path = "../../../../src/report/json.rs"]
 pub mod json;
+#[path = "../../../../src/report/metrics.rs"]
 pub mod metrics;
+#[path = "../../../../src/report/people.rs"]
 pub mod people;
 
 use crate::outcome::Outcome;
