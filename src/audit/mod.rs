@@ -9,28 +9,51 @@
 //! for unit files and tables of cron; [`reach`] knows what a removal in /tmp comes to. What they see called goes through [`invoke`] and becomes [`call`]s, and the [`rules`] look at
 //! nothing else. What is not known stays unknown ([`text`]), and no rule speaks of it.
 
+#[path = "../../crates/audit-wire/src/lib.rs"]
 pub mod answer;
+#[path = "../../crates/audit/src/branches.rs"]
 mod branches;
+#[path = "../../crates/audit/src/call.rs"]
 mod call;
+#[path = "../../crates/audit/src/command.rs"]
 mod command;
+#[path = "../../crates/audit/src/cron.rs"]
 mod cron;
+#[path = "../../crates/audit/src/exec_line.rs"]
 mod exec_line;
+#[path = "../../crates/audit/src/expand.rs"]
 mod expand;
+#[path = "../../crates/audit/src/grammar.rs"]
 mod grammar;
+#[path = "../../crates/audit/src/guard.rs"]
 mod guard;
+#[path = "../../crates/audit/src/invoke.rs"]
 mod invoke;
+#[path = "../../crates/audit/src/look.rs"]
 mod look;
+#[path = "../../crates/audit/src/parameter.rs"]
 mod parameter;
+#[path = "../../crates/audit/src/reach.rs"]
 mod reach;
+#[path = "../../crates/audit/src/main.rs"]
 pub mod reader;
+#[path = "../../crates/audit/src/rules/mod.rs"]
 mod rules;
+#[path = "../../crates/audit/src/scope.rs"]
 mod scope;
+#[path = "../../crates/audit/src/source.rs"]
 mod source;
+#[path = "../../crates/audit/src/substitution.rs"]
 mod substitution;
+#[path = "../../crates/audit/src/text.rs"]
 mod text;
+#[path = "../../crates/audit/src/tmux_words.rs"]
 mod tmux_words;
+#[path = "../../crates/audit/src/unit.rs"]
 mod unit;
+#[path = "../../crates/audit/src/walk.rs"]
 mod walk;
+#[path = "../../crates/audit/src/wrappers.rs"]
 mod wrappers;
 
 use crate::child::{self, End, Ended};
