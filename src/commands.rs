@@ -7,7 +7,6 @@ mod status;
 
 use crate::apart::guard;
 use crate::audit;
-use crate::audit::answer::RefusalKind;
 use crate::cli::{Cli, Color, Command, Global, LogTarget, Probe, Rescue, Spawn};
 use crate::completions;
 use crate::config::{self, Settings};
@@ -557,42 +556,27 @@ fn audit_files(
     as_json: bool,
     output: &mut Output,
 ) -> Result<Exit, Error> {
-    let answers = audit::run(files)?;
-    for (file, answer) in files.iter().zip(&answers) {
-        for note in &answer.notes {
-            tracing::warn!("{}:{}:{}: {}", escaped(file), note.line, note.column, note.message);
+    let audits = audit::run(files)?;
+    for (file, audit) in files.iter().zip(&audits) {
+        for note in &audit.notes {
+            tracing::warn!("{}", audit::note_line(file, note));
         }
-        if let Some(refusal) = &answer.refusal {
-            tracing::error!("{} {}", escaped(file), refusal.what);
+        if let Some(why) = &audit.refusal {
+            tracing::error!("{}", audit::error_line(file, why));
         } else {
-            tracing::debug!("{}: looked at, {} found", escaped(file), answer.findings.len());
+            tracing::debug!("{}: looked at, {} found", escaped(file), audit.findings.len());
         }
     }
     if as_json {
-        output.line(&json::audit(files, &answers)?)?;
+        output.line(&audit::json(files, &audits)?)?;
     } else {
-        let text = people::audit(files, &answers, global.quiet);
+        let text = audit::people(files, &audits, global.quiet);
         if output.is_muted() && !text.is_empty() {
-            journal::said(&text, answers.iter().all(|answer| answer.findings.is_empty()));
+            journal::said(&text, audits.iter().all(|audit| audit.findings.is_empty()));
         }
         output.text(&text)?;
     }
-    // What was not looked at weighs more than what was found.
-    let refused =
-        |kind| answers.iter().flat_map(|answer| &answer.refusal).any(|refusal| refusal.kind == kind);
-    Ok(if refused(RefusalKind::Bug) {
-        Exit::Bug
-    } else if refused(RefusalKind::Unreadable) {
-        Exit::NoPermission
-    } else if refused(RefusalKind::Usage) {
-        Exit::Usage
-    } else if refused(RefusalKind::TooMuch)
-        || answers.iter().any(|answer| answer.is_partial || !answer.findings.is_empty())
-    {
-        Exit::Found
-    } else {
-        Exit::Done
-    })
+    Ok(audit::exit(&audits))
 }
 
 fn check_config(global: &Global, file: Option<&Path>, output: &mut Output) -> Result<Exit, Error> {

@@ -5,6 +5,7 @@ mod common;
 
 use common::arena::Arena;
 use common::janitor::{Run, bare, janitor};
+use common::reader::reader;
 use common::skip::skip;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -130,6 +131,7 @@ fn the_help_of_spawn_says_what_is_data_and_that_command_runs_once() {
 #[test]
 fn verbose_adds_something_to_every_command_and_says_nothing_twice() {
     let arena = Arena::new().live("live").dead("dead").bound_only("bound");
+    reader();
     let script = arena.path("script.sh");
     fs::write(&script, "tmux -L x ls\n").unwrap();
     let script = script.to_str().unwrap();
@@ -165,6 +167,7 @@ fn verbose_adds_something_to_every_command_and_says_nothing_twice() {
 #[test]
 fn an_error_of_the_system_is_told_without_its_number() {
     let room = tempfile::tempdir().unwrap();
+    reader();
     let (arena, file) = (Arena::new(), room.path().join("file"));
     fs::write(&file, "").unwrap();
     for arguments in [

@@ -3,7 +3,8 @@
 
 let
   repository = ../..;
-  manifest = (lib.importTOML (repository + "/Cargo.toml")).package;
+  workspace = lib.importTOML (repository + "/Cargo.toml");
+  manifest = workspace.workspace.package // { inherit (workspace.package) name description; };
 in
 rustPlatform.buildRustPackage {
   pname = manifest.name;
@@ -20,6 +21,11 @@ rustPlatform.buildRustPackage {
         "target"
       ]);
   };
+  # Both programs; what else the workspace holds comes with them.
+  cargoBuildFlags = [
+    "--package=tmux-janitor"
+    "--package=tmux-janitor-audit"
+  ];
   cargoLock.lockFile = repository + "/Cargo.lock";
 
   # They boot machines and start servers; a build sandbox has neither. tests/run runs them.

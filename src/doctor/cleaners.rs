@@ -6,8 +6,7 @@
 use super::systemd::{Manager, Unit};
 use super::{Cure, Finding, Patient, Severity, cron};
 use crate::apart;
-use crate::audit;
-use crate::audit::answer::{Answer, Told};
+use crate::audit::{self, AuditFinding, FileAudit};
 use crate::child;
 use crate::escape::{escaped, shell_word};
 use rustix::fs::{Access, AtFlags, CWD};
@@ -68,7 +67,7 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-fn finding(patient: &Patient<'_>, source: &Source, told: &Told) -> Option<Finding> {
+fn finding(patient: &Patient<'_>, source: &Source, told: &AuditFinding) -> Option<Finding> {
     let line = source.text.lines().nth(told.line.checked_sub(1)?)?;
     if matches!(source.kind, Kind::Table) && !concerns(patient, line) {
         return None;
@@ -94,7 +93,7 @@ fn concerns(patient: &Patient<'_>, job: &str) -> bool {
 }
 
 /// Edits the line so that it leaves tmux's folders out, where that is known to be right.
-fn cure(patient: &Patient<'_>, source: &Source, told: &Told, line: &str) -> Cure {
+fn cure(patient: &Patient<'_>, source: &Source, told: &AuditFinding, line: &str) -> Cure {
     let advice = || {
         Cure::advice(
             "take tmux's folders out of it: find /tmp … ! -path '/tmp/tmux-*' …; the dead sockets in them go with `tmux-janitor sweep`",
@@ -166,7 +165,7 @@ fn is_harmless(patient: &Patient<'_>, source: &Source, number: usize, edited: &s
     let lines = source.text.lines().enumerate();
     let text: Vec<&str> = lines.map(|(at, now)| if at + 1 == number { edited } else { now }).collect();
     let Ok(answers) = audited([readable(patient, source, &text.join("\n"))]) else { return false };
-    let is_clean = |answer: &Answer| {
+    let is_clean = |answer: &FileAudit| {
         answer.refusal.is_none()
             && answer.notes.is_empty()
             && !answer.findings.iter().any(|told| told.line == number && RULES.contains(&told.rule.as_str()))
@@ -192,7 +191,7 @@ fn replacement(line: &str) -> String {
 }
 
 /// What audit says of texts. They are files in memory: nothing is written anywhere.
-fn audited(texts: impl IntoIterator<Item = String>) -> Result<Vec<Answer>, String> {
+fn audited(texts: impl IntoIterator<Item = String>) -> Result<Vec<FileAudit>, String> {
     let file = |text: String| {
         let mut file = child::memory_file()?;
         file.write_all(text.as_bytes())?;

@@ -1,7 +1,6 @@
 //! Results for programs: one JSON object per run.
 
 use super::{Counts, Entry, Health, Report};
-use crate::audit::answer::{Answer, Told};
 use crate::doctor::{self, Finding};
 use crate::escape::escaped;
 use crate::outcome::Outcome;
@@ -9,7 +8,7 @@ use crate::socket::verdict::{State, Verdict};
 use serde::{Serialize, Serializer};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Text as it is, or escaped where it is not UTF-8.
 pub fn text(name: &OsStr) -> String {
@@ -248,60 +247,5 @@ pub fn doctor(findings: &[Finding], ignored: &[String]) -> serde_json::Result<St
         healthy: doctor::is_healthy(findings),
         findings: findings.iter().map(told).collect(),
         ignored,
-    })
-}
-
-/// The object of `audit`.
-pub fn audit(files: &[PathBuf], answers: &[Answer]) -> serde_json::Result<String> {
-    #[derive(Serialize)]
-    struct Audit<'a> {
-        version: u32,
-        command: &'static str,
-        healthy: bool,
-        files: Vec<Directory<'a>>,
-        findings: Vec<Place<'a>>,
-        notes: Vec<Place<'a>>,
-    }
-    #[derive(Serialize)]
-    struct Place<'a> {
-        path: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        path_bytes: Option<&'a [u8]>,
-        line: usize,
-        column: usize,
-        #[serde(skip_serializing_if = "str::is_empty")]
-        rule: &'a str,
-        message: &'a str,
-    }
-    fn places<'a>(files: &'a [PathBuf], answers: &'a [Answer], of: fn(&Answer) -> &[Told]) -> Vec<Place<'a>> {
-        let each = |(file, answer): (&'a PathBuf, &'a Answer)| {
-            of(answer).iter().map(move |told| Place {
-                path: text(file.as_os_str()),
-                path_bytes: raw_bytes(file.as_os_str()),
-                line: told.line,
-                column: told.column,
-                rule: &told.rule,
-                message: &told.message,
-            })
-        };
-        files.iter().zip(answers).flat_map(each).collect()
-    }
-    let is_clean =
-        |answer: &Answer| answer.findings.is_empty() && answer.refusal.is_none() && !answer.is_partial;
-    serde_json::to_string(&Audit {
-        version: 1,
-        command: "audit",
-        healthy: answers.iter().all(is_clean),
-        files: files
-            .iter()
-            .zip(answers)
-            .map(|(file, answer)| Directory {
-                path: text(file.as_os_str()),
-                path_bytes: raw_bytes(file.as_os_str()),
-                error: answer.refusal.as_ref().map(|refusal| refusal.what.as_str()),
-            })
-            .collect(),
-        findings: places(files, answers, |answer| &answer.findings),
-        notes: places(files, answers, |answer| &answer.notes),
     })
 }

@@ -1,7 +1,6 @@
 //! Results for people: lines that stay lines.
 
 use super::{Counts, Entry, Health, Report};
-use crate::audit::answer::Answer;
 use crate::doctor::rounds::Rounds;
 use crate::doctor::{Finding, Severity};
 use crate::escape::escaped;
@@ -10,7 +9,6 @@ use crate::socket::verdict::State;
 use crate::words;
 use std::fmt::Write;
 use std::path::Path;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// How many paths a one-line text names before it only counts.
@@ -301,22 +299,6 @@ pub fn doctor(findings: &[Finding], ignored: &[String]) -> String {
     let _ = writeln!(text, "{}", if counted.is_empty() { "nothing found" } else { &counted });
     if !ignored.is_empty() {
         let _ = writeln!(text, "not looked at, as doctor.ignore asks: {}", ignored.join(", "));
-    }
-    text
-}
-
-/// What `audit` prints: a line per finding, as compilers do and editors read.
-pub fn audit(files: &[PathBuf], answers: &[Answer], quiet: bool) -> String {
-    let mut text = String::new();
-    for (file, answer) in files.iter().zip(answers) {
-        for told in &answer.findings {
-            let (line, column, rule) = (told.line, told.column, &told.rule);
-            let _ = writeln!(text, "{}:{line}:{column}: {rule}: {}", escaped(file), told.message);
-        }
-    }
-    let is_whole = |answer: &Answer| answer.refusal.is_none() && !answer.is_partial;
-    if text.is_empty() && !quiet && answers.iter().all(is_whole) {
-        let _ = writeln!(text, "nothing found in {}", plural(files.len(), "file"));
     }
     text
 }

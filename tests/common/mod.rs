@@ -7,6 +7,7 @@ pub(crate) mod dice;
 pub(crate) mod janitor;
 pub(crate) mod journal;
 pub(crate) mod metrics;
+pub(crate) mod reader;
 pub(crate) mod skip;
 pub(crate) mod starts;
 pub(crate) mod terminal;

@@ -24,6 +24,7 @@ pub(crate) fn is_possible() -> bool {
 /// What each step of a scene said.
 #[track_caller]
 pub(crate) fn run(scene: &Scene) -> Vec<Said> {
+    crate::reader::reader();
     let steps = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     fs::copy(format!("{ROOM}/prologue.sh"), steps.path().join("prologue.sh")).unwrap();
     for (at, step) in scene.steps.iter().enumerate() {

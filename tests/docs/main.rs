@@ -11,6 +11,8 @@ mod machine;
 mod on_a_machine;
 mod page;
 mod picture;
+#[path = "../common/reader.rs"]
+mod reader;
 mod references;
 mod schema;
 #[path = "../common/skip.rs"]

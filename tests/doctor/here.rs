@@ -2,6 +2,7 @@
 
 use crate::common::arena::{self, Arena};
 use crate::common::janitor::{Run, bare, janitor};
+use crate::common::reader::reader;
 use crate::common::skip::skip;
 use serde_json::Value;
 use std::fs;
@@ -16,6 +17,7 @@ fn is_root() -> bool {
 /// The findings of one check.
 #[track_caller]
 fn findings(command: &mut Command, check: &str) -> Vec<Value> {
+    reader();
     let run = Run::of(command.args(["doctor", "--json"]));
     let json = run.json();
     let all = json["findings"].as_array().unwrap();

@@ -12,4 +12,4 @@ mod lasting;
 mod on_a_machine;
 
 // What `machine` calls by this name.
-use common::skip;
+use common::{reader, skip};

@@ -18,6 +18,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use crate::reader::reader;
 use crate::skip::skip;
 
 /// What takes longer than this has failed.
@@ -95,6 +96,7 @@ impl Machine {
             skip(&reason);
             return None;
         }
+        reader();
         let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let mount_point = target.join("machine");
         std::fs::create_dir_all(&mount_point).expect("the build directory can be written");

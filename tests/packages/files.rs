@@ -80,6 +80,7 @@ fn the_packages_have_one_version() {
 /// What `packaging/install` stages, without the list by which it uninstalls.
 pub(crate) fn installed() -> Files {
     let stage = tempfile::tempdir().expect("a temporary folder can be made");
+    crate::reader::reader();
     run(Command::new(Path::new(REPOSITORY).join("packaging/install"))
         .args(["--prefix", "/usr", "--system", "--binary", PROGRAM, "--destdir"])
         .arg(stage.path()));

@@ -4,6 +4,8 @@
 #[expect(dead_code, reason = "each test program uses a part of it")]
 #[path = "../machine/mod.rs"]
 mod machine;
+#[path = "../common/reader.rs"]
+mod reader;
 #[expect(dead_code, reason = "each test program uses a part of it")]
 #[path = "../systemd/scene.rs"]
 mod scene;

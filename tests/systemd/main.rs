@@ -3,6 +3,8 @@
 
 #[path = "../machine/mod.rs"]
 mod machine;
+#[path = "../common/reader.rs"]
+mod reader;
 #[path = "../common/skip.rs"]
 mod skip;
 

@@ -9,6 +9,8 @@
 #[path = "../machine/mod.rs"]
 #[allow(dead_code, reason = "each test program uses a part of it")]
 mod machine;
+#[path = "../common/reader.rs"]
+mod reader;
 #[path = "../common/skip.rs"]
 mod skip;
 

@@ -4,6 +4,8 @@
 #[expect(dead_code, reason = "shared with the tests of the oneshot")]
 #[path = "../machine/mod.rs"]
 mod machine;
+#[path = "../common/reader.rs"]
+mod reader;
 #[expect(dead_code, reason = "shared with the tests of the oneshot")]
 #[path = "../systemd/scene.rs"]
 mod scene;

@@ -1,6 +1,5 @@
 //! One file: from its text to what is told about it.
 
-use super::answer::{Answer, Refusal, RefusalKind, Told};
 use super::cron;
 use super::grammar;
 use super::rules;
@@ -13,6 +12,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
+use tmux_janitor_audit_wire::{AuditFinding, AuditNote, FileAudit, NotAudited, NoteKind};
 
 /// How long the grammar may take for one file. Scripts that people write take milliseconds.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -20,14 +20,14 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const MOST: usize = 1000;
 
 /// Looks at one file.
-pub(super) fn file(path: &Path) -> Answer {
+pub(super) fn file(path: &Path) -> FileAudit {
     match source::read(path) {
         Ok((text, language)) => look(text, language),
-        Err(refusal) => Answer { refusal: Some(refusal), ..Answer::default() },
+        Err(refusal) => FileAudit { refusal: Some(refusal), ..FileAudit::default() },
     }
 }
 
-fn look(text: String, language: Language) -> Answer {
+fn look(text: String, language: Language) -> FileAudit {
     let text = Text::of_file(text);
     let mut found = Findings::new(grammar::worked() + PATIENCE);
     match language {
@@ -38,14 +38,12 @@ fn look(text: String, language: Language) -> Answer {
         }
     }
     if found.is_unread {
-        let what = "takes too long to be understood: it is no script that somebody wrote".to_owned();
-        let refusal = Some(Refusal { kind: RefusalKind::TooMuch, what });
-        return Answer { refusal, ..Answer::default() };
+        return FileAudit { refusal: Some(NotAudited::TooIntricate), ..FileAudit::default() };
     }
     let lines = Lines::of(text.as_str());
-    let told = |place: usize, rule: &str, message: String| {
+    let note = |place: usize, kind: NoteKind| {
         let (line, column) = lines.position(place);
-        Told { line, column, rule: rule.to_owned(), message }
+        AuditNote { line, column, kind }
     };
     let mut notes = Vec::new();
     let mut allowed: HashMap<usize, Vec<&str>> = HashMap::new();
@@ -55,10 +53,8 @@ fn look(text: String, language: Language) -> Answer {
             if let Some(rule) = rules::names().find(|name| *name == word) {
                 allowed.entry(lines.position(*place).0).or_default().push(rule);
             } else {
-                let known = rules::names().collect::<Vec<_>>().join(", ");
-                let word = crate::escape::escaped(word);
-                let what = format!("there is no rule {word} to allow; there are {known}");
-                notes.push(told(*place, "", what));
+                let known = rules::names().map(str::to_owned).collect();
+                notes.push(note(*place, NoteKind::NoSuchRule { asked: word.to_owned(), known }));
             }
         }
     }
@@ -70,26 +66,24 @@ fn look(text: String, language: Language) -> Answer {
     let mut findings = rules::apply(&found.calls);
     findings.retain(|found| !is_allowed(found.rule, found.place) && !is_allowed(found.rule, found.statement));
     if let Some(error) = found.error {
-        let what = "this is not understood as shell, so something near it may not have been looked at";
-        notes.push(told(error, "", what.to_owned()));
+        notes.push(note(error, NoteKind::NotShell));
     }
     if found.is_cut {
-        let what = "this is too intricate or nested too deep: not all of it was looked at";
-        notes.push(told(0, "", what.to_owned()));
+        notes.push(note(0, NoteKind::Cut));
     }
     if findings.len() > MOST {
-        notes.push(told(
-            findings[MOST].place,
-            "",
-            format!("findings from here on are left out: there are {}", findings.len()),
-        ));
+        notes.push(note(findings[MOST].place, NoteKind::LeftOut(findings.len())));
         findings.truncate(MOST);
     }
     notes.sort_by_key(|note| (note.line, note.column));
     notes.truncate(MOST);
-    let findings = findings.into_iter().map(|found| told(found.place, found.rule, found.sentence)).collect();
+    let finding = |found: rules::Finding| {
+        let (line, column) = lines.position(found.place);
+        AuditFinding { line, column, rule: found.rule.to_owned(), message: found.sentence }
+    };
+    let findings = findings.into_iter().map(finding).collect();
     let is_partial = found.error.is_some() || found.is_cut;
-    Answer { refusal: None, findings, notes, is_partial }
+    FileAudit { refusal: None, findings, notes, is_partial }
 }
 
 /// `# tmux-janitor: allow RULE, RULE: why`: the rules.
@@ -142,7 +136,8 @@ mod tests {
     #[test]
     fn a_rule_that_is_none_is_told() {
         let answer = look("# tmux-janitor: allow everything\n".to_owned(), Language::Shell);
-        assert!(answer.notes[0].message.contains("no rule everything"), "{answer:?}");
+        let is_told = |note: &AuditNote| matches!(&note.kind, NoteKind::NoSuchRule { asked, .. } if asked == "everything");
+        assert!(answer.notes.iter().any(is_told), "{answer:?}");
     }
 
     #[test]

@@ -1,35 +1,71 @@
-//! The process that reads scripts: `tmux-janitor-audit FILE...`. It answers a line for each file, in their order.
+//! The process that reads scripts: `tmux-janitor-audit FILE...`. It answers a line for each file, in their order
+//! (crates/audit-wire); `tmux-janitor audit` starts it.
+//!
+//! The parser is a big table and a piece of C that reads files of strangers. Neither belongs into a program that runs
+//! as a service, so this is a program of its own.
+//!
+//! [`source`] reads a file, [`grammar`] makes a syntax tree of it, [`walk`] goes through the tree as a shell would
+//! ([`branches`], [`command`]), with what [`scope`] knows of the variables and [`expand`] makes of words; [`unit`] and
+//! [`cron`] do the same for unit files and tables of cron; [`reach`] knows what a removal in /tmp comes to. What they see
+//! called goes through [`invoke`] and becomes [`call`]s, and the [`rules`] look at nothing else. What is not known stays
+//! unknown ([`text`]), and no rule speaks of it.
 
-use super::look;
-use crate::exit::Exit;
-use nix::sys::resource::{Resource, rlim_t, setrlimit};
+mod branches;
+mod call;
+mod command;
+mod cron;
+mod exec_line;
+mod expand;
+mod grammar;
+mod guard;
+mod invoke;
+mod look;
+mod parameter;
+mod reach;
+mod rules;
+mod scope;
+mod source;
+mod substitution;
+mod text;
+mod tmux_words;
+mod unit;
+mod walk;
+mod wrappers;
+
+use rustix::process::{Resource, Rlimit, setrlimit};
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::Path;
+use std::process::ExitCode;
 
 /// Most memory that it may take, in bytes: what needs more is no script.
-const MEMORY: rlim_t = 2 << 30;
+const MEMORY: u64 = 2 << 30;
 /// The stack, in bytes, of what goes through nested statements; what is not used costs nothing.
 const STACK: usize = 256 << 20;
 
-/// Runs the program: from its arguments, the first being its name, to its exit code.
-pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
-    let files: Vec<OsString> = arguments.into_iter().skip(1).filter(|word| word != "--").collect();
+/// `sysexits.h`: a bug of ours.
+const BUG: u8 = 70;
+/// The command line was wrong.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let files: Vec<OsString> = std::env::args_os().skip(1).filter(|word| word != "--").collect();
     if files.is_empty() || files.iter().any(|file| file == "--help" || file == "--version") {
         let version = env!("CARGO_PKG_VERSION");
         let _ = writeln!(
             std::io::stderr(),
             "tmux-janitor-audit {version} is the part of tmux-janitor that reads scripts: call tmux-janitor audit FILE..."
         );
-        return Exit::Usage;
+        return ExitCode::from(USAGE);
     }
     // A parser that crashes on a hostile file leaves no core, and takes no machine with it.
-    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
-    let _ = setrlimit(Resource::RLIMIT_AS, MEMORY, MEMORY);
+    for (resource, most) in [(Resource::Core, 0), (Resource::As, MEMORY)] {
+        let _ = setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) });
+    }
     let work = std::thread::Builder::new().stack_size(STACK).spawn(move || answer(&files));
     match work.map(std::thread::JoinHandle::join) {
-        Ok(Ok(Ok(()))) => Exit::Done,
-        _ => Exit::Bug,
+        Ok(Ok(Ok(()))) => ExitCode::SUCCESS,
+        _ => ExitCode::from(BUG),
     }
 }
 

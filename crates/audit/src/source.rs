@@ -1,11 +1,10 @@
 //! The files that are audited: what they are, and their text.
 
-use super::answer::{Refusal, RefusalKind};
-use crate::words;
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::io::Read;
 use std::path::Path;
+use tmux_janitor_audit_wire::NotAudited;
 
 /// Longest file that is looked at, in bytes. A script that somebody wrote is a hundredth of it.
 const LONGEST: u64 = 1024 * 1024;
@@ -22,44 +21,35 @@ pub(super) enum Language {
 }
 
 /// A file's text, its line ends and bytes that are no text put right.
-pub(super) fn read(path: &Path) -> Result<(String, Language), Refusal> {
-    let usage = |what: String| Refusal { kind: RefusalKind::Usage, what };
-    let failed = |errno: Errno| Refusal {
-        kind: RefusalKind::Unreadable,
-        what: format!("cannot be read: {}", words::errno_text(errno)),
-    };
+pub(super) fn read(path: &Path) -> Result<(String, Language), NotAudited> {
+    let failed = |errno: Errno| NotAudited::Unreadable(errno.raw_os_error());
     // A FIFO would keep us waiting, were it opened to block.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = rustix::fs::open(path, flags, Mode::empty()).map_err(failed)?;
     let about = rustix::fs::fstat(&file).map_err(failed)?;
     match FileType::from_raw_mode(about.st_mode) {
         FileType::RegularFile => {}
-        FileType::Directory => {
-            return Err(usage("is a directory; name the scripts and unit files in it".to_owned()));
-        }
-        kind => {
-            return Err(usage(format!("is {}, not a file with a script or a unit", words::kind_name(kind))));
-        }
+        FileType::Directory => return Err(NotAudited::Directory),
+        _ => return Err(NotAudited::Special(about.st_mode)),
     }
     let mut bytes = Vec::new();
     let mut file = std::fs::File::from(file).take(LONGEST + 1);
     file.read_to_end(&mut bytes)
         .map_err(|error| failed(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
     if bytes.len() as u64 > LONGEST {
-        let what = "is longer than 1 MiB: no script that somebody wrote".to_owned();
-        return Err(Refusal { kind: RefusalKind::TooMuch, what });
+        return Err(NotAudited::TooLong(LONGEST));
     }
     if bytes.contains(&0) {
-        return Err(usage("is no text: name only shell scripts, unit files and tables of cron".to_owned()));
+        return Err(NotAudited::Binary);
     }
     let text = String::from_utf8_lossy(&bytes).replace("\r\n", "\n");
     let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
-    let language = language(path, &text).map_err(usage)?;
+    let language = language(path, &text)?;
     Ok((text, language))
 }
 
 /// By its name or its first lines.
-fn language(path: &Path, text: &str) -> Result<Language, String> {
+fn language(path: &Path, text: &str) -> Result<Language, NotAudited> {
     let kinds =
         ["service", "socket", "timer", "path", "mount", "automount", "swap", "target", "scope", "slice"];
     let kind = path.extension().and_then(|kind| kind.to_str()).unwrap_or_default();
@@ -71,10 +61,7 @@ fn language(path: &Path, text: &str) -> Result<Language, String> {
     }
     let first = text.lines().next().unwrap_or_default();
     match first.strip_prefix("#!") {
-        Some(program) if !is_shell_line(first) => Err(format!(
-            "is a script for {}, which is not looked into: name only shell scripts, unit files and tables of cron",
-            crate::escape::escaped(program.trim())
-        )),
+        Some(program) if !is_shell_line(first) => Err(NotAudited::Foreign(program.trim().to_owned())),
         _ => Ok(Language::Shell),
     }
 }

@@ -154,7 +154,7 @@ pub(super) fn option(verb: &Verb, letter: char) -> Option<std::borrow::Cow<'_, s
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
     use super::*;
-    use crate::audit::text::{SPLIT, UNKNOWN};
+    use crate::text::{SPLIT, UNKNOWN};
 
     fn words(line: &str) -> Vec<Text> {
         let line = line.replace('?', &UNKNOWN.to_string()).replace('*', &SPLIT.to_string());

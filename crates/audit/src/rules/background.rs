@@ -1,7 +1,7 @@
 //! A server that a service starts in the background, whose main process then ends.
 
-use crate::audit::call::{Call, Judge, Kind, TmuxCall, What};
-use crate::audit::tmux_words::has_flag;
+use crate::call::{Call, Judge, Kind, TmuxCall, What};
+use crate::tmux_words::has_flag;
 
 /// Programs that end at once: a service that goes on with nothing else ends.
 const QUICK: [&str; 28] = [

@@ -1,6 +1,6 @@
 //! A call of tmux that names no socket.
 
-use crate::audit::call::{Call, Socket, What};
+use crate::call::{Call, Socket, What};
 
 pub(super) fn check(calls: &[Call], number: usize) -> Option<String> {
     let What::Tmux(call) = &calls[number].what else { return None };

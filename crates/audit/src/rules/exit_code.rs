@@ -1,9 +1,9 @@
 //! A start whose success is judged by its exit code alone.
 
-use crate::audit::call::{Call, TmuxCall, What};
-use crate::audit::invoke::same_server;
-use crate::audit::text::is_stand_in;
-use crate::audit::tmux_words::option;
+use crate::call::{Call, TmuxCall, What};
+use crate::invoke::same_server;
+use crate::text::is_stand_in;
+use crate::tmux_words::option;
 
 pub(super) fn check(calls: &[Call], number: usize) -> Option<String> {
     let What::Tmux(call) = &calls[number].what else { return None };

@@ -1,6 +1,6 @@
 //! A server that a oneshot service starts in its own cgroup.
 
-use crate::audit::call::{Call, Kind, What};
+use crate::call::{Call, Kind, What};
 
 pub(super) fn check(calls: &[Call], number: usize) -> Option<String> {
     let call = &calls[number];

@@ -1,7 +1,7 @@
 //! `rm` of sockets and of start locks.
 
-use crate::audit::call::{Call, Socket, What};
-use crate::audit::text::{DIGITS, Text, is_stand_in};
+use crate::call::{Call, Socket, What};
+use crate::text::{DIGITS, Text, is_stand_in};
 
 pub(super) fn check_lock(calls: &[Call], number: usize) -> Option<String> {
     let What::Remove(path) = &calls[number].what else { return None };

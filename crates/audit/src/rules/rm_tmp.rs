@@ -1,6 +1,6 @@
 //! A removal of whatever lies in `/tmp`.
 
-use crate::audit::call::{Call, What};
+use crate::call::{Call, What};
 
 pub(super) fn check(calls: &[Call], number: usize) -> Option<String> {
     matches!(calls[number].what, What::Clear).then(|| {

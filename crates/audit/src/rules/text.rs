@@ -1,6 +1,6 @@
 //! A script that knows a server is gone by one of the two things that tmux says.
 
-use crate::audit::call::{Call, What};
+use crate::call::{Call, What};
 
 /// Where the socket is there and nobody listens.
 const REFUSED: &str = "no server running";

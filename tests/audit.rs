@@ -1,24 +1,51 @@
-//! What is given to `audit`, what it says, and its exit codes.
+//! `audit`: what it is given, what it says, and its exit codes. What is found in scripts: crates/audit/tests.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
 
-use crate::common::janitor::{Run, bare, copy_program};
-use crate::common::skip::skip;
-use crate::{audit, audit_text, places};
+#[path = "common/mod.rs"]
+mod common;
+
+use common::janitor::{Run, bare, copy_program};
+use common::reader::reader;
+use common::skip::skip;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
+/// `tmux-janitor audit`, with its other half built.
+fn audit() -> Command {
+    reader();
+    let mut command = bare();
+    command.arg("audit");
+    command
+}
+
+/// The findings without their sentences: `LINE:COLUMN: RULE`.
+fn places(run: &Run) -> Vec<String> {
+    let short = |line: &str| line.splitn(5, ':').skip(1).take(3).collect::<Vec<_>>().join(":");
+    run.stdout.lines().filter(|line| !line.starts_with("nothing found")).map(short).collect()
+}
+
+/// Writes a script into a folder of its own and audits it.
+#[track_caller]
+fn audit_text(text: impl AsRef<[u8]>) -> Run {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("script");
+    fs::write(&file, text).unwrap();
+    Run::of(audit().arg(file))
+}
+
 #[test]
 fn a_finding_is_a_line_that_editors_read() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a b\n"), "tmux kill-server\n").unwrap();
-    let run = Run::of(bare().current_dir(folder.path()).args(["audit", "a b\n"]));
+    let run = Run::of(audit().current_dir(folder.path()).arg("a b\n"));
     assert_eq!(run.code, Some(1));
     assert!(run.stdout.starts_with("a b\\n:1:1: kill-server: "), "{}", run.stdout);
     assert_eq!(run.stdout.lines().count(), 1, "{}", run.stdout);
     // What looks like an option is a file all the same.
     fs::write(folder.path().join("--json"), "tmux -L a ls\n").unwrap();
-    let run = Run::of(bare().current_dir(folder.path()).args(["audit", "--", "--json"]));
+    let run = Run::of(audit().current_dir(folder.path()).args(["--", "--json"]));
     assert_eq!((run.code, run.stdout.as_str()), (Some(0), "nothing found in 1 file\n"), "{}", run.stderr);
 }
 
@@ -32,7 +59,7 @@ fn json_tells_files_findings_and_notes() {
     };
     let bad = file("bad", "echo; tmux kill-server\n# tmux-janitor: allow nothing\n");
     let good = file("good", "tmux -L x ls\n");
-    let run = Run::of(bare().args(["audit", "--json"]).args([&bad, &good]));
+    let run = Run::of(audit().arg("--json").args([&bad, &good]));
     let json = run.json();
     assert_eq!((run.code, &json["version"], &json["command"]), (Some(1), &1.into(), &"audit".into()));
     assert_eq!(json["healthy"], false);
@@ -43,7 +70,7 @@ fn json_tells_files_findings_and_notes() {
     assert_eq!(finding["rule"], "kill-server");
     assert!(finding["message"].as_str().unwrap().contains("-L"));
     assert_eq!(json["notes"][0]["line"], 2);
-    let json = Run::of(bare().args(["audit", "--json"]).arg(&good)).json();
+    let json = Run::of(audit().arg("--json").arg(&good)).json();
     assert_eq!((&json["healthy"], json["findings"].as_array().unwrap().len()), (&true.into(), 0));
 }
 
@@ -69,16 +96,16 @@ fn what_cannot_be_looked_at_is_told_and_the_rest_is_looked_at() {
         ("fifo", "is a FIFO", 2),
         ("loop", "cannot be read", 77),
     ] {
-        let run = Run::of(bare().arg("audit").arg(path(name)).arg(path("good")));
+        let run = Run::of(audit().arg(path(name)).arg(path("good")));
         assert_eq!(run.code, Some(code), "{name}: {}", run.stderr);
         assert!(run.stderr.contains(what) && run.stderr.lines().count() == 1, "{name}: {}", run.stderr);
         assert_eq!(places(&run), ["1:1: kill-server"], "{name}");
-        let json = Run::of(bare().args(["audit", "--json"]).arg(path(name))).json();
+        let json = Run::of(audit().arg("--json").arg(path(name))).json();
         assert!(json["files"][0]["error"].as_str().unwrap().contains(what), "{json:#}");
         assert_eq!(json["healthy"], false);
-        assert_eq!(Run::of(bare().arg("audit").arg(path(name))).code, Some(code), "{name}, alone");
+        assert_eq!(Run::of(audit().arg(path(name))).code, Some(code), "{name}, alone");
     }
-    let run = Run::of(bare().arg("audit"));
+    let run = Run::of(&mut audit());
     assert_eq!(run.code, Some(2), "a file must be named");
 }
 
@@ -95,15 +122,14 @@ fn a_file_that_may_not_be_read_is_77() {
     // As nobody, who need not reach our build: the programs are copied.
     let build = Path::new(env!("CARGO_BIN_EXE_tmux-janitor"));
     let program = folder.path().join("tmux-janitor");
-    for name in ["tmux-janitor", "tmux-janitor-audit"] {
-        copy_program(&build.with_file_name(name), &folder.path().join(name));
-    }
+    copy_program(build, &program);
+    copy_program(&reader(), &folder.path().join("tmux-janitor-audit"));
     let run = if rustix::process::getuid().is_root() {
         let mut command = Command::new("setpriv");
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&program);
         Run::of(command.arg("audit").arg(&file).current_dir("/"))
     } else {
-        audit(&file)
+        Run::of(audit().arg(&file))
     };
     assert_eq!(run.code, Some(77), "{}", run.stderr);
     assert!(run.stderr.contains("Permission denied") && run.stderr.lines().count() == 1, "{}", run.stderr);
@@ -124,10 +150,10 @@ fn the_reader_is_found_beside_us_or_in_libexec_and_missed_in_one_sentence() {
     assert_eq!(missed.code, Some(78), "{}", missed.stderr);
     assert!(missed.stderr.contains("tmux-janitor-audit is missing"), "{}", missed.stderr);
     assert_eq!(missed.stderr.lines().count(), 1, "{}", missed.stderr);
-    let reader = folder.path().join("libexec/tmux-janitor-audit");
-    copy_program(Path::new(env!("CARGO_BIN_EXE_tmux-janitor-audit")), &reader);
+    let installed = folder.path().join("libexec/tmux-janitor-audit");
+    copy_program(&reader(), &installed);
     assert_eq!(run().code, Some(1));
-    let alone = Run::of(&mut Command::new(&reader));
+    let alone = Run::of(&mut Command::new(&installed));
     assert_eq!(alone.code, Some(2));
     assert!(alone.stderr.contains("tmux-janitor audit FILE"), "{}", alone.stderr);
 }
@@ -156,7 +182,23 @@ fn several_hundred_files_are_several_batches() {
     for (number, file) in files.iter().enumerate() {
         fs::write(file, format!("{}tmux ls\n", "\n".repeat(number))).unwrap();
     }
-    let run = Run::of(bare().arg("audit").args(&files));
+    let run = Run::of(audit().args(&files));
     let expected: Vec<_> = (0..150).map(|number| format!("{}:1: default-socket", number + 1)).collect();
     assert_eq!(places(&run), expected);
+}
+
+/// The parser is C that reads files of strangers: it is neither in the program that runs as a service nor built with it.
+#[test]
+fn the_janitor_is_built_without_the_grammar() {
+    let Some(cargo) = std::env::var_os("CARGO") else { return skip("cargo is not here") };
+    let crates = |package: &str| {
+        let mut tree = Command::new(&cargo);
+        tree.args(["tree", "--locked", "--prefix=none", "--edges=normal,build", "--package", package]);
+        let run = Run::of(tree.current_dir(env!("CARGO_MANIFEST_DIR")));
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        let is_c = |line: &&str| ["tree-sitter", "cc "].iter().any(|name| line.starts_with(name));
+        run.stdout.lines().filter(is_c).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(crates("tmux-janitor"), Vec::<String>::new());
+    assert!(!crates("tmux-janitor-audit").is_empty());
 }

@@ -1,16 +1,17 @@
 //! Scripts that somebody made to hurt whoever reads them: an answer for each, in time.
 
 use crate::{audit_text, places};
+use tmux_janitor_audit_wire::{NotAudited, NoteKind};
 
 /// A program that ends by itself, whatever stands in the file; what stands before is looked at.
 #[track_caller]
 fn survives(name: &str, text: &str) {
-    let run = audit_text(format!("tmux kill-server\n{text}"));
+    let audit = audit_text(format!("tmux kill-server\n{text}"));
     // The finding before it is told; or it is given up, and said so.
-    let is_given_up = run.code == Some(1) && run.stderr.contains("takes too long");
-    let is_found = run.code == Some(1) && places(&run).contains(&"1:1: kill-server".to_owned());
-    assert!(is_found || is_given_up, "{name}: {:?} {} {}", run.code, run.stdout, run.stderr);
-    assert!(run.stderr.len() < 2000, "{name}: {}", run.stderr);
+    let is_given_up = audit.refusal == Some(NotAudited::TooIntricate);
+    let is_found = audit.refusal.is_none() && places(&audit).contains(&"1:1: kill-server".to_owned());
+    assert!(is_found || is_given_up, "{name}: {audit:?}");
+    assert!(audit.notes.len() < 10, "{name}: {:?}", audit.notes);
 }
 
 #[test]
@@ -34,11 +35,12 @@ fn deep_nesting_overflows_no_stack() {
 
 #[test]
 fn what_is_nested_too_deep_is_told() {
-    let run = audit_text(format!("{}tmux ls{}\ntmux ls", "(".repeat(1000), ")".repeat(1000)));
-    assert!(run.stderr.contains("nested too deep"), "{}", run.stderr);
-    assert_eq!(places(&run), ["2:1: default-socket"]);
-    let run = audit_text(format!("{}tmux ls{}", "( ".repeat(40), " )".repeat(40)));
-    assert_eq!((places(&run), run.stderr.as_str()), (vec!["1:81: default-socket".to_owned()], ""));
+    let audit = audit_text(format!("{}tmux ls{}\ntmux ls", "(".repeat(1000), ")".repeat(1000)));
+    assert!(audit.is_partial && audit.notes.iter().any(|note| note.kind == NoteKind::Cut), "{audit:?}");
+    assert_eq!(places(&audit), ["2:1: default-socket"]);
+    let audit = audit_text(format!("{}tmux ls{}", "( ".repeat(40), " )".repeat(40)));
+    assert_eq!(places(&audit), ["1:81: default-socket"]);
+    assert!(audit.notes.is_empty() && !audit.is_partial, "{audit:?}");
 }
 
 #[test]
@@ -89,8 +91,8 @@ fn bytes_of_all_kinds_crash_nothing() {
         (seed >> 24) as u8
     };
     let noise: Vec<u8> = (0..100_000).map(|_| byte().max(1)).collect();
-    let run = audit_text(&noise);
-    assert!(matches!(run.code, Some(0 | 1)), "{:?} {}", run.code, run.stderr);
+    let audit = audit_text(&noise);
+    assert!(matches!(audit.refusal, None | Some(NotAudited::Binary | NotAudited::TooIntricate)), "{audit:?}");
     let tall: String = (0..30_000_u32).filter_map(|n| char::from_u32(0x1_0000 + n * 31)).collect();
     survives("characters beyond the basic plane", &tall);
 }
