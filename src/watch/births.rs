@@ -1,38 +1,40 @@
 //! What inotify tells of names: a hint where to look, never a proof.
 
 use super::engine::Dir;
-use super::sources::{nothing_left, told_of};
+use super::readiness::Descriptor;
 use crate::tmux::start_lock::OWN_PREFIX;
-use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
 use std::collections::HashMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CStr, OsStr, OsString};
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::task::{Context, Poll, ready};
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
 /// What is wanted of a socket directory. `ATTRIB` tells that a server has made its socket ready
 /// (chmod(2) follows listen(2)), and that the directory itself may be used again; `CLOSE_WRITE` that
 /// a start lock was let go.
-const OF_DIRECTORY: WatchMask = WatchMask::CREATE
-    .union(WatchMask::MOVED_TO)
-    .union(WatchMask::DELETE)
-    .union(WatchMask::MOVED_FROM)
-    .union(WatchMask::ATTRIB)
-    .union(WatchMask::CLOSE_WRITE)
+const OF_DIRECTORY: WatchFlags = WatchFlags::CREATE
+    .union(WatchFlags::MOVED_TO)
+    .union(WatchFlags::DELETE)
+    .union(WatchFlags::MOVED_FROM)
+    .union(WatchFlags::ATTRIB)
+    .union(WatchFlags::CLOSE_WRITE)
     .union(OF_PLACE);
 
 /// What is wanted of a directory in which another one may come into being.
-const OF_PARENT: WatchMask = WatchMask::CREATE.union(WatchMask::MOVED_TO).union(OF_PLACE);
+const OF_PARENT: WatchFlags = WatchFlags::CREATE.union(WatchFlags::MOVED_TO).union(OF_PLACE);
 
 /// What is wanted of a directory that tmux would refuse: that somebody mends it.
-const OF_REFUSED: WatchMask = WatchMask::ATTRIB.union(OF_PLACE);
+const OF_REFUSED: WatchFlags = WatchFlags::ATTRIB.union(OF_PLACE);
 
-const OF_PLACE: WatchMask =
-    WatchMask::DELETE_SELF.union(WatchMask::MOVE_SELF).union(WatchMask::ONLYDIR).union(WatchMask::MASK_ADD);
+const OF_PLACE: WatchFlags = WatchFlags::DELETE_SELF
+    .union(WatchFlags::MOVE_SELF)
+    .union(WatchFlags::ONLYDIR)
+    .union(WatchFlags::MASK_ADD);
 
 /// Room for what is read at once.
 const BUFFER: usize = 16 * 1024;
@@ -80,14 +82,14 @@ pub enum Role {
 }
 
 /// What each watch is for, by its number.
-pub type Roles = HashMap<i32, (WatchDescriptor, Vec<Role>)>;
+pub type Roles = HashMap<i32, Vec<Role>>;
 
 /// The inotify instance and its watches.
 #[derive(Debug)]
 pub struct Births {
-    inotify: Option<AsyncFd<Inotify>>,
+    inotify: Option<Descriptor>,
     watches: Roles,
-    buffer: Vec<u8>,
+    buffer: Vec<MaybeUninit<u8>>,
     /// There were more than [`AT_ONCE`].
     has_more: bool,
 }
@@ -95,7 +97,12 @@ pub struct Births {
 impl Default for Births {
     /// Without an instance; see [`Self::open`].
     fn default() -> Self {
-        Self { inotify: None, watches: HashMap::new(), buffer: vec![0; BUFFER], has_more: false }
+        Self {
+            inotify: None,
+            watches: HashMap::new(),
+            buffer: vec![MaybeUninit::uninit(); BUFFER],
+            has_more: false,
+        }
     }
 }
 
@@ -106,8 +113,9 @@ impl Births {
     /// `EMFILE`: `fs.inotify.max_user_instances` is used up. The next rescan tries again.
     pub fn open(&mut self) -> Result<(), Errno> {
         if self.inotify.is_none() {
-            let inotify = Inotify::init().map_err(|error| errno(&error))?;
-            let inotify = told_of(inotify, Interest::READABLE).map_err(|refused| errno(&refused.into()))?;
+            let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+            let inotify = Descriptor::new(inotify, Interest::READABLE)
+                .map_err(|refused| Errno::from_io_error(&io::Error::from(refused)).unwrap_or(Errno::INVAL))?;
             self.inotify = Some(inotify);
         }
         Ok(())
@@ -134,9 +142,8 @@ impl Births {
         };
         // Exactly the directory that was looked at, whatever stands at its path by now.
         let path = format!("/proc/self/fd/{}", directory.as_raw_fd());
-        let watch = inotify.get_ref().watches().add(path, mask).map_err(|error| errno(&error))?;
-        let number = watch.get_watch_descriptor_id();
-        let (_, roles) = self.watches.entry(number).or_insert((watch, Vec::new()));
+        let number = inotify::add_watch(inotify.get_ref(), path, mask)?;
+        let roles = self.watches.entry(number).or_default();
         if !roles.contains(&role) {
             roles.push(role);
         }
@@ -147,9 +154,9 @@ impl Births {
     pub fn finish(&self, before: Roles) {
         let Some(inotify) = &self.inotify else { return };
         let dropped = before.into_iter().filter(|(number, _)| !self.watches.contains_key(number));
-        for (_, (watch, _)) in dropped {
+        for (number, _) in dropped {
             // Gone already, if its directory is.
-            let _ = inotify.get_ref().watches().remove(watch);
+            let _ = inotify::remove_watch(inotify.get_ref(), number);
         }
     }
 
@@ -169,24 +176,23 @@ impl Births {
     /// Reads everything that was told, also what the event loop has not noticed yet.
     pub fn read(&mut self) -> Vec<Hint> {
         let mut hints = Vec::new();
-        let Some(inotify) = &mut self.inotify else { return hints };
-        self.has_more = true;
+        let Some(inotify) = &self.inotify else { return hints };
+        let mut events = Reader::new(inotify.get_ref(), &mut self.buffer);
         // What is left then is read at the next turn: nobody has said that nothing is left.
-        while hints.len() < AT_ONCE {
-            match inotify.get_mut().read_events(&mut self.buffer) {
-                Ok(events) => {
-                    for event in events {
-                        let watch = self.watches.get(&event.wd.get_watch_descriptor_id());
-                        let roles = watch.map(|(_, roles)| roles.as_slice()).unwrap_or_default();
-                        note(&mut hints, event.mask, roles, event.name);
-                    }
+        self.has_more = true;
+        while hints.len() < AT_ONCE || !events.is_buffer_empty() {
+            match events.next() {
+                Ok(event) => {
+                    let roles = self.watches.get(&event.wd()).map(Vec::as_slice).unwrap_or_default();
+                    let name = event.file_name().map(CStr::to_bytes).map(OsStr::from_bytes);
+                    note(&mut hints, event.events(), roles, name);
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    if error.kind() != io::ErrorKind::WouldBlock {
+                Err(Errno::INTR) => {}
+                Err(errno) => {
+                    if errno != Errno::AGAIN {
                         hints.push(Hint::Lost);
                     }
-                    nothing_left(inotify, Interest::READABLE);
+                    inotify.nothing_left(Interest::READABLE);
                     self.has_more = false;
                     break;
                 }
@@ -196,21 +202,17 @@ impl Births {
     }
 }
 
-fn errno(error: &io::Error) -> Errno {
-    Errno::from_io_error(error).unwrap_or(Errno::INVAL)
-}
-
 /// From one event to hints. Pure.
-fn note(hints: &mut Vec<Hint>, flags: EventMask, roles: &[Role], name: Option<&OsStr>) {
+fn note(hints: &mut Vec<Hint>, flags: ReadFlags, roles: &[Role], name: Option<&OsStr>) {
     let mut once = |hint: Hint| {
         if hints.last() != Some(&hint) {
             hints.push(hint);
         }
     };
-    if flags.contains(EventMask::Q_OVERFLOW) {
+    if flags.contains(ReadFlags::QUEUE_OVERFLOW) {
         return once(Hint::Lost);
     }
-    let places = EventMask::IGNORED | EventMask::UNMOUNT | EventMask::DELETE_SELF | EventMask::MOVE_SELF;
+    let places = ReadFlags::IGNORED | ReadFlags::UNMOUNT | ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF;
     if flags.intersects(places) {
         // Also of watches that we dropped ourselves: then there is nothing to do.
         if !roles.is_empty() {
@@ -227,25 +229,30 @@ fn note(hints: &mut Vec<Hint>, flags: EventMask, roles: &[Role], name: Option<&O
     };
     for role in roles {
         match role {
-            Role::Parent(awaited) if awaited == name => once(Hint::Places),
-            Role::Directory(dir) if !flags.contains(EventMask::ISDIR) && !is_ours(name) => {
-                if let Some(change) = change(flags) {
+            Role::Parent(awaited) => {
+                if awaited == name {
+                    once(Hint::Places);
+                }
+            }
+            Role::Directory(dir) => {
+                let change = change(flags).filter(|_| !flags.contains(ReadFlags::ISDIR) && !is_ours(name));
+                if let Some(change) = change {
                     once(Hint::Name(*dir, name.to_owned(), change));
                 }
             }
-            _ => {}
+            Role::Refused => {}
         }
     }
 }
 
-fn change(flags: EventMask) -> Option<Change> {
+fn change(flags: ReadFlags) -> Option<Change> {
     [
-        (EventMask::CREATE, Change::Made),
-        (EventMask::MOVED_TO, Change::Arrived),
-        (EventMask::DELETE, Change::Gone),
-        (EventMask::MOVED_FROM, Change::Left),
-        (EventMask::ATTRIB, Change::Touched),
-        (EventMask::CLOSE_WRITE, Change::Closed),
+        (ReadFlags::CREATE, Change::Made),
+        (ReadFlags::MOVED_TO, Change::Arrived),
+        (ReadFlags::DELETE, Change::Gone),
+        (ReadFlags::MOVED_FROM, Change::Left),
+        (ReadFlags::ATTRIB, Change::Touched),
+        (ReadFlags::CLOSE_WRITE, Change::Closed),
     ]
     .into_iter()
     .find_map(|(flag, change)| flags.contains(flag).then_some(change))
@@ -260,7 +267,7 @@ fn is_ours(name: &OsStr) -> bool {
 mod tests {
     use super::*;
 
-    fn hints(flags: EventMask, roles: &[Role], name: Option<&str>) -> Vec<Hint> {
+    fn hints(flags: ReadFlags, roles: &[Role], name: Option<&str>) -> Vec<Hint> {
         let mut hints = Vec::new();
         note(&mut hints, flags, roles, name.map(OsStr::new));
         hints
@@ -269,28 +276,28 @@ mod tests {
     #[test]
     fn a_lost_event_or_place_is_noticed_whatever_was_watched() {
         let dir = [Role::Directory(3)];
-        assert_eq!(hints(EventMask::Q_OVERFLOW, &[], None), [Hint::Lost]);
-        for flags in [EventMask::DELETE_SELF, EventMask::MOVE_SELF, EventMask::UNMOUNT, EventMask::ATTRIB] {
+        assert_eq!(hints(ReadFlags::QUEUE_OVERFLOW, &[], None), [Hint::Lost]);
+        for flags in [ReadFlags::DELETE_SELF, ReadFlags::MOVE_SELF, ReadFlags::UNMOUNT, ReadFlags::ATTRIB] {
             assert_eq!(hints(flags, &dir, None), [Hint::Places]);
             assert_eq!(hints(flags, &[Role::Refused], None), [Hint::Places]);
         }
-        assert_eq!(hints(EventMask::IGNORED, &[], None), [], "a watch that we dropped");
+        assert_eq!(hints(ReadFlags::IGNORED, &[], None), [], "a watch that we dropped");
     }
 
     #[test]
     fn names_are_told_with_their_directory_but_folders_and_our_own() {
         let dir = [Role::Directory(3)];
-        let made = hints(EventMask::CREATE, &dir, Some("x"));
+        let made = hints(ReadFlags::CREATE, &dir, Some("x"));
         assert_eq!(made, [Hint::Name(3, "x".into(), Change::Made)]);
-        assert_eq!(hints(EventMask::CREATE | EventMask::ISDIR, &dir, Some("x")), []);
-        assert_eq!(hints(EventMask::MOVED_TO, &dir, Some(".tmux-janitor-quarantine.x")), []);
-        assert_eq!(hints(EventMask::CREATE, &dir, Some(".tmux-janitor-1-1.lock")), []);
+        assert_eq!(hints(ReadFlags::CREATE | ReadFlags::ISDIR, &dir, Some("x")), []);
+        assert_eq!(hints(ReadFlags::MOVED_TO, &dir, Some(".tmux-janitor-quarantine.x")), []);
+        assert_eq!(hints(ReadFlags::CREATE, &dir, Some(".tmux-janitor-1-1.lock")), []);
     }
 
     #[test]
     fn a_parent_is_listened_to_for_one_name_only() {
         let roles = [Role::Parent("tmux-7".into())];
-        assert_eq!(hints(EventMask::CREATE | EventMask::ISDIR, &roles, Some("other")), []);
-        assert_eq!(hints(EventMask::CREATE | EventMask::ISDIR, &roles, Some("tmux-7")), [Hint::Places]);
+        assert_eq!(hints(ReadFlags::CREATE | ReadFlags::ISDIR, &roles, Some("other")), []);
+        assert_eq!(hints(ReadFlags::CREATE | ReadFlags::ISDIR, &roles, Some("tmux-7")), [Hint::Places]);
     }
 }

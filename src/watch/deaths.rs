@@ -5,15 +5,22 @@
 //! (`/proc/PID/fd`), to a pidfd, and back: the process must hold the socket still, else the pid was
 //! used again in between.
 
+use super::readiness::Descriptor;
 use super::schedule::Name;
-use super::sources::{Ending, Sources, has_ended};
 use crate::process::Processes;
 use crate::socket::kernel_table::{Bound, KernelTable};
 use crate::socket::wire::Role;
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
-use rustix::io::Errno;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::io::Interest;
+use tokio::task::{AbortHandle, JoinSet};
 
 /// Descriptors that are left for everything else: looking into directories, taking locks.
 const RESERVE: usize = 40;
@@ -46,10 +53,21 @@ pub struct Tie {
     pub is_new: bool,
 }
 
+/// One process. Its end is waited for as long as this is kept.
 #[derive(Debug)]
 struct Watched {
-    ending: Ending,
+    pidfd: Arc<Descriptor>,
+    waits: AbortHandle,
     names: BTreeSet<Name>,
+}
+
+/// A name, and the process that served it until it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Death {
+    /// The name.
+    pub name: Name,
+    /// The process.
+    pub pid: i32,
 }
 
 /// The servers' processes.
@@ -58,8 +76,10 @@ pub struct Deaths {
     user: u32,
     processes: Option<Processes>,
     watched: HashMap<i32, Watched>,
-    /// Names of processes that had ended when their pid was found used again.
-    ended: Vec<Name>,
+    /// The processes that have ended, as their pidfds tell.
+    ends: JoinSet<i32>,
+    /// What has ended and was not asked for yet.
+    untaken: Vec<Death>,
     most: usize,
 }
 
@@ -70,13 +90,14 @@ impl Deaths {
             user,
             processes: Processes::open().ok(),
             watched: HashMap::new(),
-            ended: Vec::new(),
+            ends: JoinSet::new(),
+            untaken: Vec::new(),
             most: usize::try_from(open_files()).unwrap_or(usize::MAX).saturating_sub(RESERVE),
         }
     }
 
     /// Finds out who holds these sockets, and waits for their ends.
-    pub fn tie(&mut self, sources: &mut Sources, sockets: &HashMap<u32, Name>) -> HashMap<u32, Tie> {
+    pub fn tie(&mut self, sockets: &HashMap<u32, Name>) -> HashMap<u32, Tie> {
         let wanted: HashSet<u32> = sockets.keys().copied().collect();
         self.reopen();
         let unlikely = |pid: i32| self.watched.contains_key(&pid);
@@ -88,7 +109,7 @@ impl Deaths {
         for (socket, name) in sockets {
             let tie = match holders.get(socket) {
                 None => Tie { pid: None, untied: Some(Untied::NoProcess), is_new: false },
-                Some(pid) => match self.watch(sources, *pid, *socket, name) {
+                Some(pid) => match self.watch(*pid, *socket, name) {
                     Ok(is_new) => Tie { pid: Some(*pid), untied: None, is_new },
                     Err(why @ Untied::NoProcess) => Tie { pid: None, untied: Some(why), is_new: false },
                     Err(why) => Tie { pid: Some(*pid), untied: Some(why), is_new: false },
@@ -107,13 +128,13 @@ impl Deaths {
     }
 
     /// Whether that is new.
-    fn watch(&mut self, sources: &mut Sources, pid: i32, socket: u32, name: &Name) -> Result<bool, Untied> {
+    fn watch(&mut self, pid: i32, socket: u32, name: &Name) -> Result<bool, Untied> {
         if let Some(watched) = self.watched.get_mut(&pid) {
-            if !has_ended(&watched.ending) {
+            if !has_ended(&watched.pidfd) {
                 return Ok(watched.names.insert(name.clone()));
             }
             // Another process than the one we knew by this number.
-            self.ended.extend(self.watched.remove(&pid).map(|old| old.names).unwrap_or_default());
+            self.bury(pid);
         }
         if self.watched.len() >= self.most {
             return Err(Untied::NoDescriptor);
@@ -127,11 +148,52 @@ impl Deaths {
         if !self.holds(pid, socket) {
             return Err(Untied::NoProcess);
         }
-        let ending = sources
-            .add_process(pidfd, pid)
+        let watched = self
+            .wait_for(pidfd, pid, name)
             .map_err(|error| Untied::NoPidfd(Errno::from_io_error(&error).unwrap_or(Errno::INVAL)))?;
-        self.watched.insert(pid, Watched { ending, names: BTreeSet::from([name.clone()]) });
+        self.watched.insert(pid, watched);
         Ok(true)
+    }
+
+    /// Begins to wait for the end of a process.
+    fn wait_for(&mut self, pidfd: OwnedFd, pid: i32, name: &Name) -> io::Result<Watched> {
+        let pidfd = Arc::new(Descriptor::new(pidfd, Interest::READABLE)?);
+        let waiting = Arc::clone(&pidfd);
+        let waits = self.ends.spawn(async move {
+            while let Ok(mut told) = waiting.readable().await {
+                // Of one that has ended and cannot be asked, its end is told for ever.
+                if ask(&waiting) != Ok(0) {
+                    break;
+                }
+                told.clear_ready();
+            }
+            pid
+        });
+        Ok(Watched { pidfd, waits, names: BTreeSet::from([name.clone()]) })
+    }
+
+    /// Ready when there is something in [`Self::take`].
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while let Poll::Ready(Some(end)) = self.ends.poll_join_next(cx) {
+            // Those that are not waited for any more come along too.
+            if let Ok(pid) = end
+                && self.watched.get(&pid).is_some_and(|watched| has_ended(&watched.pidfd))
+            {
+                self.bury(pid);
+            }
+        }
+        if self.untaken.is_empty() { Poll::Pending } else { Poll::Ready(()) }
+    }
+
+    /// What processes have served that have ended since this was last asked. Nothing of them is waited for any more.
+    pub fn take(&mut self) -> Vec<Death> {
+        std::mem::take(&mut self.untaken)
+    }
+
+    fn bury(&mut self, pid: i32) {
+        let watched = self.watched.remove(&pid);
+        let names = watched.into_iter().flat_map(|mut watched| std::mem::take(&mut watched.names));
+        self.untaken.extend(names.map(|name| Death { name, pid }));
     }
 
     /// Whether a process holds a socket now.
@@ -161,26 +223,7 @@ impl Deaths {
     pub fn is_alive(&self, pid: i32, name: &Name) -> bool {
         self.watched
             .get(&pid)
-            .is_some_and(|watched| watched.names.contains(name) && !has_ended(&watched.ending))
-    }
-
-    /// A process is said to have ended: the names it served. Nothing is waited for any more.
-    pub fn take(&mut self, pid: i32) -> BTreeSet<Name> {
-        if self.watched.get(&pid).is_some_and(|watched| has_ended(&watched.ending)) {
-            self.watched.remove(&pid).map(|watched| watched.names).unwrap_or_default()
-        } else {
-            BTreeSet::new()
-        }
-    }
-
-    /// Whether there is something in [`Self::take_ended`].
-    pub fn have_ended(&self) -> bool {
-        !self.ended.is_empty()
-    }
-
-    /// The names of processes whose ends were noticed by the way.
-    pub fn take_ended(&mut self) -> Vec<Name> {
-        std::mem::take(&mut self.ended)
+            .is_some_and(|watched| watched.names.contains(name) && !has_ended(&watched.pidfd))
     }
 
     /// A process does not serve a name any more.
@@ -192,6 +235,23 @@ impl Deaths {
             }
         }
     }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.waits.abort();
+    }
+}
+
+/// Whether the process of a pidfd has ended.
+fn has_ended(pidfd: &Descriptor) -> bool {
+    matches!(ask(pidfd), Ok(1..))
+}
+
+/// 1: it has ended; 0: it has not.
+fn ask(pidfd: &Descriptor) -> Result<usize, Errno> {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    retry_on_intr(|| poll(&mut [PollFd::new(pidfd.get_ref(), PollFlags::IN)], Some(&now)))
 }
 
 /// How many descriptors may be open, raised as far as it may be. A filter of system calls may forbid to
@@ -224,18 +284,17 @@ mod tests {
     /// Between the search and `pidfd_open(2)` a pid can be used again: only who holds the socket still is waited for.
     #[test]
     fn a_process_that_does_not_hold_the_socket_is_not_waited_for() {
-        let runtime = crate::watch::sources::runtime().unwrap();
+        let runtime = crate::watch::event_loop::runtime().unwrap();
         runtime.block_on(async {
-            let mut sources = Sources::open(&[]).unwrap();
             let mut deaths = Deaths::new(rustix::process::getuid().as_raw());
             let me = rustix::process::getpid().as_raw_nonzero().get();
             let socket = std::os::unix::net::UnixDatagram::unbound().unwrap();
             let number = u32::try_from(rustix::fs::fstat(&socket).unwrap().st_ino).unwrap();
             let (one, other) = ((0, "one".into()), (0, "other".into()));
-            assert_eq!(deaths.watch(&mut sources, me, number, &one), Ok(true));
+            assert_eq!(deaths.watch(me, number, &one), Ok(true));
             drop(socket);
             let mut deaths = Deaths::new(rustix::process::getuid().as_raw());
-            assert_eq!(deaths.watch(&mut sources, me, number, &other), Err(Untied::NoProcess));
+            assert_eq!(deaths.watch(me, number, &other), Err(Untied::NoProcess));
             assert!(!deaths.is_watching(me, &other));
         });
     }

@@ -4,7 +4,7 @@
 //! has a thread of its own, and the loop goes on; that the socket is back is seen like any birth.
 
 use super::engine::Dir;
-use super::outlet::ReaderGone;
+use super::line_writer::ReaderGone;
 use super::watcher::Watcher;
 use crate::escape::escaped;
 use crate::ghost::{self, Anew, Ghost, Scope};
@@ -103,7 +103,7 @@ impl Watcher {
         let happenings = self.engine.haunt(dir, label, ghost.socket, ghost.pid);
         if !happenings.is_empty() {
             let sockets = HashMap::from([(ghost.socket, (dir, label.to_owned()))]);
-            self.deaths.tie(&mut self.sources, &sockets);
+            self.deaths.tie(&sockets);
         }
         for happening in happenings {
             self.happened(dir, label, happening)?;
@@ -148,7 +148,7 @@ impl Watcher {
             return;
         }
         let (user, said) = (self.user, Arc::clone(&self.ghosts.said));
-        let done = self.sources.rescued();
+        let done = self.event_loop.rescued();
         let rescue = move || {
             let mut witness = Witness::new(user);
             for ghost in ghosts {

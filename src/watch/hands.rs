@@ -2,7 +2,7 @@
 
 use super::deaths::Untied;
 use super::engine::{Dir, Happening, Listens, Seen, Server};
-use super::outlet::ReaderGone;
+use super::line_writer::ReaderGone;
 use super::schedule::Name;
 use super::teller::AsDone;
 use super::watcher::Watcher;
@@ -124,7 +124,7 @@ impl Watcher {
         }
         let fresh = std::mem::take(&mut self.fresh);
         let sockets = fresh.iter().map(|fresh| (fresh.socket, fresh.name.clone())).collect();
-        let ties = self.deaths.tie(&mut self.sources, &sockets);
+        let ties = self.deaths.tie(&sockets);
         self.witness.refresh();
         let listed: HashSet<u32> = self.witness.table().iter().map(|bound| bound.socket).collect();
         self.unfound.retain(|socket| listed.contains(socket));

@@ -1,6 +1,6 @@
 //! The daemon: removes a socket the moment its server dies, and tells of births and deaths.
 //!
-//! One thread, on tokio ([`sources`]); no polling. Births are hints of inotify ([`births`]) on directories that may
+//! One thread, on tokio ([`event_loop`]); no polling. Births are hints of inotify ([`births`]) on directories that may
 //! come and go ([`places`]); deaths are pidfds ([`deaths`]), for inotify says nothing when a server
 //! dies. Each leads to the same look as the sweep's, on a narrower target: [`crate::sweep::Pass`]. What
 //! a look means is decided in [`engine`], when to look in [`schedule`]; both are pure. A rescan is the
@@ -11,15 +11,16 @@
 pub mod births;
 pub mod deaths;
 pub mod engine;
+mod event_loop;
 mod ghosts;
 mod hands;
 mod hints;
 mod ledger;
-pub mod outlet;
+pub mod line_writer;
 pub mod places;
+mod readiness;
 pub mod schedule;
 pub mod shield;
-pub mod sources;
 pub mod teller;
 mod warnings;
 mod watcher;
@@ -30,9 +31,9 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::service::Service;
 use crate::sweep::Act;
+use event_loop::{EventLoop, Wake};
+use line_writer::{LineWriter, ReaderGone};
 use nix::sys::signal::Signal;
-use outlet::{Outlet, ReaderGone};
-use sources::{Sources, Wake};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 use teller::Teller;
@@ -58,9 +59,9 @@ pub fn watch(global: &Global, no_reap: bool) -> Result<Exit, Error> {
     let settings = config::load(global.config.as_deref())?;
     let signals = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
     let act = if no_reap { Act::DryRun } else { Act::Remove };
-    sources::runtime().map_err(Error::System)?.block_on(async {
-        let sources = Sources::open(&signals).map_err(Error::System)?;
-        let watcher = Watcher::new(settings, &global.dir, act, Teller::Log, sources);
+    event_loop::runtime().map_err(Error::System)?.block_on(async {
+        let event_loop = EventLoop::new(&signals).map_err(Error::System)?;
+        let watcher = Watcher::new(settings, &global.dir, act, Teller::Log, event_loop);
         let service = Service::of_this_process();
         Ok(Loop { watcher, global, service, told: None, ping_at: None }.run().await)
     })
@@ -73,10 +74,10 @@ pub fn events(global: &Global, json: bool) -> Result<Exit, Error> {
     settings.watch.protect = false;
     settings.watch.rescue = false;
     settings.watch.metrics_file = None;
-    sources::runtime().map_err(Error::System)?.block_on(async {
-        let sources = Sources::open(&[Signal::SIGTERM, Signal::SIGINT]).map_err(Error::System)?;
-        let teller = Teller::Reader { outlet: Outlet::stdout().map_err(Error::Output)?, json };
-        let watcher = Watcher::new(settings, &global.dir, Act::DryRun, teller, sources);
+    event_loop::runtime().map_err(Error::System)?.block_on(async {
+        let event_loop = EventLoop::new(&[Signal::SIGTERM, Signal::SIGINT]).map_err(Error::System)?;
+        let teller = Teller::Reader { lines: LineWriter::stdout().map_err(Error::Output)?, json };
+        let watcher = Watcher::new(settings, &global.dir, Act::DryRun, teller, event_loop);
         let service = Service::default();
         Ok(Loop { watcher, global, service, told: None, ping_at: None }.run().await)
     })
@@ -109,10 +110,10 @@ impl Loop<'_> {
     /// One turn: wait, take in what happened, do one thing that is due, tell the service manager.
     async fn turn(&mut self) -> Result<(), End> {
         let deadline = self.deadline();
-        let mut ended = Vec::new();
         for wake in self.watcher.wait(deadline).await {
             match wake {
-                Wake::Process(pid) => ended.push(pid),
+                // After whatever is told of their names.
+                Wake::Deaths => {}
                 Wake::Signal => self.signals()?,
                 Wake::Names => self.watcher.hints(),
                 Wake::Mounts => self.watcher.schedule.places_changed(Instant::now()),
@@ -120,7 +121,7 @@ impl Loop<'_> {
                 Wake::Rescued => self.watcher.rescued(),
             }
         }
-        self.watcher.ended(&ended)?;
+        self.watcher.ended()?;
         self.watcher.work(Instant::now())?;
         self.tell();
         while self.watcher.is_reader_behind() {
@@ -133,9 +134,7 @@ impl Loop<'_> {
     fn deadline(&self) -> Option<Instant> {
         let status = self.told.filter(|_| self.watcher.is_news()).map(|told| told + STATUS_AGE);
         let status = status.filter(|_| self.service.is_heard() || self.watcher.has_books_to_keep());
-        // Nobody else tells of an end that was noticed by the way.
-        let ended = self.watcher.deaths.have_ended().then(Instant::now);
-        self.watcher.schedule.next().into_iter().chain(status).chain(self.ping_at).chain(ended).min()
+        self.watcher.schedule.next().into_iter().chain(status).chain(self.ping_at).min()
     }
 
     /// Tells the service manager that we turn, that we are ready, how many there are.
@@ -167,7 +166,7 @@ impl Loop<'_> {
     }
 
     fn signals(&mut self) -> Result<(), End> {
-        for signal in self.watcher.sources.signals() {
+        for signal in self.watcher.event_loop.signals() {
             match signal {
                 Signal::SIGHUP => self.reload(),
                 _ => return Err(End::Asked),

@@ -1,6 +1,6 @@
 //! Who is told what happens: the journal of the daemon, or the reader of `events`.
 
-use super::outlet::{Outlet, ReaderGone};
+use super::line_writer::{LineWriter, ReaderGone};
 use crate::escape::escaped;
 use crate::events::{self, Event, What};
 use crate::journal;
@@ -23,7 +23,7 @@ pub enum Teller {
     /// A reader, by lines.
     Reader {
         /// Where the lines go.
-        outlet: Outlet,
+        lines: LineWriter,
         /// As JSON.
         json: bool,
     },
@@ -42,10 +42,10 @@ impl Teller {
                 }
                 Ok(())
             }
-            Self::Reader { outlet, json } => {
+            Self::Reader { lines, json } => {
                 let now = SystemTime::now();
                 let line = if *json { events::json(event, now).ok() } else { None };
-                outlet.line(&line.unwrap_or_else(|| events::people(event, now)))
+                lines.line(&line.unwrap_or_else(|| events::people(event, now)))
             }
         }
     }

@@ -2,11 +2,11 @@
 
 use super::deaths::Deaths;
 use super::engine::{Dir, Engine};
+use super::event_loop::{EventLoop, Sources, Wake};
 use super::ledger::Ledger;
-use super::outlet::ReaderGone;
+use super::line_writer::ReaderGone;
 use super::places::Places;
 use super::schedule::{Due, Schedule};
-use super::sources::{Sources, Wake};
 use super::teller::{Once, Teller};
 use crate::config::Settings;
 use crate::discover::{self, Surroundings};
@@ -33,7 +33,7 @@ pub(super) struct Watcher {
     given: Vec<PathBuf>,
     pub(super) user: u32,
     pub(super) act: Act,
-    pub(super) sources: Sources,
+    pub(super) event_loop: EventLoop,
     pub(super) witness: Witness,
     pub(super) places: Places,
     pub(super) deaths: Deaths,
@@ -63,7 +63,7 @@ impl Watcher {
         given: &[PathBuf],
         act: Act,
         teller: Teller,
-        sources: Sources,
+        event_loop: EventLoop,
     ) -> Self {
         let user = rustix::process::getuid().as_raw();
         Self {
@@ -72,7 +72,7 @@ impl Watcher {
             given: given.to_vec(),
             user,
             act,
-            sources,
+            event_loop,
             witness: Witness::new(user),
             places: Places::new(user),
             deaths: Deaths::new(user),
@@ -92,11 +92,9 @@ impl Watcher {
     }
 
     /// Processes have ended: what they served is looked at at once.
-    pub(super) fn ended(&mut self, pids: &[i32]) -> Result<(), ReaderGone> {
+    pub(super) fn ended(&mut self) -> Result<(), ReaderGone> {
         let mut names: BTreeMap<Dir, Vec<OsString>> = BTreeMap::new();
-        let mut ended = self.deaths.take_ended();
-        ended.extend(pids.iter().flat_map(|pid| self.deaths.take(*pid)));
-        for (dir, label) in ended {
+        for (dir, label) in self.deaths.take().into_iter().map(|death| death.name) {
             if self.places.wanted().contains(&dir) {
                 names.entry(dir).or_default().push(label);
             }
@@ -187,29 +185,30 @@ impl Watcher {
     /// Writes what the reader has room for.
     pub(super) fn flush(&mut self) -> Result<(), ReaderGone> {
         match &mut self.teller {
-            Teller::Reader { outlet, .. } => outlet.flush(),
+            Teller::Reader { lines, .. } => lines.flush(),
             Teller::Log => Ok(()),
         }
     }
 
     /// Whether the reader must take something before anything else is looked at.
     pub(super) fn is_reader_behind(&self) -> bool {
-        matches!(&self.teller, Teller::Reader { outlet, .. } if outlet.is_full())
+        matches!(&self.teller, Teller::Reader { lines, .. } if lines.is_full())
     }
 
     /// Waits until something happens, at most until `deadline`.
     pub(super) async fn wait(&mut self, deadline: Option<Instant>) -> Vec<Wake> {
         let output = match &self.teller {
-            Teller::Reader { outlet, .. } => Some(outlet),
+            Teller::Reader { lines, .. } => Some(lines),
             Teller::Log => None,
         };
-        self.sources.wait(deadline, &self.places.births, output).await
+        let sources = Sources { births: &self.places.births, deaths: &mut self.deaths, output };
+        self.event_loop.wait(deadline, sources).await
     }
 
     /// Waits for the reader, or for a signal.
     pub(super) async fn wait_for_reader(&mut self) -> Result<(), ReaderGone> {
-        if let Teller::Reader { outlet, .. } = &self.teller {
-            self.sources.wait_for_reader(outlet).await;
+        if let Teller::Reader { lines, .. } = &self.teller {
+            self.event_loop.wait_for_reader(lines).await;
         }
         self.flush()
     }

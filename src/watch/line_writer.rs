@@ -4,14 +4,13 @@
 //! has not taken yet is kept here up to a limit; then we stop looking at the world until it does:
 //! the kernel keeps what happens meanwhile, and what it cannot keep leads to a rescan.
 
-use super::sources::{nothing_left, told_of};
+use super::readiness::Descriptor;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, retry_on_intr};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll};
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
 /// `PIPE_BUF` of limits.h.
 const ATOMIC: usize = 4096;
@@ -26,24 +25,24 @@ pub struct ReaderGone;
 #[derive(Debug)]
 enum Out {
     /// A pipe, a terminal, a socket.
-    Waits(AsyncFd<OwnedFd>),
+    Waits(Descriptor),
     /// A regular file cannot be waited for and never makes us wait.
     Takes(OwnedFd),
 }
 
 /// Where lines go.
 #[derive(Debug)]
-pub struct Outlet {
+pub struct LineWriter {
     out: Out,
     buffer: Vec<u8>,
 }
 
-impl Outlet {
+impl LineWriter {
     /// Standard output.
     pub fn stdout() -> io::Result<Self> {
         let out = io::stdout().as_fd().try_clone_to_owned()?;
         // Whatever is waited for, the end of the reader is told.
-        let out = match told_of(out, Interest::WRITABLE) {
+        let out = match Descriptor::new(out, Interest::WRITABLE) {
             Ok(out) => Out::Waits(out),
             Err(refused) => {
                 let (out, error) = refused.into_parts();
@@ -123,7 +122,7 @@ impl Outlet {
         }
         let has_room = told.contains(PollFlags::OUT);
         if let (Out::Waits(out), false) = (&self.out, has_room) {
-            nothing_left(out, Interest::WRITABLE);
+            out.nothing_left(Interest::WRITABLE);
         }
         Ok(has_room)
     }
