@@ -9,18 +9,10 @@ pub mod errand;
 pub mod guard;
 
 use crate::config::Settings;
-use crate::mounts::{self, Mount, Mounts, Walk};
-use crate::outcome::Outcome;
-use crate::process::Processes;
+use crate::pass::Run;
 use crate::replace;
-use crate::report::metrics;
-use crate::report::{DirectoryReport, Entry, Report};
-use crate::socket::directory::{Rule, whereabouts};
-use crate::socket::sight::Witness;
-use crate::socket::verdict::{Reason, State, Verdict};
-use crate::socket::wire::Role;
-use crate::sweep::{Act, Pass, Target};
 use crate::users::wire;
+use crate::view::metrics;
 use errand::{Errand, Order};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
@@ -32,6 +24,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
+use tmux_sockets::judge::{Reason, State, Verdict};
+use tmux_sockets::kernel::Processes;
+use tmux_sockets::kernel::Role;
+use tmux_sockets::kernel::{Mount, Mounts, Walk};
+use tmux_sockets::report::Outcome;
+use tmux_sockets::report::{DirectoryReport, Entry, Report};
+use tmux_sockets::sweep::{Act, Far, Pass, RefuseFar, Target};
+use tmux_sockets::tmux::{Rule, whereabouts};
+use tmux_sockets::witness::Witness;
 
 /// How long a mount is waited for.
 pub const PATIENCE: Duration = Duration::from_secs(2);
@@ -101,7 +102,7 @@ fn start(order: &Order, input: Option<&File>, deadline: Instant) -> Option<Sent>
 /// Whether a child of an earlier run is still on its way to that mount, and stays there until the deadline.
 fn hangs(point: &Path, deadline: Instant) -> bool {
     let user = rustix::process::getuid().as_raw();
-    let is_one = |process: &crate::process::Process| {
+    let is_one = |process: &tmux_sockets::kernel::Process| {
         process.comm().is_some_and(|comm| comm == NAME.to_bytes())
             && process.command_line().is_some_and(|line| Order::is_for(&line, point))
     };
@@ -111,7 +112,7 @@ fn hangs(point: &Path, deadline: Instant) -> bool {
     let earlier: Vec<i32> =
         processes.of_user(user).into_iter().flatten().filter(is_one).map(|found| found.pid).collect();
     earlier.into_iter().any(|pid| {
-        crate::process::await_end(pid, deadline.saturating_duration_since(Instant::now()));
+        tmux_sockets::kernel::await_end(pid, deadline.saturating_duration_since(Instant::now()));
         processes.by_pid(pid).is_some_and(|process| !process.has_ended() && is_one(&process))
     })
 }
@@ -149,33 +150,45 @@ impl Sent {
     }
 }
 
-/// Looks into directories on mounts that may not answer, and enters what is there. `far` has the resolved path of
-/// each target. Of a mount that does not answer that is said, and what the table alone tells of it.
-pub fn look(user: u32, witness: &Witness, far: Vec<(Target, PathBuf)>, mounts: &Mounts, report: &mut Report) {
-    let mut orders: Vec<(Mount, Order)> = Vec::new();
-    for (target, path) in far {
-        let Some(mount) = mounts.covering(&path) else { continue };
-        let target = Target { path, ..target };
-        let same = orders.iter_mut().find(|(known, _)| known == mount);
-        if let Some((_, Order { errand: Errand::Look(targets), .. })) = same {
-            targets.push(target);
-        } else {
-            let order = Order { point: mount.point.clone(), errand: Errand::Look(vec![target]) };
-            orders.push((mount.clone(), order));
+/// They are looked at by a process of its own for each mount. Of a mount that does not answer that is said, and what the
+/// table alone tells of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Apart;
+
+impl Far for Apart {
+    fn look(
+        &self,
+        user: u32,
+        witness: &Witness,
+        far: Vec<(Target, PathBuf)>,
+        mounts: &Mounts,
+        report: &mut Report,
+    ) {
+        let mut orders: Vec<(Mount, Order)> = Vec::new();
+        for (target, path) in far {
+            let Some(mount) = mounts.covering(&path) else { continue };
+            let target = Target { path, ..target };
+            let same = orders.iter_mut().find(|(known, _)| known == mount);
+            if let Some((_, Order { errand: Errand::Look(targets), .. })) = same {
+                targets.push(target);
+            } else {
+                let order = Order { point: mount.point.clone(), errand: Errand::Look(vec![target]) };
+                orders.push((mount.clone(), order));
+            }
         }
-    }
-    let (sought, orders): (Vec<Mount>, Vec<Order>) = orders.into_iter().unzip();
-    for ((answer, mount), order) in send(&orders, None).into_iter().zip(sought).zip(orders) {
-        let Errand::Look(targets) = order.errand else { continue };
-        let told =
-            answer.and_then(|answer| READER.lock().ok()?.get_or_insert_default().read(&answer, user).ok());
-        if let Some(told) = told {
-            trust(&mount);
-            report.append(told);
-        } else {
-            distrust(&mount);
-            for target in &targets {
-                unanswered(report, user, witness, target, &mount);
+        let (sought, orders): (Vec<Mount>, Vec<Order>) = orders.into_iter().unzip();
+        for ((answer, mount), order) in send(&orders, None).into_iter().zip(sought).zip(orders) {
+            let Errand::Look(targets) = order.errand else { continue };
+            let told = answer
+                .and_then(|answer| READER.lock().ok()?.get_or_insert_default().read(&answer, user).ok());
+            if let Some(told) = told {
+                trust(&mount);
+                report.append(told.report);
+            } else {
+                distrust(&mount);
+                for target in &targets {
+                    unanswered(report, user, witness, target, &mount);
+                }
             }
         }
     }
@@ -216,7 +229,7 @@ fn trust(mount: &Mount) {
         silent.retain(|known| known != mount);
     }
     guard::tell(&mount.point);
-    mounts::trust(mount.point.clone());
+    tmux_sockets::kernel::trust(mount.point.clone());
 }
 
 fn distrust(mount: &Mount) {
@@ -325,9 +338,9 @@ pub fn carry_out(order: &Order) -> Vec<u8> {
     // Who sent us may be killed; nobody else would.
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
     let _ = rustix::thread::set_name(NAME);
-    mounts::trust(order.point.clone());
+    tmux_sockets::kernel::trust(order.point.clone());
     let told = match &order.errand {
-        Errand::Look(targets) => return wire::write(&look_there(targets)),
+        Errand::Look(targets) => return wire::write(&Run::of(look_there(targets))),
         Errand::Read { path, is_named } => crate::config::read_bytes(path, *is_named),
         Errand::Replace(path) => {
             let mut text = Vec::new();
@@ -347,5 +360,5 @@ pub fn carry_out(order: &Order) -> Vec<u8> {
 fn look_there(targets: &[Target]) -> Report {
     let (user, settings) = (rustix::process::getuid().as_raw(), Settings::default());
     let mut witness = Witness::new(user);
-    Pass { settings: &settings, user, act: Act::Look }.run(&mut witness, targets)
+    Pass { policy: &settings, far: &RefuseFar, user, act: Act::Look }.run(&mut witness, targets)
 }

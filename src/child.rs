@@ -5,7 +5,6 @@
 //! memory, there is a deadline, and what is ended then is only the process that was started here.
 
 use crate::apart;
-use crate::mounts::Mounts;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Access, AtFlags, CWD, MemfdFlags};
 use rustix::process::{Pid, PidfdFlags};
@@ -17,6 +16,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use tmux_sockets::kernel::Mounts;
 
 /// Most of what is read of a stream, in bytes.
 const MOST: usize = 4 * 1024 * 1024;

@@ -2,7 +2,6 @@
 
 mod named;
 mod paths;
-mod see;
 mod status;
 
 use crate::apart::guard;
@@ -10,38 +9,34 @@ use crate::audit;
 use crate::cli::{Cli, Color, Command, Global, LogTarget, Probe, Rescue, Spawn};
 use crate::completions;
 use crate::config::{self, Settings};
-use crate::discover::{self, Surroundings};
 use crate::doctor::rounds;
 use crate::doctor::{self, Patient};
 use crate::error::Error;
-use crate::escape::escaped;
 use crate::exit::Exit;
-use crate::ghost::{self, Anew, Bar, Scope};
 use crate::journal;
 use crate::logging;
 use crate::manual;
-use crate::mounts::Mounts;
-use crate::outcome::Outcome;
 use crate::output::{self, Output};
-use crate::pass::narrator::Narrator;
+use crate::pass::{Narrator, Rescuing, Run, Whole, one_name, see};
 use crate::probe;
-use crate::record::{self, Deeds};
-use crate::report::people::{self, Palette};
-use crate::report::{Entry, Health, Report, json};
-use crate::sandbox::{self, Tmp};
-use crate::socket::directory::Rule;
-use crate::socket::sight::Witness;
 use crate::spawn::{self, Done, Ending, Request};
-use crate::sweep::{Act, Pass, Target};
 use crate::users::merge::ENTRIES_OF_ONE;
 use crate::users::order::Order;
 use crate::users::{self, Heard, Task};
+use crate::view::json;
+use crate::view::people::{self, Palette};
 use crate::watch;
 use crate::words;
 use std::ffi::OsString;
-use std::io::{ErrorKind, IsTerminal};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use tmux_sockets::ghost::Anew;
+use tmux_sockets::kernel::escape::escaped;
+use tmux_sockets::report::{Health, Report};
+use tmux_sockets::sweep::Act;
+use tmux_sockets::sweep::discover::Surroundings;
+use tmux_sockets::tmux::Rule;
+use tmux_sockets::witness::Witness;
 
 /// Has a command line carried out by a child of ours, where it may go to a mount that may not answer. `None`: it can
 /// be carried out here.
@@ -94,156 +89,21 @@ pub fn run(cli: &Cli, output: &mut Output) -> Result<Exit, Error> {
         Some(Command::CheckConfig { file }) => check_config(&cli.global, file.as_deref(), output),
         Some(Command::Completions { shell }) => completions::print(*shell, output),
         Some(Command::CompleteNames { of }) => {
-            let report = look(&cli.global, false)?;
+            let report = look(&cli.global, false)?.report;
             output.text(&completions::names(&report, *of)).map(|()| Exit::Done)
         }
         Some(Command::Man { dir }) => manual::man(dir),
     }
 }
 
-/// What is to be done about ghosts, and whether only to say so.
-#[derive(Clone, Copy)]
-struct Rescuing<'a> {
-    rescue: bool,
-    dry_run: bool,
-    anew: Anew,
-    /// Where a newer server has the path, it is set aside.
-    aside: bool,
-    /// The ghosts of this path alone.
-    only: Option<&'a Path>,
-}
-
-impl Rescuing<'_> {
-    fn none(dry_run: bool) -> Self {
-        Self { rescue: false, dry_run, anew: Anew::Folder, aside: false, only: None }
-    }
-}
-
 /// Makes one pass over what the options name, or over what is discovered; then looks for ghosts.
-/// Without an act only the directories are looked at, and no socket in them.
 fn pass(
     global: &Global,
     act: Option<Act>,
     rescuing: Rescuing<'_>,
     narrator: &mut Narrator,
-) -> Result<Report, Error> {
-    Ok(pass_by(&load_settings(global)?, global, act, rescuing, narrator))
-}
-
-/// The same by these settings.
-fn pass_by(
-    settings: &Settings,
-    global: &Global,
-    act: Option<Act>,
-    rescuing: Rescuing<'_>,
-    narrator: &mut Narrator,
-) -> Report {
-    let started = Instant::now();
-    let user = rustix::process::getuid().as_raw();
-    let mut witness = Witness::new(user);
-    let dirs = if rescuing.only.is_some() {
-        Vec::new()
-    } else if global.dir.is_empty() {
-        witness.refresh();
-        discover::socket_dirs(settings, &Surroundings::of_this_process(), witness.table(), user)
-    } else {
-        global.dir.clone()
-    };
-    let mut targets: Vec<Target> = dirs.into_iter().map(Target::whole).collect();
-    targets.extend(rescuing.only.and_then(one_name));
-    let mut passed = targets.clone();
-    if act.is_none() {
-        for target in &mut passed {
-            target.only = Some(Vec::new());
-        }
-    }
-    let pass = Pass { settings, user, act: act.unwrap_or(Act::Look) };
-    if global.dir.is_empty() {
-        narrator.keeps_record_of(user);
-    }
-    let mut report = pass.run_before(&mut witness, &passed, narrator);
-    narrator.rest();
-    if matches!(act, Some(Act::Look) | None) {
-        see::note_unseen(&mut report, &mut witness, &targets);
-    }
-    if act == Some(Act::Look) {
-        see::note_held_locks(&mut report, user);
-    }
-    let tmp = if global.dir.is_empty() { sandbox::tmp(user) } else { Tmp::Machines };
-    if tmp != Tmp::Machines {
-        // Every server would look like a ghost from here.
-        report.directories.push(words::not_the_machines(tmp));
-        return report;
-    }
-    let scope = Scope::new(&targets, global.dir.is_empty() && rescuing.only.is_none());
-    let ghosts = if narrator.is_ended() { Vec::new() } else { ghost::find(user, &mut witness, &scope) };
-    for found in ghosts {
-        match rescuing {
-            Rescuing { rescue: false, .. } => {
-                ghost::enter(&mut report, user, &found, Outcome::Kept, act == Some(Act::Look));
-            }
-            Rescuing { dry_run, anew, aside, .. } => {
-                let is_held = aside && matches!(found.plight.bar, Some(Bar::Held { yields: true, .. }));
-                let rescue = match (is_held, dry_run) {
-                    (true, true) => ghost::would_set_aside(user, &found),
-                    (true, false) => ghost::set_aside(user, &mut witness, &found),
-                    (false, true) => ghost::would_rescue(user, &mut witness, &found, anew),
-                    (false, false) => ghost::rescue(user, &mut witness, &found, anew),
-                };
-                ghost::enter_rescue(&mut report, user, &found, rescue);
-            }
-        }
-    }
-    note_missing(&mut report, &global.dir);
-    report.elapsed = started.elapsed();
-    see::say_where(&report);
-    if global.dir.is_empty() {
-        keep_record(&mut report, user, act, narrator);
-    }
-    report
-}
-
-/// Directories that were named and are not there, nor come back with a rescue.
-fn note_missing(report: &mut Report, named: &[PathBuf]) {
-    for dir in named {
-        // What did not answer has been told of.
-        let is_missing = Mounts::read().lets_look_at(dir)
-            && std::fs::metadata(dir).is_err_and(|error| error.kind() == ErrorKind::NotFound);
-        let comes_back = |entry: &Entry| {
-            entry.outcome == Outcome::WouldRescue && report.path_of(entry).parent() == Some(dir)
-        };
-        if is_missing && !report.entries.iter().any(comes_back) {
-            report.directories.push(words::no_directory(dir));
-        }
-    }
-}
-
-/// One name in its directory, wherever that is. `None`: the path has no name at its end.
-fn one_name(path: &Path) -> Option<Target> {
-    let (dir, name) = (path.parent()?, path.file_name()?);
-    Some(Target { path: dir.to_owned(), only: Some(vec![name.to_owned()]), rule: Rule::LookedAt })
-}
-
-/// Enters what a run did into the user's record, or reads there what others did.
-fn keep_record(report: &mut Report, user: u32, act: Option<Act>, narrator: &mut Narrator) {
-    let mut deeds = Deeds::of(report).without(narrator.recorded());
-    match act {
-        Some(Act::Look) => {
-            let read = record::read(user);
-            report.record_error = read.err().map(|errno| words::unread_record(user, errno));
-            report.record = read.ok();
-        }
-        Some(Act::DryRun) => {}
-        Some(Act::Remove) => {
-            if !narrator.is_ended() {
-                deeds.swept(report.elapsed);
-            }
-            record::note(user, &deeds);
-            narrator.record_is_kept();
-        }
-        None if deeds.is_empty() => {}
-        None => record::note(user, &deeds),
-    }
+) -> Result<Run, Error> {
+    Ok(Whole { settings: &load_settings(global)?, given: &global.dir, act, rescuing }.make(narrator))
 }
 
 /// The same for every user of the machine, if that is asked for.
@@ -253,7 +113,7 @@ fn pass_for(
     act: Act,
     rescuing: Rescuing<'_>,
     narrator: &mut Narrator,
-) -> Result<Report, Error> {
+) -> Result<Run, Error> {
     if !all_users {
         return pass(global, Some(act), rescuing, narrator);
     }
@@ -269,11 +129,11 @@ fn pass_for(
             narrator.hear_of_users(heard, known);
         }
     };
-    let report = users::pass(Task { act, rescue: rescuing.rescue }, &mut signals, &mut heard);
+    let run = users::pass(Task { act, rescue: rescuing.rescue }, &mut signals, &mut heard);
     narrator.give_back(signals);
-    let report = report?;
-    see::say_where(&report);
-    Ok(report)
+    let run = run?;
+    see::say_where(&run.report);
+    Ok(run)
 }
 
 /// One user's part of it, as a process of its own that was started as root.
@@ -289,16 +149,16 @@ pub fn work(order: Order, output: &mut Output) -> Result<Exit, Error> {
     let Order { task: Task { act, rescue }, uid, gid } = order;
     let rescuing = Rescuing { rescue, ..Rescuing::none(act != Act::Remove) };
     let mut narrator = Narrator::of_a_worker(users::SWEEP);
-    let report =
+    let run =
         users::worker::become_user(uid, gid).and_then(|()| pass(&global, Some(act), rescuing, &mut narrator));
     output::written(narrator.finish())?;
-    let report = report.map(|report| {
-        let mut report = see::set_strays_apart(report, uid);
-        report.sum_up(uid, ENTRIES_OF_ONE);
-        report
+    let run = run.map(|mut run| {
+        see::set_strays_apart(&mut run.report, uid);
+        run.report.sum_up(uid, ENTRIES_OF_ONE);
+        run
     });
-    let (message, exit) = match report {
-        Ok(report) => (users::wire::write(&report), exit_of(&report)),
+    let (message, exit) = match run {
+        Ok(run) => (users::wire::write(&run), exit_of(&run.report)),
         Err(error) => (users::wire::refusal(&error.to_string()), error.exit()),
     };
     output.bytes(&message)?;
@@ -306,7 +166,7 @@ pub fn work(order: Order, output: &mut Output) -> Result<Exit, Error> {
 }
 
 /// A pass that only looks.
-fn look(global: &Global, all_users: bool) -> Result<Report, Error> {
+fn look(global: &Global, all_users: bool) -> Result<Run, Error> {
     pass_for(global, all_users, Act::Look, Rescuing::none(false), &mut Narrator::default())
 }
 
@@ -328,7 +188,7 @@ fn sweep(
     let dry_run = rescuing.dry_run;
     let act = if dry_run { Act::DryRun } else { Act::Remove };
     let mut narrator = narrator(global, dry_run, as_json, output);
-    let report = pass_for(global, all_users, act, rescuing, &mut narrator)?;
+    let report = pass_for(global, all_users, act, rescuing, &mut narrator)?.report;
     tell_sweep(global, &report, (dry_run, as_json), &mut narrator, output)
 }
 
@@ -361,7 +221,9 @@ fn tell_sweep(
 
 fn rescue(global: &Global, arguments: &Rescue, output: &mut Output) -> Result<Exit, Error> {
     let only = match arguments.path.as_ref().map(std::path::absolute) {
-        Some(Err(error)) => return Err(Error::Usage(format!("PATH: {}", words::io_text(&error)))),
+        Some(Err(error)) => {
+            return Err(Error::Usage(format!("PATH: {}", tmux_sockets::kernel::text::io_text(&error))));
+        }
         Some(Ok(path)) if one_name(&path).is_none() => {
             return Err(Error::Usage(format!("{}: that is no socket's path", escaped(&path))));
         }
@@ -379,7 +241,7 @@ fn rescue(global: &Global, arguments: &Rescue, output: &mut Output) -> Result<Ex
         aside: arguments.aside,
         only: only.as_deref(),
     };
-    let report = pass(global, None, rescuing, &mut Narrator::default())?;
+    let report = pass(global, None, rescuing, &mut Narrator::default())?.report;
     // Without a ghost the text says what could not be looked at.
     if report.counts().ghost > 0 || arguments.json || global.quiet || logging::is_in_journal() {
         journal::rescue(&report);
@@ -401,7 +263,7 @@ fn rescue(global: &Global, arguments: &Rescue, output: &mut Output) -> Result<Ex
 }
 
 fn list(global: &Global, all_users: bool, as_json: bool, output: &mut Output) -> Result<Exit, Error> {
-    let report = look(global, all_users)?;
+    let report = look(global, all_users)?.report;
     journal::directories(&report);
     if as_json {
         output.json(|to| json::run(to, &report, "list", false, json::Listing::All))?;
@@ -416,11 +278,17 @@ fn list(global: &Global, all_users: bool, as_json: bool, output: &mut Output) ->
 fn doctor(global: &Global, as_json: bool, output: &mut Output) -> Result<Exit, Error> {
     let settings = load_settings(global)?;
     let user = rustix::process::getuid().as_raw();
-    let report = pass_by(&settings, global, Some(Act::Look), Rescuing::none(false), &mut Narrator::default());
+    let whole = Whole {
+        settings: &settings,
+        given: &global.dir,
+        act: Some(Act::Look),
+        rescuing: Rescuing::none(false),
+    };
+    let Run { report, record, .. } = whole.make(&mut Narrator::default());
     see::say_why(&report);
     let mut witness = Witness::new(user);
     let around = Surroundings::of_this_process();
-    let patient = Patient::new(&settings, user, &around, &report, &mut witness, &global.dir);
+    let patient = Patient::new(&settings, user, &around, &report, record.as_ref(), &mut witness, &global.dir);
     let findings = patient.examine();
     if as_json {
         output.line(&json::doctor(&findings, &settings.doctor.ignore)?)?;
@@ -435,7 +303,7 @@ fn doctor(global: &Global, as_json: bool, output: &mut Output) -> Result<Exit, E
 }
 
 fn overview(global: &Global, output: &mut Output) -> Result<Exit, Error> {
-    let report = look(global, false)?;
+    let report = look(global, false)?.report;
     see::say_why(&report);
     status::log_directories(&report);
     let user = rustix::process::getuid().as_raw();
@@ -529,7 +397,9 @@ fn spawn_one(global: &Global, arguments: &Spawn, output: &mut Output) -> Result<
 fn request_of(global: &Global, arguments: &Spawn) -> Result<Request, Error> {
     let arguments = arguments.clone();
     let cwd = match arguments.cwd.map(std::path::absolute) {
-        Some(Err(error)) => return Err(Error::Usage(format!("--cwd: {}", words::io_text(&error)))),
+        Some(Err(error)) => {
+            return Err(Error::Usage(format!("--cwd: {}", tmux_sockets::kernel::text::io_text(&error))));
+        }
         Some(Ok(cwd)) => Some(cwd),
         None => None,
     };

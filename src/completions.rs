@@ -4,10 +4,10 @@ use crate::cli::{Cli, Nameable};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::Output;
-use crate::report::Report;
-use crate::socket::verdict::State;
 use clap::{Command, CommandFactory as _};
 use clap_complete::Shell;
+use tmux_sockets::judge::State;
+use tmux_sockets::report::Report;
 
 /// Prints a shell's completion script.
 pub fn print(shell: Shell, output: &mut Output) -> Result<Exit, Error> {

@@ -30,12 +30,13 @@ mod units;
 mod version;
 
 use crate::config::Settings;
-use crate::discover::Surroundings;
-use crate::report::{Entry, Report};
-use crate::socket::sight::Witness;
-use crate::socket::verdict::{Blindness, State};
+use crate::record::Record;
 use std::path::PathBuf;
 use systemd::Systemd;
+use tmux_sockets::judge::{Blindness, State};
+use tmux_sockets::report::{Entry, Report};
+use tmux_sockets::sweep::discover::Surroundings;
+use tmux_sockets::witness::Witness;
 
 /// What the checks look at.
 #[derive(Debug)]
@@ -48,6 +49,8 @@ pub struct Patient<'a> {
     pub around: &'a Surroundings,
     /// A pass that only looked, with ghosts.
     pub report: &'a Report,
+    /// What was done so far, or why that is not known.
+    pub record: Option<&'a Result<Record, String>>,
     /// The kernel's table, read after the pass.
     pub witness: &'a Witness,
     /// Why it must not be believed here.
@@ -173,13 +176,14 @@ impl<'a> Patient<'a> {
         user: u32,
         around: &'a Surroundings,
         report: &'a Report,
+        record: Option<&'a Result<Record, String>>,
         witness: &'a mut Witness,
         dirs: &'a [PathBuf],
     ) -> Self {
         let systemd = Systemd::new(user, around.runtime_dir.clone());
         witness.refresh();
         let blindness = witness.blindness();
-        Self { settings, user, around, report, witness, blindness, dirs, systemd }
+        Self { settings, user, around, report, record, witness, blindness, dirs, systemd }
     }
 
     /// Makes every check that is not to be ignored. The worst findings come first.
@@ -198,7 +202,7 @@ impl<'a> Patient<'a> {
     /// How a cure calls this program: with the directories that it was told to look into.
     fn janitor(&self) -> String {
         self.dirs.iter().fold("tmux-janitor".to_owned(), |line, dir| {
-            format!("{line} --dir {}", crate::escape::shell_word(dir))
+            format!("{line} --dir {}", tmux_sockets::kernel::escape::shell_word(dir))
         })
     }
 

@@ -1,8 +1,8 @@
-//! What ends a run, as opposed to what ends one entry ([`crate::outcome::Failure`]).
+//! What ends a run, as opposed to what ends one entry ([`tmux_sockets::report::Failure`]).
 
 use crate::config::ConfigError;
 use crate::exit::Exit;
-use crate::words::io_text;
+use tmux_sockets::kernel::text::io_text;
 
 /// Why a run ended before its result.
 #[derive(Debug, thiserror::Error)]

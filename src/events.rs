@@ -1,10 +1,10 @@
 //! What happens to servers and their sockets, as lines for people and for programs. Pure.
 
-use crate::escape::escaped;
-use crate::report::json::{raw_bytes, text};
+use crate::view::json::{raw_bytes, text};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::SystemTime;
+use tmux_sockets::kernel::escape::escaped;
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,14 +1,14 @@
 //! What a run writes to the log: an entry per removal and per failure, and one at the end.
 
-use crate::escape::escaped;
 use crate::events::Event;
 use crate::logging::id;
-use crate::outcome::Outcome;
-use crate::report::{DirectoryReport, Entry, Report, json, people};
-use crate::socket::verdict::State;
 use crate::spawn::Spawned;
-use crate::words;
+use crate::view::{json, people};
 use std::collections::HashSet;
+use tmux_sockets::judge::State;
+use tmux_sockets::kernel::escape::escaped;
+use tmux_sockets::report::Outcome;
+use tmux_sockets::report::{DirectoryReport, Entry, Report};
 
 /// Logs a pass that was made to remove, but for entries that were logged already. A dry run only tells of ghosts and
 /// directories.
@@ -16,7 +16,7 @@ pub fn rest_of_pass(report: &Report, dry_run: bool, is_told: &dyn Fn(usize) -> b
     entries(report, is_told);
     directories(report);
     if report.untold.entries > 0 {
-        tracing::info!("{}", words::untold(&report.untold));
+        tracing::info!("{}", report.untold);
     }
     if !dry_run {
         let counts = report.counts();
@@ -45,7 +45,7 @@ pub fn entries(report: &Report, is_told: &dyn Fn(usize) -> bool) {
     for (at, one) in report.entries.iter().enumerate() {
         match one.outcome {
             _ if is_told(at) => {}
-            Outcome::Failed(failure) if words::is_of_all(&failure) => {
+            Outcome::Failed(failure) if failure.is_of_all() => {
                 if told.insert(one.directory) {
                     no_room(report, one, &failure.to_string());
                 }
@@ -74,7 +74,7 @@ pub fn entry(report: &Report, entry: &Entry) {
 /// Logs the directories that were left alone, and those in which nothing could be judged.
 pub fn directories(report: &Report) {
     for (at, directory) in report.directories.iter().enumerate() {
-        let of_it = |entry: &&Entry| entry.directory == at && words::is_blindness(&entry.verdict.reason);
+        let of_it = |entry: &&Entry| entry.directory == at && entry.verdict.reason.is_blindness();
         if let Some(blind) = report.entries.iter().find(of_it) {
             blinded(directory, &blind.verdict.reason.to_string());
         }
@@ -235,7 +235,7 @@ pub fn failed(report: &Report, entry: &Entry, error: &str) {
 
 /// Logs that nothing in a directory can be removed: one cause, one warning. `first` is the first of those sockets.
 pub fn no_room(report: &Report, first: &Entry, error: &str) {
-    let is_of_all = |outcome| matches!(outcome, Outcome::Failed(failure) if words::is_of_all(&failure));
+    let is_of_all = |outcome| matches!(outcome, Outcome::Failed(failure) if failure.is_of_all());
     let of_it = |entry: &&Entry| entry.directory == first.directory && is_of_all(entry.outcome);
     let count = report.entries.iter().filter(of_it).count();
     let path = report.path_of(first);

@@ -5,22 +5,14 @@
 //! No tmux server removes its socket when it ends, however it ends. Somebody else has to, and whoever
 //! does it carelessly makes a live server unreachable. So:
 //!
-//! 1. [`discover`] says which directories tmux would use and does use. [`socket::directory`] opens
-//!    each once and checks it as tmux would; all further steps go through that handle.
-//! 2. [`sweep`] looks at every name and asks the witnesses: the kernel's table of unix sockets
-//!    ([`socket::kernel_table`], whose own trustworthiness [`socket::sight`] judges), and for what
-//!    the table does not show, connect(2) through a pinned handle ([`socket::connect`]).
-//! 3. [`socket::verdict`] is the judgement: plain facts in, a state and a reason out. It is the only
-//!    place that calls a socket dead. Unknown is alive.
-//! 4. [`reap`] is the removal, the only one: the socket is held open and still not in the table, tmux's own start
-//!    lock ([`tmux::start_lock`]), every witness once more under it, a rename to a [`quarantine`] name, a look,
-//!    unlink, and the lock's careful end.
-//! 5. [`ghost`] finds servers that nobody can reach, because their socket was deleted or replaced, and
-//!    gives them their socket back where that is proven safe.
-//! 6. [`report`] is what was found and done, for people, for programs and for monitoring; [`pass`] tells of it while it goes on; [`record`] keeps the
-//!    sums between runs; [`journal`] writes it to the log; [`words`] holds the sentences; [`exit`] the exit codes.
+//! 1. [`tmux_sockets`] is the core, a library of its own: where tmux's sockets are, who is asked about them, the
+//!    judgement and the removal, the only ones, ghosts and their rescue. It logs nothing and knows no configuration.
+//! 2. [`pass`] makes one user's whole pass with it: directories that are named or discovered, what is in them, ghosts;
+//!    it tells of it while it goes on. [`record`] keeps the sums between runs.
+//! 3. [`view`] shows what was found and done to people, to programs and to monitoring; [`journal`] writes it to the log;
+//!    [`words`] holds sentences; [`exit`] the exit codes.
 //!
-//! [`spawn`] starts a session on top of that, whatever the directory looks like; [`tmux::client`] is the
+//! [`spawn`] starts a session on top of that, whatever the directory looks like; [`host::client`] is the
 //! only place that runs tmux, [`child`] the only one that runs another program.
 //! [`watch`] does the same look at the moment a server dies, and tells of it as [`events`]; [`service`] is
 //! what systemd hears of it, [`journald`] the way to a journal that is never waited for.
@@ -28,58 +20,36 @@
 //!
 //! [`users`] does all of it for every user of a machine, one process per user.
 //!
-//! Around it: [`cli`] and [`commands`], [`config`], [`logging`], [`probe`] for one socket, [`sandbox`], [`mounts`], [`apart`] for what may never answer, [`replace`], [`manual`], [`completions`], [`user_database`].
+//! Around it: [`cli`] and [`commands`], [`config`], [`logging`], [`probe`] for one socket, [`sandbox`], [`apart`] for what may never answer, [`replace`], [`manual`], [`completions`], [`user_database`].
 
 pub mod apart;
 pub mod audit;
-#[path = "../crates/sockets/src/kernel/checkpoint.rs"]
-pub mod checkpoint;
 pub mod child;
 pub mod cli;
 pub mod commands;
 pub mod completions;
 pub mod config;
-#[path = "../crates/sockets/src/sweep/discover.rs"]
-pub mod discover;
 pub mod doctor;
 pub mod error;
-#[path = "../crates/sockets/src/kernel/escape.rs"]
-pub mod escape;
 pub mod events;
 pub mod exit;
-#[path = "../crates/sockets/src/ghost/mod.rs"]
-pub mod ghost;
+pub mod host;
 pub mod journal;
 pub mod journald;
 pub mod logging;
 pub mod manual;
-#[path = "../crates/sockets/src/kernel/mounts.rs"]
-pub mod mounts;
-#[path = "../crates/sockets/src/report/outcome.rs"]
-pub mod outcome;
 pub mod output;
 pub mod pass;
 pub mod probe;
-#[path = "../crates/sockets/src/kernel/process/mod.rs"]
-pub mod process;
-#[path = "../crates/sockets/src/tmux/quarantine.rs"]
-pub mod quarantine;
-#[path = "../crates/sockets/src/remove/reaper.rs"]
-pub mod reap;
 pub mod record;
 pub mod replace;
-#[path = "../crates/sockets/src/report/mod.rs"]
-pub mod report;
 pub mod sandbox;
 pub mod service;
-pub mod socket;
 pub mod spawn;
-#[path = "../crates/sockets/src/sweep/pass.rs"]
-pub mod sweep;
-pub mod tmux;
 pub mod told_to_end;
 pub mod user_database;
 pub mod users;
+pub mod view;
 pub mod watch;
 pub mod words;
 

@@ -6,12 +6,12 @@
 pub mod stderr;
 
 use crate::cli::LogTarget;
-use crate::escape::escaped;
 use crate::journald::{self, JournalLayer};
 use std::fmt::Write as _;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use tmux_sockets::kernel::escape::escaped;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::LevelFilter;

@@ -1,23 +1,24 @@
 //! One socket by its path: is it alive? Never starts a server, never changes anything.
 
+use crate::apart;
 use crate::config::Settings;
 use crate::error::Error;
-use crate::escape::{escaped, shell_word};
 use crate::exit::Exit;
-use crate::ghost::{self, Ghost, Scope};
-use crate::mounts::{Mounts, Walk};
-use crate::outcome::Outcome;
-use crate::socket::directory::{Rule, SocketDir};
-use crate::socket::sight::Witness;
-use crate::socket::verdict::{Reason, State, Verdict};
+use crate::host::quote::{argument, is_plain_name};
 use crate::spawn::{self, Request, Whereabouts};
-use crate::sweep::{Act, Pass, Target};
-use crate::tmux::proc_locks::ProcLocks;
-use crate::tmux::quote::{argument, is_plain_name};
-use crate::tmux::start_lock;
-use crate::tmux::stuck::{self, Stuck};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use tmux_sockets::ghost::{self, Ghost, Scope};
+use tmux_sockets::judge::{Reason, State, Verdict};
+use tmux_sockets::kernel::ProcLocks;
+use tmux_sockets::kernel::escape::{escaped, shell_word};
+use tmux_sockets::kernel::{Mounts, Walk};
+use tmux_sockets::report::Outcome;
+use tmux_sockets::sweep::{Act, Pass, Target};
+use tmux_sockets::tmux::start_lock;
+use tmux_sockets::tmux::stuck::{self, Stuck};
+use tmux_sockets::tmux::{Rule, SocketDir};
+use tmux_sockets::witness::Witness;
 
 /// What was found at a path.
 #[derive(Debug, Default)]
@@ -99,7 +100,8 @@ pub fn look(settings: &Settings, user: u32, path: &Path, rule: Rule) -> Result<F
         return Err(Error::Usage(format!("\"{}\" names no file", escaped(path))));
     };
     let target = Target { path: dir.clone(), only: Some(vec![name.to_owned()]), rule };
-    let report = Pass { settings, user, act: Act::Look }.run(&mut Witness::new(user), &[target]);
+    let report = Pass { policy: settings, far: &apart::Apart, user, act: Act::Look }
+        .run(&mut Witness::new(user), &[target]);
     let directory_error = report.directories.iter().find_map(|directory| directory.error.clone());
     let entry = report.entries.into_iter().find(|entry| entry.outcome != Outcome::Vanished);
     let server_pid = entry.as_ref().and_then(|entry| entry.server_pid);

@@ -6,11 +6,6 @@
 //! without tmux being shut out as well. It lasts as long as `/tmp` does. Runs with `--dir` are not of it. A run that
 //! cannot write it is no worse for it; that it cannot be read is said by the metrics and by `doctor`.
 
-use crate::mounts::Mounts;
-use crate::outcome::Outcome;
-use crate::report::{Entry, Report};
-use crate::socket::verdict::State;
-use crate::tmux::paths;
 use rustix::fs::{FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -20,6 +15,11 @@ use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
+use tmux_sockets::judge::State;
+use tmux_sockets::kernel::Mounts;
+use tmux_sockets::report::Outcome;
+use tmux_sockets::report::{Entry, Report};
+use tmux_sockets::tmux::paths;
 
 /// The folder, in the user's `tmux-UID`. Its name begins as all of ours do, so that nobody takes it for a socket's.
 const NAME: &str = ".tmux-janitor-record";

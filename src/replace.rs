@@ -33,7 +33,7 @@ pub fn replace_in(dir: BorrowedFd<'_>, name: &OsStr, text: &[u8], mode: Mode) ->
         Ok(there) => match FileType::from_raw_mode(there.st_mode) {
             FileType::RegularFile => {}
             kind => {
-                let kind = crate::words::kind_name(kind);
+                let kind = tmux_sockets::kernel::text::kind_name(kind);
                 return Err(std::io::Error::other(format!("{kind} stands there, and it would be replaced")));
             }
         },

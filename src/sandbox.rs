@@ -3,12 +3,12 @@
 //! In a private `/tmp` no socket is found and every server looks like a ghost; with a hidden home the
 //! list of what to keep goes unread. Neither may pass for "nothing to do" or for "no configuration".
 
-use crate::mounts::Mounts;
-use crate::process::{Processes, UserManager};
 use crate::spawn::cgroup;
-use crate::tmux::paths::DEFAULT_PARENT;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use tmux_sockets::kernel::Mounts;
+use tmux_sockets::kernel::{Processes, UserManager};
+use tmux_sockets::tmux::paths::DEFAULT_PARENT;
 
 /// How systemd calls the private `/tmp` of units (systemd.exec(5), `PrivateTmp=`).
 const PRIVATE: &[u8] = b"systemd-private-";

@@ -83,14 +83,14 @@ impl Service {
 
 /// A newline would begin another assignment.
 fn one_line(status: &str) -> String {
-    crate::escape::escaped(status).to_string()
+    tmux_sockets::kernel::escape::escaped(status).to_string()
 }
 
 /// Whether it was told.
 fn tell(state: &[NotifyState<'_>], weight: Weight) -> bool {
     let told = send(state, weight);
     if let Err(error) = &told {
-        tracing::debug!("the service manager was not told: {}", crate::words::io_text(error));
+        tracing::debug!("the service manager was not told: {}", tmux_sockets::kernel::text::io_text(error));
     }
     told.is_ok()
 }

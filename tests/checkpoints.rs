@@ -22,10 +22,9 @@ use std::rc::Rc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use tmux_janitor::checkpoint::{self, Checkpoint};
-use tmux_janitor::config::Settings;
-use tmux_janitor::socket::sight::Witness;
-use tmux_janitor::sweep::{Act, Pass, Target};
+use tmux_sockets::kernel::checkpoint::{self, Checkpoint};
+use tmux_sockets::sweep::{Act, Pass, RefuseFar, SpareNothing, Target};
+use tmux_sockets::witness::Witness;
 
 /// Who acts while the removal stands still.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -233,7 +232,7 @@ fn listeners_of(folder: &Path) -> BTreeSet<i32> {
     witness.refresh();
     let sockets =
         witness.table().iter().filter(|bound| bound.name.starts_with(folder)).map(|bound| bound.socket);
-    let holders = tmux_janitor::process::Processes::open().unwrap().holders(uid, &sockets.collect());
+    let holders = tmux_sockets::kernel::Processes::open().unwrap().holders(uid, &sockets.collect());
     let me = i32::try_from(std::process::id()).unwrap();
     holders.into_values().filter(|pid| *pid != me).collect()
 }
@@ -271,8 +270,7 @@ fn play(story: &Story) -> BTreeSet<Checkpoint> {
 
 fn sweep(dir: &Path) {
     let user = rustix::process::getuid().as_raw();
-    let settings = Settings::default();
-    let pass = Pass { settings: &settings, user, act: Act::Remove };
+    let pass = Pass { policy: &SpareNothing, far: &RefuseFar, user, act: Act::Remove };
     pass.run(&mut Witness::new(user), &[Target::whole(dir.to_owned())]);
 }
 

@@ -18,12 +18,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use tmux_janitor::checkpoint::{self, Checkpoint};
-use tmux_janitor::outcome::{Failure, Outcome};
-use tmux_janitor::reap::{Reaped, Reaper};
-use tmux_janitor::socket::directory::{Rule, SocketDir};
-use tmux_janitor::socket::sight::Witness;
-use tmux_janitor::socket::verdict::State;
+use tmux_sockets::judge::State;
+use tmux_sockets::kernel::checkpoint::{self, Checkpoint};
+use tmux_sockets::remove::{Reaped, Reaper};
+use tmux_sockets::report::{Failure, Outcome};
+use tmux_sockets::tmux::{Rule, SocketDir};
+use tmux_sockets::witness::Witness;
 
 /// Has `act` done at each place that the removal of these names comes to; what it ended with, and the places.
 fn reap(

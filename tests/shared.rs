@@ -18,13 +18,12 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::rc::Rc;
-use tmux_janitor::checkpoint::{self, Checkpoint};
-use tmux_janitor::config::Settings;
-use tmux_janitor::outcome::{Failure, Outcome};
-use tmux_janitor::quarantine;
-use tmux_janitor::socket::directory::Rule;
-use tmux_janitor::socket::sight::Witness;
-use tmux_janitor::sweep::{Act, Pass, Target};
+use tmux_sockets::kernel::checkpoint::{self, Checkpoint};
+use tmux_sockets::report::{Failure, Outcome};
+use tmux_sockets::sweep::{Act, Pass, RefuseFar, SpareNothing, Target};
+use tmux_sockets::tmux::Rule;
+use tmux_sockets::tmux::quarantine;
+use tmux_sockets::witness::Witness;
 
 const STRANGER: u32 = 4720;
 
@@ -87,10 +86,9 @@ fn stopped(folder: &Folder, act: impl FnMut(Checkpoint) + 'static) -> Outcome {
 /// The same for any name.
 fn stopped_at(folder: &Folder, name: &OsStr, act: impl FnMut(Checkpoint) + 'static) -> Outcome {
     checkpoint::install(Some(Box::new(act)));
-    let settings = Settings::default();
     let only = Some(vec![name.to_owned()]);
     let target = Target { path: folder.0.path().to_owned(), only, rule: Rule::Named };
-    let pass = Pass { settings: &settings, user: 0, act: Act::Remove };
+    let pass = Pass { policy: &SpareNothing, far: &RefuseFar, user: 0, act: Act::Remove };
     let report = pass.run(&mut Witness::new(0), &[target]);
     checkpoint::install(None);
     report.entries[0].outcome

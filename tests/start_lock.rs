@@ -20,9 +20,9 @@ use std::process::Command;
 use std::rc::Rc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tmux_janitor::checkpoint::{self, Checkpoint};
-use tmux_janitor::socket::directory::{Rule, SocketDir};
-use tmux_janitor::tmux::start_lock::{Guard, LockFailure, LockRack, Released, Taken};
+use tmux_sockets::kernel::checkpoint::{self, Checkpoint};
+use tmux_sockets::tmux::start_lock::{Guard, LockFailure, LockRack, Released, Taken};
+use tmux_sockets::tmux::{Rule, SocketDir};
 
 /// A folder of sockets, without any.
 struct Folder {

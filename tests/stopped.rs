@@ -18,11 +18,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use tmux_janitor::checkpoint::{self, Checkpoint};
-use tmux_janitor::reap::Reaper;
-use tmux_janitor::socket::directory::{Rule, SocketDir};
-use tmux_janitor::socket::sight::Witness;
-use tmux_janitor::tmux::start_lock::{LockRack, Taken};
+use tmux_sockets::kernel::checkpoint::{self, Checkpoint};
+use tmux_sockets::remove::Reaper;
+use tmux_sockets::tmux::start_lock::{LockRack, Taken};
+use tmux_sockets::tmux::{Rule, SocketDir};
+use tmux_sockets::witness::Witness;
 
 const FOLDER: &str = "TMUX_JANITOR_STOPPED";
 const SIGNALS: [Signal; 3] = [Signal::TSTP, Signal::TTIN, Signal::TTOU];

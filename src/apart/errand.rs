@@ -1,9 +1,9 @@
 //! What a process of its own is sent to do: its arguments. They are no command of the command line. Pure.
 
-use crate::socket::directory::Rule;
-use crate::sweep::Target;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use tmux_sockets::sweep::Target;
+use tmux_sockets::tmux::Rule;
 
 /// The first word.
 const WORD: &str = "apart";

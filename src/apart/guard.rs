@@ -9,7 +9,6 @@
 use super::{PATIENCE, has_answered};
 use crate::exit::Exit;
 use crate::logging;
-use crate::mounts::{Mount, Mounts};
 use crate::told_to_end::ToldToEnd;
 use nix::sys::signal::{Signal, raise};
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -26,6 +25,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::Instant;
+use tmux_sockets::kernel::{Mount, Mounts};
 
 /// The first word of such a run; the second one is our pid.
 const WORD: &str = "guarded";

@@ -37,7 +37,7 @@ pub fn run(files: &[PathBuf]) -> Result<Vec<FileAudit>, Error> {
                 .map(|file| if file.is_absolute() { file.clone() } else { Path::new(".").join(file) }),
         );
         let ended = child::run(&mut command, PATIENCE)
-            .map_err(|error| cannot_run(&reader, &crate::words::io_text(&error)))?;
+            .map_err(|error| cannot_run(&reader, &tmux_sockets::kernel::text::io_text(&error)))?;
         let more = answers_of(&ended);
         if more.is_empty() {
             answers.push(crashed(&ended));
@@ -66,7 +66,7 @@ fn crashed(ended: &Ended) -> FileAudit {
 /// Beside our own program, or where distributions put what people do not call.
 fn find_reader() -> Result<PathBuf, Error> {
     let own = std::env::current_exe()
-        .map_err(|error| cannot_run(Path::new(READER), &crate::words::io_text(&error)))?;
+        .map_err(|error| cannot_run(Path::new(READER), &tmux_sockets::kernel::text::io_text(&error)))?;
     let folder = own.parent().unwrap_or(Path::new("/"));
     let places = [
         folder.join(READER),
@@ -76,12 +76,12 @@ fn find_reader() -> Result<PathBuf, Error> {
     places.iter().find(|place| place.is_file()).cloned().ok_or_else(|| {
         Error::Incomplete(format!(
             "{READER} is missing, the part of tmux-janitor that reads scripts: it belongs beside {} or into {}; install it from the same build",
-            crate::escape::escaped(&own),
-            crate::escape::escaped(&folder.join("../libexec"))
+            tmux_sockets::kernel::escape::escaped(&own),
+            tmux_sockets::kernel::escape::escaped(&folder.join("../libexec"))
         ))
     })
 }
 
 fn cannot_run(reader: &Path, why: &str) -> Error {
-    Error::Incomplete(format!("{} cannot be run: {why}", crate::escape::escaped(reader)))
+    Error::Incomplete(format!("{} cannot be run: {why}", tmux_sockets::kernel::escape::escaped(reader)))
 }

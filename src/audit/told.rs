@@ -1,16 +1,15 @@
 //! What is told of answers: the sentences, for people and for programs, and the exit code.
 
 use super::READER;
-use crate::escape::escaped;
 use crate::exit::Exit;
-use crate::report::json::{raw_bytes, text};
-use crate::report::people::plural;
-use crate::words;
+use crate::view::json::{raw_bytes, text};
+use crate::view::people::plural;
 use rustix::fs::FileType;
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use tmux_janitor_audit_wire::{AuditFinding, AuditNote, FileAudit, NotAudited, NoteKind, ReaderEnd};
+use tmux_sockets::kernel::escape::escaped;
 
 /// Why a file was not looked at, its name before it.
 pub fn error_line(file: &Path, why: &NotAudited) -> String {
@@ -128,7 +127,7 @@ fn refusal(why: &NotAudited) -> String {
     match why {
         NotAudited::Directory => "is a directory; name the scripts and unit files in it".to_owned(),
         NotAudited::Special(mode) => {
-            let kind = words::kind_name(FileType::from_raw_mode(*mode));
+            let kind = tmux_sockets::kernel::text::kind_name(FileType::from_raw_mode(*mode));
             format!("is {kind}, not a file with a script or a unit")
         }
         NotAudited::Binary => "is no text: name only shell scripts, unit files and tables of cron".to_owned(),
@@ -137,7 +136,10 @@ fn refusal(why: &NotAudited) -> String {
             escaped(program)
         ),
         NotAudited::Unreadable(errno) => {
-            format!("cannot be read: {}", words::io_text(&std::io::Error::from_raw_os_error(*errno)))
+            format!(
+                "cannot be read: {}",
+                tmux_sockets::kernel::text::io_text(&std::io::Error::from_raw_os_error(*errno))
+            )
         }
         NotAudited::TooLong(most) => {
             format!("is longer than {} MiB: no script that somebody wrote", most >> 20)

@@ -1,18 +1,19 @@
 //! `sweep -S PATH`: the sockets that are named, and nothing else.
 
+use crate::apart;
 use crate::cli::Global;
 use crate::error::Error;
-use crate::escape::escaped;
-use crate::mounts::{Mounts, Walk};
-use crate::pass::narrator::Narrator;
-use crate::quarantine;
-use crate::report::Report;
-use crate::socket::directory::Rule;
-use crate::socket::sight::Witness;
-use crate::sweep::{Act, Pass, Target};
+use crate::pass::{Narrator, see};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use tmux_sockets::kernel::escape::escaped;
+use tmux_sockets::kernel::{Mounts, Walk};
+use tmux_sockets::report::Report;
+use tmux_sockets::sweep::{Act, Pass, Target};
+use tmux_sockets::tmux::Rule;
+use tmux_sockets::tmux::quarantine;
+use tmux_sockets::witness::Witness;
 
 /// How many names an earlier run that was killed may have put a socket under.
 const ASIDE: usize = 2;
@@ -57,8 +58,8 @@ pub(super) fn sweep(
     let targets: Vec<Target> =
         dirs.into_iter().map(|(path, names)| Target { path, only: Some(names), rule: Rule::Named }).collect();
     let act = if dry_run { Act::DryRun } else { Act::Remove };
-    let pass = Pass { settings: &settings, user, act };
+    let pass = Pass { policy: &settings, far: &apart::Apart, user, act };
     let report = pass.run_before(&mut Witness::new(user), &targets, narrator);
-    super::see::say_where(&report);
+    see::say_where(&report);
     Ok(report)
 }

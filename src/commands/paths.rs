@@ -1,9 +1,9 @@
 //! Where a command may go: what decides whether somebody has to wait for it.
 
 use crate::cli::{Cli, Command};
-use crate::discover::{self, Surroundings};
-use crate::socket::sight::Witness;
 use std::path::{Path, PathBuf};
+use tmux_sockets::sweep::discover::{self, Surroundings};
+use tmux_sockets::witness::Witness;
 
 /// The paths that a command looks at, as far as its words, the environment, the configuration and the kernel's table tell them.
 /// None for those that run on, that only read what was named, or that have others work for them.
@@ -46,7 +46,7 @@ pub(super) fn of(cli: &Cli) -> Vec<PathBuf> {
         // What is wrong with it is said by the command.
         let settings = super::load_settings(&cli.global).unwrap_or_default();
         let around = Surroundings::of_this_process();
-        paths.extend(discover::socket_dirs(&settings, &around, witness.table(), user));
+        paths.extend(discover::socket_dirs(&settings.extra_socket_dirs, &around, witness.table(), user));
     }
     paths
 }

@@ -4,28 +4,31 @@ use crate::cli::{Global, Status};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::Output;
-use crate::report::metrics::{self, Row};
-use crate::report::{Health, Report, json, people};
+use crate::pass::{Run, see};
+use crate::view::metrics::{self, Row};
+use crate::view::{json, people};
 use crate::{apart, journal, logging, words};
 use std::io::ErrorKind;
 use std::path::Path;
+use tmux_sockets::report::{Health, Report};
 
 pub(super) fn status(global: &Global, arguments: &Status, output: &mut Output) -> Result<Exit, Error> {
-    let report = super::look(global, arguments.all_users)?;
-    super::see::say_why(&report);
-    log_directories(&report);
+    let run = super::look(global, arguments.all_users)?;
+    let report = &run.report;
+    see::say_why(report);
+    log_directories(report);
     if let Some(path) = &arguments.metrics_file {
-        apart::replace(path, metrics_of(&report, arguments.all_users).as_bytes())
+        apart::replace(path, metrics_of(&run, arguments.all_users).as_bytes())
             .map_err(|error| not_written(path, &error))?;
     } else if arguments.metrics {
-        output.bytes(metrics_of(&report, arguments.all_users).as_bytes())?;
+        output.bytes(metrics_of(&run, arguments.all_users).as_bytes())?;
     } else if arguments.json {
-        output.line(&json::status(&report)?)?;
+        output.line(&json::status(report)?)?;
     } else {
         if output.is_muted() {
-            journal::looked(&report, &people::status(&report), report.health() == Health::Healthy);
+            journal::looked(report, &people::status(report), report.health() == Health::Healthy);
         }
-        output.text(&people::status(&report))?;
+        output.text(&people::status(report))?;
     }
     Ok(match report.health() {
         Health::Healthy => Exit::Done,
@@ -49,9 +52,9 @@ fn not_written(path: &Path, error: &std::io::Error) -> Error {
     }
 }
 
-fn metrics_of(report: &Report, all_users: bool) -> String {
+fn metrics_of(run: &Run, all_users: bool) -> String {
     if all_users {
-        return metrics::text(&report.users);
+        return metrics::text(&run.rows);
     }
-    metrics::text(&[Row::of(rustix::process::getuid().as_raw(), report)])
+    metrics::text(&[Row::of(rustix::process::getuid().as_raw(), &run.report, run.record.as_ref())])
 }

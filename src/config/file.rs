@@ -65,10 +65,14 @@ pub fn parse(path: &Path, text: &str) -> Result<Settings, ConfigError> {
 
 fn located(path: &Path, text: &str, Mistake(offset, what): &Mistake) -> ConfigError {
     let position::Position { line, column, key } = position::of(text, *offset);
-    let path = crate::escape::escaped(path);
-    let key = if key.is_empty() { String::new() } else { format!("{}: ", crate::escape::escaped(&key)) };
+    let path = tmux_sockets::kernel::escape::escaped(path);
+    let key = if key.is_empty() {
+        String::new()
+    } else {
+        format!("{}: ", tmux_sockets::kernel::escape::escaped(&key))
+    };
     let what = what.replace('\n', "; ");
-    ConfigError(format!("{path}:{line}:{column}: {key}{}", crate::escape::escaped(&what)))
+    ConfigError(format!("{path}:{line}:{column}: {key}{}", tmux_sockets::kernel::escape::escaped(&what)))
 }
 
 fn validate(file: File) -> Result<Settings, Mistake> {

@@ -2,14 +2,14 @@
 
 use super::{ConfigError, Settings, file};
 use crate::apart;
-use crate::escape::escaped;
-use crate::mounts::Mounts;
 use crate::sandbox;
 use crate::user_database;
 use rustix::fs::{FileType, Mode, OFlags};
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use tmux_sockets::kernel::Mounts;
+use tmux_sockets::kernel::escape::escaped;
 
 /// The machine's configuration.
 const MACHINE: &str = "/etc/tmux-janitor/config.toml";
@@ -63,7 +63,7 @@ fn open_found(path: &Path) -> std::io::Result<File> {
     let file = rustix::fs::open(path, flags, Mode::empty())?;
     match FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) {
         FileType::RegularFile => Ok(File::from(file)),
-        kind => Err(std::io::Error::other(format!("it is {}", crate::words::kind_name(kind)))),
+        kind => Err(std::io::Error::other(format!("it is {}", tmux_sockets::kernel::text::kind_name(kind)))),
     }
 }
 
@@ -90,7 +90,7 @@ fn read(path: &Path, is_named: bool) -> Result<Option<String>, ConfigError> {
         Err(error) => Err(ConfigError(format!(
             "{}: cannot be read ({}); it may hold a `keep` list, so nothing is done without it",
             escaped(path),
-            crate::words::io_text(&error)
+            tmux_sockets::kernel::text::io_text(&error)
         ))),
     }
 }
@@ -116,7 +116,7 @@ fn home_of_account() -> Result<Option<PathBuf>, ConfigError> {
         Ok(account) => Ok(account.map(|account| account.home).filter(|home| home.is_absolute())),
         Err(errno) => Err(ConfigError(format!(
             "the home of this user, where a configuration may be, cannot be looked up ({}); nothing is done without it",
-            crate::words::errno_text(errno)
+            tmux_sockets::kernel::text::errno_text(errno)
         ))),
     }
 }

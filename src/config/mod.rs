@@ -11,10 +11,13 @@ pub(crate) use load::read_bytes;
 pub use load::{load, read_file};
 pub use span::parse as parse_span;
 
+use crate::record;
 use glob::{MatchOptions, Pattern};
+use rustix::fs::FileType;
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
+use tmux_sockets::sweep::Policy;
 
 /// A configuration that cannot be used: one sentence with file, line, column and key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -114,6 +117,20 @@ impl Keep {
         };
         let label = label.to_string_lossy();
         self.0.iter().any(|glob| glob.matches_with(&label, options))
+    }
+}
+
+impl Policy for Settings {
+    fn keeps(&self, label: &OsStr) -> bool {
+        self.keep.contains(label)
+    }
+
+    fn min_age(&self) -> Duration {
+        self.min_age
+    }
+
+    fn ignores(&self, name: &OsStr, kind: FileType) -> bool {
+        record::is_folder(name, kind)
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::systemd::Manager;
 use super::{Cure, Finding, Patient, Severity};
-use crate::escape::shell_word;
 use crate::spawn::lasting::lingers;
+use tmux_sockets::kernel::escape::shell_word;
 
 /// What a user enables to have it at boot: our own units, and the spawner that they are ordered before.
 const UNITS: [&str; 4] =

@@ -2,8 +2,8 @@
 
 use super::systemd::Manager;
 use super::{Cure, Finding, Patient, Severity};
-use crate::escape::{escaped, shell_word};
 use crate::spawn::cgroup::{self, Service};
+use tmux_sockets::kernel::escape::{escaped, shell_word};
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     for (entry, pid) in patient.servers() {

@@ -8,12 +8,12 @@ use super::{Cure, Finding, Patient, Severity, cron};
 use crate::apart;
 use crate::audit::{self, AuditFinding, FileAudit};
 use crate::child;
-use crate::escape::{escaped, shell_word};
 use rustix::fs::{Access, AtFlags, CWD};
 use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
+use tmux_sockets::kernel::escape::{escaped, shell_word};
 
 /// What of the rules of `audit` is spoken of here.
 const RULES: [&str; 3] = ["rm-tmp", "rm-socket", "rm-lock"];

@@ -2,17 +2,17 @@
 //! `TMUX_TMPDIR` that is none or too long.
 
 use super::{Cure, Finding, Patient, Severity};
-use crate::escape::{escaped, shell_word};
-use crate::mounts::Mounts;
-use crate::report::DirectoryReport;
-use crate::socket::directory::{DirectoryError, Rule, SocketDir};
-use crate::socket::file_system::{self, FileSystem};
-use crate::tmux::paths::{self, MAX_SOCKET_PATH, Refusal};
-use crate::words::errno_text;
 use rustix::fs::{Access, AtFlags, CWD};
 use rustix::io::Errno;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use tmux_sockets::kernel::Mounts;
+use tmux_sockets::kernel::escape::{escaped, shell_word};
+use tmux_sockets::kernel::file_system::{self, FileSystem};
+use tmux_sockets::kernel::text::errno_text;
+use tmux_sockets::report::DirectoryReport;
+use tmux_sockets::tmux::paths::{self, MAX_SOCKET_PATH, Refusal};
+use tmux_sockets::tmux::{DirectoryError, Rule, SocketDir};
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     for directory in &patient.report.directories {

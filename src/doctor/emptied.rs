@@ -2,11 +2,10 @@
 
 use super::systemd::Systemd;
 use super::{Cure, Finding, Patient, Severity, tmpfiles};
-use crate::escape::{escaped, shell_word};
-use crate::mounts;
 use crate::spawn::lasting::lingers;
-use crate::tmux::paths::DEFAULT_PARENT;
 use std::path::Path;
+use tmux_sockets::kernel::escape::{escaped, shell_word};
+use tmux_sockets::tmux::paths::DEFAULT_PARENT;
 
 /// `TMPFS_MAGIC` of linux/magic.h.
 const TMPFS: u64 = 0x0102_1994;
@@ -45,7 +44,7 @@ fn logout(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
 
 /// A `TMUX_TMPDIR` that is gone after a boot: tmux then uses /tmp without a word.
 fn boot(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
-    let Some(dir) = patient.around.tmux_tmpdir.as_deref().and_then(mounts::realpath) else {
+    let Some(dir) = patient.around.tmux_tmpdir.as_deref().and_then(tmux_sockets::kernel::realpath) else {
         return;
     };
     let is_made_anew = |path: &Path| {

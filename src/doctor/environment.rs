@@ -2,10 +2,9 @@
 
 use super::{Cure, Finding, Patient, Severity};
 use crate::apart;
-use crate::escape::{escaped, shell_word};
-use crate::mounts;
-use crate::tmux::paths::DEFAULT_PARENT;
 use std::path::{Path, PathBuf};
+use tmux_sockets::kernel::escape::{escaped, shell_word};
+use tmux_sockets::tmux::paths::DEFAULT_PARENT;
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     let Some(managers) = patient.systemd.environment("TMUX_TMPDIR") else {
@@ -73,5 +72,5 @@ fn named_in() -> Vec<PathBuf> {
 /// Where tmux ends up with a value.
 fn leads_to(value: Option<&Path>) -> PathBuf {
     let parent = value.unwrap_or(Path::new(DEFAULT_PARENT));
-    mounts::realpath(parent).unwrap_or_else(|| parent.to_owned())
+    tmux_sockets::kernel::realpath(parent).unwrap_or_else(|| parent.to_owned())
 }

@@ -1,9 +1,9 @@
 //! Ghosts, and two live servers on one path.
 
 use super::{Cure, Finding, Patient, Severity};
-use crate::escape::escaped;
-use crate::ghost::{Bar, Standing, Way};
-use crate::socket::verdict::Reason;
+use tmux_sockets::judge::Reason;
+use tmux_sockets::judge::{Bar, Standing, Way};
+use tmux_sockets::kernel::escape::escaped;
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     for entry in &patient.report.entries {
@@ -37,7 +37,7 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
             (Some(Bar::Held { yields: true, .. }), _) => Cure::command(format!(
                 // Both are kept.
                 "tmux-janitor rescue --aside {}",
-                crate::escape::shell_word(&patient.report.path_of(entry))
+                tmux_sockets::kernel::escape::shell_word(&patient.report.path_of(entry))
             )),
             (Some(Bar::Held { yields: false, .. }), _) => {
                 Cure::advice("end or move the server that has the path now, then: tmux-janitor rescue")

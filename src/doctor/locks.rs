@@ -1,12 +1,12 @@
 //! Start locks that stand in the way of starts: held for good, orphaned, of somebody else, no files.
 
 use super::{Cure, Finding, Patient, Severity};
-use crate::escape::{escaped, shell_word};
-use crate::report::Place;
-use crate::socket::verdict::{Reason, State};
-use crate::tmux::paths;
-use crate::words::kind_name;
 use rustix::fs::FileType;
+use tmux_sockets::judge::{Reason, State};
+use tmux_sockets::kernel::escape::{escaped, shell_word};
+use tmux_sockets::kernel::text::kind_name;
+use tmux_sockets::report::Place;
+use tmux_sockets::tmux::paths;
 
 /// Whether the kernel gives leases (`proc_sys_fs(5)`).
 const LEASES: &str = "/proc/sys/fs/leases-enable";

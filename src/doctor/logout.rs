@@ -1,8 +1,8 @@
 //! Servers that end with the user's last logout, or with the login that started them.
 
 use super::{Cure, Finding, Patient, Severity};
-use crate::escape::{escaped, shell_word};
 use crate::spawn::lasting::{self, Home};
+use tmux_sockets::kernel::escape::{escaped, shell_word};
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     let Some(name) = patient.name() else {

@@ -2,8 +2,8 @@
 
 use super::{Cure, Finding, Patient, Severity};
 use crate::apart;
-use crate::escape::{escaped, shell_word};
 use std::path::PathBuf;
+use tmux_sockets::kernel::escape::{escaped, shell_word};
 
 /// Variables that name a folder of the user's.
 const FOLDERS: [&str; 4] = ["HOME", "XDG_CONFIG_HOME", "TMUX_TMPDIR", "XDG_RUNTIME_DIR"];

@@ -2,9 +2,9 @@
 
 use super::systemd::{Manager, Unit};
 use super::{Cure, Finding, Patient, Severity};
-use crate::escape::{escaped, shell_word};
 use crate::spawn::{cgroup, lasting};
 use std::collections::HashSet;
+use tmux_sockets::kernel::escape::{escaped, shell_word};
 
 const PROPERTIES: &str = "ActiveState,OOMPolicy,Transient,MainPID,KillMode";
 

@@ -2,13 +2,13 @@
 
 use super::{Cure, Finding, Patient, Severity};
 use crate::apart;
-use crate::escape::shell_word;
 use crate::record;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use tmux_sockets::kernel::escape::shell_word;
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
-    let Some(error) = &patient.report.record_error else { return };
+    let Some(Err(error)) = patient.record else { return };
     let folder = record::folder(patient.user);
     let is_in = |path: &Path| folder.parent() == Some(path);
     if patient.report.directories.iter().any(|dir| dir.error.is_some() && is_in(&dir.path)) {

@@ -1,9 +1,9 @@
 //! Sessions on the shared default socket beside isolated servers.
 
 use super::{Cure, Finding, Patient, Severity};
-use crate::escape::escaped;
-use crate::socket::verdict::State;
-use crate::tmux::paths::DEFAULT_LABEL;
+use tmux_sockets::judge::State;
+use tmux_sockets::kernel::escape::escaped;
+use tmux_sockets::tmux::paths::DEFAULT_LABEL;
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     let live = || patient.report.entries.iter().filter(|entry| entry.verdict.state == State::Live);

@@ -3,9 +3,9 @@
 use super::systemd::{Manager, Unit};
 use super::{Cure, Finding, Patient, Severity};
 use crate::apart;
-use crate::escape::{escaped, shell_word};
 use std::io::Read as _;
 use std::path::Path;
+use tmux_sockets::kernel::escape::{escaped, shell_word};
 
 const SWEEP: &str = "tmux-janitor.service";
 

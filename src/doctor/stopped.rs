@@ -1,10 +1,10 @@
 //! Servers that live and do not answer: stopped, held by a debugger, frozen.
 
 use super::{Cure, Finding, Patient, Severity};
-use crate::escape::{escaped, shell_word};
-use crate::socket::verdict::State;
 use rustix::fs::{Access, AtFlags, CWD};
 use std::path::{Path, PathBuf};
+use tmux_sockets::judge::State;
+use tmux_sockets::kernel::escape::{escaped, shell_word};
 
 /// Where cgroup v2 is mounted (cgroups(7)).
 const CGROUPS: &str = "/sys/fs/cgroup";

@@ -1,11 +1,11 @@
 //! Another user's dead socket on one of our labels: tmux can neither reach nor replace what it may not write.
 
 use super::{Cure, Finding, Patient, Severity};
-use crate::escape::{escaped, shell_word};
-use crate::socket::directory::{Rule, SocketDir};
-use crate::socket::file_system::FileSystem;
-use crate::socket::verdict::Reason;
-use crate::tmux::paths::lock_name;
+use tmux_sockets::judge::Reason;
+use tmux_sockets::kernel::escape::{escaped, shell_word};
+use tmux_sockets::kernel::file_system::FileSystem;
+use tmux_sockets::tmux::paths::lock_name;
+use tmux_sockets::tmux::{Rule, SocketDir};
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     if patient.blindness.is_some() {

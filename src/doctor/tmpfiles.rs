@@ -7,14 +7,14 @@
 
 use super::systemd::Systemd;
 use super::{Cure, Finding, Patient, Severity};
-use crate::escape::{escaped, shell_word};
-use crate::report::DirectoryReport;
-use crate::socket::directory::{Rule as Strictness, SocketDir};
-use crate::socket::verdict::State;
-use crate::tmux::paths;
-use crate::tmux::proc_locks::ProcLocks;
 use glob::{MatchOptions, Pattern};
 use std::path::{Path, PathBuf};
+use tmux_sockets::judge::State;
+use tmux_sockets::kernel::ProcLocks;
+use tmux_sockets::kernel::escape::{escaped, shell_word};
+use tmux_sockets::report::DirectoryReport;
+use tmux_sockets::tmux::paths;
+use tmux_sockets::tmux::{Rule as Strictness, SocketDir};
 
 /// A line of tmpfiles.d(5), as far as it matters here.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 use super::systemd::{Manager, Silence, Systemd, Unit};
 use super::{Cure, Finding, Patient, Severity, cron};
 use crate::apart;
-use crate::escape::{escaped, shell_word};
 use crate::spawn::lasting::lingers;
 use std::path::PathBuf;
+use tmux_sockets::kernel::escape::{escaped, shell_word};
 
 const NOTHING_SWEEPS: &str =
     "tmux removes no socket by itself, so the dead ones pile up until somebody calls `tmux-janitor sweep`";

@@ -2,8 +2,8 @@
 
 use super::{Cure, Finding, Patient, Severity};
 use crate::child::{self, End};
-use crate::escape::escaped;
-use crate::tmux::client;
+use crate::host::client;
+use tmux_sockets::kernel::escape::escaped;
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     let program = &patient.settings.spawn.tmux;

@@ -2,21 +2,21 @@
 
 use crate::journal;
 use crate::logging::stderr;
-use crate::outcome::Outcome;
-use crate::reap::Next;
 use crate::record::{self, Deeds};
-use crate::report::{Entry, Report, people};
-use crate::sweep::follow::Follower;
 use crate::told_to_end::ToldToEnd;
 use crate::users::merge::ENTRIES_OF_ONE;
 use crate::users::{Heard, wire};
-use crate::words;
+use crate::view::people;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, fstat};
 use std::collections::HashSet;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+use tmux_sockets::remove::Next;
+use tmux_sockets::report::Outcome;
+use tmux_sockets::report::{Entry, Report};
+use tmux_sockets::sweep::Follower;
 
 /// How often something is shown; lines that come meanwhile are shown together.
 const OFTEN: Duration = Duration::from_millis(100);
@@ -277,7 +277,7 @@ impl Follower for Narrator {
             let entry = &report.entries[*at];
             self.count(report, entry);
             // What is of the whole directory is told once, when all of it is known.
-            if matches!(entry.outcome, Outcome::Failed(failure) if words::is_of_all(&failure)) {
+            if matches!(entry.outcome, Outcome::Failed(failure) if failure.is_of_all()) {
                 continue;
             }
             if matches!(entry.outcome, Outcome::Failed(_)) || tracing::enabled!(tracing::Level::INFO) {

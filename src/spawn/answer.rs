@@ -86,7 +86,7 @@ pub(super) fn is_mute(text: &str) -> bool {
 
 fn unknown(ended: &Ended) -> Option<Unknown> {
     let text = text(ended);
-    if !crate::tmux::client::is_usage_error(ended) {
+    if !crate::host::client::is_usage_error(ended) {
         return None;
     }
     let is_about = |command: &str| {

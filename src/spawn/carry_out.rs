@@ -4,8 +4,7 @@ use super::handover::{Answer, BEGAN, COMMAND, Order, TOLD};
 use crate::child::{self, End};
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::tmux::inherited;
-use crate::words::io_text;
+use crate::host::inherited;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::Signal;
@@ -16,6 +15,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::Duration;
+use tmux_sockets::kernel::text::io_text;
 
 /// How long a service may work on an order: less than systemd waits for it (`TimeoutStartSec=`).
 const DEADLINE: Duration = Duration::from_secs(50);

@@ -1,6 +1,6 @@
 //! Which unit we run in, as `/proc/self/cgroup` (cgroups(7)) tells it. Pure but for what reads it.
 
-use crate::process::Processes;
+use tmux_sockets::kernel::Processes;
 
 /// A systemd service that a process runs in.
 #[derive(Debug, Clone, PartialEq, Eq)]

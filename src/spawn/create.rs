@@ -13,17 +13,17 @@ use super::result::Spawned;
 use super::scope::{self, Scope};
 use super::session::{self, Age, Made, Target};
 use super::words;
-use crate::checkpoint::{self, Step};
 use crate::child::{self, Ended};
-use crate::socket::sight::Witness;
-use crate::tmux::client::{self, DEADLINE, Start};
-use crate::tmux::held::{Held, Said};
-use crate::tmux::stuck;
+use crate::host::client::{self, DEADLINE, Start};
+use crate::host::held::{Held, Said};
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
+use tmux_sockets::kernel::checkpoint::{self, Step};
+use tmux_sockets::tmux::stuck;
+use tmux_sockets::witness::Witness;
 
 /// How often a client's deadline may pass while the server that it starts is seen to come up.
 const MOST_WAITS: u32 = 10;

@@ -8,10 +8,10 @@
 use super::answer::Answer;
 use super::job::Job;
 use super::session;
-use crate::process::{Processes, await_end};
-use crate::socket::sight::Witness;
 use rustix::process::{Pid, PidfdFlags, Signal};
 use std::time::Duration;
+use tmux_sockets::kernel::{Processes, await_end};
+use tmux_sockets::witness::Witness;
 
 /// How long a server that is asked once more may take.
 const ENDING: Duration = Duration::from_secs(1);

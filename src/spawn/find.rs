@@ -5,14 +5,14 @@ use super::place::{Fitness, Place, room_in};
 use super::{Request, candidates, cgroup, label, words};
 use crate::apart;
 use crate::config::Settings;
-use crate::socket::directory::{Rule, SocketDir};
-use crate::socket::file_system::FileSystem;
-use crate::socket::sight::Witness;
-use crate::socket::verdict::Reason;
 use rustix::fs::{Access, AtFlags, CWD};
 use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use tmux_sockets::judge::Reason;
+use tmux_sockets::kernel::file_system::FileSystem;
+use tmux_sockets::tmux::{Rule, SocketDir};
+use tmux_sockets::witness::Witness;
 
 /// Where a session's socket would be.
 #[derive(Debug)]

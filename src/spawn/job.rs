@@ -11,20 +11,21 @@ use super::scope::Scope;
 use super::session::{self, Made, PaneEnd};
 use super::watch::Fate;
 use super::words;
-use crate::checkpoint::{self, Step};
+use crate::apart;
 use crate::config::Settings;
-use crate::ghost::{self, Anew, Ghost};
+use crate::host::client::{DEADLINE, Start, Tmux};
 use crate::journal;
-use crate::outcome::Outcome;
 use crate::pass;
-use crate::process::{Processes, Stat, await_end};
-use crate::report::Report;
-use crate::socket::sight::Witness;
-use crate::sweep::{Act, Pass};
-use crate::tmux::client::{DEADLINE, Start, Tmux};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use tmux_sockets::ghost::{self, Anew, Ghost};
+use tmux_sockets::kernel::checkpoint::{self, Step};
+use tmux_sockets::kernel::{Processes, Stat, await_end};
+use tmux_sockets::report::Outcome;
+use tmux_sockets::report::Report;
+use tmux_sockets::sweep::{Act, Pass};
+use tmux_sockets::witness::Witness;
 
 /// How often a session is asked for: once more where there was nobody to ask, never more.
 const ATTEMPTS: u32 = 2;
@@ -324,7 +325,7 @@ impl Job<'_> {
         if !self.request.sweep {
             return;
         }
-        let sweep = Pass { settings: self.settings, user: self.user, act: Act::Remove };
+        let sweep = Pass { policy: self.settings, far: &apart::Apart, user: self.user, act: Act::Remove };
         let report = pass::remove(&sweep, witness, &[self.place.target()], self.request.dirs.is_empty());
         spawned.swept.extend(report.removed());
     }

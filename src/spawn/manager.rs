@@ -6,8 +6,7 @@ use super::lasting::{full, runtime_dir};
 use super::program;
 use crate::apart;
 use crate::child::{self, End, Ended};
-use crate::tmux::held::Held;
-use crate::words::io_text;
+use crate::host::held::Held;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
 use std::io;
@@ -15,6 +14,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
+use tmux_sockets::kernel::text::io_text;
 
 /// How long a manager and the client that it starts may take.
 const SCOPE_DEADLINE: Duration = Duration::from_secs(6);
@@ -213,7 +213,7 @@ impl Kind {
 
 /// Our whole environment without what a tmux server must not inherit.
 pub(super) fn environment() -> Vec<OsString> {
-    let kept = |name: &OsStr| !crate::tmux::client::NOT_INHERITED.iter().any(|gone| name == *gone);
+    let kept = |name: &OsStr| !crate::host::client::NOT_INHERITED.iter().any(|gone| name == *gone);
     std::env::vars_os()
         .filter(|(name, _)| kept(name))
         .map(|(mut variable, value)| {

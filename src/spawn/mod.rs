@@ -8,7 +8,7 @@
 //! tmux is waited for anyway.
 //!
 //! Each session has a socket of its own ([`label`]), in the first directory in which one can be
-//! ([`place`]). What is handed over is data: [`crate::tmux::quote`] says how it gets through. An exit
+//! ([`place`]). What is handed over is data: [`crate::host::quote`] says how it gets through. An exit
 //! code proves nothing: [`answer`] reads what tmux said, [`session`] asks whether the session is there.
 //! In a systemd service the server gets a scope of its own ([`scope`]), or is started outside where the
 //! service's files are its own ([`outside`]).
@@ -41,17 +41,17 @@ pub use request::{Request, ScopeWish};
 pub use result::{Ending, Spawned};
 
 use crate::apart;
-use crate::checkpoint::{self, Step};
 use crate::config::Settings;
-use crate::discover::{self, Surroundings};
 use crate::pass;
-use crate::socket::kernel_table::KernelTable;
-use crate::socket::sight::Witness;
-use crate::sweep::{Act, Pass, Target};
 use place::{Fitness, Place, Standing};
 use rustix::fs::{Access, AtFlags, Mode, OFlags};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tmux_sockets::kernel::KernelTable;
+use tmux_sockets::kernel::checkpoint::{self, Step};
+use tmux_sockets::sweep::discover::{self, Surroundings};
+use tmux_sockets::sweep::{Act, Pass, Target};
+use tmux_sockets::witness::Witness;
 
 /// What a whole run of `spawn` came to.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ pub enum Done {
 
 /// Makes the session. Never panics and never gives up silently: whatever happens is in the result.
 pub fn run(settings: &Settings, user: u32, request: &Request) -> Done {
-    crate::tmux::inherited::keep_from_children();
+    crate::host::inherited::keep_from_children();
     let mut spawned = Spawned::new(&request.name, settings.spawn.tmux.as_os_str());
     let mut witness = Witness::new(user);
     // Where tmux would wait for ever, and its start lock with it.
@@ -158,12 +158,17 @@ fn sweep_all(settings: &Settings, user: u32, request: &Request) -> Vec<PathBuf> 
     let mut witness = Witness::new(user);
     let dirs = if request.dirs.is_empty() {
         witness.refresh();
-        discover::socket_dirs(settings, &Surroundings::of_this_process(), witness.table(), user)
+        discover::socket_dirs(
+            &settings.extra_socket_dirs,
+            &Surroundings::of_this_process(),
+            witness.table(),
+            user,
+        )
     } else {
         request.dirs.clone()
     };
     let targets: Vec<Target> = dirs.into_iter().map(Target::whole).collect();
-    let sweep = Pass { settings, user, act: Act::Remove };
+    let sweep = Pass { policy: settings, far: &apart::Apart, user, act: Act::Remove };
     pass::remove(&sweep, &mut witness, &targets, request.dirs.is_empty()).removed().collect()
 }
 
@@ -175,7 +180,7 @@ fn candidates(settings: &Settings, user: u32, request: &Request) -> Vec<PathBuf>
     }
     let mut around = Surroundings::of_this_process();
     around.runtime_dir = around.runtime_dir.or_else(|| Some(lasting::runtime_dir(user)));
-    discover::socket_dirs(settings, &around, &KernelTable::default(), user)
+    discover::socket_dirs(&settings.extra_socket_dirs, &around, &KernelTable::default(), user)
 }
 
 /// The first place that can be used.

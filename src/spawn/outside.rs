@@ -9,11 +9,11 @@ use super::handover::{self, Order};
 use super::manager::{self, Kind, Manager};
 use crate::apart::guard;
 use crate::child::{End, Ended};
-use crate::mounts::Mounts;
-use crate::process::{Processes, UserManager};
 use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use tmux_sockets::kernel::Mounts;
+use tmux_sockets::kernel::{Processes, UserManager};
 
 /// Set for the run outside: the unit that it runs in.
 pub(crate) const UNIT: &str = "TMUX_JANITOR_OUTSIDE";

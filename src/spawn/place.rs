@@ -4,22 +4,22 @@
 use super::{label, words};
 use crate::apart;
 use crate::config::Settings;
-use crate::ghost::{self, Ghost, Scope};
-use crate::process::{Processes, await_end};
-use crate::socket::directory::{Rule, SocketDir};
-use crate::socket::file_system::{self, FileSystem};
-use crate::socket::sight::Witness;
-use crate::socket::verdict::{Blindness, Reason, State, TableSays};
-use crate::sweep::{Act, Pass, Target};
-use crate::tmux::paths;
-use crate::tmux::start_lock::is_seen_held;
-use crate::tmux::stuck::{self, Stuck};
 use rustix::fs::{Access, AtFlags, FileType, Mode};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tmux_sockets::ghost::{self, Ghost, Scope};
+use tmux_sockets::judge::{Blindness, Reason, State, TableSays};
+use tmux_sockets::kernel::file_system::{self, FileSystem};
+use tmux_sockets::kernel::{Processes, await_end};
+use tmux_sockets::sweep::{Act, Pass, Target};
+use tmux_sockets::tmux::paths;
+use tmux_sockets::tmux::start_lock::is_seen_held;
+use tmux_sockets::tmux::stuck::{self, Stuck};
+use tmux_sockets::tmux::{Rule, SocketDir};
+use tmux_sockets::witness::Witness;
 
 /// How often and how long a server that seems to be ending is waited for.
 const MOST_ENDINGS: u32 = 4;
@@ -139,7 +139,8 @@ impl Place {
     }
 
     fn look_once(&self, settings: &Settings, user: u32, witness: &mut Witness) -> Look {
-        let report = Pass { settings, user, act: Act::Look }.run(witness, &[self.target()]);
+        let report = Pass { policy: settings, far: &apart::Apart, user, act: Act::Look }
+            .run(witness, &[self.target()]);
         let verdict = report.entries.first().map(|entry| (entry.verdict, entry.server_pid));
         Look::Is(match verdict {
             Some((verdict, pid)) if verdict.state == State::Live => Standing::Live(pid),

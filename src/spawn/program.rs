@@ -2,11 +2,11 @@
 
 use super::manager::Manager;
 use super::outside;
-use crate::escape::escaped;
-use crate::words::{errno_text, io_text};
 use rustix::fs::{AtFlags, CWD, FileType, Mode};
 use rustix::io::Errno;
 use std::path::{Path, PathBuf};
+use tmux_sockets::kernel::escape::escaped;
+use tmux_sockets::kernel::text::{errno_text, io_text};
 
 /// The path at which this very program lies. A manager resolves it when it comes to it, so for root it must be one
 /// that only root can put something else at.

@@ -5,12 +5,6 @@
 //! noise (3.7 and whatever is older); it may have any number of sessions, which its own program reaches.
 
 use super::job::Job;
-use crate::escape::{escaped, shell_word};
-use crate::process::{Process, Processes};
-use crate::socket::file_id::FileFacts;
-use crate::socket::kernel_table::TableSource;
-use crate::socket::sight::Witness;
-use crate::socket::verdict::TableSays;
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fmt::{self, Display, Formatter};
@@ -20,6 +14,12 @@ use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tmux_sockets::judge::TableSays;
+use tmux_sockets::kernel::FileFacts;
+use tmux_sockets::kernel::TableSource;
+use tmux_sockets::kernel::escape::{escaped, shell_word};
+use tmux_sockets::kernel::{Process, Processes};
+use tmux_sockets::witness::Witness;
 
 /// How many clients are named.
 const NAMED: usize = 3;

@@ -9,8 +9,8 @@ use super::job::{Job, Trouble};
 use super::result::{CommandState, Spawned};
 use super::session;
 use super::words;
-use crate::socket::sight::Witness;
 use std::ffi::{OsStr, OsString};
+use tmux_sockets::witness::Witness;
 
 /// Makes the session with such a program; `has-session` alone verifies.
 pub(super) fn run(job: &Job<'_>, witness: &mut Witness, spawned: &mut Spawned) {

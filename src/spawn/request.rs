@@ -1,10 +1,10 @@
 //! What is asked for. Pure.
 
 use crate::error::Error;
-use crate::tmux::paths::DEFAULT_LABEL;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use tmux_sockets::tmux::paths::DEFAULT_LABEL;
 
 /// When the server gets a systemd scope of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]

@@ -4,16 +4,16 @@ use super::session::PaneEnd;
 use super::{label, words};
 use crate::child::{End, Ended};
 use crate::error::Error;
-use crate::escape::{escaped, shell_word};
 use crate::exit::Exit;
+use crate::host::quote::{argument, is_plain_name};
 use crate::output::Output;
-use crate::report::json::{raw_bytes, text};
-use crate::report::people::plural;
-use crate::tmux::quote::{argument, is_plain_name};
+use crate::view::json::{raw_bytes, text};
+use crate::view::people::plural;
 use serde::Serialize;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use tmux_sockets::kernel::escape::{escaped, shell_word};
 
 /// How it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,9 +2,9 @@
 
 use super::Request;
 use super::answer::{self, Answer};
-use crate::tmux::client::Tmux;
-use crate::tmux::held::WAIT;
-use crate::tmux::quote;
+use crate::host::client::Tmux;
+use crate::host::held::WAIT;
+use crate::host::quote;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -372,7 +372,7 @@ mod tests {
             ["new-session", "-d", "-s", "##(x);", "-e", "A=;", "--", ";", "kill-server"].map(OsString::from);
         assert_eq!(words, expected);
         let tmux = Tmux { program: "t".as_ref(), socket: "/s".as_ref(), utf8: false };
-        let arguments = tmux.arguments(crate::tmux::client::Start::Never, &words);
+        let arguments = tmux.arguments(crate::host::client::Start::Never, &words);
         assert_eq!(arguments[2..4], ["-S", "/s"].map(OsString::from));
         assert!(
             arguments[4..]

@@ -9,17 +9,17 @@ use super::create::Making;
 use super::job::{Job, Trouble};
 use super::session::{self, Age, Made, PaneEnd, Told};
 use super::words;
-use crate::checkpoint::{self, Step};
 use crate::child::Ended;
-use crate::process::Processes;
-use crate::socket::sight::Witness;
-use crate::tmux::client::{self, Start};
-use crate::tmux::held::{Held, Woken};
-use crate::tmux::quote;
+use crate::host::client::{self, Start};
+use crate::host::held::{Held, Woken};
+use crate::host::quote;
 use rustix::process::{Pid, PidfdFlags, Signal};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
+use tmux_sockets::kernel::Processes;
+use tmux_sockets::kernel::checkpoint::{self, Step};
+use tmux_sockets::witness::Witness;
 
 /// How long a server may take to notice that a process of its own has ended.
 const NOTICING: Duration = Duration::from_secs(1);

@@ -3,17 +3,17 @@
 use super::Request;
 use super::answer::Answer;
 use super::session::{Made, PaneEnd};
-use crate::escape::escaped;
-use crate::ghost::Ghost;
-use crate::socket::directory::DirectoryError;
-use crate::socket::verdict::Reason;
-use crate::tmux::stuck::Stuck;
-use crate::words::{errno_text, io_text, kind_name};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::time::Duration;
+use tmux_sockets::ghost::Ghost;
+use tmux_sockets::judge::Reason;
+use tmux_sockets::kernel::escape::escaped;
+use tmux_sockets::kernel::text::{errno_text, io_text, kind_name};
+use tmux_sockets::tmux::DirectoryError;
+use tmux_sockets::tmux::stuck::Stuck;
 
 pub(super) fn too_long(dir: &Path) -> String {
     format!(
@@ -324,5 +324,5 @@ pub(super) fn unseen(dir: &Path, unit: &str) -> String {
 
 /// The mount point that a path lies on, as `/proc/self/mountinfo` has it.
 fn mount_of(path: &Path) -> Option<std::path::PathBuf> {
-    crate::mounts::Mounts::read().covering(path).map(|mount| mount.point.clone())
+    tmux_sockets::kernel::Mounts::read().covering(path).map(|mount| mount.point.clone())
 }

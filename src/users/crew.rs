@@ -9,7 +9,6 @@ use super::merge::User;
 use super::order::Order;
 use super::queue::Queue;
 use super::wire;
-use crate::discover::RUNTIME_DIRS;
 use crate::sandbox;
 use crate::told_to_end::ToldToEnd;
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -21,6 +20,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+use tmux_sockets::sweep::discover::RUNTIME_DIRS;
 
 /// How many workers run at once, per processor and in all. A worker waits for its exec and its locks'
 /// rest, so two share a processor well.

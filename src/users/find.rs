@@ -7,9 +7,6 @@
 //! Whoever has an account or a runtime directory is looked for by name first, and is found however many
 //! names others have made.
 
-use crate::discover::RUNTIME_DIRS;
-use crate::report::{DirectoryReport, Place};
-use crate::tmux::paths;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +16,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
+use tmux_sockets::report::{DirectoryReport, Place};
+use tmux_sockets::sweep::discover::RUNTIME_DIRS;
+use tmux_sockets::tmux::paths;
 
 /// How many names that lie are reported one by one, of one owner and in all. Anybody can make any number of them.
 const STRAYS_OF_ONE: usize = 4;

@@ -2,11 +2,12 @@
 
 use super::crew::Loss;
 use super::wire::{NoReport, Reader};
-use crate::outcome::Outcome;
-use crate::report::metrics::Row;
-use crate::report::{DirectoryReport, Entry, Place, Report};
+use crate::pass::Run;
+use crate::view::metrics::Row;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use tmux_sockets::report::Outcome;
+use tmux_sockets::report::{DirectoryReport, Entry, Place, Report};
 
 /// A user who was found, and the folder that told of them.
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +36,7 @@ const ENTRIES_OF_NAMELESS: (usize, usize) = (4 * ENTRIES_OF_ONE, 8);
 #[derive(Debug, Default)]
 pub struct Merger<'u> {
     reader: Reader,
-    reports: Vec<(User<'u>, Report)>,
+    runs: Vec<(User<'u>, Run)>,
     /// What workers have done that have not reported yet.
     done: HashMap<u32, Report>,
     /// How many entries are told of: of those who may have an account, and of the others.
@@ -45,7 +46,7 @@ pub struct Merger<'u> {
 impl<'u> Merger<'u> {
     /// Takes in what a worker has done so far. `None`: it makes no sense.
     pub fn add_part(&mut self, user: User<'u>, message: &[u8]) -> Option<Report> {
-        let mut part = self.reader.read(message, user.uid).ok()?;
+        let mut part = self.reader.read(message, user.uid).ok()?.report;
         part.entries.retain(|entry| entry.outcome == Outcome::Removed);
         let done = self.done.entry(user.uid).or_default();
         for entry in &part.entries {
@@ -64,10 +65,10 @@ impl<'u> Merger<'u> {
     /// Takes in what became of a user's worker: its message, or why there is none; then what it did is what it had
     /// told by then. Its report.
     pub fn add(&mut self, mut user: User<'u>, outcome: Result<Vec<u8>, Loss>) -> &Report {
-        let mut done = self.done.remove(&user.uid).unwrap_or_default();
+        let mut run = Run::of(self.done.remove(&user.uid).unwrap_or_default());
         let failure = match outcome.map(|message| self.reader.read(&message, user.uid)) {
-            Ok(Ok(report)) => {
-                done = report;
+            Ok(Ok(told)) => {
+                run = told;
                 None
             }
             Ok(Err(NoReport::Refused(why))) => Some(why),
@@ -78,13 +79,12 @@ impl<'u> Merger<'u> {
                 Some(crate::words::lost_worker(user.uid, loss))
             }
         };
-        let mut report = done;
         let path = user.folder.to_owned();
-        report.directories.extend(failure.map(|why| DirectoryReport { path, error: Some(why) }));
-        self.sum_up(user, &mut report);
-        self.reports.push((user, report));
+        run.report.directories.extend(failure.map(|why| DirectoryReport { path, error: Some(why) }));
+        self.sum_up(user, &mut run.report);
+        self.runs.push((user, run));
         // It is the last.
-        &self.reports[self.reports.len() - 1].1
+        &self.runs[self.runs.len() - 1].1.report
     }
 
     fn sum_up(&mut self, user: User<'_>, report: &mut Report) {
@@ -99,14 +99,15 @@ impl<'u> Merger<'u> {
 
     /// One report, in the order of the users; then the folders in which nobody could be looked for, and what
     /// strangers put there and no worker told of.
-    pub fn finish(mut self, refused: Vec<DirectoryReport>, strays: Vec<Place>) -> Report {
+    pub fn finish(mut self, refused: Vec<DirectoryReport>, strays: Vec<Place>) -> Run {
         // Those with an account come first where there is room for some: with a row of their own, with their errors.
-        self.reports.sort_by_key(|(user, _)| (!user.has_account, user.uid));
-        let users = self.reports.iter().map(|(user, report)| Row::of(user.uid, report)).collect();
+        self.runs.sort_by_key(|(user, _)| (!user.has_account, user.uid));
+        let row = |(user, run): &(User<'_>, Run)| Row::of(user.uid, &run.report, run.record.as_ref());
+        let rows = self.runs.iter().map(row).collect();
         let sums = self.leave_out();
-        self.reports.sort_by_key(|(user, _)| user.uid);
-        let mut whole = Report { users, ..Report::default() };
-        for (_, mut report) in self.reports {
+        self.runs.sort_by_key(|(user, _)| user.uid);
+        let mut whole = Report::default();
+        for (_, Run { mut report, .. }) in self.runs {
             let before = whole.directories.len();
             for entry in &mut report.entries {
                 // A ghost may stand in none.
@@ -123,14 +124,14 @@ impl<'u> Merger<'u> {
         whole.directories.extend(sums);
         let known: HashSet<PathBuf> = whole.strays.iter().map(|stray| stray.path.clone()).collect();
         whole.strays.extend(strays.into_iter().filter(|stray| !known.contains(&stray.path)));
-        whole
+        Run { report: whole, rows, ..Run::default() }
     }
 
     /// Takes out directories with an error that are too many to be told of. The sums: a line for each folder they are in.
     fn leave_out(&mut self) -> Vec<DirectoryReport> {
         let (mut of_accounts, mut of_nameless) = (0, 0);
         let mut sums: BTreeMap<PathBuf, usize> = BTreeMap::new();
-        for (user, report) in &mut self.reports {
+        for (user, Run { report, .. }) in &mut self.runs {
             let (told, most) = if user.has_account {
                 (&mut of_accounts, TOLD_OF_ACCOUNTS)
             } else {
@@ -173,8 +174,8 @@ fn keep_directories(report: &mut Report, mut is_kept: impl FnMut(&DirectoryRepor
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::socket::verdict::{Reason, State, Verdict};
     use crate::users::wire;
+    use tmux_sockets::judge::{Reason, State, Verdict};
 
     fn report(labels: &[&str]) -> Report {
         let entry = |(at, label): (usize, &&str)| Entry {
@@ -205,7 +206,7 @@ mod tests {
     fn what_a_worker_has_told_counts_once_whether_it_is_lost_or_not() {
         let whole = report(&["a", "b", "c"]);
         let user = User { uid: 5, folder: Path::new("/tmp/tmux-5"), has_account: true };
-        for (end, errors) in [(Ok(wire::write(&whole)), 0), (Err(Loss::Signal(9)), 1)] {
+        for (end, errors) in [(Ok(wire::write(&Run::of(whole.clone()))), 0), (Err(Loss::Signal(9)), 1)] {
             let mut merger = Merger::default();
             for part in [part(&whole, &[1]), part(&whole, &[0, 2])] {
                 assert!(merger.add_part(user, &part).is_some());
@@ -230,12 +231,12 @@ mod tests {
             for _ in 0..20 {
                 let user = User { uid: 5, folder, has_account };
                 let entries = vec![one.entries[0].clone(); ENTRIES_OF_ONE + 1];
-                let message = wire::write(&Report { entries, ..one.clone() });
+                let message = wire::write(&Run::of(Report { entries, ..one.clone() }));
                 told += merger.add(user, Ok(message)).entries.len();
             }
             assert_eq!(told, all + least * (20 - all / ENTRIES_OF_ONE));
         }
-        let report = merger.finish(Vec::new(), Vec::new());
+        let report = merger.finish(Vec::new(), Vec::new()).report;
         assert_eq!(report.counts().removed, 40 * (ENTRIES_OF_ONE + 1));
         assert_eq!(report.untold.users, 40);
     }

@@ -20,8 +20,7 @@ pub mod wire;
 pub mod worker;
 
 use crate::error::Error;
-use crate::report::Report;
-use crate::sweep::Act;
+use crate::pass::Run;
 use crate::told_to_end::ToldToEnd;
 use accounts::Hints;
 use crew::News;
@@ -29,6 +28,8 @@ use merge::{Merger, User};
 use queue::Queue;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+use tmux_sockets::report::Report;
+use tmux_sockets::sweep::Act;
 
 pub use crew::Loss;
 pub use find::Stray;
@@ -65,7 +66,7 @@ pub fn pass(
     task: Task,
     signals: &mut Option<ToldToEnd>,
     heard: &mut dyn FnMut(Heard<'_>, usize),
-) -> Result<Report, Error> {
+) -> Result<Run, Error> {
     if !rustix::process::geteuid().is_root() {
         return Err(Error::NoPermission(
             "--all-users needs root, to work as each user; without it your own sockets are looked at"
@@ -92,8 +93,8 @@ pub fn pass(
         News::End(user, outcome) => heard(Heard::Report(merger.add(user, outcome)), users.len()),
         News::Nothing => heard(Heard::Nothing, users.len()),
     });
-    let mut report = merger.finish(found.refused, found.strays);
-    report.more_strays = found.more_strays;
-    report.elapsed = started.elapsed();
-    Ok(report)
+    let mut run = merger.finish(found.refused, found.strays);
+    run.report.more_strays = found.more_strays;
+    run.report.elapsed = started.elapsed();
+    Ok(run)
 }

@@ -2,8 +2,8 @@
 //! a hundred workers need not build the whole of it to read five words. Pure.
 
 use super::Task;
-use crate::sweep::Act;
 use std::ffi::OsString;
+use tmux_sockets::sweep::Act;
 
 /// The first word.
 const WORKER: &str = "worker";

@@ -6,16 +6,17 @@
 //! last `.`. Sentences stand once and are pointed to by their place. Before it come parts, each `P length` and a
 //! message in itself: what was removed by then, so that root has told it whatever becomes of the worker.
 
-use crate::escape::escaped;
-use crate::outcome::{Failure, Outcome};
+use crate::pass::Run;
 use crate::record::Record;
-use crate::report::{DirectoryReport, Entry, Place, Report, Untold};
-use crate::socket::verdict::{Reason, State, Verdict};
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::str::FromStr;
+use tmux_sockets::judge::{Reason, State, Verdict};
+use tmux_sockets::kernel::escape::escaped;
+use tmux_sockets::report::{DirectoryReport, Entry, Place, Report, Untold};
+use tmux_sockets::report::{Failure, Outcome};
 
 /// Both ends are one program: a place in this list is a state's name.
 const STATES: [State; 7] = [
@@ -53,7 +54,7 @@ pub fn part(report: &Report, entries: &[usize]) -> Vec<u8> {
         return Vec::new();
     }
     let directories = report.directories.clone();
-    let message = write(&Report { directories, entries: done, ..Report::default() });
+    let message = write(&Run::of(Report { directories, entries: done, ..Report::default() }));
     [PART, format!("{}\0", message.len()).as_bytes(), &message].concat()
 }
 
@@ -86,7 +87,8 @@ pub fn refusal(why: &str) -> Vec<u8> {
 }
 
 /// The message for a report.
-pub fn write(report: &Report) -> Vec<u8> {
+pub fn write(run: &Run) -> Vec<u8> {
+    let Run { report, record, rows: _ } = run;
     let mut message = Message::default();
     for directory in &report.directories {
         message.put(b"D");
@@ -100,13 +102,13 @@ pub fn write(report: &Report) -> Vec<u8> {
             message.put(why.as_bytes());
         }
     }
-    if let Some(Record { since_us, removed, failed, swept_us, sweep_took_us }) = &report.record {
+    if let Some(Ok(Record { since_us, removed, failed, swept_us, sweep_took_us })) = record {
         message.put(b"T");
         for sum in [since_us, removed, failed, swept_us, sweep_took_us] {
             message.number(sum);
         }
     }
-    if let Some(why) = &report.record_error {
+    if let Some(Err(why)) = record {
         message.put(b"W");
         message.put(why.as_bytes());
     }
@@ -197,14 +199,20 @@ pub struct Reader {
 
 impl Reader {
     /// The report in a message of the user `uid`'s worker.
-    pub fn read(&mut self, message: &[u8], uid: u32) -> Result<Report, NoReport> {
+    pub fn read(&mut self, message: &[u8], uid: u32) -> Result<Run, NoReport> {
         let mut fields =
             Fields(message.strip_suffix(b"\0").ok_or(NoReport::Garbled)?.split(|byte| *byte == 0));
-        let mut report = Report::default();
+        let (mut report, mut record) = (Report::default(), None);
         let mut sentences: Vec<&'static str> = Vec::new();
         loop {
             match fields.next()? {
-                b"." => return if fields.0.next().is_none() { Ok(report) } else { Err(NoReport::Garbled) },
+                b"." => {
+                    return if fields.0.next().is_none() {
+                        Ok(Run { report, record, ..Run::default() })
+                    } else {
+                        Err(NoReport::Garbled)
+                    };
+                }
                 b"E" => return Err(NoReport::Refused(fields.text()?)),
                 b"D" => {
                     let path = PathBuf::from(fields.name()?);
@@ -216,10 +224,10 @@ impl Reader {
                 b"L" => report.held.push(fields.place()?),
                 b"T" => {
                     let [since_us, removed, failed, swept_us, sweep_took_us] = fields.numbers()?;
-                    report.record = Some(Record { since_us, removed, failed, swept_us, sweep_took_us });
+                    record = Some(Ok(Record { since_us, removed, failed, swept_us, sweep_took_us }));
                 }
                 b"C" => report.untold = fields.untold(uid)?,
-                b"W" => report.record_error = Some(fields.text()?),
+                b"W" => record = Some(Err(fields.text()?)),
                 b"S" => {
                     let sentence = fields.text()?;
                     sentences.push(self.keep(sentence));
@@ -325,7 +333,7 @@ fn is_theirs(entry: &Entry, uid: u32) -> bool {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
     use super::*;
-    use crate::report::json;
+    use crate::view::json;
     use proptest::prelude::*;
     use rustix::io::Errno;
 
@@ -364,8 +372,6 @@ mod tests {
             unseen: vec![place("blind")],
             strays: vec![place("theirs"); labels.len() % 3],
             held: vec![place("held"); labels.len() % 2],
-            record: Some(Record { since_us: u64::MAX, removed: 1, failed: 2, swept_us: 3, sweep_took_us: 4 }),
-            record_error: Some("why".to_owned()),
             ..Report::default()
         }
     }
@@ -383,12 +389,15 @@ mod tests {
         ) {
             let mut sent = report(&labels);
             sent.sum_up(5, 8);
-            let received = Reader::default().read(&write(&sent), 5).unwrap();
+            let known = Record { since_us: u64::MAX, removed: 1, failed: 2, swept_us: 3, sweep_took_us: 4 };
+            let record = [None, Some(Ok(known)), Some(Err("why".to_owned()))][labels.len() % 3].clone();
+            let message = write(&Run { report: sent.clone(), record: record.clone(), ..Run::default() });
+            let Run { report: received, record: told, .. } = Reader::default().read(&message, 5).unwrap();
+            prop_assert_eq!(told, record);
             prop_assert_eq!(as_json(&received), as_json(&sent));
             prop_assert_eq!(received.counts(), sent.counts());
             prop_assert_eq!(received.has_failures(), sent.has_failures());
-            prop_assert_eq!((received.record, received.untold), (sent.record, sent.untold));
-            prop_assert_eq!(&received.record_error, &sent.record_error);
+            prop_assert_eq!(received.untold, sent.untold);
             prop_assert_eq!((received.health(), &received.unseen), (sent.health(), &sent.unseen));
             prop_assert_eq!(&received.strays, &sent.strays);
             prop_assert_eq!(&received.held, &sent.held);
@@ -396,7 +405,7 @@ mod tests {
 
         #[test]
         fn a_torn_message_is_no_report(cut in 0_usize..1000) {
-            let whole = write(&report(&[b"a".to_vec(), b"b".to_vec(), b"c".to_vec()]));
+            let whole = write(&Run::of(report(&[b"a".to_vec(), b"b".to_vec(), b"c".to_vec()])));
             let cut = cut % whole.len();
             prop_assert!(Reader::default().read(&whole[..cut], 5).is_err());
         }
@@ -411,7 +420,7 @@ mod tests {
         #[test]
         fn parts_arrive_wherever_they_are_torn(cut in 0_usize..2000) {
             let sent = report(&[b"a".to_vec(), b".".to_vec(), b"P".to_vec()]);
-            let all: Vec<u8> = [part(&sent, &[0]), part(&sent, &[1, 2]), part(&sent, &[2]), write(&sent)].concat();
+            let all: Vec<u8> = [part(&sent, &[0]), part(&sent, &[1, 2]), part(&sent, &[2]), write(&Run::of(sent.clone()))].concat();
             let (first, second) = all.split_at(cut % all.len());
             let mut heard = first.to_vec();
             let mut parts = take_parts(&mut heard);
@@ -419,17 +428,17 @@ mod tests {
             parts.extend(take_parts(&mut heard));
             let labels: Vec<_> = parts
                 .iter()
-                .flat_map(|part| Reader::default().read(part, 5).unwrap().entries)
+                .flat_map(|part| Reader::default().read(part, 5).unwrap().report.entries)
                 .map(|entry| entry.label)
                 .collect();
             prop_assert_eq!(labels, ["a", "."], "what was removed, once");
-            prop_assert_eq!(heard, write(&sent));
+            prop_assert_eq!(heard, write(&Run::of(sent)));
         }
     }
 
     #[test]
     fn a_deed_on_what_is_another_users_is_not_believed() {
-        let message = write(&report(&[b"a".to_vec()]));
+        let message = write(&Run::of(report(&[b"a".to_vec()])));
         assert_eq!(Reader::default().read(&message, 6).unwrap_err(), NoReport::Garbled);
     }
 

@@ -1,9 +1,9 @@
 //! A worker: root for a moment, then one user for good.
 
 use crate::error::Error;
-use crate::words::errno_text;
 use nix::unistd::{Gid, Uid};
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
+use tmux_sockets::kernel::text::errno_text;
 
 /// How much a worker may map, in bytes. A million entries fit; a user who has more starves alone.
 const MOST_MEMORY: u64 = 512 << 20;

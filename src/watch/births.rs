@@ -2,7 +2,6 @@
 
 use super::engine::Dir;
 use super::readiness::Descriptor;
-use crate::tmux::start_lock::OWN_PREFIX;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
 use std::collections::HashMap;
@@ -12,6 +11,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::task::{Context, Poll, ready};
+use tmux_sockets::tmux::start_lock::OWN_PREFIX;
 use tokio::io::Interest;
 
 /// What is wanted of a socket directory. `ATTRIB` tells that a server has made its socket ready

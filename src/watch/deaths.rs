@@ -7,9 +7,6 @@
 
 use super::readiness::Descriptor;
 use super::schedule::Name;
-use crate::process::Processes;
-use crate::socket::kernel_table::{Bound, KernelTable};
-use crate::socket::wire::Role;
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, retry_on_intr};
@@ -19,6 +16,9 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use tmux_sockets::kernel::Processes;
+use tmux_sockets::kernel::Role;
+use tmux_sockets::kernel::{Bound, KernelTable};
 use tokio::io::Interest;
 use tokio::task::{AbortHandle, JoinSet};
 

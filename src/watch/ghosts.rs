@@ -6,18 +6,18 @@
 use super::engine::Dir;
 use super::line_writer::ReaderGone;
 use super::watcher::Watcher;
-use crate::escape::escaped;
-use crate::ghost::{self, Anew, Ghost, Scope};
 use crate::journal;
-use crate::outcome::Outcome;
-use crate::report::Report;
-use crate::socket::sight::Witness;
-use crate::sweep::{Act, Target};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tmux_sockets::ghost::{self, Anew, Ghost, Scope};
+use tmux_sockets::kernel::escape::escaped;
+use tmux_sockets::report::Outcome;
+use tmux_sockets::report::Report;
+use tmux_sockets::sweep::{Act, Target};
+use tmux_sockets::witness::Witness;
 
 /// What was said of ghosts: path, process, what.
 type Said = Arc<Mutex<HashSet<(PathBuf, Option<i32>, String)>>>;

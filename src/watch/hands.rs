@@ -6,16 +6,17 @@ use super::line_writer::ReaderGone;
 use super::schedule::Name;
 use super::teller::AsDone;
 use super::watcher::Watcher;
+use crate::apart::Apart;
 use crate::events::{Event, What};
-use crate::outcome::Outcome;
-use crate::report::Report;
-use crate::socket::directory::Rule;
-use crate::socket::verdict::{Reason, State, TableSays};
-use crate::sweep::{Act, Glance, Pass, Target};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::time::Instant;
+use tmux_sockets::judge::{Reason, State, TableSays};
+use tmux_sockets::report::Outcome;
+use tmux_sockets::report::Report;
+use tmux_sockets::sweep::{Act, Glance, Pass, Target};
+use tmux_sockets::tmux::Rule;
 
 /// A live server whose process is not known yet.
 #[derive(Debug)]
@@ -32,7 +33,7 @@ impl Watcher {
         self.engine.look_begins();
         let path = self.places.path(dir).to_owned();
         let target = Target { path, only: Some(labels.to_vec()), rule: Rule::Swept };
-        let pass = Pass { settings: &self.settings, user: self.user, act: self.act };
+        let pass = Pass { policy: &self.settings, far: &Apart, user: self.user, act: self.act };
         let owner = |label: &OsStr| self.engine.owner(dir, label);
         let mut as_done = AsDone { once: &mut self.once, owner: &owner, told: HashSet::new() };
         let mut report = pass.run_before(&mut self.witness, &[target], &mut as_done);
@@ -90,7 +91,7 @@ impl Watcher {
         for (dir, labels) in by_dir(names) {
             let directory = self.places.open(dir);
             for label in labels {
-                let pass = Pass { settings: &self.settings, user: self.user, act: Act::Look };
+                let pass = Pass { policy: &self.settings, far: &Apart, user: self.user, act: Act::Look };
                 let glance = match &directory {
                     Some(directory) => pass.glance(&mut self.witness, directory, &label),
                     None => Glance::Unclear,

@@ -5,11 +5,11 @@ use super::engine::Dir;
 use super::schedule::Name;
 use super::warnings::LOST;
 use super::watcher::Watcher;
-use crate::socket::directory::SocketDir;
-use crate::socket::file_id::FileFacts;
-use crate::tmux::paths;
 use std::collections::HashMap;
 use std::time::Instant;
+use tmux_sockets::kernel::FileFacts;
+use tmux_sockets::tmux::SocketDir;
+use tmux_sockets::tmux::paths;
 
 impl Watcher {
     /// inotify has told something.

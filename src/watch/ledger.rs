@@ -3,10 +3,10 @@
 use super::engine::Counts;
 use crate::apart;
 use crate::record::{self, Deeds, Record};
-use crate::report::metrics::{self, Kind, Row};
-use crate::socket::verdict::State;
+use crate::view::metrics::{self, Kind, Row};
 use crate::words;
 use std::path::Path;
+use tmux_sockets::judge::State;
 
 /// What was done and is not in the record yet, and what the record said last.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 //!
 //! One thread, on tokio ([`event_loop`]); no polling. Births are hints of inotify ([`births`]) on directories that may
 //! come and go ([`places`]); deaths are pidfds ([`deaths`]), for inotify says nothing when a server
-//! dies. Each leads to the same look as the sweep's, on a narrower target: [`crate::sweep::Pass`]. What
+//! dies. Each leads to the same look as the sweep's, on a narrower target: [`tmux_sockets::sweep::Pass`]. What
 //! a look means is decided in [`engine`], when to look in [`schedule`]; both are pure. A rescan is the
 //! safety net: whatever was lost or could not be watched is found then.
 //!
@@ -30,13 +30,13 @@ use crate::config;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::service::Service;
-use crate::sweep::Act;
 use event_loop::{EventLoop, Wake};
 use line_writer::{LineWriter, ReaderGone};
 use nix::sys::signal::Signal;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 use teller::Teller;
+use tmux_sockets::sweep::Act;
 use watcher::Watcher;
 
 /// `systemctl status` shows a line that is at most this old.

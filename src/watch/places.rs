@@ -6,14 +6,14 @@
 use super::births::{Births, Role};
 use super::engine::Dir;
 use super::shield::Shield;
-use crate::socket::directory::{DirectoryError, Rule, SocketDir};
-use crate::socket::file_id::FileId;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use tmux_sockets::kernel::FileId;
+use tmux_sockets::tmux::{DirectoryError, Rule, SocketDir};
 
 /// How often a missing directory is looked for while it comes into being under our eyes.
 const LOOKS: usize = 16;

@@ -7,8 +7,8 @@
 //! An empty directory needs no shield, and must not have one: while it is held open, the kernel does
 //! not tell that it was removed (`IN_DELETE_SELF` comes with the last reference).
 
-use crate::socket::directory::SocketDir;
 use rustix::fs::FlockOperation;
+use tmux_sockets::tmux::SocketDir;
 
 /// The shield of one directory.
 #[derive(Debug, Default)]
@@ -53,9 +53,9 @@ impl Shield {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
     use super::*;
-    use crate::socket::directory::Rule;
     use std::fs::File;
     use std::path::Path;
+    use tmux_sockets::tmux::Rule;
 
     fn open(path: &Path) -> Option<SocketDir> {
         SocketDir::open(path, rustix::process::getuid().as_raw(), Rule::LookedAt).unwrap()

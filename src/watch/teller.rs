@@ -1,19 +1,18 @@
 //! Who is told what happens: the journal of the daemon, or the reader of `events`.
 
 use super::line_writer::{LineWriter, ReaderGone};
-use crate::escape::escaped;
 use crate::events::{self, Event, What};
 use crate::journal;
-use crate::outcome::Outcome;
-use crate::reap::Next;
 use crate::record::Deeds;
-use crate::report::{Entry, Report};
-use crate::sweep::follow::Follower;
-use crate::words;
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+use tmux_sockets::kernel::escape::escaped;
+use tmux_sockets::remove::Next;
+use tmux_sockets::report::Outcome;
+use tmux_sockets::report::{Entry, Report};
+use tmux_sockets::sweep::Follower;
 
 /// Who is told.
 #[derive(Debug)]
@@ -112,7 +111,7 @@ impl Once {
             match entry.outcome {
                 Outcome::Removed if is_told(at) => {}
                 Outcome::Removed => self.removed(report, entry),
-                Outcome::Failed(failure) if words::is_of_all(&failure) => {
+                Outcome::Failed(failure) if failure.is_of_all() => {
                     // Its directory stands for all of them.
                     let dir = report.path_of(entry).parent().map(Path::to_path_buf).unwrap_or_default();
                     if self.warnings.insert(format!("{}: {failure}", escaped(&dir))) {

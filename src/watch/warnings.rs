@@ -4,10 +4,10 @@ use super::deaths::Untied;
 use super::engine::Dir;
 use super::places::Unwatched;
 use super::watcher::Watcher;
-use crate::escape::escaped;
-use crate::words::errno_text;
 use std::ffi::OsStr;
 use std::path::PathBuf;
+use tmux_sockets::kernel::escape::escaped;
+use tmux_sockets::kernel::text::errno_text;
 
 /// The warning about lost events.
 pub(super) const LOST: &str = "inotify lost events (a storm in a socket directory); looking at everything instead, now and whenever it happens again";

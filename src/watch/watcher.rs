@@ -9,15 +9,15 @@ use super::places::Places;
 use super::schedule::{Due, Schedule};
 use super::teller::{Once, Teller};
 use crate::config::Settings;
-use crate::discover::{self, Surroundings};
-use crate::report::people::plural;
-use crate::socket::sight::Witness;
-use crate::sweep::Act;
+use crate::view::people::plural;
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Instant;
+use tmux_sockets::sweep::Act;
+use tmux_sockets::sweep::discover::{self, Surroundings};
+use tmux_sockets::witness::Witness;
 
 /// Whether everything has been looked at with the configuration in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,7 +154,7 @@ impl Watcher {
         self.say_blindness();
         let dirs = if self.given.is_empty() {
             let around = Surroundings::of_this_process();
-            discover::socket_dirs(&self.settings, &around, self.witness.table(), self.user)
+            discover::socket_dirs(&self.settings.extra_socket_dirs, &around, self.witness.table(), self.user)
         } else {
             self.given.clone()
         };

@@ -4,8 +4,7 @@ use crate::{REPOSITORY, none, pages};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
-use tmux_janitor::ghost::{Bar, Plight, Standing};
-use tmux_janitor::socket::verdict::{Blindness, Manager, Reason};
+use tmux_sockets::judge::{Bar, Blindness, Manager, Plight, Reason, Standing};
 
 fn read(path: &str) -> String {
     fs::read_to_string(Path::new(REPOSITORY).join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
@@ -143,7 +142,7 @@ const NUMBER: i32 = 424_242;
 
 /// The variants of an enumeration in the source.
 fn variants(name: &str) -> BTreeSet<String> {
-    let source = read("src/socket/verdict.rs");
+    let source = read("crates/sockets/src/judge/verdict.rs");
     let (_, body) = source.split_once(&format!("pub enum {name} {{\n")).expect("the enumeration is there");
     let body = body.split("\n}").next().expect("it ends");
     let lines =
@@ -178,7 +177,7 @@ fn how_it_decides_has_every_reason_in_its_own_words() {
             .replace("the kernel's socket table cannot be believed here: ", "")
             .replace(&format!("{NUMBER:#x}"), "N")
             .replace(&NUMBER.to_string(), "N")
-            .replace(&tmux_janitor::words::errno_text(rustix::io::Errno::PERM), "ERROR")
+            .replace(&tmux_sockets::kernel::text::errno_text(rustix::io::Errno::PERM), "ERROR")
             .replace("a regular file", "KIND");
         if !page.contains(&format!("`{sentence}")) {
             wrong.push(sentence);

@@ -13,9 +13,9 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
-use tmux_janitor::ghost::{self, Scope};
-use tmux_janitor::socket::sight::Witness;
-use tmux_janitor::sweep::Target;
+use tmux_sockets::ghost::{self, Scope};
+use tmux_sockets::sweep::Target;
+use tmux_sockets::witness::Witness;
 
 /// How often is looked, and how often what happens meanwhile happens, at least.
 const LOOKS: u32 = 60;

@@ -13,11 +13,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
-use tmux_janitor::checkpoint::{self, Checkpoint};
-use tmux_janitor::ghost::rescue::RescueFailure;
-use tmux_janitor::ghost::{self, Rescue, Scope};
-use tmux_janitor::outcome::{Failure, Outcome};
-use tmux_janitor::socket::sight::Witness;
+use tmux_sockets::ghost::{self, Rescue, Scope};
+use tmux_sockets::judge::RescueFailure;
+use tmux_sockets::kernel::checkpoint::{self, Checkpoint};
+use tmux_sockets::report::{Failure, Outcome};
+use tmux_sockets::witness::Witness;
 
 const STEPS: [Checkpoint; 5] = [
     Checkpoint::AsideLink,
@@ -125,7 +125,7 @@ impl Stage {
 
 /// The sockets that a process holds, as the kernel numbers them.
 fn listener_of(pid: i32) -> BTreeSet<u32> {
-    let process = tmux_janitor::process::Processes::open().unwrap().by_pid(pid).unwrap();
+    let process = tmux_sockets::kernel::Processes::open().unwrap().by_pid(pid).unwrap();
     process.sockets().unwrap().into_iter().collect()
 }
 

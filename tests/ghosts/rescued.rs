@@ -7,9 +7,9 @@ use crate::scene::{folder, ghost as ghost_of, ghosts, json, rescue, say, user};
 use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use tmux_janitor::ghost::{self, Anew, Scope};
-use tmux_janitor::outcome::Outcome;
-use tmux_janitor::socket::sight::Witness;
+use tmux_sockets::ghost::{self, Anew, Scope};
+use tmux_sockets::report::Outcome;
+use tmux_sockets::witness::Witness;
 
 #[test]
 fn a_deleted_socket_comes_back_with_everything_behind_it() {

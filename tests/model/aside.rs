@@ -1,4 +1,4 @@
-//! A model of its own: a newer server is set aside for a ghost (`rescue --aside`, `src/ghost/aside.rs`).
+//! A model of its own: a newer server is set aside for a ghost (`rescue --aside`, `crates/sockets/src/ghost/aside.rs`).
 //!
 //! Two janitors, clients that start servers at both names, the ghost's answer to SIGUSR1 (unlink, bind) and a sweep
 //! take one system call at a time, in every order; whoever may die, dies anywhere. A removal of what is dead is one

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use tmux_janitor::escape::{escaped, escaped_bytes, shell_word};
+use tmux_sockets::kernel::escape::{escaped, escaped_bytes, shell_word};
 
 pub fn check(bytes: &[u8]) {
     let shown = escaped_bytes(bytes).to_string();

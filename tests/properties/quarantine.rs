@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use tmux_janitor::quarantine::{depth, label_of, name_of};
+use tmux_sockets::tmux::quarantine::{depth, label_of, name_of};
 
 pub fn check(bytes: &[u8]) {
     let shown = bytes.escape_ascii();

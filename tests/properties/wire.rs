@@ -1,6 +1,6 @@
 //! The kernel's table of sockets: whatever the bytes, nothing that they do not say; what the kernel says is read.
 
-use tmux_janitor::socket::wire::{Malformed, Message, Role, Row, messages};
+use tmux_sockets::kernel::{Malformed, Message, Role, Row, messages};
 
 /// The question that is answered. The corpus has it, too.
 const ASKED: u32 = 1;

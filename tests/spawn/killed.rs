@@ -7,7 +7,7 @@ use crate::scene::{Scene, is_silent};
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Stdio;
-use tmux_janitor::checkpoint::Step;
+use tmux_sockets::kernel::checkpoint::Step;
 
 /// The steps before COMMAND was asked for, and the ones after.
 const BEFORE: [Step; 4] = [Step::Placed, Step::Swept, Step::Keeping, Step::Kept];

@@ -7,17 +7,19 @@
 
 use super::folder::{self, Anew, Made, can_bind, trouble};
 use super::forecast::lock_is_in_the_way;
-use super::rescue::{Rescue, RescueFailure, clear, pidfd_of, tell};
-use super::{Bar, Ghost, Scope, Standing, find, proof};
-use crate::checkpoint::{Checkpoint, reach};
-use crate::outcome::{Failure, Outcome};
-use crate::process::Processes;
-use crate::socket::directory::SocketDir;
-use crate::socket::file_id::FileId;
-use crate::socket::sight::Witness;
-use crate::socket::wire::Role;
+use super::rescue::{Rescue, clear, pidfd_of, tell};
+use super::{Ghost, Scope, find, proof};
+use crate::judge::RescueFailure;
+use crate::judge::{Bar, Standing};
+use crate::kernel::FileId;
+use crate::kernel::Processes;
+use crate::kernel::Role;
+use crate::kernel::checkpoint::{Checkpoint, reach};
+use crate::report::{Failure, Outcome};
 use crate::sweep::Act;
+use crate::tmux::SocketDir;
 use crate::tmux::start_lock::{LockRack, Taken};
+use crate::witness::Witness;
 use rustix::fs::{AtFlags, CWD};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
@@ -271,7 +273,7 @@ fn holds(pid: i32, socket: u32) -> bool {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
     use super::*;
-    use crate::socket::directory::Rule;
+    use crate::tmux::Rule;
     use std::os::unix::net::UnixListener;
 
     #[test]

@@ -1,10 +1,10 @@
 //! Ghosts in a report.
 
 use super::{Aside, Ghost, Rescue, panes};
-use crate::mounts::{Mounts, Walk};
-use crate::outcome::Outcome;
+use crate::judge::{Reason, State, Verdict};
+use crate::kernel::{Mounts, Walk};
+use crate::report::Outcome;
 use crate::report::{Entry, Report};
-use crate::socket::verdict::{Reason, State, Verdict};
 use std::path::Path;
 
 /// Enters a newer server with the path that it has now, or would have.

@@ -5,13 +5,14 @@ use super::holders::{Holder, Holders};
 use super::proof::{self, OwnView};
 use super::reach::{Listener, Reach, View};
 use super::scope::Settled;
-use super::{Anew, Bar, Ghost, Plight, Scope, Standing, Way};
-use crate::process::{Processes, Stat};
-use crate::socket::file_id::FileId;
-use crate::socket::kernel_table::{Bound, KernelTable};
-use crate::socket::sight::Witness;
-use crate::socket::wire::Role;
+use super::{Anew, Ghost, Scope};
+use crate::judge::{Bar, Plight, Standing, Way};
+use crate::kernel::FileId;
+use crate::kernel::Role;
+use crate::kernel::{Bound, KernelTable};
+use crate::kernel::{Processes, Stat};
 use crate::tmux::paths;
+use crate::witness::Witness;
 use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
@@ -271,7 +272,7 @@ impl Search<'_> {
         let id = Some(path)
             .filter(|path| self.scope.mounts.lets_look_at(path))
             .and_then(|path| rustix::fs::stat(path).ok())
-            .map(|stat| crate::socket::file_id::FileFacts::from(stat).id);
+            .map(|stat| crate::kernel::FileFacts::from(stat).id);
         let socket = id.and_then(|id: FileId| {
             table
                 .with_inode_of(id)

@@ -1,11 +1,11 @@
 //! The directory of a ghost's socket: whether it can be used, and making it anew where it is gone.
 
 use super::Ghost;
-use super::rescue::RescueFailure;
-use crate::socket::directory::{DirectoryError, Rule, SocketDir};
-use crate::socket::file_id::FileFacts;
+use crate::judge::RescueFailure;
+use crate::kernel::FileFacts;
 use crate::tmux::paths::{self, Refusal};
 use crate::tmux::start_lock::OWN_PREFIX;
+use crate::tmux::{DirectoryError, Rule, SocketDir};
 use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
@@ -193,7 +193,7 @@ pub(super) fn can_bind(dir: &SocketDir) -> Result<(), Errno> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
     use super::*;
-    use crate::ghost::{Plight, Standing};
+    use crate::judge::{Plight, Standing};
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
     use std::path::PathBuf;
     use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};

@@ -2,14 +2,15 @@
 
 use super::folder::trouble;
 use super::rescue::{Rescue, barred, clear, declined};
-use super::{Anew, Bar, Ghost, Standing};
-use crate::outcome::{Failure, Outcome};
-use crate::socket::directory::{Rule, SocketDir};
-use crate::socket::sight::Witness;
+use super::{Anew, Ghost};
+use crate::judge::{Bar, Standing};
+use crate::kernel::ProcLocks;
+use crate::report::{Failure, Outcome};
 use crate::sweep::Act;
 use crate::tmux::paths;
-use crate::tmux::proc_locks::ProcLocks;
 use crate::tmux::start_lock::LockFailure;
+use crate::tmux::{Rule, SocketDir};
+use crate::witness::Witness;
 use rustix::fs::FileType;
 use std::ffi::OsStr;
 

@@ -1,7 +1,7 @@
 //! Who holds which listening socket.
 
-use crate::mounts::Mounts;
-use crate::process::{Process, Processes};
+use crate::kernel::Mounts;
+use crate::kernel::{Process, Processes};
 use std::collections::HashSet;
 use std::path::Path;
 

@@ -1,6 +1,6 @@
 //! What runs in a server's panes, as `/proc` tells it: the server cannot be asked.
 
-use crate::process::{Process, Processes};
+use crate::kernel::{Process, Processes};
 
 /// How many panes of one server are named.
 const NAMED: usize = 16;
@@ -27,5 +27,5 @@ pub fn of(user: u32, server: i32) -> Vec<String> {
 }
 
 fn name(process: &Process) -> Option<String> {
-    process.comm().map(|comm| crate::escape::escaped_bytes(&comm).to_string())
+    process.comm().map(|comm| crate::kernel::escape::escaped_bytes(&comm).to_string())
 }

@@ -2,9 +2,9 @@
 
 use super::folder::may_write;
 use super::holders::Holder;
-use super::{Bar, Way};
-use crate::process::{Process, Stat};
-use crate::socket::file_id::{FileFacts, FileId};
+use crate::judge::{Bar, Way};
+use crate::kernel::{FileFacts, FileId};
+use crate::kernel::{Process, Stat};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, OwnedFd};

@@ -1,11 +1,11 @@
 //! Whether a listening socket can be reached where it was bound, as somebody sees it.
 
-use super::Standing;
-use crate::mounts::Mounts;
-use crate::socket::file_id::{FileFacts, FileId};
-use crate::socket::file_system::{self, FileSystem};
-use crate::socket::kernel_table::KernelTable;
-use crate::socket::wire::Role;
+use crate::judge::Standing;
+use crate::kernel::KernelTable;
+use crate::kernel::Mounts;
+use crate::kernel::Role;
+use crate::kernel::file_system::{self, FileSystem};
+use crate::kernel::{FileFacts, FileId};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use std::collections::{HashMap, HashSet};
@@ -211,7 +211,7 @@ impl Sockets {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
     use super::*;
-    use crate::socket::kernel_table::TableSource;
+    use crate::kernel::TableSource;
     use std::os::unix::net::UnixListener;
 
     fn listener(table: &KernelTable, path: &Path) -> Listener {

@@ -8,17 +8,17 @@
 use super::find::listener_of;
 use super::folder::{Made, Trouble, can_bind, open_or_make};
 use super::reach::{Reach, View};
-use super::{Anew, Aside, Bar, Ghost, Plight, Scope, Standing, find};
-use crate::config::Settings;
-use crate::mounts::Mounts;
-use crate::outcome::{Failure, Outcome};
-use crate::process::Processes;
+use super::{Anew, Aside, Ghost, Scope, find};
+use crate::judge::{Bar, Plight, RescueFailure, Standing};
+use crate::kernel::Mounts;
+use crate::kernel::Processes;
+use crate::kernel::Role;
 use crate::report::Report;
-use crate::socket::directory::{DirectoryError, Rule, SocketDir};
-use crate::socket::sight::Witness;
-use crate::socket::wire::Role;
-use crate::sweep::{Act, Pass, Target};
+use crate::report::{Failure, Outcome};
+use crate::sweep::{Act, Pass, RefuseFar, SpareNothing, Target};
 use crate::tmux::start_lock::{LockRack, Taken};
+use crate::tmux::{Rule, SocketDir};
+use crate::witness::Witness;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
@@ -32,31 +32,6 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// How often the table is looked at meanwhile: first, and at most. There is no event for listen(2).
 const FIRST_LOOK: Duration = Duration::from_millis(1);
 const LAST_LOOK: Duration = Duration::from_millis(20);
-
-/// Which step of a rescue could not be done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RescueFailure {
-    /// The directory cannot be used.
-    Directory(DirectoryError),
-    /// It is gone, and only a `tmux-UID` is made anew. With the server's pid, as the next two.
-    OwnFolder(i32),
-    /// It is gone and cannot be made anew.
-    MakeDirectory(Errno, i32),
-    /// It is gone, and others could swap what is made in its place.
-    Untrusted(i32),
-    /// No socket can be made in it.
-    NotWritable(Errno),
-    /// The server could not be told.
-    Signal(Errno),
-    /// The newer server's socket can be given no second name: all are taken, or too long.
-    NoSecondName,
-    /// It cannot be linked.
-    Link(Errno),
-    /// It was told and did not make its socket in time.
-    NoAnswer,
-    /// It made its socket, and somebody deleted it at once.
-    DeletedAgain,
-}
 
 /// What became of a ghost.
 #[derive(Debug)]
@@ -128,7 +103,7 @@ pub(super) fn clear(user: u32, witness: &mut Witness, ghost: &Ghost, act: Act) -
         only: Some(vec![ghost.path.file_name()?.to_owned()]),
         rule: Rule::Swept,
     };
-    Some(Pass { settings: &Settings::default(), user, act }.run(witness, &[target]))
+    Some(Pass { policy: &SpareNothing, far: &RefuseFar, user, act }.run(witness, &[target]))
 }
 
 /// A handle on the ghost's process.

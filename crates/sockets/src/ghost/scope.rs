@@ -1,9 +1,9 @@
 //! Where ghosts are looked for.
 
-use crate::mounts::{Mounts, Walk};
-use crate::socket::file_id::{FileFacts, FileId};
-use crate::socket::file_system;
-use crate::socket::kernel_table::Bound;
+use crate::kernel::Bound;
+use crate::kernel::file_system;
+use crate::kernel::{FileFacts, FileId};
+use crate::kernel::{Mounts, Walk};
 use crate::sweep::Target;
 use rustix::fs::{Mode, OFlags};
 use std::collections::HashMap;
@@ -53,7 +53,7 @@ impl Scope {
     pub fn path(path: &Path) -> Option<Self> {
         let dir = path.parent()?.to_owned();
         let only = Some(vec![path.file_name()?.to_owned()]);
-        let target = Target { path: dir, only, rule: crate::socket::directory::Rule::LookedAt };
+        let target = Target { path: dir, only, rule: crate::tmux::Rule::LookedAt };
         Some(Self::new(&[target], false))
     }
 

@@ -3,10 +3,9 @@
 //! Unknown is alive. *Dead* needs every witness: a socket of ours on a local file system, absent
 //! from a table that sees, refused by connect(2), and its start lock not held by anybody else.
 
-use super::connect::Answer;
-use super::file_system::FileSystem;
-use super::wire::Role;
-use crate::ghost::Plight;
+use super::Plight;
+use crate::kernel::Role;
+use crate::kernel::file_system::FileSystem;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
@@ -85,6 +84,19 @@ pub enum TableSays {
     Blind(Blindness),
 }
 
+/// What connect(2) said of a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConnectSays {
+    /// `ECONNREFUSED`: nobody listens on this inode in this kernel.
+    Refused,
+    /// Somebody accepts.
+    Accepted,
+    /// `EAGAIN`: somebody listens and the backlog is full, as with a stopped server.
+    BacklogFull,
+    /// Anything else says nothing.
+    Other(Errno),
+}
+
 /// What is known of the start lock `NAME.lock`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LockSays {
@@ -110,12 +122,12 @@ pub struct Facts {
     /// The kernel's table.
     pub table: TableSays,
     /// What connect(2) said; `None` while nobody was asked.
-    pub answer: Option<Answer>,
+    pub answer: Option<ConnectSays>,
     /// The start lock.
     pub lock: LockSays,
 }
 
-/// Why the verdict is what it is. Its sentence is in [`crate::words`].
+/// Why the verdict is what it is. Its sentence: [`std::fmt::Display`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
     /// The table shows a listener on this inode.
@@ -217,11 +229,13 @@ pub fn judge(facts: &Facts) -> Judgement {
         (_, _, TableSays::Blind(why)) => (State::Unknown, Reason::Blind(why)),
         (_, _, TableSays::Absent) => match (facts.answer, facts.lock) {
             (None, _) => return Judgement::AskConnect,
-            (Some(Answer::Accepted), _) => (State::Live, Reason::Answers),
-            (Some(Answer::BacklogFull), _) => (State::Live, Reason::BacklogFull),
-            (Some(Answer::Other(errno)), _) => (State::Unknown, Reason::ConnectSaysNothing(errno)),
-            (Some(Answer::Refused), LockSays::Held) => (State::Starting, Reason::LockHeld),
-            (Some(Answer::Refused), LockSays::Free | LockSays::Ours) => (State::Dead, Reason::NobodyListens),
+            (Some(ConnectSays::Accepted), _) => (State::Live, Reason::Answers),
+            (Some(ConnectSays::BacklogFull), _) => (State::Live, Reason::BacklogFull),
+            (Some(ConnectSays::Other(errno)), _) => (State::Unknown, Reason::ConnectSaysNothing(errno)),
+            (Some(ConnectSays::Refused), LockSays::Held) => (State::Starting, Reason::LockHeld),
+            (Some(ConnectSays::Refused), LockSays::Free | LockSays::Ours) => {
+                (State::Dead, Reason::NobodyListens)
+            }
         },
     };
     Judgement::Settled(Verdict { state, reason })
@@ -237,7 +251,7 @@ mod tests {
         user: 1000,
         file_system: FileSystem::Local { stacked: false },
         table: TableSays::Absent,
-        answer: Some(Answer::Refused),
+        answer: Some(ConnectSays::Refused),
         lock: LockSays::Ours,
     };
 
@@ -280,9 +294,9 @@ mod tests {
             (Facts { table: listed(Role::Bound), ..DEAD }, State::Unknown),
             (Facts { table: listed(Role::Datagram), ..DEAD }, State::Unknown),
             (Facts { table: TableSays::Blind(Blindness::CanaryMissing), ..DEAD }, State::Unknown),
-            (Facts { answer: Some(Answer::Accepted), ..DEAD }, State::Live),
-            (Facts { answer: Some(Answer::BacklogFull), ..DEAD }, State::Live),
-            (Facts { answer: Some(Answer::Other(Errno::ACCESS)), ..DEAD }, State::Unknown),
+            (Facts { answer: Some(ConnectSays::Accepted), ..DEAD }, State::Live),
+            (Facts { answer: Some(ConnectSays::BacklogFull), ..DEAD }, State::Live),
+            (Facts { answer: Some(ConnectSays::Other(Errno::ACCESS)), ..DEAD }, State::Unknown),
             (Facts { lock: LockSays::Held, ..DEAD }, State::Starting),
         ];
         for (facts, expected) in saved {

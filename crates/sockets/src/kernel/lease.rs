@@ -20,7 +20,7 @@ const F_SETSIG: libc::c_int = 10;
 /// # Errors
 /// `EAGAIN`: somebody else has the file open. `EINVAL`: leases are switched off
 /// (`/proc/sys/fs/leases-enable`) or this file system has none. `EACCES`: not the owner.
-pub fn take(file: BorrowedFd<'_>) -> io::Result<()> {
+pub(crate) fn take(file: BorrowedFd<'_>) -> io::Result<()> {
     call(file, F_SETSIG, libc::SIGURG)?;
     call(file, libc::F_SETLEASE, libc::F_WRLCK)?;
     Ok(())
@@ -29,12 +29,12 @@ pub fn take(file: BorrowedFd<'_>) -> io::Result<()> {
 /// Whether the lease is still whole: nobody has opened the file since [`take`].
 ///
 /// A lease being broken shows the type it is being broken to, never `F_WRLCK`.
-pub fn is_intact(file: BorrowedFd<'_>) -> bool {
+pub(crate) fn is_intact(file: BorrowedFd<'_>) -> bool {
     call(file, libc::F_GETLEASE, 0).is_ok_and(|kind| kind == libc::F_WRLCK)
 }
 
 /// Gives the lease up; whoever waits in open(2) goes on.
-pub fn release(file: BorrowedFd<'_>) -> io::Result<()> {
+pub(crate) fn release(file: BorrowedFd<'_>) -> io::Result<()> {
     call(file, libc::F_SETLEASE, libc::F_UNLCK).map(drop)
 }
 

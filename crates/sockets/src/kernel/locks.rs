@@ -3,7 +3,7 @@
 //! Opening a start lock to try it would break another janitor's lease on it, so we look here first.
 //! Holders in a foreign pid namespace are hidden: "not seen" proves nothing, flock(2) decides.
 
-use crate::socket::file_id::FileId;
+use crate::kernel::FileId;
 
 /// One reading of `/proc/locks`.
 #[derive(Debug, Default)]
@@ -41,7 +41,7 @@ impl ProcLocks {
 
 /// The holder and the file of `N: FLOCK ADVISORY WRITE PID MAJ:MIN:INO START END`. Who only waits has `->` before the
 /// kind and is passed over.
-pub(super) fn held(line: &str) -> Option<(i32, FileId)> {
+pub(crate) fn held(line: &str) -> Option<(i32, FileId)> {
     let mut fields = line.split_ascii_whitespace().skip(1);
     if !matches!(fields.next()?, "FLOCK" | "LEASE") {
         return None;

@@ -15,7 +15,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The types of mounts on which this kernel alone answers. An allow-list, as that of [`crate::socket::file_system`]: what is not
+/// The types of mounts on which this kernel alone answers. An allow-list, as that of [`crate::kernel::file_system`]: what is not
 /// here is asked by a child that may hang.
 const LOCAL: [&str; 42] = [
     "ext2",

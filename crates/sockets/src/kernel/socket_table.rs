@@ -1,7 +1,7 @@
 //! The kernel's table of unix sockets: the witness that needs no connection.
 
-use super::file_id::FileId;
-use super::wire::{self, Message, Role};
+use super::file::FileId;
+use super::sock_diag::{self, Message, Role};
 use rustix::io::Errno;
 use rustix::net::netlink::SOCK_DIAG;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
@@ -94,7 +94,7 @@ impl TableSource {
 
     /// Takes a number for the canary's that no socket has, for tests of who must notice.
     #[cfg(test)]
-    pub(super) fn lose_canary(&mut self) {
+    pub(crate) fn lose_canary(&mut self) {
         self.canary = 0;
     }
 
@@ -103,7 +103,7 @@ impl TableSource {
         for _ in 0..ATTEMPTS {
             table.clear();
             let canary = self.canary;
-            let is_whole = self.dump(wire::request, |row| {
+            let is_whole = self.dump(sock_diag::request, |row| {
                 table.canary_shown |= row.socket == canary;
                 table.add(row);
             })?;
@@ -119,7 +119,7 @@ impl TableSource {
     pub fn connected_to(&mut self, listener: &Bound<'_>) -> Result<Vec<u32>, TableError> {
         for _ in 0..ATTEMPTS {
             let mut peers = Vec::new();
-            let is_whole = self.dump(wire::request_connected, |row| {
+            let is_whole = self.dump(sock_diag::request_connected, |row| {
                 if row.file == Some((listener.ino, listener.dev)) {
                     peers.extend(row.peer);
                 }
@@ -135,7 +135,7 @@ impl TableSource {
     fn dump(
         &mut self,
         request: fn(u32) -> [u8; 40],
-        mut enter: impl FnMut(wire::Row<'_>),
+        mut enter: impl FnMut(sock_diag::Row<'_>),
     ) -> Result<bool, TableError> {
         self.sequence = self.sequence.wrapping_add(1);
         rustix::net::send(&self.netlink, &request(self.sequence), SendFlags::empty())
@@ -149,7 +149,7 @@ impl TableSource {
                 }
             };
             let datagram = self.buffer.get(..length).ok_or(TableError::Unusable)?;
-            for message in wire::messages(datagram, self.sequence) {
+            for message in sock_diag::messages(datagram, self.sequence) {
                 match message.map_err(|_| TableError::Unusable)? {
                     Message::Row(row) => enter(row),
                     Message::Done => return Ok(whole),
@@ -170,7 +170,7 @@ impl KernelTable {
         self.canary_shown = false;
     }
 
-    fn add(&mut self, row: wire::Row<'_>) {
+    fn add(&mut self, row: sock_diag::Row<'_>) {
         let Some((ino, dev)) = row.file else { return };
         let (Ok(at), Ok(length)) = (u32::try_from(self.names.len()), u16::try_from(row.name.len())) else {
             return;
@@ -188,7 +188,7 @@ impl KernelTable {
 
     /// A table of these, for tests of what is concluded from one.
     #[cfg(test)]
-    pub(super) fn of<'r>(rows: impl IntoIterator<Item = wire::Row<'r>>) -> Self {
+    pub(crate) fn of<'r>(rows: impl IntoIterator<Item = sock_diag::Row<'r>>) -> Self {
         let mut table = Self::default();
         rows.into_iter().for_each(|row| table.add(row));
         table.rows.sort_by_key(|row| row.ino);
@@ -235,7 +235,7 @@ impl KernelTable {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
-    use super::super::file_id::FileFacts;
+    use super::super::file::FileFacts;
     use super::*;
     use std::os::fd::AsFd;
     use std::os::unix::net::{UnixListener, UnixStream};

@@ -5,24 +5,25 @@
 //! lock from before the second until after its removal. Between taking a lock and giving it back there is no sleep, no logging
 //! and nothing that can block.
 
-mod shared;
+use super::pin::Pin;
+use super::shared;
 
-use crate::checkpoint::{Checkpoint, reach};
-use crate::outcome::{Failure, Outcome};
-use crate::quarantine;
-use crate::socket::connect::{Answer, Asker};
-use crate::socket::directory::SocketDir;
-use crate::socket::file_id::FileFacts;
-use crate::socket::moves;
-use crate::socket::sight::Witness;
-use crate::socket::verdict::{Facts, Judgement, LockSays, Reason, State, Verdict, judge};
+use crate::judge::ConnectSays;
+use crate::judge::{Facts, Judgement, LockSays, Reason, State, Verdict, judge};
+use crate::kernel::checkpoint::{Checkpoint, reach};
+use crate::report::{Failure, Outcome};
+use crate::tmux::SocketDir;
+use crate::tmux::moves;
+use crate::tmux::quarantine;
 use crate::tmux::start_lock::{Guard, LockFailure, LockRack, Released, Taken};
+use crate::witness::Asker;
+use crate::witness::Witness;
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 /// How many sockets are locked and looked at together. More saves little, and each is a start that
@@ -271,7 +272,7 @@ impl<'d> Reaper<'d> {
         reach(Checkpoint::Moved);
         match dir.look(&quarantine) {
             Ok(caught)
-                if caught.id == pin.facts.id && self.asker.ask(pin.file.as_fd()) == Answer::Refused =>
+                if caught.id == pin.facts.id && self.asker.ask(pin.file.as_fd()) == ConnectSays::Refused =>
             {
                 if is_left && dir.is_shared() {
                     shared::free_name(dir, self.user, name);
@@ -344,13 +345,6 @@ impl<'d> Reaper<'d> {
             Released::Left => Outcome::Busy,
         }
     }
-}
-
-/// An entry that we hold on to: its inode's number is not used again.
-#[derive(Debug)]
-struct Pin {
-    file: OwnedFd,
-    facts: FileFacts,
 }
 
 /// The same with its lock.

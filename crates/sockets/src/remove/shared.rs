@@ -12,13 +12,14 @@
 //! What a stranger can do is to have one of the other names first, that of the lock, of the lock's rest or of the
 //! quarantine. Then nothing is done.
 
-use super::Pin;
-use crate::checkpoint::{Checkpoint, reach};
-use crate::outcome::{Failure, Outcome};
-use crate::quarantine;
-use crate::socket::connect::{Answer, Asker};
-use crate::socket::directory::SocketDir;
-use crate::socket::file_id::FileFacts;
+use super::pin::Pin;
+use crate::judge::ConnectSays;
+use crate::kernel::FileFacts;
+use crate::kernel::checkpoint::{Checkpoint, reach};
+use crate::report::{Failure, Outcome};
+use crate::tmux::SocketDir;
+use crate::tmux::quarantine;
+use crate::witness::Asker;
 use rustix::fs::{AtFlags, FileType, Mode, RenameFlags};
 use rustix::io::Errno;
 use std::ffi::OsStr;
@@ -46,7 +47,7 @@ pub(super) fn take_away(dir: &SocketDir, user: u32, name: &OsStr, pin: &Pin, ask
     }
     reach(Checkpoint::Moved);
     let is_it = dir.look(&aside).is_ok_and(|caught| caught.id == pin.facts.id);
-    if is_it && asker.ask(pin.file.as_fd()) == Answer::Refused {
+    if is_it && asker.ask(pin.file.as_fd()) == ConnectSays::Refused {
         // First the name: as long as the socket is aside, a run that comes later knows whose directory this is.
         if let Err(errno) = remove_directory(dir, name) {
             return Outcome::Failed(Failure::Remove(errno));

@@ -1,9 +1,9 @@
 //! How many of each there are, also of those that are too many to be told of one by one.
 
 use super::{Entry, Place, Report};
-use crate::outcome::Outcome;
-use crate::socket::verdict::{Reason, State};
-use crate::words;
+use crate::judge::{Reason, State};
+use crate::report::Outcome;
+use std::fmt::{self, Display, Formatter};
 
 /// How many of each.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
@@ -148,7 +148,7 @@ fn sum_up_places(places: &mut Vec<Place>) {
     let more = places.len().saturating_sub(MOST_PLACES);
     if more > 0 {
         let first = places.drain(MOST_PLACES..).next();
-        places.extend(first.map(|first| Place { why: words::more_places(more), ..first }));
+        places.extend(first.map(|first| Place { why: more_places(more), ..first }));
     }
 }
 
@@ -166,10 +166,31 @@ impl Entry {
     }
 }
 
+impl Display for Untold {
+    /// What one user, or several, have too much of.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { entries, users, user, .. } = self;
+        let others = match users.saturating_sub(1) {
+            0 => String::new(),
+            1 => " and another user".to_owned(),
+            more => format!(" and {more} other users"),
+        };
+        write!(
+            f,
+            "{entries} more entries of uid {user}{others} are counted and not told of one by one: too many"
+        )
+    }
+}
+
+/// Of many places, all but the first.
+fn more_places(count: usize) -> String {
+    format!("and {count} more such places")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::socket::verdict::Verdict;
+    use crate::judge::Verdict;
 
     fn entry(state: State, outcome: Outcome) -> Entry {
         Entry {
@@ -206,7 +227,7 @@ mod tests {
         assert_eq!((report.counts(), report.leaves_ghosts()), (all, true));
         report.entries.clear();
         assert!(report.leaves_ghosts());
-        let told = words::untold(&report.untold);
+        let told = report.untold.to_string();
         assert!(told.starts_with("101 more entries of uid 7 are counted"), "{told}");
     }
 

@@ -1,21 +1,16 @@
 //! What a run found and did: plain data, and its counts.
 
 mod counts;
-#[path = "../../../../src/report/json.rs"]
-pub mod json;
-#[path = "../../../../src/report/metrics.rs"]
-pub mod metrics;
-#[path = "../../../../src/report/people.rs"]
-pub mod people;
+mod outcome;
+mod sentences;
 
-use crate::outcome::Outcome;
-use crate::record::Record;
-use crate::socket::verdict::{Reason, State, Verdict};
+use crate::judge::{Reason, State, Verdict};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use counts::{Counts, Untold};
+pub use outcome::{Failure, Outcome};
 
 /// One directory of a run.
 #[derive(Debug, Clone)]
@@ -88,12 +83,6 @@ pub struct Report {
     pub held: Vec<Place>,
     /// How long it took.
     pub elapsed: Duration,
-    /// What was done so far, where that was asked for and is known.
-    pub record: Option<Record>,
-    /// Why that is not known, where it was asked for.
-    pub record_error: Option<String>,
-    /// The metrics of each user, where this is the report of many.
-    pub users: Vec<metrics::Row>,
 }
 
 impl Entry {

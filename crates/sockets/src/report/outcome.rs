@@ -1,6 +1,6 @@
 //! What became of an entry.
 
-use crate::ghost::rescue::RescueFailure;
+use crate::judge::RescueFailure;
 use crate::tmux::start_lock::LockFailure;
 use rustix::io::Errno;
 

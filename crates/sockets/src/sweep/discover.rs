@@ -1,8 +1,7 @@
 //! Where a user's sockets are: the directories that tmux would use, and those it does use.
 
-use crate::config::Settings;
-use crate::mounts::{Mounts, Walk};
-use crate::socket::kernel_table::KernelTable;
+use crate::kernel::KernelTable;
+use crate::kernel::{Mounts, Walk};
 use crate::tmux::paths;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -55,12 +54,7 @@ impl Surroundings {
 
 /// The socket directories of `user`, without looking whether they are there. One directory may
 /// appear under several names.
-pub fn socket_dirs(
-    settings: &Settings,
-    around: &Surroundings,
-    table: &KernelTable,
-    user: u32,
-) -> Vec<PathBuf> {
+pub fn socket_dirs(extra: &[PathBuf], around: &Surroundings, table: &KernelTable, user: u32) -> Vec<PathBuf> {
     let own_name = paths::directory_name(user);
     let mut dirs: Vec<PathBuf> = around.parents().map(|parent| parent.join(&own_name)).collect();
     let bound = table
@@ -69,7 +63,7 @@ pub fn socket_dirs(
         .filter(|socket| socket.may_be_of(user))
         .filter_map(|socket| socket.name.parent())
         .filter(|dir| dir.is_absolute() && dir.file_name() == Some(OsStr::new(&own_name)));
-    for dir in bound.chain(settings.extra_socket_dirs.iter().map(PathBuf::as_path)) {
+    for dir in bound.chain(extra.iter().map(PathBuf::as_path)) {
         if !dirs.iter().any(|known| known == dir) {
             dirs.push(dir.to_owned());
         }
@@ -84,9 +78,8 @@ mod tests {
     #[test]
     fn the_users_directories_come_first_and_once() {
         let around = Surroundings { tmux_tmpdir: Some("/t".into()), runtime_dir: Some("/run/user/7".into()) };
-        let settings =
-            Settings { extra_socket_dirs: vec!["/x".into(), "/t/tmux-7".into()], ..Settings::default() };
-        let dirs = socket_dirs(&settings, &around, &KernelTable::default(), 7);
+        let extra = ["/x".into(), "/t/tmux-7".into()];
+        let dirs = socket_dirs(&extra, &around, &KernelTable::default(), 7);
         let expected = ["/t/tmux-7", "/tmp/tmux-7", "/run/user/7/tmux-7", "/x"].map(PathBuf::from);
         assert_eq!(dirs, expected);
     }

@@ -1,10 +1,10 @@
 //! Who follows a pass as it goes on.
 
-use super::note;
-use crate::outcome::{Failure, Outcome};
-use crate::reap::{Audience, Next, Reaped};
+use super::pass::note;
+use crate::judge::{Reason, State, Verdict};
+use crate::remove::{Audience, Next, Reaped};
 use crate::report::Report;
-use crate::socket::verdict::{Reason, State, Verdict};
+use crate::report::{Failure, Outcome};
 
 /// Follows a pass that removes.
 pub trait Follower {

@@ -1,27 +1,23 @@
 //! One pass: directories, entries, verdicts, outcomes.
 
-pub mod follow;
-
-use crate::apart;
-use crate::config::Settings;
-use crate::mounts::{Mounts, Walk};
-use crate::outcome::{Failure, Outcome};
-use crate::process::Processes;
-use crate::quarantine;
-use crate::reap::{Reaped, Reaper};
-use crate::record;
+use super::follow::{self, Follower, Noting};
+use super::{Far, Policy};
+use crate::judge::{Facts, Judgement, LockSays, Reason, State, TableSays, Verdict, judge};
+use crate::kernel::FileFacts;
+use crate::kernel::ProcLocks;
+use crate::kernel::Processes;
+use crate::kernel::Role;
+use crate::kernel::{Mounts, Walk};
+use crate::remove::{Reaped, Reaper};
 use crate::report::{DirectoryReport, Entry, Report};
-use crate::socket::connect::Asker;
-use crate::socket::directory::{DirectoryError, Rule, SocketDir, whereabouts};
-use crate::socket::file_id::FileFacts;
-use crate::socket::sight::Witness;
-use crate::socket::verdict::{Facts, Judgement, LockSays, Reason, State, TableSays, Verdict, judge};
-use crate::socket::wire::Role;
+use crate::report::{Failure, Outcome};
 use crate::tmux::paths;
-use crate::tmux::proc_locks::ProcLocks;
+use crate::tmux::quarantine;
+use crate::tmux::shared;
 use crate::tmux::start_lock::{is_plain_lock, is_seen_held};
-use crate::words;
-use follow::{Follower, Noting};
+use crate::tmux::{DirectoryError, Rule, SocketDir, whereabouts};
+use crate::witness::Asker;
+use crate::witness::Witness;
 
 use rustix::io::Errno;
 use std::cmp::Reverse;
@@ -64,10 +60,11 @@ impl Target {
 }
 
 /// A pass to be made.
-#[derive(Debug)]
 pub struct Pass<'a> {
-    /// The user's settings.
-    pub settings: &'a Settings,
+    /// Which dead sockets stay.
+    pub policy: &'a dyn Policy,
+    /// What becomes of directories that may never answer.
+    pub far: &'a dyn Far,
     /// Whose sockets.
     pub user: u32,
     /// What may be done.
@@ -157,7 +154,7 @@ impl Pass<'_> {
         // What is near is done with, and its locks are given back: nobody has to wait for what may not answer.
         drop(opened);
         if !far.is_empty() {
-            apart::look(self.user, witness, far, &mounts, &mut report);
+            self.far.look(self.user, witness, far, &mounts, &mut report);
         }
         report.elapsed = started.elapsed();
         report
@@ -169,7 +166,7 @@ impl Pass<'_> {
             let mut reaper = Reaper::new(dir, self.user);
             only.into_iter().flatten().for_each(|label| reaper.restore(label));
         }
-        look_at_all(dir, only)
+        look_at_all(self.policy, dir, only)
     }
 
     fn directory(
@@ -301,17 +298,17 @@ impl Pass<'_> {
         if quarantine::label_of(label).is_some() {
             return None;
         }
-        if self.settings.keep.contains(label) {
+        if self.policy.keeps(label) {
             return Some(Reason::KeptLabel);
         }
-        let is_young = !self.settings.min_age.is_zero()
+        let is_young = !self.policy.min_age().is_zero()
             && !dir.look(label).is_ok_and(|facts| self.is_old_enough(&facts));
         is_young.then_some(Reason::TooYoung)
     }
 
     /// A time in the future is young: clocks step.
     fn is_old_enough(&self, facts: &FileFacts) -> bool {
-        SystemTime::now().duration_since(facts.changed).is_ok_and(|age| age >= self.settings.min_age)
+        SystemTime::now().duration_since(facts.changed).is_ok_and(|age| age >= self.policy.min_age())
     }
 
     /// Judges entries that the table does not show, holding them open: connect(2), with a table that
@@ -404,7 +401,7 @@ impl Pass<'_> {
         let Some(label) = quarantine::label_of(name) else {
             return false;
         };
-        let bound_as = |bound: crate::socket::kernel_table::Bound<'_>| {
+        let bound_as = |bound: crate::kernel::Bound<'_>| {
             bound.dev == facts.id.kernel_dev() && bound.name.file_name() == Some(label)
         };
         facts.uid == self.user
@@ -443,7 +440,7 @@ impl Pass<'_> {
 
 impl Report {
     fn refused(&mut self, path: &std::path::Path, error: DirectoryError, user: u32) {
-        let error = Some(words::refused_directory(path, error, user));
+        let error = Some(shared::refused_directory(path, error, user));
         self.directories.push(DirectoryReport { path: path.to_owned(), error });
     }
 }
@@ -478,13 +475,13 @@ fn enter_left_locks(dir: &SocketDir, index: usize, reaper: &Reaper<'_>, report: 
 }
 
 /// Everything in a directory, or the given names that are in it.
-fn look_at_all(dir: &SocketDir, only: Option<&[OsString]>) -> Result<Vec<Found>, Errno> {
+fn look_at_all(policy: &dyn Policy, dir: &SocketDir, only: Option<&[OsString]>) -> Result<Vec<Found>, Errno> {
     let mut names = only.map_or_else(|| dir.names(), |names| Ok(names.to_vec()))?;
     names.sort_unstable();
     let mut found = Vec::with_capacity(names.len());
     for name in names {
         match dir.look(&name) {
-            Ok(facts) if record::is_folder(&name, facts.kind) => {}
+            Ok(facts) if policy.ignores(&name, facts.kind) => {}
             Ok(facts) => found.push(Found { name, facts }),
             // Gone since.
             Err(Errno::NOENT) => {}
@@ -495,7 +492,7 @@ fn look_at_all(dir: &SocketDir, only: Option<&[OsString]>) -> Result<Vec<Found>,
 }
 
 /// Enters what a removal found and did.
-fn note(entry: &mut Entry, reaped: Reaped) {
+pub(super) fn note(entry: &mut Entry, reaped: Reaped) {
     let is_quarantine = quarantine::label_of(&entry.label).is_some();
     entry.verdict = match (reaped.verdict, reaped.outcome) {
         (Some(Verdict { state: State::Dead, .. }), _) if is_quarantine => {

@@ -1,12 +1,14 @@
 //! A socket directory: opened once, checked on the open handle as tmux would check it.
 
-use super::file_id::{FileFacts, FileId};
-use super::file_system::{self, FileSystem};
-use crate::mounts::{Mounts, Walk};
+use crate::kernel::file_system::{self, FileSystem};
+use crate::kernel::text::errno_text;
+use crate::kernel::{FileFacts, FileId};
+use crate::kernel::{Mounts, Walk};
 use crate::tmux::paths::{self, Refusal};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
+use std::fmt::{self, Display, Formatter};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -204,6 +206,31 @@ impl SocketDir {
 impl AsFd for SocketDir {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+}
+
+impl Display for DirectoryError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(Refusal::NotADirectory) => {
+                f.write_str("it is no real directory (a link or a file), tmux would refuse it; left alone")
+            }
+            Self::Refused(Refusal::Owner(uid)) => {
+                write!(f, "it belongs to uid {uid}, who could swap what stands in it; left alone")
+            }
+            Self::Refused(Refusal::OpenToOthers(mode)) => write!(
+                f,
+                "it is open to others (mode {mode:04o}), tmux would refuse it; left alone; `chmod o-rwx` mends it"
+            ),
+            Self::Refused(Refusal::WritableByOthers(mode)) => write!(
+                f,
+                "others can write it (mode {mode:04o}), so it is no folder for sockets; left alone; sockets belong into a folder of your own, 0700"
+            ),
+            Self::Unreadable(errno) => write!(f, "it cannot be read: {}", errno_text(*errno)),
+            Self::Far => f.write_str(
+                "it lies on a mount that may not answer (a network or FUSE file system); left alone here; `tmux-janitor list` asks it",
+            ),
+        }
     }
 }
 

@@ -1,6 +1,9 @@
 //! A folder that others can write: no socket directory, and often named in place of one that is in it.
 
-use super::file_id::FileFacts;
+use super::DirectoryError;
+use super::paths::Refusal;
+use crate::kernel::FileFacts;
+use crate::kernel::escape;
 use crate::tmux::paths;
 use rustix::fs::{FileType, Mode, OFlags};
 use std::ffi::OsStr;
@@ -41,6 +44,27 @@ pub fn look(folder: &Path, user: u32) -> Shared {
     sockets.sort_unstable();
     sockets.truncate(TOLD);
     Shared { own: own.map(|_| folder.join(own_name)), sockets }
+}
+
+/// What is to be said of a directory that is left alone. Where others can write it, it was named in place of
+/// something that is in it.
+pub fn refused_directory(path: &Path, error: DirectoryError, user: u32) -> String {
+    let DirectoryError::Refused(Refusal::WritableByOthers(_)) = error else {
+        return error.to_string();
+    };
+    let Shared { own, sockets } = look(path, user);
+    let mut text = error.to_string();
+    if let Some(own) = own {
+        text.push_str("; tmux's own folder in it is ");
+        text.push_str(&escape::shell_word(&own));
+    }
+    let calls: Vec<String> =
+        sockets.iter().map(|path| format!("`tmux-janitor sweep -S {}`", escape::shell_word(path))).collect();
+    if !calls.is_empty() {
+        let calls = calls.join(", ");
+        return format!("{text}; of single sockets of yours in it, {calls} removes one that is dead");
+    }
+    text
 }
 
 #[cfg(test)]

@@ -5,12 +5,12 @@
 //! held the same lock some seconds ago.
 
 use super::paths;
-use super::proc_locks::{self, ProcLocks};
 use super::start_lock::OWN_PREFIX;
-use crate::escape::escaped;
-use crate::process::{Process, Processes, Stat};
-use crate::socket::directory::SocketDir;
-use crate::socket::file_id::FileId;
+use crate::kernel::FileId;
+use crate::kernel::escape::escaped;
+use crate::kernel::{ProcLocks, held};
+use crate::kernel::{Process, Processes, Stat};
+use crate::tmux::SocketDir;
 use rustix::fs::{FileType, Mode, OFlags};
 use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Display, Formatter};
@@ -208,7 +208,7 @@ fn holds(process: &Process, file: FileId) -> bool {
         let text = read(&folder, OsStr::from_bytes(entry.file_name().to_bytes())).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let mut locks = text.lines().filter_map(|line| line.strip_prefix("lock:"));
-        locks.any(|line| proc_locks::held(line).is_some_and(|(_, held)| held == file))
+        locks.any(|line| held(line).is_some_and(|(_, held)| held == file))
     })
 }
 

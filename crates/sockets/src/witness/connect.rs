@@ -3,22 +3,10 @@
 //! Connecting to a live tmux server is not harmless (`destroy-unattached` ends an unattached
 //! session), so only what the kernel's table does not show is ever asked.
 
+use crate::judge::ConnectSays;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
-
-/// What connect(2) said of a socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
-    /// `ECONNREFUSED`: nobody listens on this inode in this kernel.
-    Refused,
-    /// Somebody accepts.
-    Accepted,
-    /// `EAGAIN`: somebody listens and the backlog is full, as with a stopped server.
-    BacklogFull,
-    /// Anything else says nothing.
-    Other(Errno),
-}
 
 /// Asks sockets whether anybody listens, one after the other.
 ///
@@ -32,16 +20,16 @@ impl Asker {
     ///
     /// Through `/proc/self/fd/N` exactly that inode is asked, wherever it was renamed to, and the
     /// 107-byte limit of a socket's path does not matter.
-    pub fn ask(&mut self, pinned: BorrowedFd<'_>) -> Answer {
+    pub fn ask(&mut self, pinned: BorrowedFd<'_>) -> ConnectSays {
         match self.connect(pinned) {
-            Err(Errno::CONNREFUSED) => Answer::Refused,
+            Err(Errno::CONNREFUSED) => ConnectSays::Refused,
             // Whatever else happened, this socket is not used again.
             answer => {
                 self.0 = None;
                 match answer {
-                    Ok(()) => Answer::Accepted,
-                    Err(Errno::AGAIN) => Answer::BacklogFull,
-                    Err(other) => Answer::Other(other),
+                    Ok(()) => ConnectSays::Accepted,
+                    Err(Errno::AGAIN) => ConnectSays::BacklogFull,
+                    Err(other) => ConnectSays::Other(other),
                 }
             }
         }
@@ -79,8 +67,8 @@ mod tests {
         let _waits = std::os::unix::net::UnixStream::connect(&path).unwrap();
         let pinned = rustix::fs::open(&path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap();
         let mut asker = Asker::default();
-        assert_eq!(asker.ask(pinned.as_fd()), Answer::BacklogFull);
-        assert_eq!(asker.ask(pinned.as_fd()), Answer::BacklogFull);
+        assert_eq!(asker.ask(pinned.as_fd()), ConnectSays::BacklogFull);
+        assert_eq!(asker.ask(pinned.as_fd()), ConnectSays::BacklogFull);
     }
 
     #[test]
@@ -97,8 +85,11 @@ mod tests {
             asker.ask(pinned.as_fd())
         };
         let answers = ["dead", "dead", "live", "dead", "datagram", "live"].map(&mut ask);
-        let (refused, accepted) = (Answer::Refused, Answer::Accepted);
-        assert_eq!(answers, [refused, refused, accepted, refused, Answer::Other(Errno::PROTOTYPE), accepted]);
+        let (refused, accepted) = (ConnectSays::Refused, ConnectSays::Accepted);
+        assert_eq!(
+            answers,
+            [refused, refused, accepted, refused, ConnectSays::Other(Errno::PROTOTYPE), accepted]
+        );
         assert!(live.accept().is_ok());
     }
 }

@@ -4,10 +4,9 @@
 //! the outer one. But it may be bound in a folder that we share. `/proc/PID/net/unix` lists what is bound in its namespace, by
 //! path: enough to know it alive without a connection, never enough to know it dead.
 
-use super::file_id::{FileFacts, FileId};
-use super::verdict::{Blindness, Manager};
-use super::wire::Role;
-use crate::process::{Network, Process, Processes, UserManager, is_in_first_network};
+use crate::judge::{Blindness, Manager};
+use crate::kernel::{FileFacts, FileId, Role};
+use crate::kernel::{Network, Process, Processes, UserManager, is_in_first_network};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use std::ffi::OsStr;
 use std::os::fd::AsFd;

@@ -4,12 +4,11 @@
 //! shared `/tmp`) every live server is absent from it, and it looks sane all the same.
 
 use super::elsewhere::{self, BoundElsewhere, Standpoint};
-use super::file_id::{FileFacts, FileId};
-use super::file_system::{self, FileSystem};
-use super::kernel_table::{Bound, KernelTable, TableError, TableSource};
-use super::verdict::{Blindness, TableSays};
-use crate::mounts::Mounts;
-use crate::process::{Network, Processes};
+use crate::judge::{Blindness, TableSays};
+use crate::kernel::Mounts;
+use crate::kernel::file_system::{self, FileSystem};
+use crate::kernel::{Bound, FileFacts, FileId, KernelTable, TableError, TableSource};
+use crate::kernel::{Network, Processes};
 use rustix::fs::{Mode, OFlags};
 use std::cell::OnceCell;
 use std::os::fd::AsFd;
@@ -203,7 +202,7 @@ fn listed(table: &KernelTable, user: u32, id: FileId, mounts: &OnceCell<Arc<Moun
                         false
                     }
                 };
-        let is_listening = bound.role == super::wire::Role::Listening;
+        let is_listening = bound.role == crate::kernel::Role::Listening;
         let outweighs =
             best.is_none_or(|(exact, listening, _)| (is_exact, is_listening) > (exact, listening));
         if is_ours && outweighs {
@@ -297,8 +296,8 @@ impl Servers {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
-    use super::super::wire::{Role, Row};
     use super::*;
+    use crate::kernel::{Role, Row};
     use std::os::unix::ffi::OsStrExt as _;
     use std::os::unix::net::UnixListener;
     use std::path::PathBuf;

@@ -7,7 +7,7 @@ mod network;
 
 pub use network::{Network, UserManager, is_in_first_network};
 
-use crate::socket::file_id::{FileFacts, FileId};
+use crate::kernel::{FileFacts, FileId};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;

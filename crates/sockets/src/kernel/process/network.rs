@@ -1,8 +1,8 @@
 //! Which network namespace a process is in, and who can say which one is the user's.
 
 use super::{Process, Processes};
-use crate::mounts::Mounts;
-use crate::socket::file_id::FileFacts;
+use crate::kernel::FileFacts;
+use crate::kernel::Mounts;
 use rustix::fs::AtFlags;
 use std::ffi::CString;
 use std::path::Path;

@@ -4,9 +4,9 @@
 //! the next client would make another. So the file gets its name back first.
 
 use super::{Guard, LockRack, REST, Taken, Traveller};
-use crate::checkpoint::{Checkpoint, reach};
-use crate::socket::moves;
-use crate::tmux::lease;
+use crate::kernel::checkpoint::{Checkpoint, reach};
+use crate::kernel::lease;
+use crate::tmux::moves;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};

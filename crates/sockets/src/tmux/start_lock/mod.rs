@@ -12,14 +12,12 @@
 
 mod displaced;
 
-use super::lease;
 use super::paths;
-use super::proc_locks::ProcLocks;
-use super::unstopped::Unstopped;
-use crate::checkpoint::{Checkpoint, reach};
-use crate::socket::directory::SocketDir;
-use crate::socket::file_id::FileFacts;
-use crate::socket::moves;
+use crate::kernel::FileFacts;
+use crate::kernel::checkpoint::{Checkpoint, reach};
+use crate::kernel::{ProcLocks, Unstopped, lease};
+use crate::tmux::SocketDir;
+use crate::tmux::moves;
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use std::collections::{BTreeSet, VecDeque};

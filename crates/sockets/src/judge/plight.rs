@@ -1,11 +1,112 @@
-//! The sentences about a ghost: what happened to it, what forbids its rescue, and what a person can do.
+//! How it stands with a ghost, and the sentences about it: what happened to it, what forbids its rescue, and what a person can do.
 //!
 //! A command in them is one that helps as things stand, and has the pid in it.
 
-use super::rescue::RescueFailure;
-use super::{Bar, Plight, Standing, Way};
-use crate::words::{cause, errno_text, kind_name};
+use crate::kernel::text::{cause, errno_text, kind_name};
+use crate::tmux::DirectoryError;
+use rustix::fs::FileType;
+use rustix::io::Errno;
 use std::fmt::{self, Display, Formatter};
+
+/// How it stands with a ghost: what is at its path, and what forbids its rescue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Plight {
+    /// The server, as in [`Ghost::pid`]: what a person can do about it names it.
+    pub pid: Option<i32>,
+    /// What stands at its path.
+    pub standing: Standing,
+    /// Why it is not to be rescued; `None`: it can be.
+    pub bar: Option<Bar>,
+}
+
+/// What stands at a ghost's path now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing.
+    Nothing,
+    /// Not even the folder is there.
+    NoDirectory,
+    /// The socket of another server that listens: its pid, where it can be told.
+    Live(Option<i32>),
+    /// A socket on which nobody is seen to listen.
+    Socket,
+    /// Something else.
+    Other(FileType),
+}
+
+/// Why a ghost is left alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bar {
+    /// Who listens cannot be told from here: servers do not show their sockets.
+    Hidden,
+    /// Nobody is seen that listens: another PID namespace.
+    Unseen,
+    /// It lives in another mount namespace or behind another root: the path means something else.
+    Elsewhere(Way),
+    /// The listener is no tmux server.
+    NotTmux,
+    /// It holds several listening sockets: which of them is its own, not inherited, cannot be told.
+    Ambiguous,
+    /// It does not catch SIGUSR1, which would end it.
+    NotCatching,
+    /// It is stopped: it could not answer now and would take the path at some later time.
+    Stopped,
+    /// So many ghosts share the path: which one gets it is for a person to say.
+    Rivals(u32),
+    /// A live server has the path.
+    Held {
+        /// Which one, where that can be told.
+        pid: Option<i32>,
+        /// It is a tmux server and the ghost the only one of the path: it can be set aside.
+        yields: bool,
+    },
+    /// Something that is no socket stands there.
+    Occupied(FileType),
+    /// The path's start lock is held.
+    Starting,
+    /// A socket stands there that is not proven to be dead.
+    Unproven,
+    /// The folder above its directory is gone, too, and is not made anew by whoever asked.
+    NoParent,
+    /// A rescue would fail at its directory.
+    Directory(RescueFailure),
+}
+
+/// How a server that sees other files than we do can be given its socket back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// Not at all: its directory cannot be written there.
+    None,
+    /// By the signal, sent by hand.
+    Signal,
+    /// By the signal, or by this program, which can be run there.
+    SignalOrInside,
+}
+
+/// Which step of a rescue could not be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RescueFailure {
+    /// The directory cannot be used.
+    Directory(DirectoryError),
+    /// It is gone, and only a `tmux-UID` is made anew. With the server's pid, as the next two.
+    OwnFolder(i32),
+    /// It is gone and cannot be made anew.
+    MakeDirectory(Errno, i32),
+    /// It is gone, and others could swap what is made in its place.
+    Untrusted(i32),
+    /// No socket can be made in it.
+    NotWritable(Errno),
+    /// The server could not be told.
+    Signal(Errno),
+    /// The newer server's socket can be given no second name: all are taken, or too long.
+    NoSecondName,
+    /// It cannot be linked.
+    Link(Errno),
+    /// It was told and did not make its socket in time.
+    NoAnswer,
+    /// It made its socket, and somebody deleted it at once.
+    DeletedAgain,
+}
 
 impl Display for Plight {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {

@@ -1,15 +1,14 @@
 //! Results for people: lines that stay lines.
 
-use super::{Counts, Entry, Health, Report};
 use crate::doctor::rounds::Rounds;
 use crate::doctor::{Finding, Severity};
-use crate::escape::escaped;
-use crate::outcome::Outcome;
-use crate::socket::verdict::State;
-use crate::words;
 use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
+use tmux_sockets::judge::State;
+use tmux_sockets::kernel::escape::escaped;
+use tmux_sockets::report::Outcome;
+use tmux_sockets::report::{Counts, Entry, Health, Report};
 
 /// How many paths a one-line text names before it only counts.
 const NAMED: usize = 5;
@@ -52,7 +51,7 @@ pub fn sweep(report: &Report, dry_run: bool, is_told: &dyn Fn(usize) -> bool) ->
 
 /// The line for what is only counted.
 fn untold(report: &Report) -> Option<String> {
-    (report.untold.entries > 0).then(|| words::untold(&report.untold) + "\n")
+    (report.untold.entries > 0).then(|| format!("{}\n", report.untold))
 }
 
 /// A line for everything that was done or would be.

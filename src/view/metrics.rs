@@ -5,11 +5,11 @@
 //! Labels are states and users, never names of sockets: those are made by anybody, in any number.
 //! Source: <https://prometheus.io/docs/specs/om/open_metrics_spec/>.
 
-use super::Report;
 use crate::record::Record;
-use crate::socket::verdict::State;
 use rustix::fs::Mode;
 use std::fmt::{Display, Write};
+use tmux_sockets::judge::State;
+use tmux_sockets::report::Report;
 
 /// Everybody may read it: a collector runs as a user of its own.
 pub const MODE: Mode = Mode::from_raw_mode(0o644);
@@ -65,12 +65,11 @@ pub struct Row {
 
 impl Row {
     /// That of a user's report.
-    pub fn of(uid: u32, report: &Report) -> Self {
+    pub fn of(uid: u32, report: &Report, record: Option<&Result<Record, String>>) -> Self {
         let refused = report.directories.iter().filter(|directory| directory.error.is_some()).count();
-        let asked = report.record.is_some() || report.record_error.is_some();
-        let unread_records = asked.then_some(usize::from(report.record_error.is_some()));
-        let mut row =
-            Self { uid: Some(uid), refused, record: report.record, unread_records, ..Self::default() };
+        let unread_records = record.map(|record| usize::from(record.is_err()));
+        let record = record.and_then(|record| record.as_ref().ok().copied());
+        let mut row = Self { uid: Some(uid), refused, record, unread_records, ..Self::default() };
         // No directory at all is none with dead sockets. One that cannot be read may have any number.
         if refused > 0 && refused == report.directories.len() && report.entries.is_empty() {
             return row;
@@ -239,7 +238,7 @@ fn escaped(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::DirectoryReport;
+    use tmux_sockets::report::DirectoryReport;
 
     fn row(uid: u32, dead: usize) -> Row {
         Row {
@@ -266,7 +265,7 @@ mod tests {
         let refused =
             |error: Option<&str>| DirectoryReport { path: "/x".into(), error: error.map(str::to_owned) };
         let mut report = Report { directories: vec![refused(Some("no"))], ..Report::default() };
-        let blind = text(&[Row::of(7, &report)]);
+        let blind = text(&[Row::of(7, &report, None)]);
         assert!(samples(&blind, "tmux_janitor_sockets").is_empty(), "{blind}");
         assert!(samples(&blind, "tmux_janitor_ghosts").is_empty(), "{blind}");
         assert_eq!(
@@ -274,9 +273,12 @@ mod tests {
             ["tmux_janitor_directory_errors{uid=\"7\"} 1"]
         );
         report.directories.push(refused(None));
-        assert_eq!(samples(&text(&[Row::of(7, &report)]), "tmux_janitor_sockets").len(), Kind::ALL.len());
         assert_eq!(
-            samples(&text(&[Row::of(7, &Report::default())]), "tmux_janitor_sockets").len(),
+            samples(&text(&[Row::of(7, &report, None)]), "tmux_janitor_sockets").len(),
+            Kind::ALL.len()
+        );
+        assert_eq!(
+            samples(&text(&[Row::of(7, &Report::default(), None)]), "tmux_janitor_sockets").len(),
             Kind::ALL.len()
         );
     }
@@ -318,13 +320,13 @@ mod tests {
 
     #[test]
     fn a_record_that_cannot_be_read_is_said_to_be_so() {
-        let of = |record, error: Option<&str>| {
-            let report = Report { record, record_error: error.map(str::to_owned), ..Report::default() };
-            samples(&text(&[Row::of(7, &report)]), "tmux_janitor_record_errors")
+        let of = |record: Option<Result<Record, String>>| {
+            let row = Row::of(7, &Report::default(), record.as_ref());
+            samples(&text(&[row]), "tmux_janitor_record_errors")
         };
-        assert_eq!(of(Some(Record::default()), None), ["tmux_janitor_record_errors{uid=\"7\"} 0"]);
-        assert_eq!(of(None, Some("no")), ["tmux_janitor_record_errors{uid=\"7\"} 1"]);
-        assert!(of(None, None).is_empty(), "nobody looked");
+        assert_eq!(of(Some(Ok(Record::default()))), ["tmux_janitor_record_errors{uid=\"7\"} 0"]);
+        assert_eq!(of(Some(Err("no".to_owned()))), ["tmux_janitor_record_errors{uid=\"7\"} 1"]);
+        assert!(of(None).is_empty(), "nobody looked");
     }
 
     #[test]

@@ -1,14 +1,14 @@
 //! Results for programs: one JSON object per run.
 
-use super::{Counts, Entry, Health, Report};
 use crate::doctor::{self, Finding};
-use crate::escape::escaped;
-use crate::outcome::Outcome;
-use crate::socket::verdict::{State, Verdict};
 use serde::{Serialize, Serializer};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use tmux_sockets::judge::{State, Verdict};
+use tmux_sockets::kernel::escape::escaped;
+use tmux_sockets::report::Outcome;
+use tmux_sockets::report::{Counts, Entry, Health, Report};
 
 /// Text as it is, or escaped where it is not UTF-8.
 pub fn text(name: &OsStr) -> String {

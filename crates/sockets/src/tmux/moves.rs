@@ -5,14 +5,14 @@
 //! unlinked by its path. Between the two calls a file has two names: what a killed run leaves then is cleared
 //! by the next. Checked with the model (`docs/protocol.md`).
 
-use super::directory::SocketDir;
-use crate::checkpoint;
+use super::SocketDir;
+use crate::kernel::checkpoint;
 use rustix::fs::{AtFlags, RenameFlags};
 use rustix::io::Errno;
 use std::ffi::OsStr;
 
 /// From a name of our own to one that others use. `EEXIST`: something stands there.
-pub fn to_shared(dir: &SocketDir, own: &OsStr, shared: &OsStr) -> Result<(), Errno> {
+pub(crate) fn to_shared(dir: &SocketDir, own: &OsStr, shared: &OsStr) -> Result<(), Errno> {
     match rename(dir, own, shared, RenameFlags::NOREPLACE) {
         Err(errno) if is_lacking(errno) => {}
         other => return other,
@@ -27,7 +27,7 @@ pub fn to_shared(dir: &SocketDir, own: &OsStr, shared: &OsStr) -> Result<(), Err
 }
 
 /// From a name that others use to one of our own. `EEXIST`: something stands there.
-pub fn to_own(dir: &SocketDir, shared: &OsStr, own: &OsStr) -> Result<(), Errno> {
+pub(crate) fn to_own(dir: &SocketDir, shared: &OsStr, own: &OsStr) -> Result<(), Errno> {
     match rename(dir, shared, own, RenameFlags::NOREPLACE) {
         Err(errno) if is_lacking(errno) => {}
         other => return other,
@@ -40,12 +40,12 @@ pub fn to_own(dir: &SocketDir, shared: &OsStr, own: &OsStr) -> Result<(), Errno>
 }
 
 /// Two names change places.
-pub fn exchange(dir: &SocketDir, one: &OsStr, other: &OsStr) -> Result<(), Errno> {
+pub(crate) fn exchange(dir: &SocketDir, one: &OsStr, other: &OsStr) -> Result<(), Errno> {
     rename(dir, one, other, RenameFlags::EXCHANGE)
 }
 
 /// Whether a rename failed only because it was to be more than a plain one.
-pub fn is_lacking(errno: Errno) -> bool {
+pub(crate) fn is_lacking(errno: Errno) -> bool {
     matches!(errno, Errno::INVAL | Errno::NOSYS)
 }
 

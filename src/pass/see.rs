@@ -1,25 +1,25 @@
 //! What a look could not see. "Saw nothing" is not "nothing is there".
 
-use crate::escape::escaped;
-use crate::mounts::Mounts;
-use crate::outcome::Outcome;
-use crate::process::Processes;
-use crate::report::{Place, Report};
-use crate::socket::directory::{Rule, SocketDir};
-use crate::socket::sight::Witness;
-use crate::socket::verdict::{Reason, State};
-use crate::sweep::Target;
-use crate::tmux::stuck;
 use crate::words;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use tmux_sockets::judge::{Reason, State};
+use tmux_sockets::kernel::Mounts;
+use tmux_sockets::kernel::Processes;
+use tmux_sockets::kernel::escape::escaped;
+use tmux_sockets::report::Outcome;
+use tmux_sockets::report::{Place, Report};
+use tmux_sockets::sweep::Target;
+use tmux_sockets::tmux::stuck;
+use tmux_sockets::tmux::{Rule, SocketDir};
+use tmux_sockets::witness::Witness;
 
 /// Where every process finds its own descriptors: connect(2) goes through it, and ghosts are found by it.
 const OWN_DESCRIPTORS: &str = "/proc/self/fd";
 
 /// Enters what could not be looked at or judged, although its directory could be read.
-pub(super) fn note_unseen(report: &mut Report, witness: &mut Witness, targets: &[Target]) {
+pub fn note_unseen(report: &mut Report, witness: &mut Witness, targets: &[Target]) {
     if Processes::open().is_err() || !Path::new(OWN_DESCRIPTORS).is_dir() {
         report.unseen.push(Place { path: PathBuf::from("/proc"), why: words::NO_PROC.to_owned() });
         return;
@@ -50,7 +50,7 @@ pub(super) fn note_unseen(report: &mut Report, witness: &mut Witness, targets: &
 }
 
 /// Enters the start locks that somebody holds and does not let go of.
-pub(super) fn note_held_locks(report: &mut Report, user: u32) {
+pub fn note_held_locks(report: &mut Report, user: u32) {
     let readable = report.directories.iter().filter(|directory| directory.error.is_none());
     let dirs: Vec<SocketDir> = readable
         .filter_map(|directory| SocketDir::open(&directory.path, user, Rule::Swept).ok().flatten())
@@ -63,7 +63,7 @@ pub(super) fn note_held_locks(report: &mut Report, user: u32) {
 
 /// Takes out of a worker's report what is not its user's own fault: a directory in a shared place that bears the
 /// user's name and is a stranger's. Nobody can keep another one's health bad with it.
-pub(super) fn set_strays_apart(mut report: Report, user: u32) -> Report {
+pub fn set_strays_apart(report: &mut Report, user: u32) {
     let directories = std::mem::take(&mut report.directories);
     let mut places = Vec::with_capacity(directories.len());
     for directory in directories {
@@ -74,14 +74,13 @@ pub(super) fn set_strays_apart(mut report: Report, user: u32) -> Report {
             }
             error => {
                 places.push(report.directories.len());
-                report.directories.push(crate::report::DirectoryReport { error, ..directory });
+                report.directories.push(tmux_sockets::report::DirectoryReport { error, ..directory });
             }
         }
     }
     for entry in &mut report.entries {
         entry.directory = places.get(entry.directory).copied().unwrap_or(usize::MAX);
     }
-    report
 }
 
 /// Whether what stands at a path is neither the user's nor root's; also if it is gone by now.
@@ -97,7 +96,7 @@ fn is_strangers(path: &Path, user: u32) -> bool {
 }
 
 /// What only `-v` tells: where was looked.
-pub(super) fn say_where(report: &Report) {
+pub fn say_where(report: &Report) {
     let dirs: Vec<String> =
         report.directories.iter().map(|directory| escaped(&directory.path).to_string()).collect();
     let dirs = if dirs.is_empty() { "no directory, there is none".to_owned() } else { dirs.join(", ") };
@@ -105,7 +104,7 @@ pub(super) fn say_where(report: &Report) {
 }
 
 /// And why what was kept was kept, where the result does not say it.
-pub(super) fn say_why(report: &Report) {
+pub fn say_why(report: &Report) {
     for entry in &report.entries {
         let is_kept = entry.outcome == Outcome::Kept && !entry.is_litter();
         if is_kept && !matches!(entry.verdict.state, State::Live | State::NotASocket | State::Ghost) {

@@ -1,14 +1,20 @@
 //! A pass that removes, told and kept in the user's record as it goes on: what `sweep -S` and `spawn` do on their way.
 
-pub mod narrator;
+mod narrator;
+mod run;
+pub mod see;
+mod whole;
+
+pub use narrator::Narrator;
+pub use run::Run;
+pub use whole::{Rescuing, Whole, one_name};
 
 use crate::journal;
-use crate::outcome::Outcome;
 use crate::record::{self, Deeds};
-use crate::report::Report;
-use crate::socket::sight::Witness;
-use crate::sweep::{Pass, Target};
-use narrator::Narrator;
+use tmux_sockets::report::Outcome;
+use tmux_sockets::report::Report;
+use tmux_sockets::sweep::{Pass, Target};
+use tmux_sockets::witness::Witness;
 
 /// Makes a pass whose result is not printed: what it removes is logged when it is done, and a signal lets it come to
 /// its end first. It is no word worth where there was nothing to remove. `is_recorded`: it goes into the user's record.

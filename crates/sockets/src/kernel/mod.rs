@@ -1,0 +1,23 @@
+//! What the kernel tells and does: files, mounts, processes, locks, and its table of sockets. Nothing here knows tmux.
+
+pub mod checkpoint;
+pub mod escape;
+mod file;
+pub mod file_system;
+pub(crate) mod lease;
+mod locks;
+mod mounts;
+mod process;
+mod sock_diag;
+mod socket_table;
+pub mod text;
+mod unstopped;
+
+pub use file::{FileFacts, FileId};
+pub use locks::ProcLocks;
+pub(crate) use locks::held;
+pub use mounts::{Mount, Mounts, Walk, realpath, trust};
+pub use process::{Network, Process, Processes, Stat, UserManager, await_end, is_in_first_network};
+pub use sock_diag::{Malformed, Message, Role, Row, messages, request, request_connected};
+pub use socket_table::{Bound, KernelTable, TableError, TableSource};
+pub use unstopped::Unstopped;

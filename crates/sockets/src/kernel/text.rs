@@ -1,0 +1,47 @@
+//! Words for what the kernel says.
+
+use rustix::fs::FileType;
+use rustix::io::Errno;
+
+/// An errno with its cure, for a directory that cannot be changed.
+pub fn cause(errno: Errno) -> String {
+    let cure = match errno {
+        Errno::ROFS => {
+            "; the file system is mounted read-only here: `findmnt -T` shows the mount, a unit's ReadWritePaths= opens it"
+        }
+        Errno::PERM | Errno::ACCESS => {
+            "; the directory is not writable, immutable (`lsattr -d`) or sticky with another owner (`ls -ld`)"
+        }
+        Errno::NOSPC | Errno::DQUOT => "; the file system or the quota is full",
+        Errno::MFILE | Errno::NFILE => "; no file descriptor is left (`ulimit -n`, LimitNOFILE=)",
+        _ => "",
+    };
+    format!("{}{cure}", errno_text(errno))
+}
+
+/// What strerror(3) says, without the number that Rust adds.
+pub fn errno_text(errno: Errno) -> String {
+    io_text(&std::io::Error::from(errno))
+}
+
+/// The same of an error that may be more than an errno.
+pub fn io_text(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match text.rsplit_once(" (os error ") {
+        Some((text, number)) if number.ends_with(')') => text.to_owned(),
+        _ => text,
+    }
+}
+
+/// A file type with its article.
+pub fn kind_name(kind: FileType) -> &'static str {
+    match kind {
+        FileType::RegularFile => "a regular file",
+        FileType::Directory => "a directory",
+        FileType::Symlink => "a symbolic link",
+        FileType::Fifo => "a FIFO",
+        FileType::Socket => "a socket",
+        FileType::CharacterDevice | FileType::BlockDevice => "a device",
+        FileType::Unknown => "of an unknown type",
+    }
+}

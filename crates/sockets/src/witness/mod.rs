@@ -1,0 +1,8 @@
+//! The witnesses: who is asked whether a socket's server lives.
+
+mod connect;
+mod elsewhere;
+mod sight;
+
+pub use connect::Asker;
+pub use sight::Witness;

@@ -1,0 +1,23 @@
+//! What a whole pass comes to.
+
+use crate::record::Record;
+use crate::view::metrics::Row;
+use tmux_sockets::report::Report;
+
+/// What a pass found and did, and what earlier ones did.
+#[derive(Debug, Clone, Default)]
+pub struct Run {
+    /// What it found and did.
+    pub report: Report,
+    /// What was done so far, or why that is not known; `None`: it was not asked for.
+    pub record: Option<Result<Record, String>>,
+    /// The health row of each user, where it is a pass for many.
+    pub rows: Vec<Row>,
+}
+
+impl Run {
+    /// A pass of which no record was asked for.
+    pub fn of(report: Report) -> Self {
+        Self { report, ..Self::default() }
+    }
+}

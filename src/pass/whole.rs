@@ -1,0 +1,172 @@
+//! One user's whole pass: the directories that are named or discovered, what is in them, ghosts, and the user's record.
+
+use super::{Narrator, Run, see};
+use crate::apart::Apart;
+use crate::config::Settings;
+use crate::record::{self, Deeds};
+use crate::sandbox::{self, Tmp};
+use crate::words;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+use tmux_sockets::ghost::{self, Anew, Scope};
+use tmux_sockets::judge::Bar;
+use tmux_sockets::kernel::Mounts;
+use tmux_sockets::report::{Entry, Outcome, Report};
+use tmux_sockets::sweep::discover::{self, Surroundings};
+use tmux_sockets::sweep::{Act, Pass, Target};
+use tmux_sockets::tmux::Rule;
+use tmux_sockets::witness::Witness;
+
+/// What is to be done about ghosts, and whether only to say so.
+#[derive(Debug, Clone, Copy)]
+pub struct Rescuing<'a> {
+    /// Whether they get their socket back.
+    pub rescue: bool,
+    /// Whether it is only said what would be done.
+    pub dry_run: bool,
+    /// What may be made anew for it.
+    pub anew: Anew,
+    /// Where a newer server has the path, it is set aside.
+    pub aside: bool,
+    /// The ghosts of this path alone.
+    pub only: Option<&'a Path>,
+}
+
+impl Rescuing<'_> {
+    /// They are only told of.
+    pub fn none(dry_run: bool) -> Self {
+        Self { rescue: false, dry_run, anew: Anew::Folder, aside: false, only: None }
+    }
+}
+
+/// A whole pass to be made.
+#[derive(Debug, Clone, Copy)]
+pub struct Whole<'a> {
+    /// The user's settings.
+    pub settings: &'a Settings,
+    /// The directories that were named; empty: they are discovered.
+    pub given: &'a [PathBuf],
+    /// What may be done; `None`: only the directories are looked at, and no socket in them.
+    pub act: Option<Act>,
+    /// What becomes of ghosts.
+    pub rescuing: Rescuing<'a>,
+}
+
+impl Whole<'_> {
+    /// Makes it, as the user that this process is of.
+    pub fn make(self, narrator: &mut Narrator) -> Run {
+        let Self { settings, given, act, rescuing } = self;
+        let started = Instant::now();
+        let user = rustix::process::getuid().as_raw();
+        let mut witness = Witness::new(user);
+        let dirs = if rescuing.only.is_some() {
+            Vec::new()
+        } else if given.is_empty() {
+            witness.refresh();
+            let around = Surroundings::of_this_process();
+            discover::socket_dirs(&settings.extra_socket_dirs, &around, witness.table(), user)
+        } else {
+            given.to_vec()
+        };
+        let mut targets: Vec<Target> = dirs.into_iter().map(Target::whole).collect();
+        targets.extend(rescuing.only.and_then(one_name));
+        let mut passed = targets.clone();
+        if act.is_none() {
+            for target in &mut passed {
+                target.only = Some(Vec::new());
+            }
+        }
+        let pass = Pass { policy: settings, far: &Apart, user, act: act.unwrap_or(Act::Look) };
+        if given.is_empty() {
+            narrator.keeps_record_of(user);
+        }
+        let mut report = pass.run_before(&mut witness, &passed, narrator);
+        narrator.rest();
+        if matches!(act, Some(Act::Look) | None) {
+            see::note_unseen(&mut report, &mut witness, &targets);
+        }
+        if act == Some(Act::Look) {
+            see::note_held_locks(&mut report, user);
+        }
+        let tmp = if given.is_empty() { sandbox::tmp(user) } else { Tmp::Machines };
+        if tmp != Tmp::Machines {
+            // Every server would look like a ghost from here.
+            report.directories.push(words::not_the_machines(tmp));
+            return Run::of(report);
+        }
+        if !narrator.is_ended() {
+            let scope = Scope::new(&targets, given.is_empty() && rescuing.only.is_none());
+            self.ghosts(&mut report, user, &mut witness, &scope);
+        }
+        note_missing(&mut report, given);
+        report.elapsed = started.elapsed();
+        see::say_where(&report);
+        let mut run = Run::of(report);
+        if given.is_empty() {
+            keep_record(&mut run, user, act, narrator);
+        }
+        run
+    }
+
+    /// Finds ghosts, and does with them what is to be done.
+    fn ghosts(&self, report: &mut Report, user: u32, witness: &mut Witness, scope: &Scope) {
+        let Rescuing { rescue, dry_run, anew, aside, .. } = self.rescuing;
+        for found in ghost::find(user, witness, scope) {
+            if !rescue {
+                ghost::enter(report, user, &found, Outcome::Kept, self.act == Some(Act::Look));
+                continue;
+            }
+            let is_held = aside && matches!(found.plight.bar, Some(Bar::Held { yields: true, .. }));
+            let rescue = match (is_held, dry_run) {
+                (true, true) => ghost::would_set_aside(user, &found),
+                (true, false) => ghost::set_aside(user, witness, &found),
+                (false, true) => ghost::would_rescue(user, witness, &found, anew),
+                (false, false) => ghost::rescue(user, witness, &found, anew),
+            };
+            ghost::enter_rescue(report, user, &found, rescue);
+        }
+    }
+}
+
+/// Directories that were named and are not there, nor come back with a rescue.
+fn note_missing(report: &mut Report, named: &[PathBuf]) {
+    for dir in named {
+        // What did not answer has been told of.
+        let is_missing = Mounts::read().lets_look_at(dir)
+            && std::fs::metadata(dir).is_err_and(|error| error.kind() == ErrorKind::NotFound);
+        let comes_back = |entry: &Entry| {
+            entry.outcome == Outcome::WouldRescue && report.path_of(entry).parent() == Some(dir)
+        };
+        if is_missing && !report.entries.iter().any(comes_back) {
+            report.directories.push(words::no_directory(dir));
+        }
+    }
+}
+
+/// One name in its directory, wherever that is. `None`: the path has no name at its end.
+pub fn one_name(path: &Path) -> Option<Target> {
+    let (dir, name) = (path.parent()?, path.file_name()?);
+    Some(Target { path: dir.to_owned(), only: Some(vec![name.to_owned()]), rule: Rule::LookedAt })
+}
+
+/// Enters what a run did into the user's record, or reads there what others did.
+fn keep_record(run: &mut Run, user: u32, act: Option<Act>, narrator: &mut Narrator) {
+    let mut deeds = Deeds::of(&run.report).without(narrator.recorded());
+    match act {
+        Some(Act::Look) => {
+            let read = record::read(user);
+            run.record = Some(read.map_err(|errno| words::unread_record(user, errno)));
+        }
+        Some(Act::DryRun) => {}
+        Some(Act::Remove) => {
+            if !narrator.is_ended() {
+                deeds.swept(run.report.elapsed);
+            }
+            record::note(user, &deeds);
+            narrator.record_is_kept();
+        }
+        None if deeds.is_empty() => {}
+        None => record::note(user, &deeds),
+    }
+}
