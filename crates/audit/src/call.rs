@@ -18,7 +18,6 @@ pub(super) enum Judge {
 }
 
 impl Judge {
-    /// How it is written.
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::If => "if",
@@ -43,6 +42,19 @@ pub(super) enum Socket {
     Unknown,
 }
 
+impl Socket {
+    /// Whether two calls may speak to the same server: what is not known may be anything.
+    pub(super) fn may_be(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Unknown, _) | (_, Self::Unknown) => true,
+            (Self::Label(one), Self::Label(other)) | (Self::Path(one), Self::Path(other)) => {
+                one == other || !one.is_known() || !other.is_known()
+            }
+            (one, other) => one == other,
+        }
+    }
+}
+
 /// A command of tmux with its arguments.
 #[derive(Debug, Clone)]
 pub(super) struct Verb {
@@ -52,10 +64,8 @@ pub(super) struct Verb {
     pub(super) arguments: Vec<Text>,
 }
 
-/// A call of tmux.
 #[derive(Debug, Clone)]
 pub(super) struct TmuxCall {
-    /// The server.
     pub(super) socket: Socket,
     /// The commands, where they are known; none: tmux alone, which is `new-session`.
     pub(super) verbs: Option<Vec<Verb>>,
@@ -81,7 +91,7 @@ impl TmuxCall {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Service {
     /// What becomes of what it starts.
-    pub(super) kind: Kind,
+    pub(super) kind: ServiceKind,
     /// `RemainAfterExit=yes`.
     pub(super) remains: bool,
     /// Whether `Type=` is set.
@@ -92,7 +102,7 @@ pub(super) struct Service {
 
 /// What becomes of a process that a service's command line leaves behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Kind {
+pub(super) enum ServiceKind {
     /// `Type=oneshot`: it is killed when the command line has done its work.
     Oneshot,
     /// `Type=` is simple, exec, idle or missing: it is killed when the main process ends.
@@ -102,10 +112,8 @@ pub(super) enum Kind {
     Other,
 }
 
-/// What is called.
 #[derive(Debug, Clone)]
 pub(super) enum What {
-    /// tmux.
     Tmux(TmuxCall),
     /// A file is removed.
     Remove(Text),
@@ -117,14 +125,12 @@ pub(super) enum What {
     Program(String),
 }
 
-/// A call.
 #[derive(Debug, Clone)]
 pub(super) struct Call {
     /// Where it stands in the file, in bytes.
     pub(super) place: usize,
     /// Where the statement begins that it is part of.
     pub(super) statement: usize,
-    /// What is called.
     pub(super) what: What,
     /// The service that calls it, in a unit file.
     pub(super) service: Option<Service>,

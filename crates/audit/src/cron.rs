@@ -1,15 +1,23 @@
 //! Tables of cron: crontab(5).
 
-use super::scope::{Scope, Value};
 use super::text::Text;
-use super::walk::{Findings, script};
+use super::variables::{Value, Variables};
 use std::path::Path;
-use std::rc::Rc;
 
-/// Looks at the command of every job. `has_user`: it stands behind the name of a user, as in `/etc/crontab`.
-pub(super) fn look(text: &Text, has_user: bool, found: &mut Findings) {
+/// What a table runs.
+#[derive(Debug)]
+pub(super) struct Table {
+    /// Its comments: where they stand, and what they say.
+    pub(super) comments: Vec<(usize, String)>,
+    /// The command of each job, with what is known of the variables at that line.
+    pub(super) jobs: Vec<(Text, Variables)>,
+}
+
+/// Reads a table. `has_user`: a command stands behind the name of a user, as in `/etc/crontab`.
+pub(super) fn read(text: &Text, has_user: bool) -> Table {
+    let (mut comments, mut jobs) = (Vec::new(), Vec::new());
     let whole = text.as_str();
-    let mut scope = Scope::default();
+    let mut variables = Variables::default();
     let mut at = 0;
     for line in whole.split_inclusive('\n') {
         let start = at;
@@ -18,19 +26,19 @@ pub(super) fn look(text: &Text, has_user: bool, found: &mut Findings) {
         let bare = line.trim_start();
         let begin = start + line.len() - bare.len();
         if bare.starts_with('#') {
-            found.comments.push((text.place(begin), bare.to_owned()));
+            comments.push((text.place(begin), bare.to_owned()));
         } else if let Some((name, value)) = setting(bare) {
-            let mut known = Text::default();
-            known.push(value, text.place(begin));
-            scope.set(name, Some(Value::Text(Rc::new(known))));
+            let known = Text::made(value, text.place(begin));
+            variables.set(name, Some(Value::text(known)));
         } else if let Some(behind) = schedule(bare) {
             let user = has_user || bare[behind..].split([' ', '\t']).next() == Some("root");
             let command = behind + if user { word(&bare[behind..]) } else { 0 };
             let mut job = Text::default();
             command_of(text, begin + command, start + line.len(), &mut job);
-            script(&job, scope.clone(), found, (None, false, Rc::default()), None);
+            jobs.push((job, variables.clone()));
         }
     }
+    Table { comments, jobs }
 }
 
 /// The command: up to a `%`, behind which stands what it reads; `\%` is one.

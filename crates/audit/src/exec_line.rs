@@ -1,7 +1,7 @@
 //! Command lines of units: quoting, specifiers and variables as in systemd.service(5).
 
-use super::scope::{Scope, Value};
 use super::text::{DIGITS, SPLIT, Text, UNKNOWN};
+use super::variables::{Value, Variables};
 
 /// A word, and whether it was written without quotes.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub(super) fn words(value: &Text) -> Vec<Word> {
                     'n' => word.text.push("\n", place),
                     't' => word.text.push("\t", place),
                     's' => word.text.push(" ", place),
-                    'x' | '0'..='7' | 'u' | 'U' => word.text.push(UNKNOWN.encode_utf8(&mut [0; 4]), place),
+                    'x' | '0'..='7' | 'u' | 'U' => word.text.push_stand_in(UNKNOWN, place),
                     _ => word.text.push_part(value, at + 1, at + 1 + next.len_utf8()),
                 }
             }
@@ -45,8 +45,8 @@ pub(super) fn words(value: &Text) -> Vec<Word> {
                 chars.next();
                 match specifier {
                     '%' => word.text.push("%", place),
-                    'U' | 'G' => word.text.push(DIGITS.encode_utf8(&mut [0; 4]), place),
-                    _ => word.text.push(UNKNOWN.encode_utf8(&mut [0; 4]), place),
+                    'U' | 'G' => word.text.push_stand_in(DIGITS, place),
+                    _ => word.text.push_stand_in(UNKNOWN, place),
                 }
             }
             _ => word.text.push_part(value, at, at + c.len_utf8()),
@@ -57,13 +57,13 @@ pub(super) fn words(value: &Text) -> Vec<Word> {
 }
 
 /// The commands of a value, with what is known of their words.
-pub(super) fn commands(value: &Text, scope: &Scope) -> Vec<Vec<Text>> {
+pub(super) fn commands(value: &Text, variables: &Variables) -> Vec<Vec<Text>> {
     let words = words(value);
     let is_end = |word: &Word| word.bare && word.text.as_str() == ";";
-    words.split(is_end).filter_map(|words| command(words, scope)).collect()
+    words.split(is_end).filter_map(|words| command(words, variables)).collect()
 }
 
-fn command(words: &[Word], scope: &Scope) -> Option<Vec<Text>> {
+fn command(words: &[Word], variables: &Variables) -> Option<Vec<Text>> {
     let (first, rest) = words.split_first()?;
     let program = first.text.as_str();
     let bare = program.trim_start_matches(['-', '@', '+', '!', ':', '|']);
@@ -77,14 +77,14 @@ fn command(words: &[Word], scope: &Scope) -> Option<Vec<Text>> {
         if prefix.contains(':') {
             command.push(word.text.clone());
         } else {
-            command.extend(expand(word, scope));
+            command.extend(expand(word, variables));
         }
     }
     Some(command)
 }
 
 /// `$NAME` alone is split to words, `${NAME}` anywhere is text.
-fn expand(word: &Word, scope: &Scope) -> Vec<Text> {
+fn expand(word: &Word, variables: &Variables) -> Vec<Text> {
     let text = word.text.as_str();
     let place = word.text.place(0);
     let is_name = |name: &str| {
@@ -93,9 +93,9 @@ fn expand(word: &Word, scope: &Scope) -> Vec<Text> {
     if word.bare
         && let Some(name) = text.strip_prefix('$').filter(|name| is_name(name))
     {
-        return match scope.get(name) {
+        return match variables.get(name) {
             Some(Value::Text(value)) => value.split(place).collect(),
-            _ => vec![stand_in(SPLIT, place)],
+            _ => vec![Text::stand_in(SPLIT, place)],
         };
     }
     let mut made = Text::default();
@@ -111,9 +111,9 @@ fn expand(word: &Word, scope: &Scope) -> Vec<Text> {
         } else if let Some((name, _)) =
             rest.strip_prefix('{').and_then(|rest| rest.split_once('}')).filter(|(name, _)| is_name(name))
         {
-            match scope.get(name) {
+            match variables.get(name) {
                 Some(Value::Text(value)) => made.push(value.as_str(), place),
-                _ => made.append(&stand_in(UNKNOWN, place)),
+                _ => made.push_stand_in(UNKNOWN, place),
             }
             at += name.len() + 2;
         } else {
@@ -124,22 +124,15 @@ fn expand(word: &Word, scope: &Scope) -> Vec<Text> {
     vec![made]
 }
 
-fn stand_in(c: char, place: usize) -> Text {
-    let mut text = Text::default();
-    text.push(c.encode_utf8(&mut [0; 4]), place);
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn told(line: &str) -> Vec<String> {
-        let mut scope = Scope::default();
-        let mut value = Text::default();
-        value.push("-L bot", 0);
-        scope.set("ARGS", Some(Value::Text(std::rc::Rc::new(value))));
-        let commands = commands(&Text::of_file(line.to_owned()), &scope);
+        let mut variables = Variables::default();
+        let value = Text::made("-L bot", 0);
+        variables.set("ARGS", Some(Value::Text(std::rc::Rc::new(value))));
+        let commands = commands(&Text::of_file(line.to_owned()), &variables);
         let shown = |text: &Text| text.as_str().replace([UNKNOWN, SPLIT], "?").replace(DIGITS, "#");
         commands.iter().map(|words| words.iter().map(shown).collect::<Vec<_>>().join("|")).collect()
     }

@@ -1,16 +1,14 @@
 //! One file: from its text to what is told about it.
 
-use super::cron;
+use super::cron::{self, Table};
 use super::grammar;
 use super::rules;
-use super::scope::Scope;
+use super::shell::{self, Seen};
 use super::source::{self, Language};
 use super::text::Text;
-use super::unit;
-use super::walk::{Findings, script};
+use super::variables::Variables;
 use std::collections::HashMap;
 use std::path::Path;
-use std::rc::Rc;
 use std::time::Duration;
 use tmux_janitor_audit_wire::{AuditFinding, AuditNote, FileAudit, NotAudited, NoteKind};
 
@@ -19,7 +17,6 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Most findings of one file that are told.
 const MOST: usize = 1000;
 
-/// Looks at one file.
 pub(super) fn file(path: &Path) -> FileAudit {
     match source::read(path) {
         Ok((text, language)) => look(text, language),
@@ -29,15 +26,19 @@ pub(super) fn file(path: &Path) -> FileAudit {
 
 fn look(text: String, language: Language) -> FileAudit {
     let text = Text::of_file(text);
-    let mut found = Findings::new(grammar::worked() + PATIENCE);
+    let mut seen = Seen::new(grammar::worked() + PATIENCE);
     match language {
-        Language::Unit { is_whole } => unit::look(&text, is_whole, &mut found),
-        Language::Cron { has_user } => cron::look(&text, has_user, &mut found),
-        Language::Shell => {
-            script(&text, Scope::default(), &mut found, (None, false, Rc::default()), None);
+        Language::Unit { is_whole } => shell::unit(&text, is_whole, &mut seen),
+        Language::Cron { has_user } => {
+            let Table { comments, jobs } = cron::read(&text, has_user);
+            seen.comments.extend(comments);
+            for (job, variables) in jobs {
+                shell::script(&job, variables, &mut seen);
+            }
         }
+        Language::Shell => shell::script(&text, Variables::default(), &mut seen),
     }
-    if found.is_unread {
+    if seen.is_unread {
         return FileAudit { refusal: Some(NotAudited::TooIntricate), ..FileAudit::default() };
     }
     let lines = Lines::of(text.as_str());
@@ -47,7 +48,7 @@ fn look(text: String, language: Language) -> FileAudit {
     };
     let mut notes = Vec::new();
     let mut allowed: HashMap<usize, Vec<&str>> = HashMap::new();
-    for (place, comment) in &found.comments {
+    for (place, comment) in &seen.comments {
         let Some(words) = allowance(comment) else { continue };
         for word in words {
             if let Some(rule) = rules::names().find(|name| *name == word) {
@@ -63,12 +64,12 @@ fn look(text: String, language: Language) -> FileAudit {
         let on = |line: usize| allowed.get(&line).is_some_and(|rules| rules.contains(&rule));
         on(line) || on(line - 1)
     };
-    let mut findings = rules::apply(&found.calls);
+    let mut findings = rules::apply(&seen.calls);
     findings.retain(|found| !is_allowed(found.rule, found.place) && !is_allowed(found.rule, found.statement));
-    if let Some(error) = found.error {
+    if let Some(error) = seen.error {
         notes.push(note(error, NoteKind::NotShell));
     }
-    if found.is_cut {
+    if seen.is_cut {
         notes.push(note(0, NoteKind::Cut));
     }
     if findings.len() > MOST {
@@ -77,12 +78,12 @@ fn look(text: String, language: Language) -> FileAudit {
     }
     notes.sort_by_key(|note| (note.line, note.column));
     notes.truncate(MOST);
-    let finding = |found: rules::Finding| {
+    let finding = |found: rules::Objection| {
         let (line, column) = lines.position(found.place);
         AuditFinding { line, column, rule: found.rule.to_owned(), message: found.sentence }
     };
     let findings = findings.into_iter().map(finding).collect();
-    let is_partial = found.error.is_some() || found.is_cut;
+    let is_partial = seen.error.is_some() || seen.is_cut;
     FileAudit { refusal: None, findings, notes, is_partial }
 }
 
@@ -95,7 +96,6 @@ fn allowance(comment: &str) -> Option<impl Iterator<Item = &str>> {
     Some(rules.split([',', ' ', '\t']).filter(|rule| !rule.is_empty()))
 }
 
-/// Where lines begin.
 struct Lines<'t> {
     text: &'t str,
     starts: Vec<usize>,

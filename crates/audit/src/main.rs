@@ -4,32 +4,28 @@
 //! The parser is a big table and a piece of C that reads files of strangers. Neither belongs into a program that runs
 //! as a service, so this is a program of its own.
 //!
-//! [`source`] reads a file, [`grammar`] makes a syntax tree of it, [`walk`] goes through the tree as a shell would
-//! ([`branches`], [`command`]), with what [`scope`] knows of the variables and [`expand`] makes of words; [`unit`] and
-//! [`cron`] do the same for unit files and tables of cron; [`reach`] knows what a removal in /tmp comes to. What they see
-//! called goes through [`invoke`] and becomes [`call`]s, and the [`rules`] look at nothing else. What is not known stays
-//! unknown ([`text`]), and no rule speaks of it.
+//! The rooms, each of which knows only those above it:
+//!
+//! [`text`] is text that knows its places in the file, and what in it is not known; no rule speaks of that. [`variables`]
+//! holds what is known of them at a point, and [`call`] what the rules look at. [`grammar`] makes a syntax tree of a script.
+//! [`tmux_words`], [`wrappers`] and [`exec_line`] read the words of a call of tmux, of a program that runs another, of a
+//! unit's command; [`reach`] knows what a removal in /tmp comes to. [`unit`] and [`cron`] read unit files and tables of
+//! cron, [`source`] a file, and tells which of them it is. [`shell`] goes through scripts and notes the calls, [`rules`] say
+//! what they have against calls, and [`look`] does all of it to one file.
 
-mod branches;
 mod call;
-mod command;
 mod cron;
 mod exec_line;
-mod expand;
 mod grammar;
-mod guard;
-mod invoke;
 mod look;
-mod parameter;
 mod reach;
 mod rules;
-mod scope;
+mod shell;
 mod source;
-mod substitution;
 mod text;
 mod tmux_words;
 mod unit;
-mod walk;
+mod variables;
 mod wrappers;
 
 use rustix::process::{Resource, Rlimit, setrlimit};

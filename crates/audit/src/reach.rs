@@ -50,7 +50,7 @@ fn matches(glob: &str, name: &str) -> bool {
 
 /// What one call of find(1) comes to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct FindEffect {
     /// What it removes by itself.
     pub(super) removed: Reach,
     /// With all that is in it.
@@ -60,11 +60,11 @@ pub(super) struct Found {
 }
 
 /// Goes through an expression of find(1) for a starting point.
-pub(super) fn of_find(start: &str, expression: &[Text]) -> Found {
+pub(super) fn of_find(start: &str, expression: &[Text]) -> FindEffect {
     let depth = match of_path(start) {
         _ if matches!(start.trim_end_matches(['/', '.']), TMP) => 0,
         Reach { folder: true, .. } => 1,
-        _ => return Found::default(),
+        _ => return FindEffect::default(),
     };
     let words: Vec<&str> = expression.iter().map(Text::as_str).collect();
     let deep = words.iter().any(|word| matches!(*word, "-delete" | "-depth" | "-d"));
@@ -74,7 +74,7 @@ pub(super) fn of_find(start: &str, expression: &[Text]) -> Found {
             "-delete" | "-exec" | "-execdir" | "-ok" | "-okdir" | "-print" | "-print0" | "-ls" | "-printf"
         )
     });
-    let mut found = Found::default();
+    let mut effect = FindEffect::default();
     let limit = |name: &str| {
         let at = words.iter().position(|word| *word == name)?;
         words.get(at + 1)?.parse::<usize>().ok()
@@ -87,28 +87,28 @@ pub(super) fn of_find(start: &str, expression: &[Text]) -> Found {
         if !reaches(level) || (is_pruned && !is_folder) {
             continue;
         }
-        let mut look = Look { words: &words, at: 0, is_folder, found: &mut found, is_pruned: false };
-        let holds = look.list(true);
-        let went = look.at;
-        is_pruned = look.is_pruned && !deep;
+        let mut asked = Expression { words: &words, at: 0, is_folder, effect: &mut effect, is_pruned: false };
+        let holds = asked.list(true);
+        let went = asked.at;
+        is_pruned = asked.is_pruned && !deep;
         if !acts && holds == Some(true) && went == words.len() {
-            found.printed.folder |= is_folder;
-            found.printed.socket |= !is_folder;
+            effect.printed.folder |= is_folder;
+            effect.printed.socket |= !is_folder;
         }
     }
-    found
+    effect
 }
 
 /// An expression that is asked about one file. `Some`: it is known whether it holds.
-struct Look<'a> {
+struct Expression<'a> {
     words: &'a [&'a str],
     at: usize,
     is_folder: bool,
-    found: &'a mut Found,
+    effect: &'a mut FindEffect,
     is_pruned: bool,
 }
 
-impl Look<'_> {
+impl Expression<'_> {
     fn peek(&self) -> Option<&str> {
         self.words.get(self.at).copied()
     }
@@ -231,7 +231,7 @@ impl Look<'_> {
             }
             "-delete" => {
                 // A folder with something in it stays.
-                self.found.removed.socket |= runs && !is_folder;
+                self.effect.removed.socket |= runs && !is_folder;
                 Some(true)
             }
             "-exec" | "-execdir" => self.execute(runs),
@@ -244,8 +244,8 @@ impl Look<'_> {
     }
 
     fn print(&mut self, runs: bool) {
-        self.found.printed.folder |= runs && self.is_folder;
-        self.found.printed.socket |= runs && !self.is_folder;
+        self.effect.printed.folder |= runs && self.is_folder;
+        self.effect.printed.socket |= runs && !self.is_folder;
     }
 
     /// `-exec rm -rf {} +`.
@@ -260,9 +260,9 @@ impl Look<'_> {
         }
         if runs {
             let all = command.iter().skip(1).any(|word| is_recursive(word));
-            self.found.with_contents |= all && self.is_folder;
-            self.found.removed.folder |= self.is_folder;
-            self.found.removed.socket |= !self.is_folder;
+            self.effect.with_contents |= all && self.is_folder;
+            self.effect.removed.folder |= self.is_folder;
+            self.effect.removed.socket |= !self.is_folder;
         }
         Some(true)
     }
@@ -279,15 +279,11 @@ mod tests {
     use super::*;
 
     fn hurts(line: &str) -> bool {
-        let word = |word: &str| {
-            let mut text = Text::default();
-            text.push(word, 0);
-            text
-        };
+        let word = |word: &str| Text::made(word, 0);
         let words: Vec<&str> = line.split(' ').collect();
         let expression: Vec<Text> = words[1..].iter().map(|text| word(text)).collect();
-        let found = of_find(words[0], &expression);
-        found.removed.hurts(found.with_contents)
+        let effect = of_find(words[0], &expression);
+        effect.removed.hurts(effect.with_contents)
     }
 
     #[test]

@@ -12,12 +12,15 @@ const LONGEST: u64 = 1024 * 1024;
 /// How a file is to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Language {
-    /// A shell script.
     Shell,
     /// A unit file; not whole: a drop-in for one.
-    Unit { is_whole: bool },
+    Unit {
+        is_whole: bool,
+    },
     /// A table of cron; its jobs may name a user.
-    Cron { has_user: bool },
+    Cron {
+        has_user: bool,
+    },
 }
 
 /// A file's text, its line ends and bytes that are no text put right.

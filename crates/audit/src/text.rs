@@ -21,7 +21,6 @@ struct Run {
     moves: bool,
 }
 
-/// A text and its places.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Text {
     content: String,
@@ -38,7 +37,20 @@ impl Text {
         Self { content: text, runs: vec![Run { at: 0, place: 0, moves: true }], ..Self::default() }
     }
 
-    /// The text itself.
+    /// Text that came about at `place`.
+    pub(super) fn made(text: &str, place: usize) -> Self {
+        let mut made = Self::default();
+        made.push(text, place);
+        made
+    }
+
+    /// What is not known, at `place`: one of the characters that stand for something.
+    pub(super) fn stand_in(c: char, place: usize) -> Self {
+        let mut text = Self::default();
+        text.push_stand_in(c, place);
+        text
+    }
+
     pub(super) fn as_str(&self) -> &str {
         &self.content
     }
@@ -68,6 +80,11 @@ impl Text {
         self.content.push_str(text);
     }
 
+    /// Adds a character that stands for what is not known.
+    pub(super) fn push_stand_in(&mut self, c: char, place: usize) {
+        self.push(c.encode_utf8(&mut [0; 4]), place);
+    }
+
     /// Adds what stands between two offsets of another text.
     pub(super) fn push_part(&mut self, from: &Self, start: usize, end: usize) {
         let inner = from.runs.partition_point(|run| run.at <= start);
@@ -88,7 +105,6 @@ impl Text {
         }
     }
 
-    /// Adds another text.
     pub(super) fn append(&mut self, other: &Self) {
         self.push_part(other, 0, other.content.len());
         self.site = self.site.or(other.site);
@@ -112,17 +128,14 @@ impl Text {
 
     /// The same, standing at `place` as a whole.
     pub(super) fn at(&self, place: usize) -> Self {
-        let mut text = Self { site: self.site, ..Self::default() };
-        text.push(&self.content, place);
-        text
+        Self { site: self.site, ..Self::made(&self.content, place) }
     }
 
     /// Words of it as the shell splits an unquoted expansion, all of them standing at `place`.
     pub(super) fn split(&self, place: usize) -> impl Iterator<Item = Self> {
         self.content.split_whitespace().map(move |word| {
-            let mut text = Self { site: self.site, ..Self::default() };
-            text.push(&word.replace(UNKNOWN, &SPLIT.to_string()), place);
-            text
+            let text = Self::made(&word.replace(UNKNOWN, &SPLIT.to_string()), place);
+            Self { site: self.site, ..text }
         })
     }
 

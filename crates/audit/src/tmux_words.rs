@@ -17,9 +17,7 @@ const VERBS: [(&str, &str, &str); 4] = [
 /// What was read of a call.
 #[derive(Debug)]
 pub(super) struct Read {
-    /// The server.
     pub(super) socket: Socket,
-    /// The commands.
     pub(super) verbs: Option<Vec<Verb>>,
     /// The server or the client stays in the foreground.
     pub(super) foreground: bool,
@@ -158,11 +156,7 @@ mod tests {
 
     fn words(line: &str) -> Vec<Text> {
         let line = line.replace('?', &UNKNOWN.to_string()).replace('*', &SPLIT.to_string());
-        let word = |word: &str| {
-            let mut text = Text::default();
-            text.push(word, 0);
-            text
-        };
+        let word = |word: &str| Text::made(word, 0);
         line.split(' ').filter(|text| !text.is_empty()).map(word).collect()
     }
 

@@ -1,11 +1,9 @@
 //! Unit files: systemd.syntax(7), and the command lines of systemd.service(5).
 
-use super::call::{Kind, Service};
+use super::call::{Service, ServiceKind};
 use super::exec_line;
-use super::scope::{Scope, Value};
 use super::text::Text;
-use super::walk::{Findings, command_line};
-use std::rc::Rc;
+use super::variables::{Value, Variables};
 
 /// A line `Key=value` with what continues it.
 struct Setting<'t> {
@@ -14,9 +12,25 @@ struct Setting<'t> {
     value: Text,
 }
 
-/// Looks at every command line of a unit; or, where it is not the whole one, of a drop-in.
-pub(super) fn look(text: &Text, is_whole: bool, found: &mut Findings) {
-    let settings = settings(text, found);
+/// What a unit runs.
+#[derive(Debug)]
+pub(super) struct Unit {
+    /// Its comments: where they stand, and what they say.
+    pub(super) comments: Vec<(usize, String)>,
+    pub(super) commands: Vec<UnitCommand>,
+}
+
+/// A command of a unit, and what is known where it runs.
+#[derive(Debug)]
+pub(super) struct UnitCommand {
+    pub(super) words: Vec<Text>,
+    pub(super) variables: Variables,
+    pub(super) service: Service,
+}
+
+/// Reads the command lines of a unit; or, where it is not the whole one, of a drop-in.
+pub(super) fn read(text: &Text, is_whole: bool) -> Unit {
+    let (settings, comments) = settings(text);
     let last = |key: &str| {
         let of = |setting: &&Setting<'_>| setting.section == "Service" && setting.key == key;
         settings.iter().rfind(of).map(|setting| setting.value.as_str().trim().to_ascii_lowercase())
@@ -27,12 +41,12 @@ pub(super) fn look(text: &Text, is_whole: bool, found: &mut Findings) {
     let resets =
         settings.iter().any(|setting| setting.key == "ExecStart" && setting.value.as_str().trim().is_empty());
     let kind = match last("Type").as_deref() {
-        _ if keeps_processes => Kind::Other,
-        Some("oneshot") => Kind::Oneshot,
-        Some("simple" | "exec" | "idle" | "") => Kind::Main,
+        _ if keeps_processes => ServiceKind::Other,
+        Some("oneshot") => ServiceKind::Oneshot,
+        Some("simple" | "exec" | "idle" | "") => ServiceKind::Main,
         // With a name on the bus it is dbus.
-        None if is_whole && !resets && !is("BusName") => Kind::Main,
-        _ => Kind::Other,
+        None if is_whole && !resets && !is("BusName") => ServiceKind::Main,
+        _ => ServiceKind::Other,
     };
     let service = Service {
         kind,
@@ -40,29 +54,32 @@ pub(super) fn look(text: &Text, is_whole: bool, found: &mut Findings) {
         is_typed: is("Type"),
         line: 0,
     };
-    let mut scope = environment(&settings);
+    let mut variables = environment(&settings);
     // A /tmp of its own is shared with nobody.
     if matches!(last("PrivateTmp").as_deref(), Some("yes" | "true" | "on" | "1" | "disconnected")) {
-        scope.set("TMUX_TMPDIR", Some(Value::Unknown));
+        variables.set("TMUX_TMPDIR", Some(Value::Unknown));
     }
+    let mut commands = Vec::new();
     for setting in settings.iter().filter(|setting| setting.key.starts_with("Exec")) {
-        for command in exec_line::commands(&setting.value, &scope) {
+        for words in exec_line::commands(&setting.value, &variables) {
             let kind = match (setting.key, kind) {
                 // What these leave behind is killed before the next one runs: systemd.service(5).
                 ("ExecStart" | "ExecStartPre", kind) => kind,
-                ("ExecStartPost", Kind::Oneshot) => Kind::Oneshot,
-                _ => Kind::Other,
+                ("ExecStartPost", ServiceKind::Oneshot) => ServiceKind::Oneshot,
+                _ => ServiceKind::Other,
             };
             let service = Service { kind, line: setting.value.place(0), ..service };
-            command_line(command, scope.clone(), found, service);
+            commands.push(UnitCommand { words, variables: variables.clone(), service });
         }
     }
+    Unit { comments, commands }
 }
 
-/// The settings of a unit; its comments go to `found`.
-fn settings<'t>(text: &'t Text, found: &mut Findings) -> Vec<Setting<'t>> {
+/// The settings of a unit, and its comments.
+fn settings(text: &Text) -> (Vec<Setting<'_>>, Vec<(usize, String)>) {
     let whole = text.as_str();
-    let mut settings: Vec<Setting<'t>> = Vec::new();
+    let mut comments = Vec::new();
+    let mut settings: Vec<Setting<'_>> = Vec::new();
     let mut section = "";
     let mut continues = false;
     let mut at = 0;
@@ -72,7 +89,7 @@ fn settings<'t>(text: &'t Text, found: &mut Findings) -> Vec<Setting<'t>> {
         let end = start + line.trim_end_matches(['\n', '\r']).len();
         let bare = whole[start..end].trim();
         if bare.starts_with(['#', ';']) {
-            found.comments.push((text.place(start), bare.to_owned()));
+            comments.push((text.place(start), bare.to_owned()));
             continue;
         }
         let goes_on = whole[start..end].ends_with('\\');
@@ -91,20 +108,19 @@ fn settings<'t>(text: &'t Text, found: &mut Findings) -> Vec<Setting<'t>> {
         }
         continues = goes_on && !settings.is_empty();
     }
-    settings
+    (settings, comments)
 }
 
 /// What `Environment=` sets.
-fn environment(settings: &[Setting<'_>]) -> Scope {
-    let mut scope = Scope::default();
+fn environment(settings: &[Setting<'_>]) -> Variables {
+    let mut variables = Variables::default();
     for setting in settings.iter().filter(|setting| setting.key == "Environment") {
         for word in exec_line::words(&setting.value) {
             if let Some((name, value)) = word.text.as_str().split_once('=') {
-                let mut text = Text::default();
-                text.push(value, word.text.place(0));
-                scope.set(name, Some(Value::Text(Rc::new(text))));
+                let text = Text::made(value, word.text.place(0));
+                variables.set(name, Some(Value::text(text)));
             }
         }
     }
-    scope
+    variables
 }

@@ -101,7 +101,6 @@ pub(super) fn is_shell(name: &str) -> bool {
 pub(super) enum Inner {
     /// Another command; and the assignments before it.
     Words(Vec<Text>, Vec<Text>),
-    /// A script.
     Script(Text),
     /// A script on its stdin.
     Stdin,
@@ -214,14 +213,7 @@ mod tests {
     use super::*;
 
     fn told(line: &str) -> String {
-        let words: Vec<Text> = line
-            .split(' ')
-            .map(|word| {
-                let mut text = Text::default();
-                text.push(&word.replace('_', " "), 0);
-                text
-            })
-            .collect();
+        let words: Vec<Text> = line.split(' ').map(|word| Text::made(&word.replace('_', " "), 0)).collect();
         let name = words[0].as_str().to_owned();
         match unwrap(&name, &words) {
             Some(Inner::Words(words, _)) => words.iter().map(Text::as_str).collect::<Vec<_>>().join(" "),

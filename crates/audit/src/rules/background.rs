@@ -1,6 +1,6 @@
 //! A server that a service starts in the background, whose main process then ends.
 
-use crate::call::{Call, Judge, Kind, TmuxCall, What};
+use crate::call::{Call, Judge, ServiceKind, TmuxCall, What};
 use crate::tmux_words::has_flag;
 
 /// Programs that end at once: a service that goes on with nothing else ends.
@@ -15,7 +15,7 @@ const STAYING: [&str; 6] = ["attach-session", "attach", "a", "wait-for", "wait",
 
 pub(super) fn check(calls: &[Call], number: usize) -> Option<String> {
     let call = &calls[number];
-    let service = call.service.filter(|service| service.kind == Kind::Main && !service.remains)?;
+    let service = call.service.filter(|service| service.kind == ServiceKind::Main && !service.remains)?;
     let What::Tmux(tmux) = &call.what else { return None };
     let start = tmux.start()?;
     let is_in_background = start.name == "start-server" || has_flag(start, 'd');

@@ -1,7 +1,6 @@
 //! A start whose success is judged by its exit code alone.
 
 use crate::call::{Call, TmuxCall, What};
-use crate::invoke::same_server;
 use crate::text::is_stand_in;
 use crate::tmux_words::option;
 
@@ -22,7 +21,7 @@ pub(super) fn check(calls: &[Call], number: usize) -> Option<String> {
 fn verifies(later: &Call, started: &TmuxCall) -> bool {
     let What::Tmux(later) = &later.what else { return false };
     let asked = later.verbs.iter().flatten().find(|verb| verb.name == "has-session");
-    let Some(asked) = asked.filter(|_| same_server(&later.socket, &started.socket)) else { return false };
+    let Some(asked) = asked.filter(|_| later.socket.may_be(&started.socket)) else { return false };
     let name = started.start().and_then(|start| option(start, 's'));
     let target = option(asked, 't');
     match (name, target) {

@@ -1,4 +1,4 @@
-//! The rules: calls in, findings out.
+//! The rules: calls in, objections out.
 
 mod background;
 mod default_socket;
@@ -13,8 +13,7 @@ use super::call::Call;
 
 /// Something that a rule has against a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Finding {
-    /// The rule.
+pub(super) struct Objection {
     pub(super) rule: &'static str,
     /// Where, in bytes.
     pub(super) place: usize,
@@ -27,7 +26,6 @@ pub(super) struct Finding {
 /// A rule: its name and its room. It says of each call of a file, by number, what it has against it.
 type Rule = (&'static str, fn(&[Call], usize) -> Option<String>);
 
-/// All rules.
 const RULES: &[Rule] = &[
     ("default-socket", default_socket::check),
     ("kill-server", kill_server::check),
@@ -40,23 +38,22 @@ const RULES: &[Rule] = &[
     ("error-text", text::check),
 ];
 
-/// The names of all rules.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     RULES.iter().map(|(name, _)| *name)
 }
 
 /// Applies every rule to every call; each place is told once per rule, in the order of the file.
-pub(super) fn apply(calls: &[Call]) -> Vec<Finding> {
-    let mut findings = Vec::new();
+pub(super) fn apply(calls: &[Call]) -> Vec<Objection> {
+    let mut objections = Vec::new();
     for (number, call) in calls.iter().enumerate() {
         for (rule, check) in RULES {
             if let Some(sentence) = check(calls, number) {
                 let (place, statement) = (call.place, call.statement);
-                findings.push(Finding { rule, place, statement, sentence });
+                objections.push(Objection { rule, place, statement, sentence });
             }
         }
     }
-    findings.sort_by_key(|finding| (finding.place, finding.rule));
-    findings.dedup_by_key(|finding| (finding.place, finding.rule));
-    findings
+    objections.sort_by_key(|objection| (objection.place, objection.rule));
+    objections.dedup_by_key(|objection| (objection.place, objection.rule));
+    objections
 }

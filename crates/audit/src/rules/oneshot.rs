@@ -1,10 +1,10 @@
 //! A server that a oneshot service starts in its own cgroup.
 
-use crate::call::{Call, Kind, What};
+use crate::call::{Call, ServiceKind, What};
 
 pub(super) fn check(calls: &[Call], number: usize) -> Option<String> {
     let call = &calls[number];
-    let service = call.service.filter(|service| service.kind == Kind::Oneshot)?;
+    let service = call.service.filter(|service| service.kind == ServiceKind::Oneshot)?;
     let What::Tmux(tmux) = &call.what else { return None };
     let start = tmux.start()?;
     if tmux.scoped {

@@ -15,16 +15,22 @@ pub(super) enum Value {
     Unknown,
 }
 
+impl Value {
+    pub(super) fn text(text: Text) -> Self {
+        Self::Text(Rc::new(text))
+    }
+}
+
 /// What is known at a point.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Scope {
+pub(super) struct Variables {
     vars: Rc<HashMap<String, Value>>,
     aliases: Rc<HashMap<String, Option<Text>>>,
     /// `$1` and so on, where they are known.
     pub(super) params: Option<Rc<Vec<Text>>>,
 }
 
-impl Scope {
+impl Variables {
     /// A variable; nothing, when the script gives it no value.
     pub(super) fn get(&self, name: &str) -> Option<&Value> {
         self.vars.get(name)
@@ -39,12 +45,10 @@ impl Scope {
         };
     }
 
-    /// An alias.
     pub(super) fn alias(&self, name: &str) -> Option<&Text> {
         self.aliases.get(name)?.as_ref()
     }
 
-    /// Makes an alias.
     pub(super) fn set_alias(&mut self, name: &str, text: Text) {
         Rc::make_mut(&mut self.aliases).insert(name.to_owned(), Some(text));
     }

@@ -1,15 +1,15 @@
 //! `$(…)`: its commands are looked at like others, and the output of a few is known.
 
-use super::grammar::{fields, parts};
-use super::scope::Scope;
-use super::text::{DIGITS, Text};
-use super::walk::Walker;
+use super::Walker;
+use crate::grammar::{fields, parts};
+use crate::text::{DIGITS, Text};
+use crate::variables::Variables;
 use tree_sitter::Node;
 
 impl<'t> Walker<'_, 't> {
     /// What `$(…)` prints, where that is plain; its commands are looked at in any case.
     pub(super) fn substitution(&mut self, node: Node<'t>) -> Option<Text> {
-        let before: Scope = self.scope.clone();
+        let before: Variables = self.variables.clone();
         let judge = self.substitution_judge.take();
         self.statements(&parts(node), judge);
         let mut first = parts(node).first().copied()?;
@@ -17,7 +17,7 @@ impl<'t> Walker<'_, 't> {
             first = parts(first).first().copied()?;
         }
         let printed = self.printed(first);
-        self.scope = before;
+        self.variables = before;
         printed
     }
 
@@ -36,14 +36,10 @@ impl<'t> Walker<'_, 't> {
         let known: Vec<&str> = words.iter().map(Text::as_str).collect();
         match known[..] {
             ["command", "-v", program] | ["which", program] | ["type", "-p" | "-P", program] => {
-                let mut text = Text::default();
-                text.push(program, self.text.place(command.start_byte()));
-                Some(text)
+                Some(Text::made(program, self.text.place(command.start_byte())))
             }
             ["id", "-u" | "-ru" | "-ur", ..] => {
-                let mut text = Text::default();
-                text.push(DIGITS.encode_utf8(&mut [0; 4]), self.text.place(command.start_byte()));
-                Some(text)
+                Some(Text::stand_in(DIGITS, self.text.place(command.start_byte())))
             }
             ["echo", word] if !word.starts_with('-') => words.get(1).cloned(),
             _ => None,

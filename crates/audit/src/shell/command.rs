@@ -1,13 +1,13 @@
 //! Simple commands: assignments, redirections, and the words handed to [`super::invoke`].
 
-use super::call::Judge;
 use super::expand::LONGEST;
-use super::grammar::{fields, parts};
 use super::guard;
-use super::scope::Value;
-use super::text::Text;
-use super::unit;
-use super::walk::{WORDS, Walker, script};
+use super::{WORDS, Walker};
+use crate::call::Judge;
+use crate::grammar::{fields, parts};
+use crate::source;
+use crate::text::Text;
+use crate::variables::{Value, Variables};
 use std::rc::Rc;
 use tree_sitter::Node;
 
@@ -49,19 +49,19 @@ impl<'t> Walker<'_, 't> {
         };
         let next = words.iter().position(is_next_line).map(|at| words.split_off(at));
         let (judge, judge_of_next) = if next.is_some() { (None, judge) } else { (judge, None) };
-        let before = self.scope.clone();
+        let before = self.variables.clone();
         for assignment in &assignments {
             self.assignment(*assignment, false);
         }
-        let environment = self.scope.clone();
+        let environment = self.variables.clone();
         let expanded = {
             // `x=1 echo $x` expands the x of before.
-            self.scope = before.clone();
+            self.variables = before.clone();
             let mut expanded = name.map(|name| self.words(name)).unwrap_or_default();
             for word in words {
                 expanded.extend(self.words(word));
                 if expanded.len() > WORDS {
-                    self.found.is_cut = true;
+                    self.seen.is_cut = true;
                     return;
                 }
             }
@@ -106,14 +106,14 @@ impl<'t> Walker<'_, 't> {
             return self.assign(array, Some(Value::Unknown), local);
         }
         if adds {
-            new = match (self.scope.get(name), new) {
+            new = match (self.variables.get(name), new) {
                 (Some(Value::Words(old)), Value::Words(more)) if old.len() + more.len() <= WORDS => {
                     Value::Words(Rc::new(old.iter().chain(more.iter()).cloned().collect()))
                 }
                 (Some(Value::Text(old)), Value::Text(more)) if old.as_str().len() <= LONGEST => {
                     let mut text = Text::clone(old);
                     text.append(&more);
-                    Value::Text(Rc::new(text))
+                    Value::text(text)
                 }
                 _ => Value::Unknown,
             };
@@ -214,17 +214,10 @@ impl<'t> Walker<'_, 't> {
     fn written_file(&mut self, written: &Text) {
         let text = written.as_str().trim_start();
         let first = text.lines().next().unwrap_or_default();
-        let strangers = Rc::default();
-        if super::source::is_shell_line(first) {
-            script(
-                &written.as_script(),
-                super::scope::Scope::default(),
-                self.found,
-                (None, false, strangers),
-                None,
-            );
-        } else if super::source::is_unit(text) {
-            unit::look(written, true, self.found);
+        if source::is_shell_line(first) {
+            super::script(&written.as_script(), Variables::default(), self.seen);
+        } else if source::is_unit(text) {
+            super::unit(written, true, self.seen);
         }
     }
 }

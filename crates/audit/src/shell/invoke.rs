@@ -1,12 +1,12 @@
 //! What a command's words call: a function, tmux, `rm`, or another program that runs one of these.
 
-use super::call::{Judge, Socket, TmuxCall, What};
-use super::reach::{self, Reach};
-use super::scope::{Scope, Value};
-use super::text::{SPLIT, Text, UNKNOWN};
-use super::tmux_words;
-use super::walk::{Walker, script};
-use super::wrappers::{self, Inner};
+use super::{Around, Walker, inner_script};
+use crate::call::{Judge, TmuxCall, What};
+use crate::reach::{self, Reach};
+use crate::text::{SPLIT, Text, UNKNOWN};
+use crate::tmux_words;
+use crate::variables::{Value, Variables};
+use crate::wrappers::{self, Inner};
 use std::collections::HashSet;
 use std::rc::Rc;
 
@@ -15,7 +15,7 @@ impl Walker<'_, '_> {
     pub(super) fn invoke(&mut self, words: Vec<Text>, judge: Option<Judge>) {
         let Some(first) = words.first() else { return };
         let place = first.begin();
-        if let Some(alias) = self.scope.alias(first.as_str()).cloned() {
+        if let Some(alias) = self.variables.alias(first.as_str()).cloned() {
             let mut expanded: Vec<Text> = alias.split(place).collect();
             expanded.extend(words.into_iter().skip(1));
             return self.program(&expanded, judge);
@@ -42,7 +42,7 @@ impl Walker<'_, '_> {
             "cd" | "pushd" => {
                 let to = words.iter().skip(1).find(|word| !word.as_str().starts_with('-'));
                 let to = to.map(|word| self.resolved(word)).filter(|to| to.as_str().starts_with('/'));
-                self.scope.set("PWD", Some(to.map_or(Value::Unknown, |to| Value::Text(Rc::new(to)))));
+                self.variables.set("PWD", Some(to.map_or(Value::Unknown, Value::text)));
             }
             "grep" | "egrep" | "fgrep" | "rg" | "awk" | "gawk" | "mawk" | "sed" | "expr" | "test" => {
                 for word in &words[1..] {
@@ -64,9 +64,9 @@ impl Walker<'_, '_> {
                 if let Some(handler) = handler.filter(|handler| !handler.as_str().starts_with('-')) {
                     let is_function = self.functions.contains_key(handler.as_str());
                     if is_function {
-                        let scope = self.scope.clone();
+                        let variables = self.variables.clone();
                         let call = vec![handler.clone()];
-                        self.inside(scope, |walker| walker.invoke(call, None));
+                        self.inside(variables, |walker| walker.invoke(call, None));
                     } else {
                         self.nested(&handler.as_script(), None);
                     }
@@ -77,13 +77,13 @@ impl Walker<'_, '_> {
                 if let Some(at) = words.iter().position(|word| word.as_str() == "--") {
                     let params = words[at + 1..].to_vec();
                     let is_known = !params.iter().any(Text::may_split);
-                    self.scope.params = is_known.then(|| Rc::new(params));
+                    self.variables.params = is_known.then(|| Rc::new(params));
                 }
             }
             "shift" => {
                 let by = words.get(1).map_or(Some(1), |count| count.as_str().parse::<usize>().ok());
-                let params = self.scope.params.take();
-                self.scope.params = params
+                let params = self.variables.params.take();
+                self.variables.params = params
                     .zip(by)
                     .map(|(params, by)| Rc::new(params.get(by..).map(<[Text]>::to_vec).unwrap_or_default()));
             }
@@ -93,9 +93,9 @@ impl Walker<'_, '_> {
                     let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
                     if is_name
                         && (name != "printf" || words[1].as_str() == "-v")
-                        && self.scope.get(name).is_some()
+                        && self.variables.get(name).is_some()
                     {
-                        self.scope.set(name, Some(Value::Unknown));
+                        self.variables.set(name, Some(Value::Unknown));
                     }
                 }
             }
@@ -118,16 +118,16 @@ impl Walker<'_, '_> {
                 self.note(place, What::Clear);
             }
         }
-        let mut scope = self.scope.clone();
+        let mut variables = self.variables.clone();
         if name == "env" {
             for pair in words.windows(2).filter(|pair| ["-u", "--unset"].contains(&pair[0].as_str())) {
-                scope.set(pair[1].as_str(), None);
+                variables.set(pair[1].as_str(), None);
             }
         }
         // What runs as somebody else or elsewhere does not have our variables.
         if ["ssh", "su", "sudo", "doas", "runuser"].contains(&name) {
-            scope.set("TMUX", None);
-            scope.set("TMUX_TMPDIR", None);
+            variables.set("TMUX", None);
+            variables.set("TMUX_TMPDIR", None);
         }
         let before = self.scoped;
         self.scoped |= name == "systemd-run";
@@ -135,9 +135,8 @@ impl Walker<'_, '_> {
             Inner::Words(inner, sets) => {
                 for set in sets {
                     if let Some((variable, value)) = set.as_str().split_once('=') {
-                        let mut text = Text::default();
-                        text.push(value, set.place(0));
-                        scope.set(variable, Some(Value::Text(Rc::new(text))));
+                        let text = Text::made(value, set.place(0));
+                        variables.set(variable, Some(Value::text(text)));
                     }
                 }
                 let calls_function = name == "command" || name == "builtin" || name == "exec";
@@ -145,20 +144,19 @@ impl Walker<'_, '_> {
                 // `xargs` hands on words that are not known.
                 let mut inner = inner;
                 if name == "xargs" {
-                    let mut more = Text::default();
-                    more.push(SPLIT.encode_utf8(&mut [0; 4]), words[0].place(0));
+                    let more = Text::stand_in(SPLIT, words[0].place(0));
                     inner.push(more);
                 }
                 if calls_function || !is_stranger {
-                    self.inside(scope, |walker| walker.program(&inner, judge));
+                    self.inside(variables, |walker| walker.program(&inner, judge));
                 }
             }
             Inner::Script(text) => {
-                self.inside(scope, |walker| walker.nested(&text, judge));
+                self.inside(variables, |walker| walker.nested(&text, judge));
             }
             Inner::Stdin => {
                 if let Some(text) = self.stdin.take() {
-                    self.inside(scope, |walker| walker.nested(&text.as_script(), judge));
+                    self.inside(variables, |walker| walker.nested(&text.as_script(), judge));
                 }
             }
         }
@@ -169,19 +167,20 @@ impl Walker<'_, '_> {
     fn nested(&mut self, text: &Text, judge: Option<Judge>) {
         let mut strangers: HashSet<String> = (*self.strangers).clone();
         strangers.extend(self.functions.keys().cloned());
-        let mut scope: Scope = self.scope.clone();
-        scope.params = None;
+        let mut variables: Variables = self.variables.clone();
+        variables.params = None;
         let quiet = text.as_str().trim().is_empty();
         if !quiet {
-            self.found.stdin = self.stdin.take();
-            script(text, scope, self.found, (self.service, self.scoped, Rc::new(strangers)), judge);
+            self.seen.stdin = self.stdin.take();
+            let around = Around { service: self.service, scoped: self.scoped, strangers: Rc::new(strangers) };
+            inner_script(text, variables, self.seen, around, judge);
         }
     }
 
     fn tmux(&mut self, words: &[Text], judge: Option<Judge>) {
         let Some(read) = tmux_words::read(&words[1..]) else { return };
         let place = read.site.or(words[0].site).unwrap_or_else(|| words[0].begin());
-        let private = self.scope.is_set("TMUX") || self.scope.is_set("TMUX_TMPDIR");
+        let private = self.variables.is_set("TMUX") || self.variables.is_set("TMUX_TMPDIR");
         let (socket, verbs, foreground) = (read.socket, read.verbs, read.foreground);
         let call = TmuxCall { socket, verbs, private, scoped: self.scoped, foreground, judge };
         self.note(place, What::Tmux(call));
@@ -220,7 +219,7 @@ impl Walker<'_, '_> {
     /// A path of which the working directory is known, in full.
     fn resolved(&self, word: &Text) -> Text {
         let is_relative = !word.as_str().starts_with(['/', SPLIT, UNKNOWN]);
-        match self.scope.get("PWD") {
+        match self.variables.get("PWD") {
             Some(Value::Text(folder)) if is_relative && folder.is_known() => {
                 let mut path = Text::default();
                 path.push(folder.as_str().trim_end_matches('/'), word.place(0));
@@ -256,8 +255,7 @@ impl Walker<'_, '_> {
         };
         let names = (1..words.len().saturating_sub(1)).filter(|at| is_meant(*at)).map(|at| &words[at + 1]);
         let names: Vec<&Text> = names.collect();
-        let mut here = Text::default();
-        here.push(".", words[0].place(0));
+        let here = Text::made(".", words[0].place(0));
         let folders: Vec<Text> = match &words[start..end] {
             [] => vec![self.resolved(&here)],
             folders => folders.iter().map(|folder| self.resolved(folder)).collect(),
@@ -301,19 +299,8 @@ impl Walker<'_, '_> {
             if let Some(at) = word.as_str().find('=') {
                 let mut text = Text::default();
                 text.push_part(word, at + 1, word.as_str().len());
-                self.scope.set_alias(&word.as_str()[..at], text);
+                self.variables.set_alias(&word.as_str()[..at], text);
             }
         }
-    }
-}
-
-/// Whether two texts name the same server.
-pub(super) fn same_server(one: &Socket, other: &Socket) -> bool {
-    match (one, other) {
-        (Socket::Unknown, _) | (_, Socket::Unknown) => true,
-        (Socket::Label(one), Socket::Label(other)) | (Socket::Path(one), Socket::Path(other)) => {
-            one == other || !one.is_known() || !other.is_known()
-        }
-        (one, other) => one == other,
     }
 }

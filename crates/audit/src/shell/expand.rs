@@ -1,11 +1,10 @@
 //! Words: what the shell makes of quotes and expansions, as far as it is known.
 
-use super::grammar::{fields, parts};
-use super::text::{DIGITS, SPLIT, Text, UNKNOWN};
-use super::walk::Walker;
+use super::Walker;
+use crate::grammar::{fields, parts};
+use crate::text::{DIGITS, SPLIT, Text, UNKNOWN};
 use tree_sitter::Node;
 
-/// Words in the making.
 #[derive(Debug, Default)]
 pub(super) struct Maker {
     done: Vec<Text>,
@@ -67,7 +66,7 @@ impl Maker {
 
     /// Adds something unknown.
     pub(super) fn stand_in(&mut self, c: char, place: usize) {
-        self.word().push(c.encode_utf8(&mut [0; 4]), place);
+        self.word().push_stand_in(c, place);
     }
 
     /// Unknown text, as one word where it is quoted.
@@ -77,7 +76,6 @@ impl Maker {
 }
 
 impl<'t> Walker<'_, 't> {
-    /// The words that an argument becomes.
     pub(super) fn words(&mut self, node: Node<'t>) -> Vec<Text> {
         let mut maker = Maker::default();
         self.piece(node, false, &mut maker);

@@ -1,10 +1,10 @@
 //! `$name` and `${…}`: what is known of variables and parameters.
 
+use super::Walker;
 use super::expand::Maker;
-use super::grammar::fields;
-use super::scope::Value;
-use super::text::{DIGITS, Text};
-use super::walk::Walker;
+use crate::grammar::fields;
+use crate::text::{DIGITS, Text};
+use crate::variables::Value;
 use std::rc::Rc;
 use tree_sitter::Node;
 
@@ -38,19 +38,18 @@ impl<'t> Walker<'_, 't> {
     /// What a parameter or a variable is known to be.
     fn value(&self, name: &str) -> Option<Value> {
         let digits = || {
-            let mut text = Text::default();
-            text.push(DIGITS.encode_utf8(&mut [0; 4]), 0);
-            Some(Value::Text(Rc::new(text)))
+            let text = Text::stand_in(DIGITS, 0);
+            Some(Value::text(text))
         };
         match name {
-            "@" | "*" => self.scope.params.clone().map(Value::Words),
+            "@" | "*" => self.variables.params.clone().map(Value::Words),
             "#" | "?" | "$" | "!" | "UID" | "EUID" => digits(),
             _ if name.bytes().all(|byte| byte.is_ascii_digit()) => {
-                let params = self.scope.params.as_ref()?;
+                let params = self.variables.params.as_ref()?;
                 let index = name.parse::<usize>().ok()?.checked_sub(1)?;
                 Some(Value::Text(Rc::new(params.get(index).cloned().unwrap_or_default())))
             }
-            _ => self.scope.get(name).cloned(),
+            _ => self.variables.get(name).cloned(),
         }
     }
 
@@ -74,7 +73,7 @@ impl<'t> Walker<'_, 't> {
         let name = self.raw(named);
         if named.kind() == "subscript" {
             let (array, index) = name.split_once('[').unwrap_or_default();
-            let words = self.scope.get(array).cloned();
+            let words = self.variables.get(array).cloned();
             return match (index, words, operator) {
                 ("@]", Some(Value::Words(words)), "}") if quoted => {
                     maker.words(words.iter().map(|word| word.at(place)).collect::<Vec<_>>());
@@ -104,7 +103,7 @@ impl<'t> Walker<'_, 't> {
                     return maker.unknown(quoted, place);
                 }
                 if operator.ends_with('=') {
-                    self.scope.set(name, Some(Value::Text(Rc::new(text.clone()))));
+                    self.variables.set(name, Some(Value::Text(Rc::new(text.clone()))));
                 }
                 if quoted {
                     maker.word().append(&text);
@@ -114,7 +113,7 @@ impl<'t> Walker<'_, 't> {
             }
             ":?" | "?" => {
                 if value.is_none() && name == "TMUX" {
-                    self.scope.set(name, Some(Value::Unknown));
+                    self.variables.set(name, Some(Value::Unknown));
                 }
                 self.variable(name, quoted, place, maker);
             }

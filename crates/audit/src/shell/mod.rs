@@ -1,11 +1,20 @@
 //! Going through a script the way a shell would: each statement once, every branch, functions where they
 //! are called, with what is known of the variables at that point.
 
-use super::call::{Call, Judge, Service, What};
-use super::grammar::{self, Contents, parts};
-use super::reach::Reach;
-use super::scope::{Scope, Value};
-use super::text::Text;
+mod branches;
+mod command;
+mod expand;
+mod guard;
+mod invoke;
+mod parameter;
+mod substitution;
+
+use crate::call::{Call, Judge, Service, What};
+use crate::grammar::{self, Contents, parts};
+use crate::reach::Reach;
+use crate::text::Text;
+use crate::unit::{self, Unit, UnitCommand};
+use crate::variables::{Value, Variables};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::time::Duration;
@@ -16,14 +25,13 @@ const DEPTH: usize = 160;
 /// How many statements and words of a file are gone through, the same ones again counted.
 const STEPS: usize = 300_000;
 /// How many words a command may have.
-pub(super) const WORDS: usize = 10_000;
+const WORDS: usize = 10_000;
 /// How often one function is gone through.
 const CALLS: usize = 50;
 
 /// What all scripts of one file share.
 #[derive(Debug)]
-pub(super) struct Findings {
-    /// The calls.
+pub(super) struct Seen {
     pub(super) calls: Vec<Call>,
     /// Comments: where they stand, and what they say.
     pub(super) comments: Vec<(usize, String)>,
@@ -43,7 +51,7 @@ pub(super) struct Findings {
     steps: usize,
 }
 
-impl Findings {
+impl Seen {
     /// Nothing found yet.
     pub(super) fn new(deadline: Duration) -> Self {
         Self {
@@ -63,82 +71,101 @@ impl Findings {
 
 /// Goes through one script.
 #[derive(Debug)]
-pub(super) struct Walker<'s, 't> {
-    /// The script.
-    pub(super) text: &'t Text,
+struct Walker<'s, 't> {
+    text: &'t Text,
     /// What is known here.
-    pub(super) scope: Scope,
+    variables: Variables,
     /// What all scripts of the file share.
-    pub(super) found: &'s mut Findings,
+    seen: &'s mut Seen,
     /// The service that runs it, in a unit file.
-    pub(super) service: Option<Service>,
+    service: Option<Service>,
     /// It runs in a scope of its own.
-    pub(super) scoped: bool,
+    scoped: bool,
     /// Its functions; nothing where it is not known which of several it is.
-    pub(super) functions: HashMap<String, Option<Node<'t>>>,
+    functions: HashMap<String, Option<Node<'t>>>,
     /// Functions of the script around this one: what they do is not known here.
-    pub(super) strangers: Rc<HashSet<String>>,
+    strangers: Rc<HashSet<String>>,
     /// What judges the exit code of the next `$(…)`.
-    pub(super) substitution_judge: Option<Judge>,
+    substitution_judge: Option<Judge>,
     /// Where the statement begins that is being looked at.
-    pub(super) statement: usize,
+    statement: usize,
     /// What the command that is being looked at reads.
-    pub(super) stdin: Option<Text>,
+    stdin: Option<Text>,
     /// What the last find(1) of a pipeline prints of tmux's, and where it stands.
-    pub(super) listed: Option<(usize, Reach)>,
+    listed: Option<(usize, Reach)>,
     /// What the stage before in a pipeline has printed of it.
-    pub(super) piped: Option<(usize, Reach)>,
+    piped: Option<(usize, Reach)>,
     called: HashMap<String, usize>,
     calling: Vec<String>,
     locals: Vec<Vec<(String, Option<Value>)>>,
 }
 
+/// Goes through a script that nothing is around.
+pub(super) fn script(text: &Text, variables: Variables, seen: &mut Seen) {
+    inner_script(text, variables, seen, Around::default(), None);
+}
+
+/// Goes through the commands of a unit; or, where it is not the whole one, of a drop-in.
+pub(super) fn unit(text: &Text, is_whole: bool, seen: &mut Seen) {
+    let Unit { comments, commands } = unit::read(text, is_whole);
+    seen.comments.extend(comments);
+    for UnitCommand { words, variables, service } in commands {
+        let nothing = Text::default();
+        let around = Around { service: Some(service), ..Around::default() };
+        let mut walker = Walker::new(&nothing, variables, seen, around, HashMap::new());
+        walker.statement = words.first().map_or(0, Text::begin);
+        walker.invoke(words, None);
+    }
+}
+
+/// What is around a script.
+#[derive(Debug, Default)]
+struct Around {
+    /// The service that runs it.
+    service: Option<Service>,
+    /// It runs in a scope of its own.
+    scoped: bool,
+    /// The functions of the script that it is part of.
+    strangers: Rc<HashSet<String>>,
+}
+
 /// Goes through a script that is the whole of `text`.
-pub(super) fn script(text: &Text, scope: Scope, found: &mut Findings, around: Around, judge: Option<Judge>) {
-    if found.depth >= DEPTH {
-        found.is_cut = true;
+fn inner_script(text: &Text, variables: Variables, seen: &mut Seen, around: Around, judge: Option<Judge>) {
+    if seen.depth >= DEPTH {
+        seen.is_cut = true;
         return;
     }
-    let Some(tree) = grammar::parse(text, found.deadline) else {
-        found.is_cut = true;
-        found.is_unread = found.depth == 0;
+    let Some(tree) = grammar::parse(text, seen.deadline) else {
+        seen.is_cut = true;
+        seen.is_unread = seen.depth == 0;
         return;
     };
     let Contents { comments, functions, error } = grammar::contents(&tree, text.as_str());
     for (start, end) in comments {
         let comment = text.as_str().get(start..end).unwrap_or_default();
-        found.comments.push((text.place(start), comment.to_owned()));
+        seen.comments.push((text.place(start), comment.to_owned()));
     }
     if let Some(error) = error.map(|error| text.place(error)) {
-        found.error = Some(found.error.map_or(error, |known| known.min(error)));
+        seen.error = Some(seen.error.map_or(error, |known| known.min(error)));
     }
-    let mut walker = Walker::new(text, scope, found, around, functions);
+    let mut walker = Walker::new(text, variables, seen, around, functions);
     walker.run(tree.root_node(), judge);
     walker.never_called();
-}
-
-/// Goes through a command whose words are known, as a unit has it.
-pub(super) fn command_line(words: Vec<Text>, scope: Scope, found: &mut Findings, service: Service) {
-    let nothing = Text::default();
-    let around = (Some(service), false, Rc::default());
-    let mut walker = Walker::new(&nothing, scope, found, around, HashMap::new());
-    walker.statement = words.first().map_or(0, Text::begin);
-    walker.invoke(words, None);
 }
 
 impl<'s, 't> Walker<'s, 't> {
     fn new(
         text: &'t Text,
-        scope: Scope,
-        found: &'s mut Findings,
-        (service, scoped, strangers): Around,
+        variables: Variables,
+        seen: &'s mut Seen,
+        Around { service, scoped, strangers }: Around,
         functions: HashMap<String, Option<Node<'t>>>,
     ) -> Self {
-        let stdin = found.stdin.take();
+        let stdin = seen.stdin.take();
         Self {
             text,
-            scope,
-            found,
+            variables,
+            seen,
             service,
             scoped,
             functions,
@@ -155,50 +182,44 @@ impl<'s, 't> Walker<'s, 't> {
     }
 }
 
-/// What is around a script: the service that runs it, whether it has a scope of its own, and the functions
-/// of the script that it is part of.
-pub(super) type Around = (Option<Service>, bool, Rc<HashSet<String>>);
-
 impl<'t> Walker<'_, 't> {
-    /// The text of a node.
-    pub(super) fn raw(&self, node: Node<'_>) -> &'t str {
+    fn raw(&self, node: Node<'_>) -> &'t str {
         self.text.as_str().get(node.byte_range()).unwrap_or_default()
     }
 
     /// One step deeper, unless that is too deep or too late.
-    pub(super) fn enter(&mut self) -> bool {
-        self.found.steps += 1;
-        if self.found.steps > STEPS || self.found.depth >= DEPTH {
-            self.found.is_cut = true;
+    fn enter(&mut self) -> bool {
+        self.seen.steps += 1;
+        if self.seen.steps > STEPS || self.seen.depth >= DEPTH {
+            self.seen.is_cut = true;
             return false;
         }
-        self.found.depth += 1;
+        self.seen.depth += 1;
         true
     }
 
     /// One step back.
-    pub(super) fn leave(&mut self) {
-        self.found.depth -= 1;
+    fn leave(&mut self) {
+        self.seen.depth -= 1;
     }
 
     /// Looks without noting anything.
-    pub(super) fn quietly<T>(&mut self, look: impl FnOnce(&mut Self) -> T) -> T {
-        let before = std::mem::replace(&mut self.found.quiet, true);
+    fn quietly<T>(&mut self, look: impl FnOnce(&mut Self) -> T) -> T {
+        let before = std::mem::replace(&mut self.seen.quiet, true);
         let seen = look(self);
-        self.found.quiet = before;
+        self.seen.quiet = before;
         seen
     }
 
-    /// Notes a call.
-    pub(super) fn note(&mut self, place: usize, what: What) {
-        if !self.found.quiet {
+    fn note(&mut self, place: usize, what: What) {
+        if !self.seen.quiet {
             let (statement, service) = (self.statement.min(place), self.service);
-            self.found.calls.push(Call { place, statement, what, service });
+            self.seen.calls.push(Call { place, statement, what, service });
         }
     }
 
     /// Notes a text that is looked for, if it is one of tmux's.
-    pub(super) fn note_match(&mut self, text: &Text) {
+    fn note_match(&mut self, text: &Text) {
         let lower = text.as_str().to_lowercase();
         if ["server running", "error connecting", "no such file"].iter().any(|known| lower.contains(known)) {
             self.note(text.begin(), What::Match(text.clone()));
@@ -206,7 +227,7 @@ impl<'t> Walker<'_, 't> {
     }
 
     /// The same for a part of the script: a test, a pattern.
-    pub(super) fn note_match_of(&mut self, node: Node<'t>) {
+    fn note_match_of(&mut self, node: Node<'t>) {
         let mut text = Text::default();
         text.push_part(self.text, node.start_byte(), node.end_byte());
         self.note_match(&text);
@@ -219,18 +240,18 @@ impl<'t> Walker<'_, 't> {
         names.sort();
         for name in names {
             if let Some(Some(body)) = self.functions.get(&name).copied() {
-                let mut scope = self.scope.clone();
-                scope.params = None;
-                self.inside(scope, |walker| walker.function(&name, body, None));
+                let mut variables = self.variables.clone();
+                variables.params = None;
+                self.inside(variables, |walker| walker.function(&name, body, None));
             }
         }
     }
 
     /// Goes through something that leaves no trace in the variables.
-    pub(super) fn inside(&mut self, scope: Scope, run: impl FnOnce(&mut Self)) -> Scope {
-        let before = std::mem::replace(&mut self.scope, scope);
+    fn inside(&mut self, variables: Variables, run: impl FnOnce(&mut Self)) -> Variables {
+        let before = std::mem::replace(&mut self.variables, variables);
         run(self);
-        std::mem::replace(&mut self.scope, before)
+        std::mem::replace(&mut self.variables, before)
     }
 
     fn function(&mut self, name: &str, body: Node<'t>, judge: Option<Judge>) {
@@ -245,14 +266,14 @@ impl<'t> Walker<'_, 't> {
         self.run(body, judge);
         self.statement = statement;
         for (local, value) in self.locals.pop().unwrap_or_default().into_iter().rev() {
-            self.scope.set(&local, value);
+            self.variables.set(&local, value);
         }
         self.calling.pop();
         self.leave();
     }
 
     /// Calls a function, if it is one.
-    pub(super) fn call_function(&mut self, words: &[Text], place: usize, judge: Option<Judge>) -> bool {
+    fn call_function(&mut self, words: &[Text], place: usize, judge: Option<Judge>) -> bool {
         let Some(name) = words.first().map(|name| name.as_str().to_owned()) else { return false };
         if self.strangers.contains(&name) {
             return true;
@@ -264,25 +285,25 @@ impl<'t> Walker<'_, 't> {
         });
         let params: Vec<Text> = params.collect();
         let is_known = !params.iter().any(Text::may_split);
-        let before = self.scope.params.take();
-        self.scope.params = is_known.then(|| Rc::new(params));
+        let before = self.variables.params.take();
+        self.variables.params = is_known.then(|| Rc::new(params));
         if let Some(body) = body {
             self.function(&name, body, judge);
         }
-        self.scope.params = before;
+        self.variables.params = before;
         true
     }
 
     /// Gives a variable a value; `local`: until the function ends.
-    pub(super) fn assign(&mut self, name: &str, value: Option<Value>, local: bool) {
+    fn assign(&mut self, name: &str, value: Option<Value>, local: bool) {
         if local && let Some(locals) = self.locals.last_mut() {
-            locals.push((name.to_owned(), self.scope.get(name).cloned()));
+            locals.push((name.to_owned(), self.variables.get(name).cloned()));
         }
-        self.scope.set(name, value);
+        self.variables.set(name, value);
     }
 
     /// Statements one after the other; the last one's exit code is that of them all.
-    pub(super) fn statements(&mut self, nodes: &[Node<'t>], judge: Option<Judge>) {
+    fn statements(&mut self, nodes: &[Node<'t>], judge: Option<Judge>) {
         for (index, node) in nodes.iter().enumerate() {
             let judge = match nodes.get(index + 1) {
                 Some(next) => self.asks(*next).then_some(Judge::Asked),
@@ -313,7 +334,7 @@ impl<'t> Walker<'_, 't> {
     }
 
     /// One statement. `judge`: what makes use of its exit code.
-    pub(super) fn run(&mut self, node: Node<'t>, judge: Option<Judge>) {
+    fn run(&mut self, node: Node<'t>, judge: Option<Judge>) {
         if !self.enter() {
             return;
         }
@@ -333,7 +354,7 @@ impl<'t> Walker<'_, 't> {
             "unset_command" => {
                 for part in parts(node) {
                     let name = self.raw(part);
-                    self.scope.set(name, None);
+                    self.variables.set(name, None);
                 }
             }
             "list" => self.list(node, judge),
@@ -344,8 +365,8 @@ impl<'t> Walker<'_, 't> {
             "for_statement" => self.for_each(node),
             "case_statement" => self.case(node, judge),
             "subshell" => {
-                let scope = self.scope.clone();
-                self.inside(scope, |walker| walker.statements(&parts(node), judge));
+                let variables = self.variables.clone();
+                self.inside(variables, |walker| walker.statements(&parts(node), judge));
             }
             "function_definition" | "comment" => {}
             "test_command" => {

@@ -1,13 +1,12 @@
 //! Where a script branches: lists, pipelines, conditions and loops. Every way is gone, and where ways meet only
 //! what they agree on is known.
 
-use super::call::Judge;
-use super::grammar::{each, fields, parts};
+use super::Walker;
 use super::guard;
-use super::scope::Value;
-use super::text::{Text, UNKNOWN};
-use super::walk::Walker;
-use std::rc::Rc;
+use crate::call::Judge;
+use crate::grammar::{each, fields, parts};
+use crate::text::{Text, UNKNOWN};
+use crate::variables::Value;
 use tree_sitter::Node;
 
 /// How many values of a `for` are gone through.
@@ -37,26 +36,26 @@ impl<'t> Walker<'_, 't> {
         let first_judge = judge_of(self, 0);
         self.run(first, first_judge);
         let mut left = self.raw(first);
-        let mut known = self.scope.clone();
+        let mut known = self.variables.clone();
         for (index, (is_and, right)) in rights.iter().enumerate() {
             let judge = judge_of(self, index + 1);
             let inside = guard::inside_tmux(left) == Some(*is_and);
             let ends = guard::ends(self.raw(*right));
-            let mut scope = self.scope.clone();
+            let mut variables = self.variables.clone();
             if inside {
-                scope.set("TMUX", Some(Value::Unknown));
+                variables.set("TMUX", Some(Value::Unknown));
             }
-            let mut after = self.inside(scope, |walker| walker.run(*right, judge));
+            let mut after = self.inside(variables, |walker| walker.run(*right, judge));
             if inside {
                 after.set("TMUX", known.get("TMUX").cloned());
             }
             if !ends {
-                self.scope.merge(&after);
+                self.variables.merge(&after);
             } else if guard::inside_tmux(left) == Some(!*is_and) {
-                self.scope.set("TMUX", Some(Value::Unknown));
+                self.variables.set("TMUX", Some(Value::Unknown));
             }
             left = self.raw(*right);
-            known = self.scope.clone();
+            known = self.variables.clone();
         }
     }
 
@@ -64,9 +63,9 @@ impl<'t> Walker<'_, 't> {
     pub(super) fn pipeline(&mut self, stages: &[Node<'t>], judge: Option<Judge>) {
         for (index, stage) in stages.iter().enumerate() {
             let judge = judge.filter(|_| index + 1 == stages.len());
-            let scope = self.scope.clone();
+            let variables = self.variables.clone();
             self.piped = self.listed.take();
-            self.inside(scope, |walker| walker.run(*stage, judge));
+            self.inside(variables, |walker| walker.run(*stage, judge));
         }
         (self.piped, self.listed) = (None, None);
     }
@@ -92,13 +91,13 @@ impl<'t> Walker<'_, 't> {
         }
         self.statements(&conditions, Some(Judge::If));
         let guard = conditions.last().and_then(|last| guard::inside_tmux(self.raw(*last)));
-        let outside = self.scope.clone();
+        let outside = self.variables.clone();
         let with = |inside: bool| {
-            let mut scope = outside.clone();
+            let mut variables = outside.clone();
             if inside {
-                scope.set("TMUX", Some(Value::Unknown));
+                variables.set("TMUX", Some(Value::Unknown));
             }
-            scope
+            variables
         };
         let mut ways = Vec::new();
         let then_ends = body.last().is_some_and(|last| guard::ends(self.raw(*last)));
@@ -128,9 +127,9 @@ impl<'t> Walker<'_, 't> {
             ways.push(if then_ends && guard == Some(false) { with(true) } else { outside });
         }
         let mut ways = ways.into_iter();
-        if let Some(mut scope) = ways.next() {
-            ways.for_each(|way| scope.merge(&way));
-            self.scope = scope;
+        if let Some(mut variables) = ways.next() {
+            ways.for_each(|way| variables.merge(&way));
+            self.variables = variables;
         }
     }
 
@@ -144,16 +143,16 @@ impl<'t> Walker<'_, 't> {
             }
         }
         self.forget_assigned(node);
-        let before = self.scope.clone();
+        let before = self.variables.clone();
         self.statements(&conditions, Some(Judge::Loop));
-        let scope = self.scope.clone();
-        let after = self.inside(scope, |walker| {
+        let variables = self.variables.clone();
+        let after = self.inside(variables, |walker| {
             walker.statements(&body, None);
             // What was started is looked at by the condition again.
             walker.statements(&conditions, Some(Judge::Loop));
         });
-        self.scope = before;
-        self.scope.merge(&after);
+        self.variables = before;
+        self.variables.merge(&after);
     }
 
     /// `for`, with each of its values.
@@ -171,24 +170,23 @@ impl<'t> Walker<'_, 't> {
         }
         let Some(body) = body else { return };
         self.forget_assigned(body);
-        let before = self.scope.clone();
+        let before = self.variables.clone();
         let is_known = !values.is_empty() && values.len() <= VALUES && !values.iter().any(Text::may_split);
         if !is_known {
-            let mut unknown = Text::default();
-            unknown.push(UNKNOWN.encode_utf8(&mut [0; 4]), self.text.place(node.start_byte()));
+            let unknown = Text::stand_in(UNKNOWN, self.text.place(node.start_byte()));
             values = vec![unknown];
         }
         for value in values {
-            let mut scope = before.clone();
-            scope.set(name, Some(Value::Text(Rc::new(value))));
-            let after = self.inside(scope, |walker| walker.run(body, None));
-            self.scope.merge(&after);
+            let mut variables = before.clone();
+            variables.set(name, Some(Value::text(value)));
+            let after = self.inside(variables, |walker| walker.run(body, None));
+            self.variables.merge(&after);
         }
     }
 
     /// `case`: any of its ways.
     pub(super) fn case(&mut self, node: Node<'t>, judge: Option<Judge>) {
-        let before = self.scope.clone();
+        let before = self.variables.clone();
         for (field, child) in fields(node) {
             if field == Some("value") {
                 self.words(child);
@@ -202,7 +200,7 @@ impl<'t> Walker<'_, 't> {
                     .map(|(_, part)| part)
                     .collect();
                 let after = self.inside(before.clone(), |walker| walker.statements(&body, judge));
-                self.scope.merge(&after);
+                self.variables.merge(&after);
             }
         }
     }
@@ -219,8 +217,8 @@ impl<'t> Walker<'_, 't> {
         });
         for name in names {
             let name = self.raw(name);
-            if self.scope.get(name).is_some() {
-                self.scope.set(name, Some(Value::Unknown));
+            if self.variables.get(name).is_some() {
+                self.variables.set(name, Some(Value::Unknown));
             }
         }
     }
