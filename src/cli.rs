@@ -1,10 +1,12 @@
 //! The command line. Help, completions and man pages are made from it.
 
+pub mod completions;
 mod hint;
+pub mod manual;
 
 pub use hint::hint;
 
-use crate::logging::Volume;
+use crate::logging::{LogTarget, Volume};
 use crate::spawn::{self, ScopeWish};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use std::ffi::OsString;
@@ -97,17 +99,6 @@ pub enum Color {
     Always,
     /// Never.
     Never,
-}
-
-/// Where the log goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogTarget {
-    /// To the journal when stderr is the journal, else to stderr.
-    Auto,
-    /// To the journal.
-    Journal,
-    /// To stderr.
-    Stderr,
 }
 
 /// `rescue`.

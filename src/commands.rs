@@ -1,24 +1,22 @@
 //! The commands: from arguments to a result and an exit code.
 
 mod named;
+mod overview;
 mod paths;
+mod probe;
 mod status;
 
-use crate::apart::guard;
 use crate::audit;
-use crate::cli::{Cli, Color, Command, Global, LogTarget, Probe, Rescue, Spawn};
-use crate::completions;
+use crate::cli::{self, Cli, Color, Command, Global, Probe, Rescue, Spawn};
 use crate::config::{self, Settings};
 use crate::doctor::rounds;
 use crate::doctor::{self, Patient};
-use crate::error::Error;
-use crate::exit::Exit;
+use crate::exit::output::{self, Output};
+use crate::exit::{Error, Exit};
+use crate::host::apart::{self, guard};
 use crate::journal;
-use crate::logging;
-use crate::manual;
-use crate::output::{self, Output};
+use crate::logging::{self, LogTarget};
 use crate::pass::{Narrator, Rescuing, Run, Whole, one_name, see};
-use crate::probe;
 use crate::spawn::{self, Done, Ending, Request};
 use crate::users::merge::ENTRIES_OF_ONE;
 use crate::users::order::Order;
@@ -26,7 +24,6 @@ use crate::users::{self, Heard, Task};
 use crate::view::json;
 use crate::view::people::{self, Palette};
 use crate::watch;
-use crate::words;
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -48,11 +45,11 @@ pub fn guarded(cli: &Cli, line: &[OsString], output: &mut Output) -> Option<Resu
         guard::End::Exit(exit) => return Some(Ok(exit)),
         guard::End::StoodStill(mount) => mount,
     };
-    tracing::error!("{}", words::stood_still(&mount));
+    tracing::error!("{}", apart::stood_still(&mount));
     Some(match &cli.command {
         Some(Command::Status(_) | Command::Probe(_)) => Ok(Exit::Undecided),
         Some(Command::Spawn(arguments)) if arguments.json => {
-            let spawned = spawn::result::unknown(&arguments.name, words::stood_still(&mount));
+            let spawned = spawn::result::unknown(&arguments.name, apart::stood_still(&mount));
             spawned.json().map_err(Error::from).and_then(|json| output.line(&json)).map(|()| Exit::Found)
         }
         _ => Ok(Exit::Found),
@@ -87,12 +84,12 @@ pub fn run(cli: &Cli, output: &mut Output) -> Result<Exit, Error> {
         Some(Command::Doctor { json }) => doctor(&cli.global, *json, output),
         Some(Command::Audit { files, json }) => audit_files(&cli.global, files, *json, output),
         Some(Command::CheckConfig { file }) => check_config(&cli.global, file.as_deref(), output),
-        Some(Command::Completions { shell }) => completions::print(*shell, output),
+        Some(Command::Completions { shell }) => cli::completions::print(*shell, output),
         Some(Command::CompleteNames { of }) => {
             let report = look(&cli.global, false)?.report;
-            output.text(&completions::names(&report, *of)).map(|()| Exit::Done)
+            output.text(&cli::completions::names(&report, *of)).map(|()| Exit::Done)
         }
-        Some(Command::Man { dir }) => manual::man(dir),
+        Some(Command::Man { dir }) => cli::manual::man(dir),
     }
 }
 
@@ -291,9 +288,9 @@ fn doctor(global: &Global, as_json: bool, output: &mut Output) -> Result<Exit, E
     let patient = Patient::new(&settings, user, &around, &report, record.as_ref(), &mut witness, &global.dir);
     let findings = patient.examine();
     if as_json {
-        output.line(&json::doctor(&findings, &settings.doctor.ignore)?)?;
+        output.line(&doctor::told::json(&findings, &settings.doctor.ignore)?)?;
     } else {
-        let text = people::doctor(&findings, &settings.doctor.ignore);
+        let text = doctor::told::people(&findings, &settings.doctor.ignore);
         if output.is_muted() {
             journal::looked(&report, &text, doctor::is_healthy(&findings));
         }
@@ -313,7 +310,7 @@ fn overview(global: &Global, output: &mut Output) -> Result<Exit, Error> {
     if output.is_muted() {
         journal::looked(&report, &people::status(&report), report.health() == Health::Healthy);
     }
-    output.text(&people::overview(&report, rounds))?;
+    output.text(&overview::text(&report, rounds))?;
     Ok(exit_of(&report))
 }
 
@@ -366,7 +363,7 @@ fn spawn_one(global: &Global, arguments: &Spawn, output: &mut Output) -> Result<
         Done::Outside(ended) => return spawn::result::pass_on(&ended, output),
     };
     match spawned.ending {
-        Ending::Made => journal::spawned(user, &spawned),
+        Ending::Made => spawned.log(user),
         Ending::Exists if output.is_muted() => journal::said(&spawned.sentence(), true),
         Ending::Exists | Ending::Ended | Ending::Failed => {}
     }

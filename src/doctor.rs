@@ -26,6 +26,7 @@ mod stopped;
 mod strangers;
 mod systemd;
 mod tmpfiles;
+pub mod told;
 mod units;
 mod version;
 
@@ -213,7 +214,7 @@ impl<'a> Patient<'a> {
 
     /// The user's name, if there is an account.
     fn name(&self) -> Option<String> {
-        crate::user_database::user(self.user).ok().flatten().map(|user| user.name)
+        crate::host::user_database::user(self.user).ok().flatten().map(|user| user.name)
     }
 
     /// The servers that live, reachable or not, with their pids.

@@ -1,8 +1,7 @@
 //! What a run writes to the log: an entry per removal and per failure, and one at the end.
 
-use crate::events::Event;
 use crate::logging::id;
-use crate::spawn::Spawned;
+use crate::view::events::Event;
 use crate::view::{json, people};
 use std::collections::HashSet;
 use tmux_sockets::judge::State;
@@ -195,21 +194,6 @@ macro_rules! entry_event {
             $($message)+
         );
     }};
-}
-
-/// A session that was made.
-pub fn spawned(uid: u32, spawned: &Spawned) {
-    let dir = spawned.socket.parent().unwrap_or(&spawned.socket);
-    tracing::info!(
-        message_id = id::SESSION_SPAWNED,
-        tmux_janitor.socket = json::text(spawned.socket.as_os_str()),
-        tmux_janitor.label = json::text(&spawned.label),
-        tmux_janitor.dir = json::text(dir.as_os_str()),
-        tmux_janitor.uid = uid,
-        tmux_janitor.server_pid = spawned.server_pid,
-        "{}",
-        spawned.sentence()
-    );
 }
 
 /// Logs a removal.

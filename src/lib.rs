@@ -22,40 +22,26 @@
 //!
 //! Around it: [`cli`] and [`commands`], [`config`], [`logging`], [`probe`] for one socket, [`sandbox`], [`apart`] for what may never answer, [`replace`], [`manual`], [`completions`], [`user_database`].
 
-pub mod apart;
 pub mod audit;
-pub mod child;
 pub mod cli;
 pub mod commands;
-pub mod completions;
 pub mod config;
 pub mod doctor;
-pub mod error;
-pub mod events;
 pub mod exit;
 pub mod host;
 pub mod journal;
 pub mod journald;
 pub mod logging;
-pub mod manual;
-pub mod output;
 pub mod pass;
-pub mod probe;
 pub mod record;
-pub mod replace;
-pub mod sandbox;
-pub mod service;
 pub mod spawn;
-pub mod told_to_end;
-pub mod user_database;
 pub mod users;
 pub mod view;
 pub mod watch;
-pub mod words;
 
 use clap::Parser;
-use error::Error;
-use exit::Exit;
+use exit::{Error, Exit, output};
+use host::apart;
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
@@ -82,7 +68,7 @@ fn answer(arguments: &[OsString]) -> Exit {
         return commands::work(order, &mut output::Output::new(false)).unwrap_or_else(|error| error.exit());
     }
     if let Some(order) = apart::errand::Order::of(arguments) {
-        let told = apart::carry_out(&order);
+        let told = apart::carry_out(&order, pass::far::look_there);
         return output::Output::new(false).bytes(&told).map_or(Exit::Found, |()| Exit::Done);
     }
     let cli = match cli::Cli::try_parse_from(arguments) {

@@ -5,7 +5,6 @@
 
 pub mod stderr;
 
-use crate::cli::LogTarget;
 use crate::journald::{self, JournalLayer};
 use std::fmt::Write as _;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -60,6 +59,17 @@ static IN_JOURNAL: AtomicBool = AtomicBool::new(false);
 /// Whether the log goes to the journal.
 pub fn is_in_journal() -> bool {
     IN_JOURNAL.load(Ordering::Relaxed)
+}
+
+/// Where the log goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogTarget {
+    /// To the journal when stderr is the journal, else to stderr.
+    Auto,
+    /// To the journal.
+    Journal,
+    /// To stderr.
+    Stderr,
 }
 
 /// How much is said.

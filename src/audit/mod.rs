@@ -9,8 +9,8 @@ mod told;
 pub use tmux_janitor_audit_wire::{AuditFinding, FileAudit};
 pub use told::{error_line, exit, json, note_line, people};
 
-use crate::child::{self, End, Ended};
-use crate::error::Error;
+use crate::exit::Error;
+use crate::host::child::{self, End, Ended};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;

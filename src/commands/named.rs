@@ -1,8 +1,8 @@
 //! `sweep -S PATH`: the sockets that are named, and nothing else.
 
-use crate::apart;
 use crate::cli::Global;
-use crate::error::Error;
+use crate::exit::Error;
+use crate::pass::far::Apart;
 use crate::pass::{Narrator, see};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -58,7 +58,7 @@ pub(super) fn sweep(
     let targets: Vec<Target> =
         dirs.into_iter().map(|(path, names)| Target { path, only: Some(names), rule: Rule::Named }).collect();
     let act = if dry_run { Act::DryRun } else { Act::Remove };
-    let pass = Pass { policy: &settings, far: &apart::Apart, user, act };
+    let pass = Pass { policy: &settings, far: &Apart, user, act };
     let report = pass.run_before(&mut Witness::new(user), &targets, narrator);
     see::say_where(&report);
     Ok(report)

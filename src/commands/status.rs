@@ -1,13 +1,14 @@
 //! `status`: the health row, for people, programs and monitoring.
 
 use crate::cli::{Global, Status};
-use crate::error::Error;
+use crate::exit::Error;
 use crate::exit::Exit;
-use crate::output::Output;
+use crate::exit::output::Output;
+use crate::host::apart;
 use crate::pass::{Run, see};
-use crate::view::metrics::{self, Row};
+use crate::record::metrics::{self, Row};
 use crate::view::{json, people};
-use crate::{apart, journal, logging, words};
+use crate::{journal, logging};
 use std::io::ErrorKind;
 use std::path::Path;
 use tmux_sockets::report::{Health, Report};
@@ -45,7 +46,7 @@ pub(super) fn log_directories(report: &Report) {
 }
 
 fn not_written(path: &Path, error: &std::io::Error) -> Error {
-    let why = words::not_written(path, error);
+    let why = metrics::not_written(path, error);
     match error.kind() {
         ErrorKind::PermissionDenied => Error::NoPermission(format!("the metrics cannot be written: {why}")),
         kind => Error::Output(std::io::Error::new(kind, why)),

@@ -1,21 +1,14 @@
 //! Finding and reading the configuration file.
 
 use super::{ConfigError, Settings, file};
-use crate::apart;
-use crate::sandbox;
-use crate::user_database;
-use rustix::fs::{FileType, Mode, OFlags};
-use std::fs::File;
-use std::io::{ErrorKind, Read};
+use crate::host::{self, apart, sandbox, user_database};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use tmux_sockets::kernel::Mounts;
 use tmux_sockets::kernel::escape::escaped;
 
 /// The machine's configuration.
 const MACHINE: &str = "/etc/tmux-janitor/config.toml";
-
-/// The longest file that is read, in bytes. More is no configuration: `/dev/zero`, a log.
-const LONGEST: u64 = 1 << 20;
 
 /// Loads the first of: the file given, the user's, the machine's. Without any, the defaults.
 ///
@@ -57,29 +50,10 @@ pub fn read_file(path: &Path) -> Result<Settings, ConfigError> {
     }
 }
 
-/// Opens a file that was found, not named: only a real one. A FIFO would keep us waiting.
-fn open_found(path: &Path) -> std::io::Result<File> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = rustix::fs::open(path, flags, Mode::empty())?;
-    match FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) {
-        FileType::RegularFile => Ok(File::from(file)),
-        kind => Err(std::io::Error::other(format!("it is {}", tmux_sockets::kernel::text::kind_name(kind)))),
-    }
-}
-
-/// All of a file of at most 1 MiB; one that was found, not named, must be a real one.
-pub(crate) fn read_bytes(path: &Path, is_named: bool) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let file = if is_named { File::open(path) } else { open_found(path) };
-    let length = file?.take(LONGEST + 1).read_to_end(&mut bytes)?;
-    let fits = length as u64 <= LONGEST;
-    fits.then_some(bytes).ok_or_else(|| std::io::Error::other("it is longer than 1 MiB"))
-}
-
 /// The text of a file; `None`: it is not there.
 fn read(path: &Path, is_named: bool) -> Result<Option<String>, ConfigError> {
     // On a mount that may not answer a child reads it.
-    let bytes = apart::read(path, is_named).unwrap_or_else(|| read_bytes(path, is_named));
+    let bytes = apart::read(path, is_named).unwrap_or_else(|| host::read::read_bytes(path, is_named));
     let text = bytes.and_then(|bytes| {
         String::from_utf8(bytes)
             .map_err(|_| std::io::Error::new(ErrorKind::InvalidData, "stream did not contain valid UTF-8"))

@@ -7,7 +7,6 @@ mod position;
 mod span;
 
 pub use file::parse as parse_text;
-pub(crate) use load::read_bytes;
 pub use load::{load, read_file};
 pub use span::parse as parse_span;
 

@@ -2,7 +2,7 @@
 
 use super::systemd::Manager;
 use super::{Cure, Finding, Patient, Severity};
-use crate::spawn::lasting::lingers;
+use crate::host::lasting::lingers;
 use tmux_sockets::kernel::escape::shell_word;
 
 /// What a user enables to have it at boot: our own units, and the spawner that they are ordered before.

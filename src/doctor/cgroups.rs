@@ -2,7 +2,7 @@
 
 use super::systemd::Manager;
 use super::{Cure, Finding, Patient, Severity};
-use crate::spawn::cgroup::{self, Service};
+use crate::host::cgroup::{self, Service};
 use tmux_sockets::kernel::escape::{escaped, shell_word};
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {

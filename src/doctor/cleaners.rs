@@ -5,9 +5,9 @@
 
 use super::systemd::{Manager, Unit};
 use super::{Cure, Finding, Patient, Severity, cron};
-use crate::apart;
 use crate::audit::{self, AuditFinding, FileAudit};
-use crate::child;
+use crate::host::apart;
+use crate::host::child;
 use rustix::fs::{Access, AtFlags, CWD};
 use std::fs::File;
 use std::io::Write as _;

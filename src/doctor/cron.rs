@@ -1,7 +1,7 @@
 //! What cron runs, as far as this user may read it (crontab(5)).
 
 use super::Patient;
-use crate::apart;
+use crate::host::apart;
 use std::path::{Path, PathBuf};
 
 /// Longest file that is read, in bytes.

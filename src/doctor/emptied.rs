@@ -2,7 +2,7 @@
 
 use super::systemd::Systemd;
 use super::{Cure, Finding, Patient, Severity, tmpfiles};
-use crate::spawn::lasting::lingers;
+use crate::host::lasting::lingers;
 use std::path::Path;
 use tmux_sockets::kernel::escape::{escaped, shell_word};
 use tmux_sockets::tmux::paths::DEFAULT_PARENT;

@@ -1,7 +1,7 @@
 //! `TMUX_TMPDIR` differs between the shell and the user's service manager.
 
 use super::{Cure, Finding, Patient, Severity};
-use crate::apart;
+use crate::host::apart;
 use std::path::{Path, PathBuf};
 use tmux_sockets::kernel::escape::{escaped, shell_word};
 use tmux_sockets::tmux::paths::DEFAULT_PARENT;

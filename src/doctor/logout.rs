@@ -1,7 +1,7 @@
 //! Servers that end with the user's last logout, or with the login that started them.
 
 use super::{Cure, Finding, Patient, Severity};
-use crate::spawn::lasting::{self, Home};
+use crate::host::lasting::{self, Home};
 use tmux_sockets::kernel::escape::{escaped, shell_word};
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {

@@ -1,7 +1,7 @@
 //! Mounts that did not answer when one of the other checks had to look there.
 
 use super::{Cure, Finding, Patient, Severity};
-use crate::apart;
+use crate::host::apart;
 use std::path::PathBuf;
 use tmux_sockets::kernel::escape::{escaped, shell_word};
 
@@ -25,7 +25,7 @@ pub(super) fn check(_: &Patient<'_>, findings: &mut Vec<Finding>) {
         }
     }
     for mount in apart::silent() {
-        let error = crate::words::no_answer(&mount);
+        let error = apart::no_answer(&mount);
         let who: Vec<&str> =
             reasons.iter().filter(|(known, _)| *known == error).map(|(_, reason)| *reason).collect();
         let who = if who.is_empty() { String::new() } else { format!(" ({})", who.join(", ")) };

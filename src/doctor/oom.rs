@@ -2,7 +2,7 @@
 
 use super::systemd::{Manager, Unit};
 use super::{Cure, Finding, Patient, Severity};
-use crate::spawn::{cgroup, lasting};
+use crate::host::{cgroup, lasting};
 use std::collections::HashSet;
 use tmux_sockets::kernel::escape::{escaped, shell_word};
 

@@ -1,7 +1,7 @@
 //! A record of sweeps and removals that cannot be read.
 
 use super::{Cure, Finding, Patient, Severity};
-use crate::apart;
+use crate::host::apart;
 use crate::record;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! A runtime directory in which nothing more can be made.
 
 use super::{Cure, Finding, Patient, Severity};
-use crate::spawn::lasting;
+use crate::host::lasting;
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     let dir = lasting::runtime_dir(patient.user);

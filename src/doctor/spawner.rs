@@ -2,7 +2,7 @@
 
 use super::systemd::{Manager, Unit};
 use super::{Cure, Finding, Patient, Severity};
-use crate::apart;
+use crate::host::apart;
 use std::io::Read as _;
 use std::path::Path;
 use tmux_sockets::kernel::escape::{escaped, shell_word};

@@ -1,7 +1,8 @@
 //! Asking systemd's tools, each with a deadline; what does not answer is not asked twice.
 
-use crate::apart;
-use crate::child::{self, End};
+use crate::host::apart;
+use crate::host::child::{self, End};
+use crate::host::program;
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -54,7 +55,7 @@ impl Systemd {
         if self.silence.get() == Some(Silence::Late) {
             return None;
         }
-        let mut command = child::program(program.as_ref());
+        let mut command = program::named(program.as_ref());
         command.args(arguments).env("LC_ALL", "C").env("SYSTEMD_PAGER", "").env("SYSTEMD_COLORS", "0");
         if let Some(dir) = &self.runtime_dir {
             command.env("XDG_RUNTIME_DIR", dir);

@@ -2,8 +2,8 @@
 
 use super::systemd::{Manager, Silence, Systemd, Unit};
 use super::{Cure, Finding, Patient, Severity, cron};
-use crate::apart;
-use crate::spawn::lasting::lingers;
+use crate::host::apart;
+use crate::host::lasting::lingers;
 use std::path::PathBuf;
 use tmux_sockets::kernel::escape::{escaped, shell_word};
 

@@ -1,7 +1,7 @@
 //! A tmux with a known trap.
 
 use super::{Cure, Finding, Patient, Severity};
-use crate::child::{self, End};
+use crate::host::child::{self, End};
 use crate::host::client;
 use tmux_sockets::kernel::escape::escaped;
 

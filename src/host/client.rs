@@ -3,8 +3,8 @@
 //! Always on a resolved path (`-S`), in an environment that names no other server, with a deadline,
 //! and with `-N` wherever no server may be started by it.
 
-use super::quote;
-use crate::child::{self, End, Ended};
+use super::child::{self, End, Ended};
+use super::{program, quote};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::Path;
@@ -13,6 +13,9 @@ use std::time::Duration;
 
 /// How long a client may take. A server that is stopped or hangs keeps its clients for ever.
 pub const DEADLINE: Duration = Duration::from_secs(2);
+
+/// Set for a spawn that is run outside of the unit that it began in: the unit that it runs in.
+pub(crate) const OUTSIDE: &str = "TMUX_JANITOR_OUTSIDE";
 
 /// What a tmux server must not inherit: which server and pane its starter runs in, and what systemd
 /// told its starter alone (`NOTIFY_SOCKET`; sockets, which tmux ≥ 3.4 would take for its own).
@@ -29,7 +32,7 @@ pub const NOT_INHERITED: &[&str] = &[
     "MANAGERPID",
     "INVOCATION_ID",
     "JOURNAL_STREAM",
-    crate::spawn::outside::UNIT,
+    OUTSIDE,
 ];
 
 /// Whether a client may start a server.
@@ -100,7 +103,7 @@ impl Tmux<'_> {
 /// A command for arguments, in a clean environment.
 pub fn command(arguments: &[OsString]) -> Command {
     let mut arguments = arguments.iter();
-    let mut command = child::program(arguments.next().map_or(OsStr::new(""), |program| program));
+    let mut command = program::named(arguments.next().map_or(OsStr::new(""), |program| program));
     command.args(arguments);
     for name in NOT_INHERITED {
         command.env_remove(name);

@@ -4,7 +4,7 @@
 //! makes no buffer. Its stdin and its stdout are one end of a pair of sockets; the other end is ours, and closes
 //! when we let go, and with us, however we end: no client of ours stays. While a client is there its server does not end, with or without sessions (server.c: `server_loop`).
 
-use crate::child::{self, End, Ended};
+use super::child::{self, End, Ended};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, Shutdown, SocketFlags, SocketType};

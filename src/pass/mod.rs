@@ -1,5 +1,6 @@
 //! A pass that removes, told and kept in the user's record as it goes on: what `sweep -S` and `spawn` do on their way.
 
+pub mod far;
 mod narrator;
 mod run;
 pub mod see;

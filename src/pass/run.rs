@@ -1,7 +1,7 @@
 //! What a whole pass comes to.
 
 use crate::record::Record;
-use crate::view::metrics::Row;
+use crate::record::metrics::Row;
 use tmux_sockets::report::Report;
 
 /// What a pass found and did, and what earlier ones did.

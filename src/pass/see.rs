@@ -1,6 +1,5 @@
 //! What a look could not see. "Saw nothing" is not "nothing is there".
 
-use crate::words;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -18,10 +17,13 @@ use tmux_sockets::witness::Witness;
 /// Where every process finds its own descriptors: connect(2) goes through it, and ghosts are found by it.
 const OWN_DESCRIPTORS: &str = "/proc/self/fd";
 
+/// Why nothing can be known where /proc is not what it is elsewhere.
+const NO_PROC: &str = "/proc cannot be read here, so that sockets cannot be asked and servers not be found; mount it, or run outside this sandbox";
+
 /// Enters what could not be looked at or judged, although its directory could be read.
 pub fn note_unseen(report: &mut Report, witness: &mut Witness, targets: &[Target]) {
     if Processes::open().is_err() || !Path::new(OWN_DESCRIPTORS).is_dir() {
-        report.unseen.push(Place { path: PathBuf::from("/proc"), why: words::NO_PROC.to_owned() });
+        report.unseen.push(Place { path: PathBuf::from("/proc"), why: NO_PROC.to_owned() });
         return;
     }
     if let Some(blindness) = witness.blindness() {

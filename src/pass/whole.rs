@@ -1,21 +1,21 @@
 //! One user's whole pass: the directories that are named or discovered, what is in them, ghosts, and the user's record.
 
+use super::far::Apart;
 use super::{Narrator, Run, see};
-use crate::apart::Apart;
 use crate::config::Settings;
+use crate::host::sandbox::{self, Tmp};
 use crate::record::{self, Deeds};
-use crate::sandbox::{self, Tmp};
-use crate::words;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use tmux_sockets::ghost::{self, Anew, Scope};
 use tmux_sockets::judge::Bar;
 use tmux_sockets::kernel::Mounts;
-use tmux_sockets::report::{Entry, Outcome, Report};
+use tmux_sockets::report::{DirectoryReport, Entry, Outcome, Report};
 use tmux_sockets::sweep::discover::{self, Surroundings};
 use tmux_sockets::sweep::{Act, Pass, Target};
 use tmux_sockets::tmux::Rule;
+use tmux_sockets::tmux::paths::DEFAULT_PARENT;
 use tmux_sockets::witness::Witness;
 
 /// What is to be done about ghosts, and whether only to say so.
@@ -92,7 +92,7 @@ impl Whole<'_> {
         let tmp = if given.is_empty() { sandbox::tmp(user) } else { Tmp::Machines };
         if tmp != Tmp::Machines {
             // Every server would look like a ghost from here.
-            report.directories.push(words::not_the_machines(tmp));
+            report.directories.push(not_the_machines(tmp));
             return Run::of(report);
         }
         if !narrator.is_ended() {
@@ -139,9 +139,28 @@ fn note_missing(report: &mut Report, named: &[PathBuf]) {
             entry.outcome == Outcome::WouldRescue && report.path_of(entry).parent() == Some(dir)
         };
         if is_missing && !report.entries.iter().any(comes_back) {
-            report.directories.push(words::no_directory(dir));
+            report.directories.push(no_directory(dir));
         }
     }
+}
+
+/// What a sweep has to say of a `/tmp` that is not known to be the machine's.
+fn not_the_machines(tmp: Tmp) -> DirectoryReport {
+    let error = match tmp {
+        Tmp::Machines | Tmp::Units => {
+            "this is a private /tmp, where nobody's sockets are; take PrivateTmp= (or TemporaryFileSystem=, BindPaths=) out of the unit"
+        }
+        Tmp::Unknown => {
+            "whether this /tmp is the one that the user's sockets are in cannot be told: it is a mount of its own, and /proc does not show the service manager here; take PrivatePIDs= and ProtectProc= out of the unit"
+        }
+    };
+    DirectoryReport { path: PathBuf::from(DEFAULT_PARENT), error: Some(error.to_owned()) }
+}
+
+/// What is to be said of a directory that was named and is not there.
+fn no_directory(dir: &Path) -> DirectoryReport {
+    let error = "there is no such directory; --dir names the folder that holds the sockets";
+    DirectoryReport { path: dir.to_owned(), error: Some(error.to_owned()) }
 }
 
 /// One name in its directory, wherever that is. `None`: the path has no name at its end.
@@ -156,7 +175,7 @@ fn keep_record(run: &mut Run, user: u32, act: Option<Act>, narrator: &mut Narrat
     match act {
         Some(Act::Look) => {
             let read = record::read(user);
-            run.record = Some(read.map_err(|errno| words::unread_record(user, errno)));
+            run.record = Some(read.map_err(|errno| record::unread(user, errno)));
         }
         Some(Act::DryRun) => {}
         Some(Act::Remove) => {

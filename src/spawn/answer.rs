@@ -1,6 +1,6 @@
 //! What a tmux client's answer means. Pure.
 
-use crate::child::{End, Ended};
+use crate::host::child::{End, Ended};
 
 /// What a `new-session` that told of no session said.
 #[derive(Debug, Clone, PartialEq, Eq)]

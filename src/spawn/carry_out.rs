@@ -1,10 +1,11 @@
 //! The other side of [`super::handover`]: what runs where systemd put it.
 
 use super::handover::{Answer, BEGAN, COMMAND, Order, TOLD};
-use crate::child::{self, End};
-use crate::error::Error;
+use crate::exit::Error;
 use crate::exit::Exit;
+use crate::host::child::{self, End};
 use crate::host::inherited;
+use crate::host::program;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::Signal;
@@ -34,7 +35,7 @@ pub(crate) fn hand_over(parent: i32, own: bool, words: &[OsString]) -> Result<Ex
         // It had ended before.
         return Ok(Exit::Found);
     }
-    let mut command = child::program("systemd-run".as_ref());
+    let mut command = program::named("systemd-run".as_ref());
     command.args(words);
     let program;
     if own {

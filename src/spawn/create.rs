@@ -6,16 +6,16 @@
 use super::answer::{self, Created, Unknown};
 use super::handover::{self, Order};
 use super::job::{Asked, Job, Trouble, is_stopped};
-use super::lasting;
 use super::manager::Kind;
 use super::place::Standing;
 use super::result::Spawned;
 use super::scope::{self, Scope};
 use super::session::{self, Age, Made, Target};
 use super::words;
-use crate::child::{self, Ended};
+use crate::host::child::{self, Ended};
 use crate::host::client::{self, DEADLINE, Start};
 use crate::host::held::{Held, Said};
+use crate::host::lasting;
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;

@@ -2,9 +2,11 @@
 
 use super::outside::{self, View};
 use super::place::{Fitness, Place, room_in};
-use super::{Request, candidates, cgroup, label, words};
-use crate::apart;
+use super::{Request, candidates, label, words};
 use crate::config::Settings;
+use crate::host::apart;
+use crate::host::cgroup;
+use crate::host::client::OUTSIDE;
 use rustix::fs::{Access, AtFlags, CWD};
 use rustix::io::Errno;
 use std::ffi::OsStr;
@@ -68,7 +70,7 @@ pub fn find(settings: &Settings, user: u32, request: &Request) -> Whereabouts {
 
 /// Why a directory here may be another one than `spawn` would use: it goes outside of the unit that it is called in.
 fn hides(dir: &Path, user: u32) -> Option<String> {
-    if std::env::var_os(outside::UNIT).is_some() {
+    if std::env::var_os(OUTSIDE).is_some() {
         return None;
     }
     let service = cgroup::own()?;

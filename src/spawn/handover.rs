@@ -19,7 +19,7 @@
 //!
 //! `systemd-run` dies with us, and a service's pipe has no reader then: nothing is begun that nobody waits for.
 
-use crate::child::{self, End, Ended};
+use crate::host::child::{self, End, Ended};
 use rustix::fs::{FileType, MemfdFlags, SealFlags};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;

@@ -1,7 +1,6 @@
 //! Creating, verifying, and once more after a socket error.
 
 use super::answer::{self, Answer};
-use super::cgroup;
 use super::create::Asking;
 use super::place::{Place, Standing};
 use super::registration;
@@ -11,8 +10,8 @@ use super::scope::Scope;
 use super::session::{self, Made, PaneEnd};
 use super::watch::Fate;
 use super::words;
-use crate::apart;
 use crate::config::Settings;
+use crate::host::cgroup;
 use crate::host::client::{DEADLINE, Start, Tmux};
 use crate::journal;
 use crate::pass;
@@ -325,7 +324,7 @@ impl Job<'_> {
         if !self.request.sweep {
             return;
         }
-        let sweep = Pass { policy: self.settings, far: &apart::Apart, user: self.user, act: Act::Remove };
+        let sweep = Pass { policy: self.settings, far: &pass::far::Apart, user: self.user, act: Act::Remove };
         let report = pass::remove(&sweep, witness, &[self.place.target()], self.request.dirs.is_empty());
         spawned.swept.extend(report.removed());
     }

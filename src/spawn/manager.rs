@@ -1,12 +1,12 @@
 //! The service manager: whose it is, and starting a command under it, away from the unit that we run in.
 
-use super::cgroup::Service;
 use super::handover::{self, Answer, HAND_OVER, Order};
-use super::lasting::{full, runtime_dir};
 use super::program;
-use crate::apart;
-use crate::child::{self, End, Ended};
+use crate::host::apart;
+use crate::host::cgroup::Service;
+use crate::host::child::{self, End, Ended};
 use crate::host::held::Held;
+use crate::host::lasting::{full, runtime_dir};
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
 use std::io;

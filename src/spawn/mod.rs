@@ -15,14 +15,12 @@
 
 mod answer;
 pub(crate) mod carry_out;
-pub(crate) mod cgroup;
 mod create;
 mod ending;
 mod find;
 pub(crate) mod handover;
 mod job;
 pub mod label;
-pub(crate) mod lasting;
 mod manager;
 pub(crate) mod outside;
 mod place;
@@ -40,8 +38,8 @@ pub use find::{Whereabouts, find};
 pub use request::{Request, ScopeWish};
 pub use result::{Ending, Spawned};
 
-use crate::apart;
 use crate::config::Settings;
+use crate::host::{apart, lasting};
 use crate::pass;
 use place::{Fitness, Place, Standing};
 use rustix::fs::{Access, AtFlags, Mode, OFlags};
@@ -59,7 +57,7 @@ pub enum Done {
     /// It was done here.
     Here(Box<Spawned>),
     /// It was done outside of the unit that we run in; this is what that run said.
-    Outside(crate::child::Ended),
+    Outside(crate::host::child::Ended),
 }
 
 /// Makes the session. Never panics and never gives up silently: whatever happens is in the result.
@@ -168,7 +166,7 @@ fn sweep_all(settings: &Settings, user: u32, request: &Request) -> Vec<PathBuf> 
         request.dirs.clone()
     };
     let targets: Vec<Target> = dirs.into_iter().map(Target::whole).collect();
-    let sweep = Pass { policy: settings, far: &apart::Apart, user, act: Act::Remove };
+    let sweep = Pass { policy: settings, far: &pass::far::Apart, user, act: Act::Remove };
     pass::remove(&sweep, &mut witness, &targets, request.dirs.is_empty()).removed().collect()
 }
 

@@ -4,19 +4,17 @@
 //! With `PrivateTmp=` and the like a server would start, answer, and be a ghost for everybody else. Then
 //! the whole spawn runs once more in a transient service of the manager, where the user is.
 
-use super::cgroup::{self, Service};
 use super::handover::{self, Order};
 use super::manager::{self, Kind, Manager};
-use crate::apart::guard;
-use crate::child::{End, Ended};
+use crate::host::apart::guard;
+use crate::host::cgroup::{self, Service};
+use crate::host::child::{End, Ended};
+use crate::host::client::OUTSIDE;
 use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use tmux_sockets::kernel::Mounts;
 use tmux_sockets::kernel::{Processes, UserManager};
-
-/// Set for the run outside: the unit that it runs in.
-pub(crate) const UNIT: &str = "TMUX_JANITOR_OUTSIDE";
 
 /// How a server here looks from outside of the unit that we run in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,7 +136,7 @@ pub(super) fn is_same_for(manager: Manager, path: &Path) -> Option<bool> {
 pub(super) fn run_there(manager: Manager, label: &OsStr) -> Result<Ended, String> {
     let unit = Kind::Service.unit(label, serial());
     let mut environment = manager::environment();
-    environment.push(format!("{UNIT}={unit}").into());
+    environment.push(format!("{OUTSIDE}={unit}").into());
     // In a child of what carries the order out this is that very program.
     let mut arguments = vec!["/proc/self/exe".into()];
     arguments.extend(guard::meant(std::env::args_os().collect()).into_iter().skip(1));

@@ -2,8 +2,9 @@
 //! its path now.
 
 use super::{label, words};
-use crate::apart;
 use crate::config::Settings;
+use crate::host::apart;
+use crate::pass::far::Apart;
 use rustix::fs::{Access, AtFlags, FileType, Mode};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
@@ -139,8 +140,8 @@ impl Place {
     }
 
     fn look_once(&self, settings: &Settings, user: u32, witness: &mut Witness) -> Look {
-        let report = Pass { policy: settings, far: &apart::Apart, user, act: Act::Look }
-            .run(witness, &[self.target()]);
+        let report =
+            Pass { policy: settings, far: &Apart, user, act: Act::Look }.run(witness, &[self.target()]);
         let verdict = report.entries.first().map(|entry| (entry.verdict, entry.server_pid));
         Look::Is(match verdict {
             Some((verdict, pid)) if verdict.state == State::Live => Standing::Live(pid),

@@ -1,6 +1,6 @@
 //! What is asked for. Pure.
 
-use crate::error::Error;
+use crate::exit::Error;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;

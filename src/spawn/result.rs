@@ -2,11 +2,12 @@
 
 use super::session::PaneEnd;
 use super::{label, words};
-use crate::child::{End, Ended};
-use crate::error::Error;
+use crate::exit::Error;
 use crate::exit::Exit;
+use crate::exit::output::Output;
+use crate::host::child::{End, Ended};
 use crate::host::quote::{argument, is_plain_name};
-use crate::output::Output;
+use crate::logging::id;
 use crate::view::json::{raw_bytes, text};
 use crate::view::people::plural;
 use serde::Serialize;
@@ -224,6 +225,21 @@ impl Spawned {
             let _ = write!(command, " -t {}", shell_word(&argument(&target)));
         }
         command
+    }
+
+    /// Tells the log of a session that was made.
+    pub fn log(&self, uid: u32) {
+        let dir = self.socket.parent().unwrap_or(&self.socket);
+        tracing::info!(
+            message_id = id::SESSION_SPAWNED,
+            tmux_janitor.socket = text(self.socket.as_os_str()),
+            tmux_janitor.label = text(&self.label),
+            tmux_janitor.dir = text(dir.as_os_str()),
+            tmux_janitor.uid = uid,
+            tmux_janitor.server_pid = self.server_pid,
+            "{}",
+            self.sentence()
+        );
     }
 
     /// One object for programs.

@@ -3,12 +3,13 @@
 //! A server stays in the cgroup of the client that started it, and systemd ends everything in a
 //! service's cgroup when the service ends.
 
-use super::cgroup::{self, Service};
 use super::manager::{self, Manager};
 use super::outside::{self, View};
 use super::place::Place;
 use super::request::{Request, ScopeWish};
 use super::words;
+use crate::host::cgroup::{self, Service};
+use crate::host::client::OUTSIDE;
 use std::ffi::OsString;
 
 /// What is to be done about the cgroup.
@@ -37,7 +38,7 @@ pub(super) enum Scope {
 
 /// Decides, before anything is started.
 pub(super) fn plan(request: &Request, user: u32, place: &Place) -> Plan {
-    if let Ok(unit) = std::env::var(outside::UNIT) {
+    if let Ok(unit) = std::env::var(OUTSIDE) {
         return Plan::Here(Scope::Ours(unit));
     }
     let Some(service) = cgroup::own() else {

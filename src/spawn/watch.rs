@@ -9,7 +9,7 @@ use super::create::Making;
 use super::job::{Job, Trouble};
 use super::session::{self, Age, Made, PaneEnd, Told};
 use super::words;
-use crate::child::Ended;
+use crate::host::child::Ended;
 use crate::host::client::{self, Start};
 use crate::host::held::{Held, Woken};
 use crate::host::quote;

@@ -7,7 +7,7 @@
 //! Who is asked about first matters: with uids of `subuid(5)` one user can make directories for 65,536 that have no
 //! account, and each question costs time. So those that only root can have made known come first ([`in_turn`]).
 
-use crate::user_database;
+use crate::host::user_database;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet};

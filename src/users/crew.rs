@@ -9,8 +9,8 @@ use super::merge::User;
 use super::order::Order;
 use super::queue::Queue;
 use super::wire;
-use crate::sandbox;
-use crate::told_to_end::ToldToEnd;
+use crate::host::sandbox;
+use crate::host::told_to_end::ToldToEnd;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -20,6 +20,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+use tmux_sockets::kernel::text::errno_text;
 use tmux_sockets::sweep::discover::RUNTIME_DIRS;
 
 /// How many workers run at once, per processor and in all. A worker waits for its exec and its locks'
@@ -71,6 +72,29 @@ pub enum Loss {
     TooLong,
     /// Its message makes no sense.
     Garbled,
+}
+
+impl Loss {
+    /// Why nothing is known of a user's sockets.
+    pub fn sentence(self, uid: u32) -> String {
+        let what = match self {
+            Self::Account(errno) => {
+                format!("was not started: the account cannot be looked up ({})", errno_text(errno))
+            }
+            Self::Start(errno) => format!("could not be started: {}", errno_text(errno)),
+            Self::NoTime => "was not started: the others took all the time".to_owned(),
+            Self::Ended => "was not started: the run was ended".to_owned(),
+            Self::Late => "took too long and was ended".to_owned(),
+            Self::Stuck => "took too long and hangs in the kernel, where it cannot be ended".to_owned(),
+            Self::Signal(libc::SIGKILL) => "was ended by SIGKILL".to_owned(),
+            Self::Signal(libc::SIGABRT) => "was ended by SIGABRT, as when memory runs out".to_owned(),
+            Self::Signal(number) => format!("was ended by signal {number}"),
+            Self::Exit(code) => format!("ended with exit code {code} and no report"),
+            Self::TooLong => "has more to report than fits".to_owned(),
+            Self::Garbled => "gave a report that makes no sense".to_owned(),
+        };
+        format!("the worker for uid {uid} {what}; what it did last is not known, the next sweep looks again")
+    }
 }
 
 /// A worker that runs.

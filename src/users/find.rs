@@ -16,6 +16,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
+use tmux_sockets::kernel::text::{errno_text, kind_name};
 use tmux_sockets::report::{DirectoryReport, Place};
 use tmux_sockets::sweep::discover::RUNTIME_DIRS;
 use tmux_sockets::tmux::paths;
@@ -48,6 +49,34 @@ pub enum Stray {
     OthersOf(u32, usize),
     /// So many more in this folder.
     Others(usize),
+}
+
+impl std::fmt::Display for Stray {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NoDirectory(kind) => {
+                write!(
+                    f,
+                    "it is {}, no user's directory, whatever its name says; left alone",
+                    kind_name(*kind)
+                )
+            }
+            Self::Owner(uid) => write!(f, "it belongs to uid {uid}, whatever its name says; left alone"),
+            Self::Unreadable(errno) => write!(f, "it cannot be looked at: {}", errno_text(*errno)),
+            Self::OthersOf(owner, count) => {
+                write!(
+                    f,
+                    "{count} more names in it, all of uid {owner}, are called like users' directories and are none; left alone"
+                )
+            }
+            Self::Others(count) => {
+                write!(
+                    f,
+                    "{count} more names in it are called like users' directories and are none; left alone"
+                )
+            }
+        }
+    }
 }
 
 /// What was found.

@@ -3,7 +3,7 @@
 use super::crew::Loss;
 use super::wire::{NoReport, Reader};
 use crate::pass::Run;
-use crate::view::metrics::Row;
+use crate::record::metrics::Row;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use tmux_sockets::report::Outcome;
@@ -72,11 +72,11 @@ impl<'u> Merger<'u> {
                 None
             }
             Ok(Err(NoReport::Refused(why))) => Some(why),
-            Ok(Err(NoReport::Garbled)) => Some(crate::words::lost_worker(user.uid, Loss::Garbled)),
+            Ok(Err(NoReport::Garbled)) => Some(Loss::Garbled.sentence(user.uid)),
             Err(loss) => {
                 // There may be one.
                 user.has_account |= matches!(loss, Loss::Account(_));
-                Some(crate::words::lost_worker(user.uid, loss))
+                Some(loss.sentence(user.uid))
             }
         };
         let path = user.folder.to_owned();
@@ -150,10 +150,16 @@ impl<'u> Merger<'u> {
                 false
             });
         }
-        let told =
-            |(path, count)| DirectoryReport { path, error: Some(crate::words::more_directories(count)) };
+        let told = |(path, count)| DirectoryReport { path, error: Some(more_directories(count)) };
         sums.into_iter().map(told).collect()
     }
+}
+
+/// Of how many more directories nothing else is said.
+fn more_directories(count: usize) -> String {
+    format!(
+        "{count} more directories of users in it were left alone or not looked at, most of them of uids without an account; the next sweep looks again"
+    )
 }
 
 /// Takes directories out of a report. An entry of one that is not kept stands in none.

@@ -19,9 +19,9 @@ mod queue;
 pub mod wire;
 pub mod worker;
 
-use crate::error::Error;
+use crate::exit::Error;
+use crate::host::told_to_end::ToldToEnd;
 use crate::pass::Run;
-use crate::told_to_end::ToldToEnd;
 use accounts::Hints;
 use crew::News;
 use merge::{Merger, User};

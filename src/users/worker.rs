@@ -1,6 +1,6 @@
 //! A worker: root for a moment, then one user for good.
 
-use crate::error::Error;
+use crate::exit::Error;
 use nix::unistd::{Gid, Uid};
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use tmux_sockets::kernel::text::errno_text;

@@ -1,6 +1,5 @@
 //! Results for programs: one JSON object per run.
 
-use crate::doctor::{self, Finding};
 use serde::{Serialize, Serializer};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -208,44 +207,5 @@ pub fn probe(
         state: verdict.map_or("absent", |verdict| verdict.state.word()),
         reason,
         server_pid,
-    })
-}
-
-/// The object of `doctor`.
-pub fn doctor(findings: &[Finding], ignored: &[String]) -> serde_json::Result<String> {
-    #[derive(Serialize)]
-    struct Doctor<'a> {
-        version: u32,
-        command: &'static str,
-        healthy: bool,
-        findings: Vec<Told<'a>>,
-        ignored: &'a [String],
-    }
-    #[derive(Serialize)]
-    struct Told<'a> {
-        check: &'a str,
-        severity: &'static str,
-        what: &'a str,
-        why: &'a str,
-        cure: &'a str,
-        /// The cure, where it is a shell line.
-        command: Option<&'a str>,
-    }
-    fn told(finding: &Finding) -> Told<'_> {
-        Told {
-            check: finding.check,
-            severity: finding.severity.word(),
-            what: &finding.what,
-            why: finding.why,
-            cure: finding.cure.text(),
-            command: finding.cure.line(),
-        }
-    }
-    serde_json::to_string(&Doctor {
-        version: 1,
-        command: "doctor",
-        healthy: doctor::is_healthy(findings),
-        findings: findings.iter().map(told).collect(),
-        ignored,
     })
 }

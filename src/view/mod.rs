@@ -1,5 +1,5 @@
 //! A run as it is shown: to people, to programs, to monitoring.
 
+pub mod events;
 pub mod json;
-pub mod metrics;
 pub mod people;

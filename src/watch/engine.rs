@@ -7,7 +7,7 @@
 
 mod slot;
 
-use crate::events::What;
+use crate::view::events::What;
 use slot::{Missing, Slot};
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};

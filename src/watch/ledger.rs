@@ -1,10 +1,9 @@
 //! What the daemon did, for the user's record and for the metrics file.
 
 use super::engine::Counts;
-use crate::apart;
+use crate::host::apart;
+use crate::record::metrics::{self, Kind, Row};
 use crate::record::{self, Deeds, Record};
-use crate::view::metrics::{self, Kind, Row};
-use crate::words;
 use std::path::Path;
 use tmux_sockets::judge::State;
 
@@ -77,6 +76,6 @@ impl Ledger {
             unread_records: self.recorded.then_some(usize::from(!self.is_readable)),
         };
         apart::replace(path, metrics::text(&[row]).as_bytes())
-            .map_err(|error| words::not_written(path, &error))
+            .map_err(|error| metrics::not_written(path, &error))
     }
 }

@@ -27,9 +27,9 @@ mod watcher;
 
 use crate::cli::Global;
 use crate::config;
-use crate::error::Error;
+use crate::exit::Error;
 use crate::exit::Exit;
-use crate::service::Service;
+use crate::host::notify::Service;
 use event_loop::{EventLoop, Wake};
 use line_writer::{LineWriter, ReaderGone};
 use nix::sys::signal::Signal;

@@ -1,9 +1,9 @@
 //! Who is told what happens: the journal of the daemon, or the reader of `events`.
 
 use super::line_writer::{LineWriter, ReaderGone};
-use crate::events::{self, Event, What};
 use crate::journal;
 use crate::record::Deeds;
+use crate::view::events::{self, Event, What};
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -23,7 +23,7 @@ const LIMITS: &[(&str, &str, &str, &str)] = &[
     ("docs/comparison.md", "10 minutes", "systemd/user/tmux-janitor.timer", "OnUnitActiveSec=10min"),
     ("docs/configuration.md", "10min", "src/config/mod.rs", "rescan: Some(Duration::from_secs(600))"),
     ("docs/configuration.md", "30s", "src/config/span.rs", "systemd.time(7)"),
-    ("docs/configuration.md", "1 MiB", "src/config/load.rs", "const LONGEST: u64 = 1 << 20;"),
+    ("docs/configuration.md", "1 MiB", "src/host/read.rs", "const LONGEST: u64 = 1 << 20;"),
     ("docs/configuration.md", "0s", "src/config/mod.rs", "min_age: Duration::ZERO"),
     ("docs/configuration.md", "250ms", "src/config/mod.rs", "settle: Duration::from_millis(250)"),
     ("docs/configuration.md", "400ms", "src/config/mod.rs", "verify_delay: Duration::from_millis(400)"),
@@ -67,14 +67,19 @@ const LIMITS: &[(&str, &str, &str, &str)] = &[
         "src/users/find.rs",
         "const DEADLINE: Duration = Duration::from_secs(20)",
     ),
-    ("docs/threat-model.md", "1 MiB", "src/config/load.rs", "const LONGEST: u64 = 1 << 20;"),
+    ("docs/threat-model.md", "1 MiB", "src/host/read.rs", "const LONGEST: u64 = 1 << 20;"),
     (
         "docs/threat-model.md",
         "5 s",
         "src/users/accounts.rs",
         "const PATIENCE: Duration = Duration::from_secs(5)",
     ),
-    ("docs/threat-model.md", "2 s", "src/apart.rs", "const PATIENCE: Duration = Duration::from_secs(2)"),
+    (
+        "docs/threat-model.md",
+        "2 s",
+        "src/host/apart/send.rs",
+        "const PATIENCE: Duration = Duration::from_secs(2)",
+    ),
     ("docs/watch.md", "10 minutes", "src/config/mod.rs", "rescan: Some(Duration::from_secs(600))"),
     (
         "docs/watch.md",
@@ -82,7 +87,7 @@ const LIMITS: &[(&str, &str, &str, &str)] = &[
         "src/watch/schedule.rs",
         "const EMPTIED: Duration = Duration::from_millis(50)",
     ),
-    ("docs/watch.md", "256 KiB", "src/watch/outlet.rs", "const MOST: usize = 256 * 1024;"),
+    ("docs/watch.md", "256 KiB", "src/watch/line_writer.rs", "const MOST: usize = 256 * 1024;"),
     ("docs/watch.md", "100 ms", "src/journald.rs", "const PATIENCE: Duration = Duration::from_millis(100)"),
 ];
 

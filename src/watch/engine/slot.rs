@@ -1,7 +1,7 @@
 //! One name: what is known of it, and what a look means for it.
 
 use super::{Happening, Listens, Seen, Server};
-use crate::events::What;
+use crate::view::events::What;
 
 /// What is known of a name.
 #[derive(Debug, Default)]

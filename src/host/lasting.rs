@@ -1,8 +1,9 @@
 //! What a server's life depends on besides itself: the user's service manager, a login, the room that a manager needs.
 
+use super::apart;
 use super::cgroup;
-use crate::apart;
-use crate::child::{self, End};
+use super::child::{self, End};
+use super::program;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -44,12 +45,12 @@ fn home_of(text: &str) -> Home {
 }
 
 /// Why a server ends when its user logs out, in a sentence; `None`: it does not.
-pub(super) fn ends_with(pid: i32, user: u32) -> Option<String> {
+pub(crate) fn ends_with(pid: i32, user: u32) -> Option<String> {
     let home = home(pid);
     if home == Home::Elsewhere {
         return None;
     }
-    let name = crate::user_database::user(user).ok().flatten()?.name;
+    let name = crate::host::user_database::user(user).ok().flatten()?.name;
     match home {
         Home::Manager if !lingers(&name) => Some(format!(
             "the session ends with the last logout of {name}, who does not linger: `loginctl enable-linger` keeps the service manager that holds it"
@@ -73,7 +74,7 @@ pub(crate) fn kills_processes(name: &str) -> bool {
         return false;
     }
     let properties = ["KillUserProcesses", "KillOnlyUsers", "KillExcludeUsers"];
-    let mut command = child::program("loginctl".as_ref());
+    let mut command = program::named("loginctl".as_ref());
     command.args(properties.map(|property| format!("--property={property}"))).arg("show-session");
     let Ok(ended) = child::run(command.env("LC_ALL", "C"), DEADLINE) else {
         return true;
@@ -127,7 +128,7 @@ pub(crate) fn full(dir: &Path) -> Option<String> {
 }
 
 /// Why a session has no unit of its own, and what that means. `unit`: the service that we run in.
-pub(super) fn without_a_scope(why: &str) -> String {
+pub(crate) fn without_a_scope(why: &str) -> String {
     match cgroup::own() {
         Some(service) => format!("{why}; the session will end with {}", service.unit),
         None => why.to_owned(),

@@ -1,8 +1,13 @@
-//! Exit codes: a type, so that no number is written twice.
+//! How a run ends: its exit code, what may end it before its result, and where the result goes.
+
+mod error;
+pub mod output;
+
+pub use error::Error;
 
 use std::process::ExitCode;
 
-/// What the process ends with.
+/// What the process ends with: a type, so that no number is written twice.
 ///
 /// The numbers 70, 77 and 78 are those of `sysexits.h`; 0, 1, 3 and 4 of `probe` are those of
 /// LSB's `status` action.

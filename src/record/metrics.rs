@@ -5,14 +5,12 @@
 //! Labels are states and users, never names of sockets: those are made by anybody, in any number.
 //! Source: <https://prometheus.io/docs/specs/om/open_metrics_spec/>.
 
-use crate::record::Record;
-use rustix::fs::Mode;
+use super::Record;
+use rustix::io::Errno;
 use std::fmt::{Display, Write};
+use std::path::Path;
 use tmux_sockets::judge::State;
 use tmux_sockets::report::Report;
-
-/// Everybody may read it: a collector runs as a user of its own.
-pub const MODE: Mode = Mode::from_raw_mode(0o644);
 
 /// How many users have rows of their own. Whoever may use other uids (subuid(5)) can make directories for
 /// thousands, and each would be a set of series for ever.
@@ -185,6 +183,21 @@ pub fn text(rows: &[Row]) -> String {
     }
     text.0.push_str("# EOF\n");
     text.0
+}
+
+/// Why a metrics file cannot be written, and what to do.
+pub fn not_written(path: &Path, error: &std::io::Error) -> String {
+    let cure = match Errno::from_io_error(error) {
+        Some(Errno::ROFS) => "; in a unit, ReadWritePaths= must name its folder",
+        Some(Errno::ACCESS | Errno::PERM) => "; this user must be able to write in its folder",
+        Some(Errno::NOENT) => "; its folder must be there",
+        _ => "",
+    };
+    format!(
+        "{}: {}{cure}",
+        tmux_sockets::kernel::escape::escaped(path),
+        tmux_sockets::kernel::text::io_text(error)
+    )
 }
 
 #[derive(Default)]

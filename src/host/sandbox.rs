@@ -3,7 +3,7 @@
 //! In a private `/tmp` no socket is found and every server looks like a ghost; with a hidden home the
 //! list of what to keep goes unread. Neither may pass for "nothing to do" or for "no configuration".
 
-use crate::spawn::cgroup;
+use super::cgroup;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use tmux_sockets::kernel::Mounts;

@@ -1,6 +1,6 @@
 //! What happens to servers and their sockets, as lines for people and for programs. Pure.
 
-use crate::view::json::{raw_bytes, text};
+use super::json::{raw_bytes, text};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::SystemTime;

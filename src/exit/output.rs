@@ -1,6 +1,6 @@
 //! Standard output: results and nothing else.
 
-use crate::error::Error;
+use super::Error;
 use std::io::{ErrorKind, Write};
 
 /// Where results go.

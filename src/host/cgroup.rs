@@ -12,7 +12,7 @@ pub(crate) struct Service {
 }
 
 /// The service that we run in. `None`: a login, a scope, a machine without systemd.
-pub(super) fn own() -> Option<Service> {
+pub(crate) fn own() -> Option<Service> {
     let text = std::fs::read_to_string("/proc/self/cgroup").ok()?;
     service_of(&text).or_else(|| is_top(&text).then(nameless).flatten())
 }
@@ -47,7 +47,7 @@ fn nameless() -> Option<Service> {
 }
 
 /// Whether a process is in a unit.
-pub(super) fn is_in(pid: i32, unit: &str) -> bool {
+pub(crate) fn is_in(pid: i32, unit: &str) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/cgroup"))
         .is_ok_and(|text| text.lines().any(|line| line.split('/').any(|part| part == unit)))
 }

@@ -6,6 +6,9 @@
 //! without tmux being shut out as well. It lasts as long as `/tmp` does. Runs with `--dir` are not of it. A run that
 //! cannot write it is no worse for it; that it cannot be read is said by the metrics and by `doctor`.
 
+pub mod metrics;
+
+use crate::host::replace;
 use rustix::fs::{FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -17,6 +20,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use tmux_sockets::judge::State;
 use tmux_sockets::kernel::Mounts;
+use tmux_sockets::kernel::escape::escaped;
+use tmux_sockets::kernel::text::errno_text;
 use tmux_sockets::report::Outcome;
 use tmux_sockets::report::{Entry, Report};
 use tmux_sockets::tmux::paths;
@@ -171,11 +176,21 @@ pub fn add(user: u32, deeds: &Deeds, patient: bool) -> Result<Record, Errno> {
 /// [`add`] for a run that has nothing else to do about it.
 pub fn note(user: u32, deeds: &Deeds) {
     if let Err(errno) = add(user, deeds, true) {
-        tracing::debug!(
-            "the record of removals was not written: {}",
-            crate::words::unread_record(user, errno)
-        );
+        tracing::debug!("the record of removals was not written: {}", unread(user, errno));
     }
+}
+
+/// Why nothing is known of what earlier runs did.
+pub fn unread(user: u32, errno: Errno) -> String {
+    let why = match errno {
+        Errno::PERM => "it, or the folder that it is in, is not the user's alone".to_owned(),
+        Errno::NOTDIR | Errno::LOOP => "no folder stands there, or none the folder that it is in".to_owned(),
+        Errno::TIMEDOUT => "it lies on a mount that may not answer".to_owned(),
+        Errno::AGAIN => "somebody else has it and does not let go of it".to_owned(),
+        errno => errno_text(errno),
+    };
+    let path = folder(user);
+    format!("{}: {why}; nothing is known of earlier sweeps and removals", escaped(&path))
 }
 
 fn read_at(place: &Place) -> Result<Record, Errno> {
@@ -215,7 +230,7 @@ fn add_at(place: &Place, deeds: &Deeds, patient: bool) -> Result<Record, Errno> 
     }
     record = record.with(deeds);
     let text = serde_json::to_vec(&record).map_err(|_| Errno::INVAL)?;
-    crate::replace::replace_in(dir.as_fd(), OsStr::new(FILE), &text, Mode::RUSR | Mode::WUSR)
+    replace::replace_in(dir.as_fd(), OsStr::new(FILE), &text, Mode::RUSR | Mode::WUSR)
         .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
     if old.is_some() {
         // It was taken over. What else is in there is not ours.

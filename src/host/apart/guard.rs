@@ -8,8 +8,8 @@
 
 use super::{PATIENCE, has_answered};
 use crate::exit::Exit;
+use crate::host::told_to_end::ToldToEnd;
 use crate::logging;
-use crate::told_to_end::ToldToEnd;
 use nix::sys::signal::{Signal, raise};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{FileType, OFlags};

@@ -3,8 +3,8 @@
 //! The pages are prose (`packaging/man`); their options, commands and exit codes are put in from the
 //! command line's definition, so that they cannot drift.
 
-use crate::cli::{Cli, EXIT_CODES};
-use crate::error::Error;
+use super::{Cli, EXIT_CODES};
+use crate::exit::Error;
 use crate::exit::Exit;
 use clap::{Arg, Command, CommandFactory};
 use std::fmt::Write;
@@ -12,9 +12,9 @@ use std::path::Path;
 
 /// The pages and their names.
 const PAGES: [(&str, &str); 3] = [
-    ("tmux-janitor.1", include_str!("../packaging/man/tmux-janitor.1")),
-    ("tmux-janitor.toml.5", include_str!("../packaging/man/tmux-janitor.toml.5")),
-    ("tmux-janitor.service.8", include_str!("../packaging/man/tmux-janitor.service.8")),
+    ("tmux-janitor.1", include_str!("../../packaging/man/tmux-janitor.1")),
+    ("tmux-janitor.toml.5", include_str!("../../packaging/man/tmux-janitor.toml.5")),
+    ("tmux-janitor.service.8", include_str!("../../packaging/man/tmux-janitor.service.8")),
 ];
 
 /// Writes the man pages into a folder, which is made if it is missing.

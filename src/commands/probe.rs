@@ -1,10 +1,10 @@
 //! One socket by its path: is it alive? Never starts a server, never changes anything.
 
-use crate::apart;
 use crate::config::Settings;
-use crate::error::Error;
+use crate::exit::Error;
 use crate::exit::Exit;
 use crate::host::quote::{argument, is_plain_name};
+use crate::pass::far::Apart;
 use crate::spawn::{self, Request, Whereabouts};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ use tmux_sockets::witness::Witness;
 
 /// What was found at a path.
 #[derive(Debug, Default)]
-pub struct Found {
+pub(super) struct Found {
     /// What stands there; `None`: nothing.
     pub verdict: Option<Verdict>,
     /// Who listens on it.
@@ -41,7 +41,7 @@ pub struct Found {
 
 /// Looks at the socket on which `spawn` would make a session now, by the request's name and directories. Whether its
 /// server has that session only the server can say, and it is not asked.
-pub fn look_for_session(
+pub(super) fn look_for_session(
     settings: &Settings,
     user: u32,
     request: &Request,
@@ -91,7 +91,7 @@ fn ask_it(settings: &Settings, path: &Path, name: &OsStr) -> String {
 }
 
 /// Looks at the socket of `path`. Links are followed, as tmux follows them.
-pub fn look(settings: &Settings, user: u32, path: &Path, rule: Rule) -> Result<Found, Error> {
+pub(super) fn look(settings: &Settings, user: u32, path: &Path, rule: Rule) -> Result<Found, Error> {
     let resolved = match Mounts::read().walk(path) {
         Walk::Near(resolved) | Walk::Far(resolved) => resolved,
         Walk::Broken(_) => path.to_owned(),
@@ -100,8 +100,8 @@ pub fn look(settings: &Settings, user: u32, path: &Path, rule: Rule) -> Result<F
         return Err(Error::Usage(format!("\"{}\" names no file", escaped(path))));
     };
     let target = Target { path: dir.clone(), only: Some(vec![name.to_owned()]), rule };
-    let report = Pass { policy: settings, far: &apart::Apart, user, act: Act::Look }
-        .run(&mut Witness::new(user), &[target]);
+    let report =
+        Pass { policy: settings, far: &Apart, user, act: Act::Look }.run(&mut Witness::new(user), &[target]);
     let directory_error = report.directories.iter().find_map(|directory| directory.error.clone());
     let entry = report.entries.into_iter().find(|entry| entry.outcome != Outcome::Vanished);
     let server_pid = entry.as_ref().and_then(|entry| entry.server_pid);
@@ -155,7 +155,7 @@ fn parent(path: &Path) -> Option<PathBuf> {
 
 impl Found {
     /// One sentence.
-    pub fn reason(&self) -> String {
+    pub(super) fn reason(&self) -> String {
         let reason = match (&self.directory_error, &self.verdict) {
             _ if self.unusable.is_some() => self.unusable.clone().unwrap_or_default(),
             (Some(error), _) => format!("its directory was not looked into: {error}"),
@@ -174,14 +174,14 @@ impl Found {
     }
 
     /// One line for people.
-    pub fn sentence(&self, path: &Path) -> String {
+    pub(super) fn sentence(&self, path: &Path) -> String {
         let state = self.verdict.map_or("absent", |verdict| verdict.state.word());
         let pid = self.server_pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
         format!("{}: {state}{pid}: {}\n", escaped(path), self.reason())
     }
 
     /// As LSB's `status` action.
-    pub fn exit(&self) -> Exit {
+    pub(super) fn exit(&self) -> Exit {
         match self.verdict.map(|verdict| verdict.state) {
             Some(State::Live | State::Starting) => Exit::Done,
             Some(State::Dead) => Exit::Found,

@@ -4,7 +4,7 @@
 //! service would have no account for it, and no home: what that user wants kept would go unread. So the system's own
 //! library is asked, by the program that comes with it.
 
-use crate::child::{self, End};
+use super::child::{self, End};
 use nix::unistd::{Uid, User};
 use rustix::io::Errno;
 use std::path::{Path, PathBuf};

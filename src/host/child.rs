@@ -4,19 +4,15 @@
 //! keep it open for ever, and whoever reads to its end would wait as long. So the streams are files in
 //! memory, there is a deadline, and what is ended then is only the process that was started here.
 
-use crate::apart;
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::fs::{Access, AtFlags, CWD, MemfdFlags};
+use rustix::fs::MemfdFlags;
 use rustix::process::{Pid, PidfdFlags};
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use tmux_sockets::kernel::Mounts;
 
 /// Most of what is read of a stream, in bytes.
 const MOST: usize = 4 * 1024 * 1024;
@@ -41,30 +37,6 @@ pub struct Ended {
     pub out: Vec<u8>,
     /// Its stderr.
     pub err: Vec<u8>,
-}
-
-/// A program to be run, looked for in `PATH` as execvp(3) does, but past folders on mounts that do not answer: whoever
-/// starts a child waits for its execve(2).
-pub fn program(name: &OsStr) -> Command {
-    let folders: Vec<PathBuf> =
-        std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect();
-    let mounts = Mounts::read();
-    if name.as_encoded_bytes().contains(&b'/')
-        || !mounts.has_far()
-        || folders.iter().all(|folder| mounts.lets_look_at(&folder.join(name)))
-    {
-        return Command::new(name);
-    }
-    let mut near = folders.iter().map(|folder| folder.join(name)).filter(|path| apart::answers(path));
-    let found = near.find(|path| can_be_run(path));
-    // Where there is none that is the error: there is no such file.
-    let mut command = Command::new(found.unwrap_or_else(|| Path::new("/proc/self/fd").join(name)));
-    command.arg0(name);
-    command
-}
-
-fn can_be_run(path: &Path) -> bool {
-    path.is_file() && rustix::fs::accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS).is_ok()
 }
 
 /// A file in memory.

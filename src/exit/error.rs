@@ -1,7 +1,7 @@
 //! What ends a run, as opposed to what ends one entry ([`tmux_sockets::report::Failure`]).
 
+use super::Exit;
 use crate::config::ConfigError;
-use crate::exit::Exit;
 use tmux_sockets::kernel::text::io_text;
 
 /// Why a run ended before its result.

@@ -1,9 +1,9 @@
 //! Completion scripts for shells: the generator's, mended, and with the names that only a run can tell.
 
-use crate::cli::{Cli, Nameable};
-use crate::error::Error;
+use super::{Cli, Nameable};
+use crate::exit::Error;
 use crate::exit::Exit;
-use crate::output::Output;
+use crate::exit::output::Output;
 use clap::{Command, CommandFactory as _};
 use clap_complete::Shell;
 use tmux_sockets::judge::State;

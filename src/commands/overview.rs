@@ -1,0 +1,61 @@
+//! What is there, and which command comes next: what is said without arguments.
+
+use crate::doctor::rounds::Rounds;
+use crate::view::people;
+use std::fmt::Write;
+use std::time::Duration;
+use tmux_sockets::report::{Counts, Health, Report};
+
+/// `rounds`: who sweeps by
+/// itself, where that was asked.
+pub(super) fn text(report: &Report, rounds: Option<Rounds>) -> String {
+    let counts = report.counts();
+    let mut text = people::status(report);
+    let dirs = report.directories.iter().filter(|dir| dir.error.is_none()).count();
+    let _ = writeln!(text, "in {}", plural_dirs(dirs));
+    let _ = writeln!(text, "next: {}", next_command(report, &counts, rounds));
+    text
+}
+
+fn plural_dirs(count: usize) -> String {
+    if count == 1 { "1 socket directory".to_owned() } else { format!("{count} socket directories") }
+}
+
+/// A ghost comes first: somebody cannot get at their sessions. A dead socket harms nobody who waits.
+fn next_command(report: &Report, counts: &Counts, rounds: Option<Rounds>) -> String {
+    if counts.ghost > 0 {
+        "`tmux-janitor rescue` gives ghosts their socket back (`--dry-run` shows them first)".to_owned()
+    } else if counts.dead > 0 {
+        let mut text =
+            "`tmux-janitor sweep` removes the dead sockets (`--dry-run` shows them first)".to_owned();
+        if let Some(Rounds::Timer(Some(left))) = rounds {
+            let _ = write!(text, "; the timer does so in {}", span(left));
+        }
+        text
+    } else if report.health() == Health::Unseen {
+        "`tmux-janitor doctor` says what keeps it from looking".to_owned()
+    } else if counts.unknown > 0 {
+        "`tmux-janitor list` says why sockets are unknown".to_owned()
+    } else {
+        format!("nothing to do{}", rounds.map(keeps_it_so).unwrap_or_default())
+    }
+}
+
+fn keeps_it_so(rounds: Rounds) -> String {
+    match rounds {
+        Rounds::Timer(Some(left)) => format!("; the timer sweeps again in {}", span(left)),
+        Rounds::Timer(None) => "; the timer sweeps every 10 minutes".to_owned(),
+        Rounds::Watcher => "; tmux-janitor-watch.service removes each socket as its server ends".to_owned(),
+        Rounds::Nobody => {
+            "; `systemctl --user enable --now tmux-janitor.timer` keeps it so".to_owned()
+        }
+        Rounds::NoTimer => "; nothing sweeps by itself, `tmux-janitor doctor` says what would".to_owned(),
+        Rounds::NoSystemd => "; systemd does not run here, this line in `crontab -e` keeps it so: */10 * * * * tmux-janitor sweep -q".to_owned(),
+        Rounds::Unknown => "; whether a timer keeps it so cannot be told, the service manager does not answer".to_owned(),
+    }
+}
+
+/// A span for people, in whole seconds.
+fn span(span: Duration) -> String {
+    humantime::format_duration(Duration::from_secs(span.as_secs())).to_string()
+}
