@@ -1,12 +1,9 @@
 //! Every kind of entry that a socket directory can hold: its verdict, its reason, its outcome.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
 
-mod common;
-
-use common::arena::{self, Arena};
-use common::janitor::{Run, entry, fate, find, janitor};
-use common::skip::skip;
-use common::wait;
+use crate::common::arena::{self, Arena};
+use crate::common::janitor::{Run, entry, fate, find, janitor};
+use crate::common::skip::skip;
+use crate::common::wait;
 use rustix::process::Signal;
 use serde_json::Value;
 use std::ffi::OsStr;

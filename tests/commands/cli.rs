@@ -1,12 +1,9 @@
 //! The command line: exit codes, streams, configuration, help.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
 
-mod common;
-
-use common::arena::Arena;
-use common::janitor::{Run, bare, janitor};
-use common::reader::reader;
-use common::skip::skip;
+use crate::common::arena::Arena;
+use crate::common::janitor::{Run, bare, janitor};
+use crate::common::reader::reader;
+use crate::common::skip::skip;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

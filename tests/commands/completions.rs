@@ -1,11 +1,8 @@
 //! What shells complete, asked of the real shells.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
 
-mod common;
-
-use common::arena::Arena;
-use common::janitor::bare;
-use common::skip::skip;
+use crate::common::arena::Arena;
+use crate::common::janitor::bare;
+use crate::common::skip::skip;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;

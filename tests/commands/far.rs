@@ -1,13 +1,10 @@
 //! Mounts that do not answer: a FUSE file system (bindfs) whose server is stopped. Whoever looks at a path on it waits
 //! until it goes on. Nobody here may.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
 
-mod common;
-
-use common::arena;
-use common::janitor::Run;
-use common::skip::skip;
-use common::wait;
+use crate::common::arena;
+use crate::common::janitor::Run;
+use crate::common::skip::skip;
+use crate::common::wait;
 use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;

@@ -1,10 +1,7 @@
 //! A file system without an inode left: here by the dead sockets themselves, as on a tmpfs in `/tmp`.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
 
-mod common;
-
-use common::arena::Arena;
-use common::janitor::{Run, janitor};
+use crate::common::arena::Arena;
+use crate::common::janitor::{Run, janitor};
 use std::fs;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -54,7 +51,7 @@ fn names(dir: &Path) -> usize {
 }
 
 fn skipped() {
-    common::skip::skip("only root can mount a small tmpfs");
+    crate::common::skip::skip("only root can mount a small tmpfs");
 }
 
 #[test]

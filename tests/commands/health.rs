@@ -1,11 +1,8 @@
 //! That `status`, and whoever else says that all is well, has looked.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
 
-mod common;
-
-use common::arena::Arena;
-use common::janitor::{Run, bare, entry, fate, janitor, with};
-use common::skip::skip;
+use crate::common::arena::Arena;
+use crate::common::janitor::{Run, bare, entry, fate, janitor, with};
+use crate::common::skip::skip;
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

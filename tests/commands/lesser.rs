@@ -1,11 +1,8 @@
 //! A file system that lacks `RENAME_NOREPLACE` and `RENAME_EXCHANGE`, as ZFS before 2.2: link(2) and plain renames do
 //! as well. `checkpoints` plays the adversaries there, `model` walks the orders.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
 
-mod common;
-
-use common::arena::Arena;
-use common::janitor::{Run, fate};
+use crate::common::arena::Arena;
+use crate::common::janitor::{Run, fate};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -27,7 +24,7 @@ fn leave_lock(arena: &Arena, name: &str) {
 #[test]
 fn everything_goes_and_nothing_stays() {
     if Command::new("strace").arg("-V").output().is_err() {
-        return common::skip::skip("needs strace: it refuses renames");
+        return crate::common::skip::skip("needs strace: it refuses renames");
     }
     let mut arena = Arena::new().live("live").dead("beside-a-lock");
     for number in 0..40 {
@@ -50,7 +47,7 @@ fn everything_goes_and_nothing_stays() {
 #[test]
 fn a_live_socket_in_quarantine_is_put_back_and_over_nothing() {
     if Command::new("strace").arg("-V").output().is_err() {
-        return common::skip::skip("needs strace: it refuses renames");
+        return crate::common::skip::skip("needs strace: it refuses renames");
     }
     let arena = Arena::new();
     let quarantine = arena.path(".tmux-janitor-quarantine.x");

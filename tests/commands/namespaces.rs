@@ -1,14 +1,11 @@
 //! Network namespaces: where the kernel's table does not show what is alive.
 //!
 //! One after the other: a server in a foreign namespace, alone on the machine, blinds every janitor.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
 
-mod common;
-
-use common::arena::{self, Arena};
-use common::janitor::{Run, entry, fate, janitor};
-use common::skip::skip;
-use common::wait;
+use crate::common::arena::{self, Arena};
+use crate::common::janitor::{Run, entry, fate, janitor};
+use crate::common::skip::skip;
+use crate::common::wait;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -354,7 +351,7 @@ fn a_process_of_that_name_without_sockets_speaks_against_no_table() {
     let arena = Arena::new().dead("dead");
     let room = tempfile::tempdir().unwrap();
     let named = room.path().join("tmux: server");
-    common::janitor::copy_program(Path::new("/bin/sleep"), &named);
+    crate::common::janitor::copy_program(Path::new("/bin/sleep"), &named);
     let runs = r#"until [ "$(cat /proc/$!/comm)" = 'tmux: server' ]; do :; done"#;
     let script = format!(r#""{}" 3600 & {runs}; "$1" --dir "$0" sweep --json"#, named.display());
     assert_eq!(fate(&alone(&arena, &script).json(), "dead"), ("dead", "removed"));

@@ -1,9 +1,6 @@
 //! What is installed: the files, the installer's manners, the units' and the catalog's text.
-#![expect(clippy::expect_used, reason = "a test stops at the first thing that does not work")]
 
-#[path = "common/reader.rs"]
-mod reader;
-
+use crate::common::reader::reader;
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -358,7 +355,7 @@ fn is_id(word: &str) -> bool {
 
 fn install(arguments: &[&str]) -> Output {
     // The other half of what is installed.
-    reader::reader();
+    reader();
     let mut installer = Command::new(Path::new(REPOSITORY).join("packaging/install"));
     installer.args(arguments).output().expect("bash is there")
 }

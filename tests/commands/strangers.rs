@@ -1,13 +1,10 @@
 //! What a stranger binds is in the kernel's table for everybody to read, and its name is the stranger's: it may lead to a file
 //! system that never answers. No command opens or resolves it.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
 
-mod common;
-
-use common::arena;
-use common::janitor::Run;
-use common::skip::skip;
-use common::wait;
+use crate::common::arena;
+use crate::common::janitor::Run;
+use crate::common::skip::skip;
+use crate::common::wait;
 
 /// `$0` is a folder for what is to be told. The stranger's servers are bound where a victim's would be, beside the victim's own
 /// folder and on its file system; the victim has a server, a dead socket and a ghost.

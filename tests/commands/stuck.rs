@@ -1,11 +1,8 @@
 //! A start lock that somebody holds for good: who says so, at once or after it was seen twice, and whom they name.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
 
-mod common;
-
-use common::arena::Arena;
-use common::janitor::{Run, janitor};
-use common::wait;
+use crate::common::arena::Arena;
+use crate::common::janitor::{Run, janitor};
+use crate::common::wait;
 use rustix::fs::FlockOperation;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File};
@@ -185,7 +182,7 @@ fn a_lock_that_was_handed_on_is_found_with_who_has_it_now() {
 #[test]
 fn a_frozen_holder_is_named_at_once() {
     let Some(cgroup) = Cgroup::new() else {
-        return common::skip::skip("no cgroup of cgroups(7) version 2 can be made here");
+        return crate::common::skip::skip("no cgroup of cgroups(7) version 2 can be made here");
     };
     let arena = Arena::new();
     let holder = Holder::of(&arena.path("x.lock"));

@@ -1,9 +1,12 @@
 //! What the tests share: arenas full of sockets, the program under test, loud skips.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
+#![allow(clippy::print_stdout, reason = "logs are for people")]
 
 pub(crate) mod arena;
+pub(crate) mod daemon;
 pub(crate) mod dice;
+pub(crate) mod ghosts;
 pub(crate) mod janitor;
 pub(crate) mod journal;
 pub(crate) mod metrics;

@@ -2,14 +2,10 @@
 //! pause: no server that started is ever unreachable, no start fails for it, nothing is left over.
 //!
 //! `TMUX_JANITOR_RACE_SECONDS` sets how long; in CI it is longer.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
-#![allow(clippy::print_stdout, reason = "the figures are the result")]
 
-mod common;
-
-use common::arena::{Arena, Server};
-use common::janitor::{Run, janitor};
-use common::starts::{assert_reachable, client, end, server_of, wait_for_silence};
+use crate::common::arena::{Arena, Server};
+use crate::common::janitor::{Run, janitor};
+use crate::common::starts::{assert_reachable, client, end, server_of, wait_for_silence};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -167,13 +163,13 @@ fn no_start_is_lost_under_two_sweeps_without_a_pause() {
     let begun = Instant::now();
     let mut turns = 0;
     // On a busy machine more of them: of what happens, not of time, there has to be enough.
-    while turns < TURNS || (!is_enough(&swept) && begun.elapsed() < common::wait::DEADLINE) {
+    while turns < TURNS || (!is_enough(&swept) && begun.elapsed() < crate::common::wait::DEADLINE) {
         calm.push(storm(&arena, elsewhere.path(), time / 2));
         swept.push(storm(&arena, arena.dir(), time));
         turns += 1;
     }
     // Whatever is dying now is waited for: then everything goes.
-    common::wait::until("the folder is empty", || {
+    crate::common::wait::until("the folder is empty", || {
         Run::of(janitor(arena.dir()).arg("sweep"));
         arena.names().is_empty()
     });

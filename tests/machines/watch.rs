@@ -1,19 +1,7 @@
 //! The watcher as a service, on a real machine with real tmux servers.
-#![expect(clippy::expect_used, reason = "a test stops at the first thing that does not work")]
 
-#[expect(dead_code, reason = "shared with the tests of the oneshot")]
-#[path = "../machine/mod.rs"]
-mod machine;
-#[path = "../common/reader.rs"]
-mod reader;
-#[expect(dead_code, reason = "shared with the tests of the oneshot")]
-#[path = "../systemd/scene.rs"]
-mod scene;
-#[path = "../common/skip.rs"]
-mod skip;
-
-use machine::{Machine, User};
-use scene::{INSTALL, start};
+use crate::machine::{Machine, User};
+use crate::units::scene::{INSTALL, start};
 use serde_json::Value;
 
 const SERVER_GONE: &str = "e8a71bf29e1a4ac488afff24aa9a9f1f";

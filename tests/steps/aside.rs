@@ -1,11 +1,10 @@
 //! Setting a newer server aside, stopped at each of its steps in turn: somebody acts there, or we are killed.
 
-use crate::aside::taken;
 use crate::common::arena::{self, Arena, Server};
+use crate::common::ghosts::{ghosts, json, taken, user};
 use crate::common::janitor::{Run, janitor};
 use crate::common::skip::skip;
 use crate::common::wait;
-use crate::scene::{ghosts, json, user};
 use rustix::process::Signal;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -258,10 +257,7 @@ fn killed_at_any_step_nobody_is_lost() {
     ] {
         let stage = Stage::new();
         let mut child = Command::new(std::env::current_exe().unwrap());
-        child
-            .args(["--exact", "aside_steps::the_one_that_is_killed"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+        child.args(["--exact", "aside::the_one_that_is_killed"]).stdout(Stdio::null()).stderr(Stdio::null());
         let status = child.env(KILLED_AT, format!("{at:?}")).env(PATH, stage.path()).status().unwrap();
         let is_killed = std::os::unix::process::ExitStatusExt::signal(&status) == Some(libc::SIGKILL);
         // There is no batch to be pinned here: nobody comes to that one.

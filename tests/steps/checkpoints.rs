@@ -1,15 +1,10 @@
 //! The real removal, stopped at each of its steps in turn, while an adversary acts on the real directory with
 //! the real tmux; then two adversaries in a row. Afterwards every live server is reachable at its path,
 //! unless an adversary himself took it away, and everything dead goes.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
-#![allow(clippy::print_stdout, reason = "the figures are the result")]
-#![cfg(debug_assertions)]
 
-mod common;
-
-use common::arena::{Server, start, tmux};
-use common::janitor::{Run, janitor};
-use common::wait;
+use crate::common::arena::{Server, start, tmux};
+use crate::common::janitor::{Run, janitor};
+use crate::common::wait;
 use rustix::process::Signal;
 use std::cell::RefCell;
 use std::collections::BTreeSet;

@@ -1,12 +1,8 @@
 //! The removal, step by step: what it looks at last, and what it says of each end.
 //!
 //! `checkpoints` asks whether servers are lost; here the steps that keep them from being lost are seen one by one.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
-#![cfg(debug_assertions)]
 
-mod common;
-
-use common::arena::Arena;
+use crate::common::arena::Arena;
 use nix::sched::{CloneFlags, unshare};
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
@@ -176,7 +172,7 @@ fn what_listens_by_now_stays_where_it_is_in_quarantine() {
     let arena = Arena::new();
     let quarantine = quarantined(arena.dir());
     let Some(server) = bound_elsewhere(&quarantine) else {
-        return common::skip::skip("only root can make a network namespace here");
+        return crate::common::skip::skip("only root can make a network namespace here");
     };
     let (reaped, places) = reap(arena.dir(), &[".tmux-janitor-quarantine.x"], move |at| {
         if at == Checkpoint::Moved {
@@ -244,7 +240,7 @@ fn bound_elsewhere(path: &Path) -> Option<OwnedFd> {
 fn who_listens_at_the_last_moment_and_in_no_table_keeps_his_socket() {
     let arena = Arena::new();
     let Some(server) = bound_elsewhere(&arena.path("x")) else {
-        return common::skip::skip("only root can make a network namespace here");
+        return crate::common::skip::skip("only root can make a network namespace here");
     };
     let (outcome, places) = outcome(arena.dir(), move |at| {
         if at == Checkpoint::Moved {

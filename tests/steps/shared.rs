@@ -1,13 +1,9 @@
 //! Single sockets in a folder that everybody may write: `sweep -S PATH`.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
-#![cfg(debug_assertions)]
 
-mod common;
-
-use common::arena::{self, start};
-use common::janitor::{Run, bare, fate, with};
-use common::skip::skip;
-use common::wait;
+use crate::common::arena::{self, start};
+use crate::common::janitor::{Run, bare, fate, with};
+use crate::common::skip::skip;
+use crate::common::wait;
 use rustix::process::Signal;
 use std::cell::RefCell;
 use std::collections::BTreeSet;

@@ -2,13 +2,9 @@
 //!
 //! `checkpoints` plays these steps with the real tmux, where one look makes good what another has missed. Here each
 //! look stands alone: it is the only one that can see the client.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
-#![cfg(debug_assertions)]
 
-mod common;
-
-use common::janitor::{Run, fate};
-use common::wait;
+use crate::common::janitor::{Run, fate};
+use crate::common::wait;
 use rustix::fs::{FileType, FlockOperation};
 use std::cell::{Cell, RefCell};
 use std::ffi::OsStr;
@@ -416,7 +412,7 @@ fn what_is_no_lock_of_ours_is_not_taken() {
         std::os::unix::fs::chown(folder.path.join("theirs.lock"), Some(1), None).unwrap();
         assert_eq!(failure(&mut rack, "theirs"), LockFailure::NotOurs(1));
     } else {
-        common::skip::skip("only root can make a lock of somebody else's");
+        crate::common::skip::skip("only root can make a lock of somebody else's");
     }
 }
 
@@ -465,13 +461,13 @@ fn the_lock_of_another_run_is_seen_without_opening_it() {
 #[test]
 fn a_lock_that_proc_hides_is_not_waited_for() {
     if user() != 0 {
-        return common::skip::skip("only root can make a pid namespace here");
+        return crate::common::skip::skip("only root can make a pid namespace here");
     }
     let folder = Folder::new();
     drop(UnixListener::bind(folder.path.join("x")).unwrap());
     let mut rack = folder.rack();
     let guard = take(&mut rack, "x");
-    let clock = common::wait::Clock::start();
+    let clock = crate::common::wait::Clock::start();
     let mut container = Command::new("unshare");
     container
         .args(["--pid", "--fork", "--mount-proc", "--kill-child"])

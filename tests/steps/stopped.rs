@@ -2,13 +2,9 @@
 //!
 //! Who is stopped is this very program, started once more, in a process group of its own: one that nobody is there to let go
 //! on is not stopped by a terminal.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
-#![cfg(debug_assertions)]
 
-mod common;
-
-use common::arena::Arena;
-use common::wait;
+use crate::common::arena::Arena;
+use crate::common::wait;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, getpid, kill_process};
 use std::ffi::{OsStr, OsString};
@@ -143,7 +139,7 @@ impl Drop for Other {
 fn nothing_from_a_terminal_stops_who_holds_a_lock() {
     for signal in SIGNALS {
         let arena = Arena::new();
-        let mut holder = Other::starts("who_holds_a_lock", arena.dir());
+        let mut holder = Other::starts("stopped::who_holds_a_lock", arena.dir());
         holder.says("held");
         holder.signal(signal);
         holder.goes_on();
@@ -163,7 +159,7 @@ fn nothing_from_a_terminal_stops_who_holds_a_lock() {
 #[test]
 fn a_lock_can_be_opened_by_whoever_starts_there() {
     let arena = Arena::new();
-    let mut holder = Other::starts_with("0777", "who_holds_a_lock", arena.dir());
+    let mut holder = Other::starts_with("0777", "stopped::who_holds_a_lock", arena.dir());
     holder.says("held");
     let mode = fs::metadata(arena.path("x.lock")).unwrap().permissions().mode();
     assert_eq!(mode & 0o7777, 0o600);
@@ -179,7 +175,7 @@ fn a_long_removal_is_stopped_between_two_batches() {
     for number in 0..100 {
         arena = arena.dead(number.to_string());
     }
-    let mut remover = Other::starts("who_removes_a_hundred", arena.dir());
+    let mut remover = Other::starts("stopped::who_removes_a_hundred", arena.dir());
     remover.is_stopped();
     let left = arena.names();
     assert!((36..=99).contains(&left.len()), "{} are left", left.len());

@@ -7,6 +7,7 @@
 //!
 //! `docs/protocol.md` lists what is assumed here and what came out. Bigger configurations run
 //! with `TMUX_JANITOR_MODEL=full`.
+#![cfg(test)]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

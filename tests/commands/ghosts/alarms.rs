@@ -1,10 +1,11 @@
 //! What is no ghost, however much it looks like one.
 
+use super::scene::{in_mount_namespace, is_root, say};
 use crate::common::arena::{self, Arena};
+use crate::common::ghosts::{ghosts, json, user};
 use crate::common::janitor::{Run, bare, entry};
 use crate::common::skip::skip;
 use crate::common::wait;
-use crate::scene::{ghosts, in_mount_namespace, is_root, json, say, user};
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;

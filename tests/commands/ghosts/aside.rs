@@ -1,9 +1,10 @@
 //! `rescue --aside`: a newer server has taken the path; it gets a second name, and both are reachable.
 
-use crate::common::arena::{self, Arena, Server};
+use super::scene::{ghost, say};
+use crate::common::arena::{self, Arena};
+use crate::common::ghosts::{ghosts, json, taken};
 use crate::common::janitor::{Run, bare, entry, fate, janitor};
 use crate::common::wait;
-use crate::scene::{ghost, ghosts, json, say};
 use rustix::process::Signal;
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -12,14 +13,6 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-/// A server that lost its socket `a`, and a newer one that stands there.
-pub(crate) fn taken() -> (Arena, Server) {
-    let arena = Arena::new().live("a");
-    fs::remove_file(arena.path("a")).unwrap();
-    let newer = arena::start(&arena.path("a"));
-    (arena, newer)
-}
 
 fn inode(path: &Path) -> Option<u64> {
     fs::symlink_metadata(path).ok().map(|file| file.ino())

@@ -1,10 +1,11 @@
 //! What is said of a ghost is what happens: the dry run, and the commands in the sentences.
 
+use super::scene::{ghost, in_mount_namespace, is_root};
 use crate::common::arena::{self, Arena, Server};
+use crate::common::ghosts::{ghosts, json, user};
 use crate::common::janitor::{Run, bare, entry, fate, janitor};
 use crate::common::skip::skip;
 use crate::common::wait;
-use crate::scene::{ghost, ghosts, in_mount_namespace, is_root, json, user};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,10 +1,11 @@
 //! Ghosts that are reported and left alone.
 
+use super::scene::{ghost, in_mount_namespace, is_root, rescue, say};
 use crate::common::arena::{self, Arena};
+use crate::common::ghosts::{ghosts, json};
 use crate::common::janitor::{Run, entry, fate, find, janitor};
 use crate::common::skip::skip;
 use crate::common::wait;
-use crate::scene::{ghost, ghosts, in_mount_namespace, is_root, json, rescue, say};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::fs;

@@ -1,9 +1,10 @@
 //! Ghosts that get their socket back.
 
+use super::scene::{folder, ghost as ghost_of, rescue, say};
 use crate::common::arena::{self, Arena, Slowed};
+use crate::common::ghosts::{ghosts, json, user};
 use crate::common::janitor::{Run, entry, fate, janitor};
 use crate::common::wait;
-use crate::scene::{folder, ghost as ghost_of, ghosts, json, rescue, say, user};
 use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -3,9 +3,9 @@
 
 use crate::common::arena::{self, Arena, Server};
 use crate::common::dice::Dice;
+use crate::common::ghosts::ghosts;
 use crate::common::janitor::{Run, janitor};
 use crate::common::wait;
-use crate::scene::ghosts;
 use std::fs;
 use std::path::Path;
 use std::sync::Mutex;

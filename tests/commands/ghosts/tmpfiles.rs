@@ -1,9 +1,10 @@
 //! The cleaner that makes ghosts: systemd-tmpfiles in another network namespace, whose table shows it
 //! nobody (systemd #42771).
 
+use super::scene::{folder, is_root, rescue};
 use crate::common::arena::{self, Arena};
+use crate::common::ghosts::ghosts;
 use crate::common::skip::skip;
-use crate::scene::{folder, ghosts, is_root, rescue};
 use std::fs;
 use std::path::Path;
 use std::process::Command;

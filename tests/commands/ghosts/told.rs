@@ -1,8 +1,9 @@
 //! Ghosts in what the other commands say.
 
+use super::scene::folder;
 use crate::common::arena::Arena;
+use crate::common::ghosts::json;
 use crate::common::janitor::{Run, bare, janitor};
-use crate::scene::{folder, json};
 use std::fs;
 
 #[test]

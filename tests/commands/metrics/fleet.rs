@@ -1,10 +1,10 @@
 //! The real `node_exporter` and the real Prometheus: the row is scraped, and a dead socket that stays is told of.
 
-use super::common::arena::Arena;
-use super::common::janitor::{Run, janitor};
-use super::common::metrics::samples;
-use super::common::skip::skip;
-use super::common::wait;
+use crate::common::arena::Arena;
+use crate::common::janitor::{Run, janitor};
+use crate::common::metrics::samples;
+use crate::common::skip::skip;
+use crate::common::wait;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,8 +1,8 @@
 //! `packaging/prometheus`: the rules do what they say, and nothing speaks of a metric that there is not.
 
-use super::common::janitor::{Run, janitor};
-use super::common::metrics::names;
-use super::common::skip::skip;
+use crate::common::janitor::{Run, janitor};
+use crate::common::metrics::names;
+use crate::common::skip::skip;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;

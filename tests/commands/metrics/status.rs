@@ -1,8 +1,8 @@
 //! `status --metrics` and `status --metrics-file`.
 
-use super::common::arena::Arena;
-use super::common::janitor::{Run, janitor};
-use super::common::metrics::{assert_open_metrics, samples};
+use crate::common::arena::Arena;
+use crate::common::janitor::{Run, janitor};
+use crate::common::metrics::{assert_open_metrics, samples};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::os::unix::process::CommandExt;

@@ -1,9 +1,9 @@
 //! The daemon's metrics file.
 
-use super::common::arena::Arena;
-use super::common::metrics::{assert_open_metrics, samples};
-use super::common::wait;
-use super::daemon::Daemon;
+use crate::common::arena::Arena;
+use crate::common::daemon::Daemon;
+use crate::common::metrics::{assert_open_metrics, samples};
+use crate::common::wait;
 use rustix::process::Signal;
 use std::fs;
 use std::path::Path;
@@ -127,7 +127,7 @@ fn a_watch_that_removes_nothing_counts_nothing_as_swept() {
     let file = out.path().join("x.prom");
     let config = out.path().join("config.toml");
     fs::write(&config, format!("[watch]\nmetrics-file = \"{}\"\n", file.display())).unwrap();
-    let mut command = super::common::janitor::janitor(arena.dir());
+    let mut command = crate::common::janitor::janitor(arena.dir());
     command.arg("--config").arg(&config).args(["watch", "--no-reap"]);
     let daemon = Daemon::of(command);
     until(&file, "tmux_janitor_sockets", "dead", 1.0);

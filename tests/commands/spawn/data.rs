@@ -1,9 +1,9 @@
 //! NAME, --cwd, --env and COMMAND are data: nothing in them is expanded or runs, and they arrive byte
 //! for byte.
 
+use super::scene::{Scene, text};
 use crate::common::arena::{Server, tmux, tmux_program};
 use crate::common::wait;
-use crate::scene::{Scene, text};
 use serde_json::Value;
 use std::ffi::{OsStr, OsString};
 use std::fs;

@@ -1,8 +1,8 @@
 //! `probe --session NAME`: the socket on which `spawn NAME` makes its session, found again.
 
+use super::scene::{Scene, text};
 use crate::common::arena::{Arena, pid_of, tmux_program};
 use crate::common::janitor::{Run, bare, janitor};
-use crate::scene::{Scene, text};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

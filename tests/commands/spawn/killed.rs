@@ -1,9 +1,9 @@
 //! `spawn` is killed with SIGKILL at each of its steps in turn: nothing stays that makes the next one say that a
 //! session is there whose COMMAND never ran, or is over.
 
+use super::scene::{Scene, is_silent};
 use crate::common::janitor::Run;
 use crate::common::wait;
-use crate::scene::{Scene, is_silent};
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Stdio;

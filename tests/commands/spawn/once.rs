@@ -1,10 +1,10 @@
 //! COMMAND is started once, and what became of it is told: whatever the user's configuration says, whoever kills, and
 //! wherever we are killed ourselves.
 
+use super::scene::{Scene, errors, is_silent, text};
 use crate::common::arena::{Arena, tmux, tmux_program};
 use crate::common::janitor::{Run, janitor};
 use crate::common::wait;
-use crate::scene::{Scene, errors, is_silent, text};
 use serde_json::Value;
 use std::fs;
 use std::process::{Command, Stdio};
@@ -189,7 +189,7 @@ fn whoever_kills_a_command_is_never_started_twice() {
                 }
             });
         }
-        let _over = crate::storm::Over(&over);
+        let _over = super::storm::Over(&over);
         for number in 0..times {
             let file = scene.path(format!("lines-{number}"));
             let line = format!(

@@ -1,8 +1,8 @@
 //! What a spawn is when nothing is in its way.
 
+use super::scene::{Scene, errors, text};
 use crate::common::arena::{Arena, pid_of, tmux, tmux_program};
 use crate::common::wait;
-use crate::scene::{Scene, errors, text};
 use std::fs;
 use std::process::Command;
 

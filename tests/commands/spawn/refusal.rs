@@ -1,8 +1,8 @@
 //! A server that hangs up on whoever connects: what it is, and whom it waits for, is told; nobody is signalled.
 
+use super::scene::{Scene, errors};
 use crate::common::arena::{Arena, Server, tmux_program};
 use crate::common::wait;
-use crate::scene::{Scene, errors};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
 use serde_json::Value;

@@ -1,8 +1,8 @@
 //! psmux and its kind, played by a shell script: names are files in a folder, servers are files beside
 //! them, and a stale name is cleared a while after `kill-session` asked for it.
 
+use super::scene::{Scene, errors};
 use crate::common::arena::Arena;
-use crate::scene::{Scene, errors};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 

@@ -1,8 +1,8 @@
 //! Many at once, and somebody who kills.
 
+use super::scene::{Scene, errors, text};
 use crate::common::arena::{Arena, Server, tmux};
 use crate::common::janitor::{Run, janitor};
-use crate::scene::{Scene, errors, text};
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

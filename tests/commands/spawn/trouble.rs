@@ -1,11 +1,11 @@
 //! What is in the way is told with its cure; what may be alive is never replaced; no exit code is
 //! believed.
 
+use super::scene::{Scene, errors, text};
 use crate::common::arena::{Arena, pid_of, tmux_program};
 use crate::common::janitor::{Run, bare};
 use crate::common::skip::skip;
 use crate::common::wait;
-use crate::scene::{Scene, errors, text};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::fs;

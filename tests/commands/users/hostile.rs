@@ -1,8 +1,8 @@
 //! What one user prepares for root and for the others.
 
+use super::scene::{Hall, User, all_users, error_of, give, make_dir, print_of, removed, stray_of};
 use crate::common::janitor::entry;
 use crate::common::wait::{Clock, DEADLINE};
-use crate::scene::{Hall, User, all_users, error_of, give, make_dir, print_of, removed, stray_of};
 use nix::mount::{MsFlags, mount};
 use std::fs;
 use std::os::unix::fs::symlink;

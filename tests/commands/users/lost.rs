@@ -1,11 +1,11 @@
 //! Workers that are stopped, killed and starved by the users they work for.
 
+use super::scene::{Hall, User, all_users, error_of, removed};
 use crate::common::arena::Server;
 use crate::common::janitor::bare;
 use crate::common::journal::Journal;
 use crate::common::terminal::Terminal;
 use crate::common::wait::{self, Clock};
-use crate::scene::{Hall, User, all_users, error_of, removed};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;

@@ -1,8 +1,8 @@
 //! What runs leave in each user's record, and the health row of all users.
 
-use super::common::janitor::Run;
-use super::common::metrics::{assert_open_metrics, samples};
 use super::scene::{Hall, User, all_users, give, make_dir};
+use crate::common::janitor::Run;
+use crate::common::metrics::{assert_open_metrics, samples};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
@@ -15,7 +15,7 @@ fn record(user: User) -> PathBuf {
 }
 
 fn row() -> BTreeMap<String, f64> {
-    let run = Run::of(super::common::janitor::bare().args(["status", "--all-users", "--metrics"]));
+    let run = Run::of(crate::common::janitor::bare().args(["status", "--all-users", "--metrics"]));
     assert_open_metrics(&run.stdout);
     samples(&run.stdout)
 }

@@ -1,8 +1,4 @@
 //! `--all-users`: one worker per user, in shared places where every user is another's enemy.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
-
-#[path = "../common/mod.rs"]
-mod common;
 
 mod attacks;
 mod hostile;
@@ -11,7 +7,7 @@ mod metrics;
 mod price;
 mod scene;
 
-use common::janitor::{Run, bare, copy_program, entry};
+use crate::common::janitor::{Run, bare, copy_program, entry};
 use scene::{Hall, User, all_users, error_of, removed};
 use std::collections::BTreeSet;
 use std::fs;
@@ -191,7 +187,7 @@ fn a_users_ghost_is_shown_and_rescued_by_its_worker() {
 fn runtime_directories_are_swept_too() {
     let Some(_hall) = Hall::open() else { return };
     if !Path::new("/run/user").is_dir() {
-        return common::skip::skip("there is no /run/user here");
+        return crate::common::skip::skip("there is no /run/user here");
     }
     let user = User::new();
     let runtime = Path::new("/run/user").join(user.0.to_string());
@@ -229,7 +225,7 @@ fn without_root_it_ends_with_77_and_one_sentence() {
 #[test]
 fn all_users_and_one_directory_or_configuration_exclude_each_other() {
     if !rustix::process::getuid().is_root() {
-        return common::skip::skip("needs root to get so far");
+        return crate::common::skip::skip("needs root to get so far");
     }
     for option in [["--dir", "/tmp"], ["--config", "/dev/null"]] {
         let run = Run::of(bare().args(option).args(["sweep", "--all-users"]));

@@ -1,7 +1,7 @@
 //! What it costs.
 
+use super::scene::{Hall, User};
 use crate::common::janitor::Run;
-use crate::scene::{Hall, User};
 use std::process::Command;
 
 /// 100 users with 10 sockets each, half of them dead: 400 ms on two processors. Their time is what counts

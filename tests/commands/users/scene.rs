@@ -127,11 +127,11 @@ impl User {
         command
     }
 
-    /// Starts one of the programs in [`crate::attacks`] as this user.
+    /// Starts one of the programs in [`super::attacks`] as this user.
     #[track_caller]
     pub(crate) fn attack(self, attack: &str, target: &str) -> Attacker {
         let mut command = self.command(OsStr::new("/proc/self/exe"));
-        command.args(["--ignored", "--exact", &format!("attacks::{attack}")]).env("TARGET", target);
+        command.args(["--ignored", "--exact", &format!("users::attacks::{attack}")]).env("TARGET", target);
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let ready = PathBuf::from(format!("/tmp/ready-{}", self.0));
         let attacker = Attacker(command.env("READY", &ready).spawn().unwrap());

@@ -1,8 +1,9 @@
 //! However a server dies, its socket goes and its end is told, once.
 
-use super::common::arena::{self, Arena, tmux};
-use super::common::wait;
-use super::scene::{Daemon, Events};
+use super::events::Events;
+use crate::common::arena::{self, Arena, tmux};
+use crate::common::daemon::Daemon;
+use crate::common::wait;
 use inotify::{EventMask, WatchMask};
 use rustix::process::Signal;
 use std::fs;
@@ -273,7 +274,7 @@ fn a_ghost_of_before_is_told_and_rescued_where_that_is_wanted() {
 #[test]
 fn a_pid_that_is_used_again_is_not_mistaken() {
     let Ok(last_pid) = fs::read_to_string("/proc/sys/kernel/ns_last_pid") else {
-        return super::common::skip::skip("this kernel does not let the next pid be chosen");
+        return crate::common::skip::skip("this kernel does not let the next pid be chosen");
     };
     drop(last_pid);
     let arena = Arena::new();
@@ -318,7 +319,7 @@ fn a_pid_that_is_used_again_is_not_mistaken() {
         .unwrap();
     let said = fs::read_to_string(room.path().join("out")).unwrap_or_default();
     if String::from_utf8_lossy(&output.stderr).contains("unshare") {
-        return super::common::skip::skip("this user may not make a pid namespace");
+        return crate::common::skip::skip("this user may not make a pid namespace");
     }
     assert!(output.status.success(), "{output:?}\n{said}");
     assert_eq!(

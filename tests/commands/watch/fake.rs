@@ -1,6 +1,6 @@
 //! Listeners that are no tmux, each a process of its own: this very program, started once more.
 
-use super::common::wait;
+use crate::common::wait;
 use std::io::Read as _;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ impl Fake {
     /// Starts one; it listens a little later.
     pub(crate) fn begin(path: &Path) -> Self {
         let child = Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "fake::fake_server"])
+            .args(["--ignored", "--exact", "watch::fake::fake_server"])
             .env(PATH, path)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

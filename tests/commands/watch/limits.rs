@@ -1,9 +1,10 @@
 //! Storms, and what is used up.
 
-use super::common::arena::{self, Arena, start};
-use super::common::{skip, wait};
+use super::events::Events;
 use super::fake::Fake;
-use super::scene::{Daemon, Events};
+use crate::common::arena::{self, Arena, start};
+use crate::common::daemon::Daemon;
+use crate::common::{skip, wait};
 use rustix::process::Signal;
 use std::fs::File;
 use std::os::unix::net::UnixListener;

@@ -1,9 +1,9 @@
 //! Directories that come, go, are replaced and mounted over.
 
-use super::common::arena::{Arena, Server, start, tmux};
-use super::common::janitor::{bare, with};
-use super::common::{skip, wait};
-use super::scene::Daemon;
+use crate::common::arena::{Arena, Server, start, tmux};
+use crate::common::daemon::Daemon;
+use crate::common::janitor::{bare, with};
+use crate::common::{skip, wait};
 use rustix::fs::FlockOperation;
 use rustix::process::Signal;
 use std::fs::{self, File};
@@ -107,7 +107,7 @@ fn what_is_mounted_over_is_noticed() {
         let run = Command::new("nsenter")
             .args(["--target", &pid, "--mount", "sh", "-euc", script, "sh"])
             .arg(&dir)
-            .env("TMUX", super::common::arena::tmux_program())
+            .env("TMUX", crate::common::arena::tmux_program())
             .output()
             .unwrap();
         assert!(run.status.success(), "{script}: {run:?}");
@@ -217,7 +217,7 @@ fn ageing_leaves_live_sockets_alone_unless_its_rule_names_their_very_directory()
     let server = start(&dir.join("x"));
     wait::until("the shield is up", || is_shielded(&dir));
     assert!(clean(room.path(), &on_parent));
-    assert_eq!(super::common::arena::pid_of(&dir.join("x")), server.pid);
+    assert_eq!(crate::common::arena::pid_of(&dir.join("x")), server.pid);
     // As documented: that rule takes no lock.
     assert!(clean(room.path(), &on_directory));
     assert!(!dir.join("x").exists());

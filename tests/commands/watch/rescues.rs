@@ -1,9 +1,10 @@
 //! `watch.rescue`: what is deleted comes back, and whoever deletes again and again is named, not raced.
 
-use super::common::arena::{Arena, Server, Slowed, pid_of, processes_of, start, tmux};
-use super::common::janitor::{Run, janitor};
-use super::common::wait;
-use super::scene::{Daemon, Events, ended};
+use super::events::Events;
+use crate::common::arena::{Arena, Server, Slowed, pid_of, processes_of, start, tmux};
+use crate::common::daemon::{Daemon, ended};
+use crate::common::janitor::{Run, janitor};
+use crate::common::wait;
 use rustix::fs::{FileType, Mode};
 use rustix::process::Signal;
 use std::fs;

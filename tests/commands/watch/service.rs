@@ -1,9 +1,10 @@
 //! What the service manager is told, signals, and company.
 
-use super::common::arena::{self, Arena, start, tmux};
-use super::common::janitor::{janitor, with};
-use super::common::wait;
-use super::scene::{Daemon, Events};
+use super::events::Events;
+use crate::common::arena::{self, Arena, start, tmux};
+use crate::common::daemon::Daemon;
+use crate::common::janitor::{janitor, with};
+use crate::common::wait;
 use rustix::process::Signal;
 use std::fs;
 use std::time::{Duration, Instant};

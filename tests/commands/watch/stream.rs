@@ -1,11 +1,12 @@
 //! `events`: one pipe instead of a polling loop.
 
-use super::common::arena::Arena;
-use super::common::janitor::{janitor, with};
-use super::common::skip::skip;
-use super::common::wait;
+use super::events::Events;
 use super::fake::Fake;
-use super::scene::{Events, ended};
+use crate::common::arena::Arena;
+use crate::common::daemon::ended;
+use crate::common::janitor::{janitor, with};
+use crate::common::skip::skip;
+use crate::common::wait;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use rustix::process::{Pid, Signal};
 use std::fs;

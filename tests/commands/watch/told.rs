@@ -1,10 +1,10 @@
 //! Each removal is logged when it is done: whoever is killed in the middle has told all but the last batch.
 
-use super::common::arena::Arena;
-use super::common::janitor::{bare, janitor, with};
-use super::common::journal::Journal;
-use super::common::terminal::Terminal;
-use super::common::wait;
+use crate::common::arena::Arena;
+use crate::common::janitor::{bare, janitor, with};
+use crate::common::journal::Journal;
+use crate::common::terminal::Terminal;
+use crate::common::wait;
 use std::collections::BTreeSet;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;

@@ -1,9 +1,9 @@
 //! A log that nobody reads.
 
-use super::common::arena::Arena;
-use super::common::janitor::janitor;
-use super::common::wait;
-use super::scene::watches;
+use crate::common::arena::Arena;
+use crate::common::daemon::watches;
+use crate::common::janitor::janitor;
+use crate::common::wait;
 use rustix::process::{Pid, Signal};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixListener};

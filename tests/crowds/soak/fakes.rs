@@ -312,7 +312,7 @@ impl Fakes {
     /// Their process; they stand still until they are told to [`Self::go`].
     pub(crate) fn begin(folder: &Path) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "fakes::fakes_of_the_soak", "--nocapture"])
+            .args(["--ignored", "--exact", "soak::fakes::fakes_of_the_soak", "--nocapture"])
             .env(FOLDER, folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

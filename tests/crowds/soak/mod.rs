@@ -3,22 +3,15 @@
 //! ever unreachable while it lives, nothing dead and no litter stays, and the watch is as it was.
 //!
 //! `TMUX_JANITOR_SOAK_SECONDS` sets how long; in CI it is half a minute.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
-#![allow(clippy::print_stdout, reason = "the figures are the result")]
 
-#[path = "../common/mod.rs"]
-mod common;
-#[path = "../watch/scene.rs"]
-#[allow(dead_code, reason = "of the scene, the daemon is used")]
-mod daemon;
 mod fakes;
 mod real;
 
-use common::arena::{Arena, Server, processes_of};
-use common::janitor::{Run, janitor};
-use common::starts::{assert_reachable, end, wait_for_silence};
-use common::{skip, wait};
-use daemon::Daemon;
+use crate::common::arena::{Arena, Server, processes_of};
+use crate::common::daemon::Daemon;
+use crate::common::janitor::{Run, janitor};
+use crate::common::starts::{assert_reachable, end, wait_for_silence};
+use crate::common::{skip, wait};
 use fakes::{Fakes, Figures};
 use real::{ACTORS, Tally, get};
 use std::collections::BTreeSet;

@@ -1,6 +1,6 @@
 //! That a figure which was measured stands on the page that the benchmarks write, and one that is a limit in the source.
 
-use crate::{REPOSITORY, none};
+use super::{REPOSITORY, none};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -151,7 +151,7 @@ fn every_figure_is_a_limit_or_was_measured_by_the_benchmarks() {
     let races: BTreeSet<String> = prose(&read(RACES)).flat_map(|(_, line)| figures(line)).collect();
     let mut wrong = Vec::new();
     let mut used: BTreeSet<&(&str, &str, &str, &str)> = BTreeSet::new();
-    for page in crate::pages() {
+    for page in super::pages() {
         let name = page.name.as_str();
         if name == "docs/benchmarks.md" || FOUND_BY_TESTS.contains(&name) {
             continue;
@@ -164,7 +164,7 @@ fn every_figure_is_a_limit_or_was_measured_by_the_benchmarks() {
                     && races.contains(&figure);
                 if limit.is_none() && !measured.contains(&figure) && !is_race {
                     wrong.push(format!(
-                        "{name}:{at}: {figure:?} is neither on docs/benchmarks.md nor a limit that tests/docs/figures.rs knows"
+                        "{name}:{at}: {figure:?} is neither on docs/benchmarks.md nor a limit that tests/machines/docs/figures.rs knows"
                     ));
                 }
             }

@@ -3,7 +3,7 @@
 //! Every sentence of the program is a string in its source. Each is read, and each command in it that could take
 //! something away from somebody has to be of a form that cannot.
 
-use crate::{REPOSITORY, none};
+use super::{REPOSITORY, none};
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,13 +1,13 @@
 //! Running a scene here, in namespaces of its own.
 
-use crate::skip::skip;
-use crate::steps::{Said, Scene};
+use super::steps::{Said, Scene};
+use crate::common::skip::skip;
 use std::fs;
 use std::io::{Read as _, Seek as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-const ROOM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/docs");
+const ROOM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/machines/docs");
 
 /// Whether a scene can be run here; says loudly why not.
 #[track_caller]
@@ -24,7 +24,7 @@ pub(crate) fn is_possible() -> bool {
 /// What each step of a scene said.
 #[track_caller]
 pub(crate) fn run(scene: &Scene) -> Vec<Said> {
-    crate::reader::reader();
+    crate::common::reader::reader();
     let steps = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     fs::copy(format!("{ROOM}/prologue.sh"), steps.path().join("prologue.sh")).unwrap();
     for (at, step) in scene.steps.iter().enumerate() {

@@ -1,22 +1,14 @@
 //! What the documentation shows is so: transcripts, scripts, samples, links, and that nothing is left out.
 //! CONTRIBUTING.md tells how a block is written.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
 
 mod figures;
 mod harmless;
 mod here;
-#[allow(dead_code, reason = "each test program uses a part of it")]
-#[path = "../machine/mod.rs"]
-mod machine;
 mod on_a_machine;
 mod page;
 mod picture;
-#[path = "../common/reader.rs"]
-mod reader;
 mod references;
 mod schema;
-#[path = "../common/skip.rs"]
-mod skip;
 mod steps;
 mod transcript;
 

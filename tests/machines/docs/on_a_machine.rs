@@ -1,13 +1,13 @@
 //! Running scenes on a booted machine with the program installed.
 
+use super::page::Order;
+use super::steps::{Said, Scene};
 use crate::machine::{Ended, Machine, User};
-use crate::page::Order;
-use crate::steps::{Said, Scene};
 
 /// On the machine the program is there already: nothing is built twice. Root needs no sudo(8).
 const SHORTCUTS: &str = r#"
 cd "$HOME"
-source /run/host/repository/tests/docs/prologue.sh
+source /run/host/repository/tests/machines/docs/prologue.sh
 packaging/install() { /run/host/repository/packaging/install --binary /run/host/tmux-janitor "$@"; }
 sudo() { "$@"; }
 "#;

@@ -2,9 +2,9 @@
 //!
 //! `TMUX_JANITOR_PICTURE=write cargo test --test docs picture` draws it anew; without that it is compared.
 
-use crate::page::Order;
-use crate::steps::{Scene, Step, Wants};
-use crate::{REPOSITORY, here};
+use super::page::Order;
+use super::steps::{Scene, Step, Wants};
+use super::{REPOSITORY, here};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;

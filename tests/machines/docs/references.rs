@@ -1,6 +1,6 @@
 //! That the references leave nothing out: every key, every journal entry, every reason.
 
-use crate::{REPOSITORY, none, pages};
+use super::{REPOSITORY, none, pages};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;

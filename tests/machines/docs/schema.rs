@@ -1,9 +1,9 @@
 //! The schema of what `--json` prints, against what is printed, and against the words of the code.
 
-use crate::page::Order;
-use crate::skip::skip;
-use crate::steps::{Scene, Step, Wants};
-use crate::{REPOSITORY, here};
+use super::page::Order;
+use super::steps::{Scene, Step, Wants};
+use super::{REPOSITORY, here};
+use crate::common::skip::skip;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 const FILE: &str = "docs/tmux-janitor.schema.json";
-const VALIDATOR: &str = "tests/docs/validate.py";
+const VALIDATOR: &str = "tests/machines/docs/validate.py";
 
 /// Sockets of every kind, names that are no text, and each command in several of its ends.
 const SCENES: [&str; 3] = [

@@ -1,7 +1,7 @@
 //! From the blocks of a page to what is run, and from what was said to what is wrong. Pure.
 
-use crate::page::{Block, Order, Page};
-use crate::transcript::{self, Numbers};
+use super::page::{Block, Order, Page};
+use super::transcript::{self, Numbers};
 
 /// What is run one after the other in one place.
 #[derive(Debug)]

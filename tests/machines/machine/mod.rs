@@ -6,7 +6,6 @@
 //! it when the pipe to its standard input closes, and a pipe closes however a test ends.
 //!
 //! In the machine, `/run/host/repository` is the repository and `/run/host/tmux-janitor` the program under test.
-#![expect(clippy::expect_used, reason = "a test stops at the first thing that does not work")]
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, Write as _};
@@ -18,8 +17,8 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use crate::reader::reader;
-use crate::skip::skip;
+use crate::common::reader::reader;
+use crate::common::skip::skip;
 
 /// What takes longer than this has failed.
 const DEADLINE: Duration = Duration::from_secs(180);
@@ -106,7 +105,7 @@ impl Machine {
         let console = tempfile::tempfile().expect("a temporary file can be made");
         let mut supervisor = Command::new("unshare")
             .args(["--mount", "--propagation", "private", "--"])
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/machine/supervisor"))
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/machines/machine/supervisor"))
             .args([&mount_point, Path::new(env!("CARGO_MANIFEST_DIR"))])
             .arg(env!("CARGO_BIN_EXE_tmux-janitor"))
             .arg(room.path().join("notify"))

@@ -5,9 +5,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::REPOSITORY;
-use crate::built::{here, run};
-use crate::files::{compressed_pages, installed};
+use super::REPOSITORY;
+use super::built::{here, run};
+use super::files::{compressed_pages, installed};
 
 /// What Arch's own /etc/makepkg.conf says, as far as it has to do with compiling. No debug package: ours is stripped.
 const DEFAULTS: &str = r#"

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
+use super::{PROGRAM, REPOSITORY};
+use crate::common::skip::skip;
 use crate::machine::Machine;
-use crate::skip::skip;
-use crate::{PROGRAM, REPOSITORY};
 
 /// The .deb of this version; `None`, after a loud skip, where it cannot be built.
 #[track_caller]
@@ -78,7 +78,7 @@ pub(crate) fn run(command: &mut Command) -> String {
 /// The programs as cargo leaves them in a folder, which is made; of the test's own build.
 #[track_caller]
 pub(crate) fn copy_programs(folder: &Path) {
-    crate::reader::reader();
+    crate::common::reader::reader();
     std::fs::create_dir_all(folder).expect("a folder can be made");
     let built = Path::new(PROGRAM).parent().expect("it lies in a folder");
     for entry in built.read_dir().expect("it can be read") {

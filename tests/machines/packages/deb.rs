@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use crate::built::{bring, deb, here, later_deb, run};
+use super::built::{bring, deb, here, later_deb, run};
 use crate::machine::{Machine, User};
-use crate::scene::{leave_dead, lines, start, user};
+use crate::units::scene::{leave_dead, lines, start, user};
 
 const CATALOG_ID: &str = "02faf4bc75b3441f95bf477ea1110562";
 const SYSTEM_UNITS: [&str; 3] =
@@ -92,7 +92,7 @@ fn an_upgrade_renews_what_runs_and_changes_no_decision() {
     assert_eq!(machine.sh(version), "99.0.0-1");
     assert_eq!(decisions(&machine, &ann), decided);
     assert_eq!(machine.sh("cat /etc/tmux-janitor/config.toml"), config);
-    for (old, new) in watchers.iter().zip(crate::deb::watchers(&machine, &ann)) {
+    for (old, new) in watchers.iter().zip(super::deb::watchers(&machine, &ann)) {
         assert_ne!(*old, new, "the old program is still running");
         let program = machine.sh(&format!("readlink /proc/{new}/exe"));
         assert_eq!(program.trim(), "/usr/bin/tmux-janitor");

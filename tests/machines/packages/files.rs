@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
-use crate::built::{deb, rpm, run};
-use crate::{PROGRAM, REPOSITORY};
+use super::built::{deb, rpm, run};
+use super::{PROGRAM, REPOSITORY};
 
 /// Path and mode of each file.
 type Files = BTreeMap<String, String>;
@@ -80,7 +80,7 @@ fn the_packages_have_one_version() {
 /// What `packaging/install` stages, without the list by which it uninstalls.
 pub(crate) fn installed() -> Files {
     let stage = tempfile::tempdir().expect("a temporary folder can be made");
-    crate::reader::reader();
+    crate::common::reader::reader();
     run(Command::new(Path::new(REPOSITORY).join("packaging/install"))
         .args(["--prefix", "/usr", "--system", "--binary", PROGRAM, "--destdir"])
         .arg(stage.path()));

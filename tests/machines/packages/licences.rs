@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use crate::REPOSITORY;
-use crate::built::{here, run};
+use super::REPOSITORY;
+use super::built::{here, run};
 
 #[test]
 fn the_notices_are_those_of_the_crates_that_are_linked_in() {

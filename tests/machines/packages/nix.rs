@@ -1,4 +1,4 @@
-//! The flake and the module for home-manager, evaluated. There is no nixpkgs to build with here: tests/packages/evaluate.nix
+//! The flake and the module for home-manager, evaluated. There is no nixpkgs to build with here: tests/machines/packages/evaluate.nix
 //! has the few functions of it that they call, and refuses all others.
 
 use std::collections::BTreeSet;
@@ -7,10 +7,10 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::REPOSITORY;
-use crate::built::{copy_programs, here, run};
-use crate::files::installed;
-use crate::scene::lines;
+use super::REPOSITORY;
+use super::built::{copy_programs, here, run};
+use super::files::installed;
+use crate::units::scene::lines;
 
 #[test]
 fn the_flake_and_its_module_evaluate() {
@@ -118,7 +118,7 @@ fn names(linked: &Value) -> BTreeSet<String> {
 
 #[track_caller]
 fn evaluate(expression: &str) -> Value {
-    let file = Path::new(REPOSITORY).join("tests/packages/evaluate.nix");
+    let file = Path::new(REPOSITORY).join("tests/machines/packages/evaluate.nix");
     let expression = format!("(import {}).{expression}", file.display());
     let state = tempfile::tempdir().expect("a temporary folder can be made");
     let printed = run(Command::new("nix-instantiate")

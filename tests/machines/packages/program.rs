@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::REPOSITORY;
-use crate::built::{deb, run};
+use super::REPOSITORY;
+use super::built::{deb, run};
 
 #[test]
 fn nothing_in_a_package_tells_where_it_was_built() {
@@ -29,7 +29,7 @@ fn nothing_in_a_package_tells_where_it_was_built() {
 fn a_program_without_its_other_half_is_not_packaged() {
     let room = tempfile::tempdir().expect("a temporary folder can be made");
     let program = room.path().join("tmux-janitor");
-    std::fs::copy(crate::PROGRAM, &program).expect("there is room");
+    std::fs::copy(super::PROGRAM, &program).expect("there is room");
     let ended = Command::new(Path::new(REPOSITORY).join("packaging/build"))
         .args(["deb", "--binary"])
         .arg(&program)

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::built::{bring, later_rpm, rpm, run};
+use super::built::{bring, later_rpm, rpm, run};
 use crate::machine::Machine;
 
 /// rpm has its own database here: what Debian calls its packages it does not know.

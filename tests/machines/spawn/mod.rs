@@ -1,25 +1,12 @@
 //! `spawn` inside systemd services, on a real machine: the service ends, the session lives on, and
 //! whoever is outside can reach it.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test stops at the first thing that does not work"
-)]
-
-#[path = "../machine/mod.rs"]
-#[allow(dead_code, reason = "each test program uses a part of it")]
-mod machine;
-#[path = "../common/reader.rs"]
-mod reader;
-#[path = "../common/skip.rs"]
-mod skip;
 
 mod handover;
 mod sandboxes;
 mod supervised;
 mod sweeps;
 
-use machine::{Ended, Machine, User};
+use crate::machine::{Ended, Machine, User};
 use serde_json::Value;
 
 const JANITOR: &str = "/run/host/tmux-janitor";

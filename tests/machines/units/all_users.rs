@@ -3,9 +3,9 @@
 use serde_json::Value;
 use std::collections::BTreeSet;
 
+use super::scene::{INSTALL, UNINSTALL, leave_dead, start};
+use super::{SOCKET_REMOVED, entries};
 use crate::machine::{Machine, User};
-use crate::scene::{INSTALL, UNINSTALL, leave_dead, start};
-use crate::{SOCKET_REMOVED, entries};
 
 const SWEEP: &str = "systemctl start tmux-janitor.service";
 

@@ -1,8 +1,8 @@
 //! Drop-ins that blind the sweep: it notices, removes nothing, and says which directive to blame.
 
-use crate::entries;
+use super::entries;
+use super::scene::{INSTALL, leave_dead, start};
 use crate::machine::{Machine, User};
-use crate::scene::{INSTALL, leave_dead, start};
 
 /// What a drop-in says, and what the journal must then.
 const BLINDING: [(&str, &str); 6] = [

@@ -1,7 +1,7 @@
 //! What `journalctl -x` shows beside each entry.
 
+use super::scene::{INSTALL, leave_dead, start};
 use crate::machine::Machine;
-use crate::scene::{INSTALL, leave_dead, start};
 use std::fs;
 
 /// A user's day with one of each.

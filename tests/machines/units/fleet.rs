@@ -1,14 +1,14 @@
 //! The set-ups of docs/fleet.md, as they stand there.
 
+use super::scene::{INSTALL, leave_dead, start};
 use crate::machine::{Machine, User};
-use crate::scene::{INSTALL, leave_dead, start};
 
 const FOLDER: &str = "/var/lib/prometheus/node-exporter";
 
 /// What stands in the block after a marker of docs/fleet.md.
 #[track_caller]
 fn block(marker: &str) -> String {
-    let page = include_str!("../../docs/fleet.md");
+    let page = include_str!("../../../docs/fleet.md");
     let rest = page.split_once(&format!("<!-- {marker} -->\n```")).expect("the marker is there").1;
     let block = rest.split_once("\n```").expect("the block ends").0;
     block.split_once('\n').expect("the block has lines").1.to_owned()

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
+use super::scene::{INSTALL, UNINSTALL, leave_dead, removes_only_the_dead, user};
 use crate::machine::{Machine, User};
-use crate::scene::{INSTALL, UNINSTALL, leave_dead, removes_only_the_dead, user};
 
 #[test]
 fn installed_into_a_home_it_does_the_same() {
@@ -105,8 +105,8 @@ fn used_and_uninstalled_it_leaves_nothing() {
     };
     let ann = user(&machine);
     // A server of before, with tmux's own folder in both places.
-    for dir in ["/tmp", crate::scene::ELSEWHERE] {
-        crate::scene::start(&machine, &ann, dir, "before");
+    for dir in ["/tmp", super::scene::ELSEWHERE] {
+        super::scene::start(&machine, &ann, dir, "before");
     }
     // The programs' own folders: uninstalling_takes_away_what_was_installed_and_nothing_else.
     let everything = "find /home/ann /root/.config /tmp /var/lib/systemd /etc -xdev -not -path '*/journal/*' | LC_ALL=C sort -T /dev/shm";

@@ -1,12 +1,4 @@
 //! The units, the installer and the journal, on a real machine with real tmux servers.
-#![expect(clippy::expect_used, reason = "a test stops at the first thing that does not work")]
-
-#[path = "../machine/mod.rs"]
-mod machine;
-#[path = "../common/reader.rs"]
-mod reader;
-#[path = "../common/skip.rs"]
-mod skip;
 
 mod all_users;
 mod blinded;
@@ -15,11 +7,11 @@ mod fleet;
 mod installation;
 mod overview;
 mod sandbox;
-mod scene;
+pub(crate) mod scene;
 
 use std::collections::BTreeSet;
 
-use machine::{Machine, User};
+use crate::machine::{Machine, User};
 use scene::{ELSEWHERE, INSTALL, exit_status, leave_dead, lines, removes_only_the_dead, start, user};
 use serde_json::Value;
 

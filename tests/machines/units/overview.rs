@@ -1,7 +1,7 @@
 //! What the bare command says beside a real service manager, and that in a unit every command speaks.
 
+use super::scene::{INSTALL, leave_dead, start};
 use crate::machine::{Machine, User};
-use crate::scene::{INSTALL, leave_dead, start};
 
 /// The last line of the overview.
 #[track_caller]

@@ -1,7 +1,7 @@
 //! The sandbox of the service: what it lets through, what it does not, and where it cannot be had.
 
+use super::scene::{INSTALL, exit_status, leave_dead, removes_only_the_dead, user};
 use crate::machine::Machine;
-use crate::scene::{INSTALL, exit_status, leave_dead, removes_only_the_dead, user};
 
 #[test]
 fn where_users_may_not_make_namespaces_it_sweeps_without_that_part_of_the_sandbox() {

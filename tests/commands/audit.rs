@@ -1,12 +1,8 @@
 //! `audit`: what it is given, what it says, and its exit codes. What is found in scripts: crates/audit/tests.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
 
-#[path = "common/mod.rs"]
-mod common;
-
-use common::janitor::{Run, bare, copy_program};
-use common::reader::reader;
-use common::skip::skip;
+use crate::common::janitor::{Run, bare, copy_program};
+use crate::common::reader::reader;
+use crate::common::skip::skip;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;

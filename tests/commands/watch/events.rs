@@ -1,0 +1,86 @@
+//! The reader of events, and what it was told.
+
+use crate::common::daemon::{ended, watches};
+use crate::common::janitor::{janitor, with};
+use crate::common::wait;
+use rustix::process::{Pid, Signal};
+use serde_json::Value;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex};
+
+/// A running `tmux-janitor events --json`.
+pub(crate) struct Events {
+    child: Child,
+    lines: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Events {
+    /// Follows `dir`. What runs there is announced first: waits for `announced` servers.
+    #[track_caller]
+    pub(crate) fn of(dir: &Path, announced: usize) -> Self {
+        let mut child =
+            with(janitor(dir), ["events", "--json"]).stdout(Stdio::piped()).spawn().expect("it starts");
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let (reader, sink) = (BufReader::new(child.stdout.take().unwrap()), Arc::clone(&lines));
+        std::thread::spawn(move || {
+            for line in reader.lines().map_while(Result::ok) {
+                sink.lock().unwrap().push(serde_json::from_str(&line).expect("each line is an object"));
+            }
+        });
+        let events = Self { child, lines };
+        wait::until("the servers are announced", || events.all().len() >= announced);
+        // inotify is there, so births are seen from now on.
+        wait::until("the stream listens", || watches(events.child.id()));
+        events
+    }
+
+    pub(crate) fn all(&self) -> Vec<Value> {
+        self.lines.lock().unwrap().clone()
+    }
+
+    /// The events of a label: what, and whose.
+    pub(crate) fn of_label(&self, label: &str) -> Vec<(String, Option<i64>)> {
+        let of = |event: &Value| (event["event"].as_str().unwrap().to_owned(), event["server_pid"].as_i64());
+        self.all().iter().filter(|event| event["label"] == label).map(of).collect()
+    }
+
+    /// The events of a label.
+    pub(crate) fn whats(&self, label: &str) -> Vec<String> {
+        self.of_label(label).into_iter().map(|(what, _)| what).collect()
+    }
+
+    /// How many events of that kind a label has had.
+    pub(crate) fn count(&self, label: &str, what: &str) -> usize {
+        self.of_label(label).iter().filter(|(event, _)| event == what).count()
+    }
+
+    /// Waits for an event.
+    #[track_caller]
+    pub(crate) fn until(&self, label: &str, what: &str) {
+        wait::until(&format!("{what} of {label:?}"), || self.count(label, what) > 0);
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.child.id().cast_signed()).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// Ends it as a supervisor would.
+    #[track_caller]
+    pub(crate) fn stop(mut self) {
+        self.signal(Signal::TERM);
+        assert_eq!(ended(&mut self.child).code(), Some(0));
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("the events:\n{:#?}", self.all());
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
