@@ -147,7 +147,7 @@ const ADDED: [(u32, &[&str]); 20] = [
     (248, &["PrivateIPC"]),
 ];
 
-/// The units are verified by the systemd that is there (`tests/systemd`), which may be newer than what is promised.
+/// The units are verified by the systemd that is there (`tests/machines/units`), which may be newer than what is promised.
 #[test]
 fn no_unit_has_a_directive_that_the_oldest_promised_systemd_lacks() {
     let packaging = Path::new(REPOSITORY).join("packaging");

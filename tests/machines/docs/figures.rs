@@ -14,7 +14,7 @@ const UNITS: [&str; 17] = [
 /// Pages of what tests have found, each with the command that finds it again.
 const FOUND_BY_TESTS: [&str; 2] = ["docs/testing.md", "docs/protocol.md"];
 
-/// Races that `cargo test --test race -- --nocapture` counts; they stand on this page, and on others as they stand there.
+/// Races that `cargo test --test crowds race:: -- --nocapture` counts; they stand on this page, and on others as they stand there.
 const RACES: &str = "docs/comparison.md";
 
 /// Limits that the program has: the page, the figure, and where in the source it stands.

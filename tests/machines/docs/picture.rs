@@ -1,6 +1,6 @@
 //! The picture on the first page: what the program says on a terminal, run here, drawn as SVG.
 //!
-//! `TMUX_JANITOR_PICTURE=write cargo test --test docs picture` draws it anew; without that it is compared.
+//! `TMUX_JANITOR_PICTURE=write cargo test --test machines picture` draws it anew; without that it is compared.
 
 use super::page::Order;
 use super::steps::{Scene, Step, Wants};
