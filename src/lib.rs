@@ -15,7 +15,7 @@
 //! [`spawn`] starts a session on top of that, whatever the directory looks like; [`host::client`] is the
 //! only place that runs tmux, [`child`] the only one that runs another program.
 //! [`watch`] does the same look at the moment a server dies, and tells of it as [`events`]; [`service`] is
-//! what systemd hears of it, [`journald`] the way to a journal that is never waited for.
+//! what systemd hears of it.
 //! [`doctor`] says what in the set-up will bite, [`audit`] what in scripts and unit files does.
 //!
 //! [`users`] does all of it for every user of a machine, one process per user.
@@ -30,7 +30,6 @@ pub mod doctor;
 pub mod exit;
 pub mod host;
 pub mod journal;
-pub mod journald;
 pub mod logging;
 pub mod pass;
 pub mod record;
@@ -51,7 +50,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     std::panic::set_hook(Box::new(|panic| {
         let told = format!("tmux-janitor: a bug of ours, nothing more was done: {panic}; please report it\n");
         logging::stderr::write(told.as_bytes());
-        logging::stderr::finish();
+        logging::finish();
         std::process::exit(Exit::Bug as i32);
     }));
     let arguments: Vec<OsString> = arguments.into_iter().collect();
@@ -59,7 +58,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         return Exit::Found;
     }
     let exit = answer(&apart::guard::meant(arguments));
-    logging::stderr::finish();
+    logging::finish();
     exit
 }
 

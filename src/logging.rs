@@ -3,13 +3,14 @@
 //! Every event has a `MESSAGE_ID` of its own, which `packaging/catalog` explains. Journal fields
 //! carry names exactly; message lines carry them escaped. Neither the journal nor stderr is ever waited for.
 
+mod journald;
+mod queue;
 pub mod stderr;
 
-use crate::journald::{self, JournalLayer};
+use journald::Journal;
 use std::fmt::Write as _;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::OnceLock;
 use tmux_sockets::kernel::escape::escaped;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -53,12 +54,20 @@ pub fn is_journal(file: BorrowedFd<'_>) -> bool {
     rustix::fs::fstat(file).is_ok_and(|stat| stream == format!("{}:{}", stat.st_dev, stat.st_ino))
 }
 
-/// Whether the log goes to the journal.
-static IN_JOURNAL: AtomicBool = AtomicBool::new(false);
+/// Where the log goes, if it goes to the journal.
+static JOURNAL: OnceLock<Journal> = OnceLock::new();
 
 /// Whether the log goes to the journal.
 pub fn is_in_journal() -> bool {
-    IN_JOURNAL.load(Ordering::Relaxed)
+    JOURNAL.get().is_some()
+}
+
+/// Lets what was said be read before the program ends; who does not read is not waited for.
+pub fn finish() {
+    if let Some(missing) = JOURNAL.get().and_then(Journal::finish) {
+        stderr::write(format!("{IDENTIFIER}: warning: {missing}\n").as_bytes());
+    }
+    stderr::finish();
 }
 
 /// Where the log goes.
@@ -91,21 +100,22 @@ pub fn init(target: LogTarget, volume: Volume) -> bool {
         LogTarget::Stderr => false,
         LogTarget::Auto => is_journal(std::io::stderr().as_fd()),
     };
-    let journal = if wants_journal {
-        JournalLayer::connect(Path::new(journald::SOCKET), IDENTIFIER).ok()
-    } else {
-        None
-    };
-    let level = match (journal.is_some(), verbose, quiet) {
+    let level = |in_journal| match (in_journal, verbose, quiet) {
         (_, _, true) | (false, 0, _) => LevelFilter::WARN,
         (true, 0, _) | (false, 1, _) => LevelFilter::INFO,
         _ => LevelFilter::DEBUG,
     };
+    if wants_journal
+        && journald::is_there()
+        && let Ok(journal) = Journal::open(level(true))
+    {
+        // A second call keeps the first log.
+        let _ = JOURNAL.set(journal);
+    }
+    let journal = JOURNAL.get().cloned();
     let in_journal = journal.is_some();
-    IN_JOURNAL.store(in_journal, Ordering::Relaxed);
     let people = (!in_journal).then_some(PeopleLayer { told });
-    let subscriber = tracing_subscriber::registry().with(level).with(journal).with(people);
-    // A second call keeps the first log.
+    let subscriber = tracing_subscriber::registry().with(level(in_journal)).with(journal).with(people);
     let _ = tracing::subscriber::set_global_default(subscriber);
     if wants_journal && !in_journal {
         tracing::warn!("the journal cannot be reached, logging to stderr");

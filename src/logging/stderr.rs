@@ -4,18 +4,14 @@
 //! lines are kept here up to a limit and written by a thread of their own. What does not fit is dropped and
 //! counted, and the count is told when there is room again. A file takes everything and is written at once.
 
-use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
+use super::queue::{Item, Queue};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
-use std::collections::VecDeque;
 use std::io::Stderr;
 use std::os::fd::AsFd;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
-
-/// How many bytes are kept for a slow reader.
-const MOST: usize = 256 * 1024;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 /// What a pipe that says it is writable takes without waiting: `PIPE_BUF` of limits.h.
 const ATOMIC: usize = 4096;
@@ -53,26 +49,26 @@ pub fn finish() {
 struct Writer<T> {
     to: Arc<T>,
     /// `None`: written at once.
-    shared: Option<Arc<Shared>>,
+    queue: Option<Arc<Queue<Text>>>,
 }
 
-#[derive(Debug, Default)]
-struct Shared {
-    state: Mutex<State>,
-    changed: Condvar,
-}
+#[derive(Debug)]
+struct Text(Vec<u8>);
 
-#[derive(Debug, Default)]
-struct State {
-    queue: VecDeque<Vec<u8>>,
-    /// How many bytes are in it.
-    bytes: usize,
-    /// Lines that did not fit since the last one that did.
-    dropped: u64,
-    /// Whether the thread has something in its hands.
-    is_writing: bool,
-    /// How many writes were taken.
-    taken: u64,
+impl Item for Text {
+    fn bytes(&self) -> usize {
+        self.0.len()
+    }
+
+    fn of_dropped(count: u64) -> Self {
+        let lines = if count == 1 { "1 line was".to_owned() } else { format!("{count} lines were") };
+        let told = format!("{}: warning: stderr was not read; {lines} dropped here\n", super::IDENTIFIER);
+        Self(told.into_bytes())
+    }
+
+    fn count(&self) -> u64 {
+        1
+    }
 }
 
 impl<T: AsFd + Send + Sync + 'static> Writer<T> {
@@ -80,111 +76,35 @@ impl<T: AsFd + Send + Sync + 'static> Writer<T> {
         let to = Arc::new(to);
         let waits =
             !fstat(&*to).is_ok_and(|about| FileType::from_raw_mode(about.st_mode) == FileType::RegularFile);
-        let shared = waits.then(|| start(Arc::clone(&to)).ok()).flatten();
-        Self { to, shared }
+        let reader = Arc::clone(&to);
+        let start = || Queue::start(move |queue| serve(queue, &*reader));
+        let queue = waits.then(|| start().ok()).flatten();
+        Self { to, queue }
     }
 
     fn write(&self, text: &[u8]) {
-        let Some(shared) = &self.shared else {
+        let Some(queue) = &self.queue else {
             // A file; or there is no thread to be had, and what there is no room for is lost.
             let at_once = Timespec::default();
             let _ = text.chunks(ATOMIC).try_for_each(|part| put(&*self.to, part, Some(&at_once)));
             return;
         };
-        let mut state = shared.lock();
-        if state.bytes + text.len() > MOST {
-            state.dropped += 1;
-            return;
-        }
-        state.tell_of_dropped();
-        state.push(text.to_vec());
-        shared.changed.notify_all();
+        queue.push(Text(text.to_vec()));
     }
 
     /// Waits until everything is written; not longer than `most` in all and `silence` without progress.
     fn drain(&self, most: Duration, silence: Duration) {
-        let Some(shared) = &self.shared else { return };
-        let end = Instant::now() + most;
-        let mut state = shared.lock();
-        let mut taken = state.taken;
-        let mut patience = Instant::now() + silence;
-        while state.is_writing || !state.queue.is_empty() || state.dropped > 0 {
-            let now = Instant::now();
-            if state.taken != taken {
-                (taken, patience) = (state.taken, now + silence);
-            }
-            let left = patience.min(end).saturating_duration_since(now);
-            if left.is_zero() {
-                return;
-            }
-            state = shared
-                .changed
-                .wait_timeout(state, left)
-                .map_or_else(|poisoned| poisoned.into_inner().0, |(state, _)| state);
+        if let Some(queue) = &self.queue {
+            queue.drain(most, silence);
         }
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The thread: writes what comes, for as long as the program lives.
-    fn serve(&self, to: &impl AsFd) {
-        loop {
-            let mut state = self.lock();
-            state.is_writing = false;
-            if state.queue.is_empty() {
-                state.tell_of_dropped();
-            }
-            self.changed.notify_all();
-            let text = loop {
-                if let Some(text) = state.queue.pop_front() {
-                    break text;
-                }
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-            };
-            state.bytes -= text.len();
-            state.is_writing = true;
-            drop(state);
-            for part in text.chunks(ATOMIC) {
-                // Nothing can be told about a stderr that cannot be written.
-                if put(to, part, None).is_err() {
-                    break;
-                }
-                self.lock().taken += 1;
-                self.changed.notify_all();
-            }
-        }
-    }
-}
-
-impl State {
-    fn push(&mut self, text: Vec<u8>) {
-        self.bytes += text.len();
-        self.queue.push_back(text);
-    }
-
-    fn tell_of_dropped(&mut self) {
-        let dropped = std::mem::take(&mut self.dropped);
-        if dropped > 0 {
-            let lines = if dropped == 1 { "1 line was".to_owned() } else { format!("{dropped} lines were") };
-            let told = format!("{}: warning: stderr was not read; {lines} dropped here\n", super::IDENTIFIER);
-            self.push(told.into_bytes());
-        }
-    }
-}
-
-/// Starts the thread. It hears no signal: those are for the one that knows what is held.
-fn start(to: Arc<impl AsFd + Send + Sync + 'static>) -> std::io::Result<Arc<Shared>> {
-    let shared = Arc::new(Shared::default());
-    let mut before = SigSet::empty();
-    pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before))?;
-    let served = Arc::clone(&shared);
-    let thread = std::thread::Builder::new().stack_size(64 * 1024).spawn(move || served.serve(&*to));
-    pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&before), None)?;
-    thread.map(|_| shared)
+fn serve(queue: &Queue<Text>, to: &impl AsFd) {
+    queue.serve(|text| {
+        // Nothing can be told about a stderr that cannot be written.
+        let _ = text.0.chunks(ATOMIC).try_for_each(|part| put(to, part, None).map(|()| queue.went_on()));
+    });
 }
 
 /// Writes all of it, once there is room. `patience`: how long that may take; `None`: for ever.
@@ -207,9 +127,11 @@ fn put(to: &impl AsFd, mut part: &[u8], patience: Option<&Timespec>) -> Result<(
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+    use super::super::queue::MOST;
     use super::*;
     use std::fs::File;
     use std::io::Read;
+    use std::time::Instant;
 
     #[test]
     fn a_pipe_that_nobody_reads_is_not_waited_for_and_what_is_lost_is_counted() {

@@ -131,7 +131,7 @@ impl Narrator {
     /// Does what the signal that ended the run asks for.
     pub fn obey(&mut self) {
         if self.is_over {
-            stderr::finish();
+            crate::logging::finish();
         }
         self.signals = None;
     }

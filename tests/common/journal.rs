@@ -8,11 +8,15 @@ use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use tmux_janitor::journald::SOCKET;
+
+/// Where journald listens.
+const SOCKET: &str = "/run/systemd/journal/socket";
+
+/// The last entry.
+const END: &[u8] = b"the end";
 
 /// The place where the journal listens, with a reader of ours. Seen by the thread that makes it, and by whom it starts.
 pub(crate) struct Journal {
-    socket: Arc<UnixDatagram>,
     removed: Arc<Mutex<BTreeSet<PathBuf>>>,
     reader: Option<std::thread::JoinHandle<()>>,
     _room: tempfile::TempDir,
@@ -32,18 +36,21 @@ impl Journal {
         fs::create_dir(room.path().join("journal")).unwrap();
         fs::create_dir_all("/run/systemd").unwrap();
         mount(Some(room.path()), "/run/systemd", nothing, MsFlags::MS_BIND, nothing).unwrap();
-        let socket = Arc::new(UnixDatagram::bind(SOCKET).unwrap());
+        let socket = UnixDatagram::bind(SOCKET).unwrap();
         let removed = Arc::new(Mutex::new(BTreeSet::new()));
-        let (from, to) = (Arc::clone(&socket), Arc::clone(&removed));
+        let to = Arc::clone(&removed);
         let reader = std::thread::spawn(move || {
             let mut entry = [0; 8192];
-            while let Ok(length @ 1..) = from.recv(&mut entry) {
+            while let Ok(length) = socket.recv(&mut entry) {
+                if &entry[..length] == END {
+                    break;
+                }
                 let text = String::from_utf8_lossy(&entry[..length]);
-                let path = text.lines().find_map(|line| line.strip_prefix("MESSAGE=removed dead socket "));
+                let path = text.split("removed dead socket ").nth(1).and_then(|rest| rest.lines().next());
                 to.lock().unwrap().extend(path.map(PathBuf::from));
             }
         });
-        Some(Self { socket, removed, reader: Some(reader), _room: room })
+        Some(Self { removed, reader: Some(reader), _room: room })
     }
 
     /// The sockets of which it was told that they were removed.
@@ -53,16 +60,17 @@ impl Journal {
 
     /// The same, once nobody tells it anything more.
     pub(crate) fn close(&mut self) -> BTreeSet<PathBuf> {
-        // An empty entry is none, and the last.
-        UnixDatagram::unbound().unwrap().send_to(&[], SOCKET).unwrap();
-        self.reader.take().unwrap().join().unwrap();
+        if let Some(reader) = self.reader.take() {
+            UnixDatagram::unbound().unwrap().send_to(END, SOCKET).unwrap();
+            reader.join().unwrap();
+        }
         self.told()
     }
 }
 
 impl Drop for Journal {
     fn drop(&mut self) {
-        let _ = self.socket.shutdown(std::net::Shutdown::Both);
+        self.close();
         let _ = nix::mount::umount2("/run/systemd", nix::mount::MntFlags::MNT_DETACH);
     }
 }

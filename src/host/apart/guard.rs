@@ -212,7 +212,7 @@ fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Vec<u8>, Errno> {
 /// How it ended; by a signal, we do, too.
 fn outcome(status: ExitStatus) -> Exit {
     if let Some(signal) = status.signal().and_then(|number| Signal::try_from(number).ok()) {
-        logging::stderr::finish();
+        logging::finish();
         let _ = raise(signal);
     }
     status.code().map_or(Exit::Bug, Exit::of_code)

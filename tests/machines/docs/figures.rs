@@ -28,7 +28,7 @@ const LIMITS: &[(&str, &str, &str, &str)] = &[
     ("docs/configuration.md", "250ms", "src/config/mod.rs", "settle: Duration::from_millis(250)"),
     ("docs/configuration.md", "400ms", "src/config/mod.rs", "verify_delay: Duration::from_millis(400)"),
     ("docs/how-it-decides.md", "8 s", "src/users/mod.rs", "const SWEEP: Duration = Duration::from_secs(8)"),
-    ("docs/operations.md", "256 KiB", "src/logging/stderr.rs", "const MOST: usize = 256 * 1024;"),
+    ("docs/operations.md", "256 KiB", "src/logging/queue.rs", "const MOST: usize = 256 * 1024;"),
     ("docs/spawning.md", "2 s", "src/host/client.rs", "const DEADLINE: Duration = Duration::from_secs(2)"),
     ("docs/spawning.md", "20 s", "src/spawn/create.rs", "const MOST_WAITS: u32 = 10;"),
     ("docs/spawning.md", "250 ms", "src/config/mod.rs", "settle: Duration::from_millis(250)"),
@@ -88,7 +88,12 @@ const LIMITS: &[(&str, &str, &str, &str)] = &[
         "const EMPTIED: Duration = Duration::from_millis(50)",
     ),
     ("docs/watch.md", "256 KiB", "src/watch/line_writer.rs", "const MOST: usize = 256 * 1024;"),
-    ("docs/watch.md", "100 ms", "src/journald.rs", "const PATIENCE: Duration = Duration::from_millis(100)"),
+    (
+        "docs/watch.md",
+        "100 ms",
+        "src/logging/journald.rs",
+        "const PATIENCE: Duration = Duration::from_millis(100)",
+    ),
 ];
 
 /// The figures in a line: a number with a unit, and `N of M`.

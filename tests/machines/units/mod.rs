@@ -5,6 +5,7 @@ mod blinded;
 mod catalog;
 mod fleet;
 mod installation;
+mod journal;
 mod overview;
 mod sandbox;
 pub(crate) mod scene;
