@@ -20,11 +20,13 @@ fn the_notices_are_those_of_the_crates_that_are_linked_in() {
     // By cargo's other way of telling them.
     let tree = run(Command::new("cargo")
         .args(["tree", "--locked", "--edges=normal,no-proc-macro", "--prefix=none", "--format={p}"])
+        .args(["--package=tmux-janitor", "--package=tmux-janitor-audit"])
         .current_dir(REPOSITORY));
     let crates = tree.lines().filter_map(|line| {
         let (name, version) = line.split_once(" v")?;
         let version = version.split(' ').next()?;
-        (name != "tmux-janitor").then(|| format!("{name} {version}"))
+        // Our own stand there with their folders.
+        (!line.contains(" (/")).then(|| format!("{name} {version}"))
     });
     let crates: BTreeSet<_> = crates.collect();
     assert!(crates.len() > 40, "{crates:?}");
