@@ -1,13 +1,9 @@
 //! The rules: calls in, objections out.
 
-mod background;
-mod default_socket;
-mod exit_code;
-mod kill_server;
-mod oneshot;
 mod removal;
-mod rm_tmp;
-mod text;
+mod said;
+mod service;
+mod socket;
 
 use super::call::Call;
 
@@ -27,15 +23,15 @@ pub(super) struct Objection {
 type Rule = (&'static str, fn(&[Call], usize) -> Option<String>);
 
 const RULES: &[Rule] = &[
-    ("default-socket", default_socket::check),
-    ("kill-server", kill_server::check),
-    ("exit-code", exit_code::check),
+    ("default-socket", socket::check_default),
+    ("kill-server", socket::check_kill),
+    ("exit-code", said::check_exit_code),
     ("rm-lock", removal::check_lock),
     ("rm-socket", removal::check_socket),
-    ("rm-tmp", rm_tmp::check),
-    ("oneshot", oneshot::check),
-    ("background", background::check),
-    ("error-text", text::check),
+    ("rm-tmp", removal::check_tmp),
+    ("oneshot", service::check_oneshot),
+    ("background", service::check_background),
+    ("error-text", said::check_text),
 ];
 
 pub(super) fn names() -> impl Iterator<Item = &'static str> {

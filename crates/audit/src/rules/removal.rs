@@ -1,4 +1,4 @@
-//! `rm` of sockets and of start locks.
+//! Removals: of sockets, of start locks, and of whatever lies in `/tmp`.
 
 use crate::call::{Call, Socket, What};
 use crate::text::{DIGITS, Text, is_stand_in};
@@ -15,6 +15,13 @@ pub(super) fn check_socket(calls: &[Call], number: usize) -> Option<String> {
     let What::Remove(path) = &calls[number].what else { return None };
     (!is_lock(path, calls) && is_socket(path.as_str(), calls)).then(|| {
         "removing a tmux socket by hand can make a live server unreachable: a busy, stopped or starting one looks dead; tmux-janitor sweep removes the dead ones under tmux's own lock"
+            .to_owned()
+    })
+}
+
+pub(super) fn check_tmp(calls: &[Call], number: usize) -> Option<String> {
+    matches!(calls[number].what, What::Clear).then(|| {
+        "this removes whatever lies in /tmp, the sockets of live tmux servers too: they can be reached no more; leave tmux's folders out (find: ! -path '/tmp/tmux-*') and the dead sockets in them to tmux-janitor sweep"
             .to_owned()
     })
 }

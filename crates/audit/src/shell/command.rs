@@ -1,7 +1,7 @@
 //! Simple commands: assignments, redirections, and the words handed to [`super::invoke`].
 
-use super::expand::LONGEST;
 use super::guard;
+use super::words::LONGEST;
 use super::{WORDS, Walker};
 use crate::call::Judge;
 use crate::grammar::{fields, parts};

@@ -3,11 +3,9 @@
 
 mod branches;
 mod command;
-mod expand;
 mod guard;
 mod invoke;
-mod parameter;
-mod substitution;
+mod words;
 
 use crate::call::{Call, Judge, Service, What};
 use crate::grammar::{self, Contents, parts};

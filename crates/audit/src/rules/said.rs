@@ -1,10 +1,15 @@
-//! A start whose success is judged by its exit code alone.
+//! What a script takes as said: the exit code of a start, and one of the two sentences about a server that is gone.
 
 use crate::call::{Call, TmuxCall, What};
 use crate::text::is_stand_in;
 use crate::tmux_words::option;
 
-pub(super) fn check(calls: &[Call], number: usize) -> Option<String> {
+/// Where the socket is there and nobody listens.
+const REFUSED: &str = "no server running";
+/// Where it is not there: after a removal, or before the first start.
+const ABSENT: [&str; 2] = ["error connecting", "no such file"];
+
+pub(super) fn check_exit_code(calls: &[Call], number: usize) -> Option<String> {
     let What::Tmux(call) = &calls[number].what else { return None };
     let start = call.start()?;
     let judge = call.judge?.word();
@@ -32,4 +37,16 @@ fn verifies(later: &Call, started: &TmuxCall) -> bool {
         }
         _ => true,
     }
+}
+
+pub(super) fn check_text(calls: &[Call], number: usize) -> Option<String> {
+    let says = |what: &What, text: &str| matches!(what, What::Match(matched) if matched.as_str().to_lowercase().contains(text));
+    if !says(&calls[number].what, REFUSED) {
+        return None;
+    }
+    let knows_both = calls.iter().any(|call| ABSENT.iter().any(|text| says(&call.what, text)));
+    (!knows_both).then(|| {
+        "tmux says \"no server running on …\" only while the dead server's socket is there; where it was removed it says \"error connecting to … (No such file or directory)\", both with exit code 1; look for both, or ask tmux-janitor probe"
+            .to_owned()
+    })
 }

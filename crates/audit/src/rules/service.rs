@@ -1,4 +1,4 @@
-//! A server that a service starts in the background, whose main process then ends.
+//! Servers that a service starts in its own cgroup: systemd ends them with it.
 
 use crate::call::{Call, Judge, ServiceKind, TmuxCall, What};
 use crate::tmux_words::has_flag;
@@ -13,7 +13,22 @@ const QUICK: [&str; 28] = [
 /// Commands of tmux in which its client stays.
 const STAYING: [&str; 6] = ["attach-session", "attach", "a", "wait-for", "wait", "command-prompt"];
 
-pub(super) fn check(calls: &[Call], number: usize) -> Option<String> {
+pub(super) fn check_oneshot(calls: &[Call], number: usize) -> Option<String> {
+    let call = &calls[number];
+    let service = call.service.filter(|service| service.kind == ServiceKind::Oneshot)?;
+    let What::Tmux(tmux) = &call.what else { return None };
+    let start = tmux.start()?;
+    if tmux.scoped {
+        return None;
+    }
+    let when = if service.remains { "is stopped or restarted" } else { "ends" };
+    Some(format!(
+        "{} in a oneshot service starts a server inside the service, which kills it when it {when}; start it with tmux-janitor spawn, or under systemd-run --scope --collect",
+        start.name
+    ))
+}
+
+pub(super) fn check_background(calls: &[Call], number: usize) -> Option<String> {
     let call = &calls[number];
     let service = call.service.filter(|service| service.kind == ServiceKind::Main && !service.remains)?;
     let What::Tmux(tmux) = &call.what else { return None };

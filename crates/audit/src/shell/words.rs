@@ -1,12 +1,14 @@
-//! Words: what the shell makes of quotes and expansions, as far as it is known.
+//! Words: what the shell makes of quotes, `$name`, `${…}` and `$(…)`, as far as it is known.
 
 use super::Walker;
 use crate::grammar::{fields, parts};
 use crate::text::{DIGITS, SPLIT, Text, UNKNOWN};
+use crate::variables::{Value, Variables};
+use std::rc::Rc;
 use tree_sitter::Node;
 
 #[derive(Debug, Default)]
-pub(super) struct Maker {
+struct Maker {
     done: Vec<Text>,
     current: Option<Text>,
     /// Bytes of the words that are done.
@@ -37,7 +39,7 @@ impl Maker {
     }
 
     /// The word that is gone on with.
-    pub(super) fn word(&mut self) -> &mut Text {
+    fn word(&mut self) -> &mut Text {
         self.current.get_or_insert_default()
     }
 
@@ -55,7 +57,7 @@ impl Maker {
     }
 
     /// Adds whole words; the first goes on with what is there, the last is gone on with.
-    pub(super) fn words(&mut self, words: impl IntoIterator<Item = Text>) {
+    fn words(&mut self, words: impl IntoIterator<Item = Text>) {
         for (number, word) in words.into_iter().enumerate() {
             if number > 0 {
                 self.end();
@@ -65,12 +67,12 @@ impl Maker {
     }
 
     /// Adds something unknown.
-    pub(super) fn stand_in(&mut self, c: char, place: usize) {
+    fn stand_in(&mut self, c: char, place: usize) {
         self.word().push_stand_in(c, place);
     }
 
     /// Unknown text, as one word where it is quoted.
-    pub(super) fn unknown(&mut self, quoted: bool, place: usize) {
+    fn unknown(&mut self, quoted: bool, place: usize) {
         self.stand_in(if quoted { UNKNOWN } else { SPLIT }, place);
     }
 }
@@ -155,7 +157,7 @@ impl<'t> Walker<'_, 't> {
     }
 
     /// Text with expansions in it, such as that of a string or a here-document.
-    pub(super) fn gaps(&mut self, node: Node<'t>, start: usize, end: usize, maker: &mut Maker) {
+    fn gaps(&mut self, node: Node<'t>, start: usize, end: usize, maker: &mut Maker) {
         let mut at = start;
         for part in parts(node) {
             if ["string_content", "heredoc_content"].contains(&part.kind()) || part.start_byte() < at {
@@ -221,5 +223,161 @@ impl<'t> Walker<'_, 't> {
             }
         }
         maker.word().push_part(self.text, start + from, end);
+    }
+
+    /// `$name`.
+    fn variable(&mut self, name: &str, quoted: bool, place: usize, maker: &mut Maker) {
+        match (name, self.value(name)) {
+            ("@" | "*", Some(Value::Words(words))) if !quoted => {
+                maker.words(words.iter().flat_map(|word| word.split(word.place(0))).collect::<Vec<_>>());
+            }
+            ("*", Some(Value::Words(_))) => maker.unknown(true, place),
+            ("@", Some(Value::Words(words))) => maker.words(words.iter().cloned()),
+            ("@", _) => maker.unknown(false, place),
+            (_, Some(Value::Text(text))) => Self::text(&text, quoted, place, maker),
+            (_, Some(Value::Words(words))) => match words.first() {
+                Some(first) => Self::text(first, quoted, place, maker),
+                None => maker.unknown(quoted, place),
+            },
+            _ => maker.unknown(quoted, place),
+        }
+    }
+
+    fn text(text: &Text, quoted: bool, place: usize, maker: &mut Maker) {
+        if quoted {
+            maker.word().append(&text.at(place));
+        } else {
+            maker.words(text.split(place));
+        }
+    }
+
+    /// What a parameter or a variable is known to be.
+    fn value(&self, name: &str) -> Option<Value> {
+        let digits = || {
+            let text = Text::stand_in(DIGITS, 0);
+            Some(Value::text(text))
+        };
+        match name {
+            "@" | "*" => self.variables.params.clone().map(Value::Words),
+            "#" | "?" | "$" | "!" | "UID" | "EUID" => digits(),
+            _ if name.bytes().all(|byte| byte.is_ascii_digit()) => {
+                let params = self.variables.params.as_ref()?;
+                let index = name.parse::<usize>().ok()?.checked_sub(1)?;
+                Some(Value::Text(Rc::new(params.get(index).cloned().unwrap_or_default())))
+            }
+            _ => self.variables.get(name).cloned(),
+        }
+    }
+
+    /// `${…}`.
+    fn expansion(&mut self, node: Node<'t>, quoted: bool, maker: &mut Maker) {
+        let place = self.text.place(node.start_byte());
+        let children = fields(node);
+        let is_name =
+            |node: &Node<'_>| ["variable_name", "special_variable_name", "subscript"].contains(&node.kind());
+        let Some(at) = children.iter().position(|(_, child)| is_name(child)) else {
+            return maker.unknown(quoted, place);
+        };
+        let named = children[at].1;
+        let mut rest = children[at + 1..].iter().map(|(_, child)| *child);
+        let operator = rest.next().map(|child| child.kind()).unwrap_or_default();
+        if at > 1 {
+            // `${#x}` is a number, `${!x}` anything.
+            let is_length = children[1].1.kind() == "#";
+            return if is_length { maker.stand_in(DIGITS, place) } else { maker.unknown(quoted, place) };
+        }
+        let name = self.raw(named);
+        if named.kind() == "subscript" {
+            let (array, index) = name.split_once('[').unwrap_or_default();
+            let words = self.variables.get(array).cloned();
+            return match (index, words, operator) {
+                ("@]", Some(Value::Words(words)), "}") if quoted => {
+                    maker.words(words.iter().map(|word| word.at(place)).collect::<Vec<_>>());
+                }
+                ("@]" | "*]", Some(Value::Words(words)), "}") if !quoted => {
+                    maker.words(words.iter().flat_map(|word| word.split(place)).collect::<Vec<_>>());
+                }
+                ("@]", _, _) => maker.unknown(false, place),
+                _ => maker.unknown(quoted, place),
+            };
+        }
+        let value = self.value(name);
+        let argument: Vec<Node<'t>> = rest.filter(|child| child.kind() != "}").collect();
+        let is_empty = matches!(&value, Some(Value::Text(text)) if text.as_str().is_empty());
+        match operator {
+            "}" => self.variable(name, quoted, place, maker),
+            ":-" | "-" | ":=" | "=" => {
+                if value.is_some() && !is_empty {
+                    return self.variable(name, quoted, place, maker);
+                }
+                let mut text = Text::default();
+                for part in argument {
+                    text.append(&self.one(part));
+                }
+                // An empty default leaves the value to whoever calls the script.
+                if text.as_str().is_empty() && value.is_none() {
+                    return maker.unknown(quoted, place);
+                }
+                if operator.ends_with('=') {
+                    self.variables.set(name, Some(Value::Text(Rc::new(text.clone()))));
+                }
+                if quoted {
+                    maker.word().append(&text);
+                } else {
+                    maker.words(text.split(place));
+                }
+            }
+            ":?" | "?" => {
+                if value.is_none() && name == "TMUX" {
+                    self.variables.set(name, Some(Value::Unknown));
+                }
+                self.variable(name, quoted, place, maker);
+            }
+            _ => {
+                for part in argument {
+                    self.one(part);
+                }
+                maker.unknown(quoted, place);
+            }
+        }
+    }
+
+    /// What `$(…)` prints, where that is plain; its commands are looked at in any case.
+    fn substitution(&mut self, node: Node<'t>) -> Option<Text> {
+        let before: Variables = self.variables.clone();
+        let judge = self.substitution_judge.take();
+        self.statements(&parts(node), judge);
+        let mut first = parts(node).first().copied()?;
+        while first.kind() == "list" || first.kind() == "redirected_statement" {
+            first = parts(first).first().copied()?;
+        }
+        let printed = self.printed(first);
+        self.variables = before;
+        printed
+    }
+
+    fn printed(&mut self, command: Node<'t>) -> Option<Text> {
+        // What it runs itself was looked at already: a second time for each level would double the work.
+        if command.kind() != "command"
+            || ["$(", "`", "<("].iter().any(|more| self.raw(command).contains(more))
+        {
+            return None;
+        }
+        let words: Vec<Text> = fields(command)
+            .into_iter()
+            .filter(|(field, _)| matches!(field, Some("name" | "argument")))
+            .flat_map(|(_, part)| self.quietly(|walker| walker.words(part)))
+            .collect();
+        let known: Vec<&str> = words.iter().map(Text::as_str).collect();
+        match known[..] {
+            ["command", "-v", program] | ["which", program] | ["type", "-p" | "-P", program] => {
+                Some(Text::made(program, self.text.place(command.start_byte())))
+            }
+            ["id", "-u" | "-ru" | "-ur", ..] => {
+                Some(Text::stand_in(DIGITS, self.text.place(command.start_byte())))
+            }
+            ["echo", word] if !word.starts_with('-') => words.get(1).cloned(),
+            _ => None,
+        }
     }
 }
