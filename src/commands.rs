@@ -14,7 +14,7 @@ use crate::doctor::{self, Patient};
 use crate::exit::output::{self, Output};
 use crate::exit::{Error, Exit};
 use crate::host::apart::{self, guard};
-use crate::journal;
+use crate::logging::journal;
 use crate::logging::{self, LogTarget};
 use crate::pass::{Narrator, Rescuing, Run, Whole, one_name, see};
 use crate::spawn::{self, Done, Ending, Request};
@@ -42,7 +42,7 @@ pub fn guarded(cli: &Cli, line: &[OsString], output: &mut Output) -> Option<Resu
         return None;
     }
     let mount = match guard::run(line).ok()? {
-        guard::End::Exit(exit) => return Some(Ok(exit)),
+        guard::End::Ended(code) => return Some(Ok(code.map_or(Exit::Bug, Exit::of_code))),
         guard::End::StoodStill(mount) => mount,
     };
     tracing::error!("{}", apart::stood_still(&mount));

@@ -1,26 +1,67 @@
 //! tmux-janitor removes dead tmux sockets and never touches a live one.
 //!
-//! # The life of a socket, and how this crate follows it
+//! No tmux server removes its socket when it ends, however it ends. Somebody else has to, and whoever does it
+//! carelessly makes a live server unreachable. So what decides and removes is a library of its own, `tmux_sockets`
+//! (`crates/sockets`): it logs nothing, knows no configuration, and its own `lib.rs` tells it. This package is the
+//! program around it. What reads other people's scripts is a program of its own again, `crates/audit`, of which only
+//! the answers (`crates/audit-wire`) come in here.
 //!
-//! No tmux server removes its socket when it ends, however it ends. Somebody else has to, and whoever
-//! does it carelessly makes a live server unreachable. So:
+//! # The life of a socket
 //!
-//! 1. [`tmux_sockets`] is the core, a library of its own: where tmux's sockets are, who is asked about them, the
-//!    judgement and the removal, the only ones, ghosts and their rescue. It logs nothing and knows no configuration.
-//! 2. [`pass`] makes one user's whole pass with it: directories that are named or discovered, what is in them, ghosts;
-//!    it tells of it while it goes on. [`record`] keeps the sums between runs.
-//! 3. [`view`] shows what was found and done to people, to programs and to monitoring; [`journal`] writes it to the log;
-//!    [`words`] holds sentences; [`exit`] the exit codes.
+//! 1. A tmux server is started: under its start lock it binds a socket, LABEL in a socket directory. `spawn` starts one
+//!    that is sure to be reached; `watch` hears of the name by inotify, and takes hold of the process.
+//! 2. The server lives. Its socket is listed, shielded from ageing, and touched by nobody.
+//! 3. Its file is deleted or another takes its path: the server is a ghost. It is shown, and `rescue` has it make its
+//!    socket anew.
+//! 4. The server ends, and its socket stays. `watch` is told by the process' end, a sweep finds it: under the start lock
+//!    every witness is asked twice, and the file is put into quarantine, judged once more, and gone.
+//! 5. It is told: to people and programs, to the journal, and as a sum in the user's record.
 //!
-//! [`spawn`] starts a session on top of that, whatever the directory looks like; [`host::client`] is the
-//! only place that runs tmux, [`child`] the only one that runs another program.
-//! [`watch`] does the same look at the moment a server dies, and tells of it as [`events`]; [`service`] is
-//! what systemd hears of it.
-//! [`doctor`] says what in the set-up will bite, [`audit`] what in scripts and unit files does.
+//! # The rooms, from the lowest
 //!
-//! [`users`] does all of it for every user of a machine, one process per user.
+//! - `view`: what was found, done or happened, as lines for people and as objects for programs.
+//! - `logging`: the log, on stderr or in the journal, neither of which is waited for; what of a run it is told.
+//! - `host`: what else there is on the machine: other programs and the only place that runs tmux, mounts that may never
+//!   answer, accounts, units and logins, files that are replaced as a whole, signals, the service manager.
+//! - `record`: a user's sums between runs, and the health row for monitoring.
+//! - `config`: the file as it is written, found and read, and the `Settings` that come of it.
+//! - `exit`: how a run ends: exit codes, errors, and stdout for the result.
+//! - `audit`: runs the program that reads scripts, and tells of its findings.
+//! - `doctor`: what in the set-up bites or will bite, a check a file.
+//! - `pass`: one user's whole pass: directories that are named or discovered, what is in them, ghosts, the record; told
+//!   while it goes on.
+//! - `spawn`: one session, whatever the directory looks like.
+//! - `watch`: the daemon, and `events`: the same look at the moment when something happens.
+//! - `users`: a pass for every user of the machine, each by a process that has become that user.
+//! - `cli`: the command line, and what is made of it: help, completions, man pages.
+//! - `commands`: from arguments to a result and an exit code.
 //!
-//! Around it: [`cli`] and [`commands`], [`config`], [`logging`], [`probe`] for one socket, [`sandbox`], [`apart`] for what may never answer, [`replace`], [`manual`], [`completions`], [`user_database`].
+//! Each imports only those above it in this list: `tests/layers.rs` reads the list here.
+//!
+//! # Words
+//!
+//! - *label*: the name of a socket's file, what `tmux -L` takes. *Socket directory*: where labels are, `tmux-UID`.
+//! - *server*: the process that listens on a socket. *Session*: what people attach to; several may share a server.
+//! - *entry*: one label in a report, with its verdict and its outcome.
+//! - *start lock*: LABEL.lock, which tmux holds while it starts a server. *Lease*: how we hold it so that a client of
+//!   tmux that comes meanwhile makes us let go.
+//! - *table*: the kernel's list of bound sockets. *Witness*: who is asked whether a server lives: the table, connect(2),
+//!   the lock.
+//! - *verdict*: a state (live, starting, dead, ghost, foreign, unknown, no socket) and its reason. Unknown is alive.
+//! - *outcome*: what was done with an entry, or why it could not be. *Kept*: left as it is. *Spared*: dead, and kept
+//!   because the configuration says so (`keep`, `min-age`).
+//! - *quarantine*: the name that a dead socket has between its last judgement and its removal.
+//! - *litter*: what else starts and sweeps leave behind: orphaned locks, sockets in quarantine.
+//! - *ghost*: a live server that nobody can reach at its path. *Rescue*: it makes its socket anew. *Set aside*: a newer
+//!   server gets a second name first.
+//! - *stray*: a directory that is called like a user's and is none.
+//! - *far*: on a mount that may not answer. *Apart*: done in a child, which may hang there.
+//! - *target*: what a pass looks at: a directory, or names in it. *Pass*: one look at targets, with what is done then.
+//!   *Sweep*: a pass that removes.
+//! - *report*: what a pass found and did. *Run*: a report, with what the record said and the rows.
+//! - *record*: the sums of a user's earlier runs. *Row*: one user's health, for monitoring.
+//! - *worker*: the process in which a user's pass is made for root.
+//! - *finding*: something that the doctor or an audit tells of. *Cure*: what makes it go away.
 
 pub mod audit;
 pub mod cli;
@@ -29,7 +70,6 @@ pub mod config;
 pub mod doctor;
 pub mod exit;
 pub mod host;
-pub mod journal;
 pub mod logging;
 pub mod pass;
 pub mod record;

@@ -3,6 +3,7 @@
 //! Every event has a `MESSAGE_ID` of its own, which `packaging/catalog` explains. Journal fields
 //! carry names exactly; message lines carry them escaped. Neither the journal nor stderr is ever waited for.
 
+pub mod journal;
 mod journald;
 mod queue;
 pub mod stderr;

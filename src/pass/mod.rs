@@ -10,7 +10,7 @@ pub use narrator::Narrator;
 pub use run::Run;
 pub use whole::{Rescuing, Whole, one_name};
 
-use crate::journal;
+use crate::logging::journal;
 use crate::record::{self, Deeds};
 use tmux_sockets::report::Outcome;
 use tmux_sockets::report::Report;

@@ -1,7 +1,7 @@
 //! What is said and kept while a sweep goes on, so that one that is ended in the middle has told what it did.
 
 use crate::host::told_to_end::ToldToEnd;
-use crate::journal;
+use crate::logging::journal;
 use crate::logging::stderr;
 use crate::record::{self, Deeds};
 use crate::users::merge::ENTRIES_OF_ONE;

@@ -13,7 +13,7 @@ use super::words;
 use crate::config::Settings;
 use crate::host::cgroup;
 use crate::host::client::{DEADLINE, Start, Tmux};
-use crate::journal;
+use crate::logging::journal;
 use crate::pass;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};

@@ -6,7 +6,7 @@
 use super::engine::Dir;
 use super::line_writer::ReaderGone;
 use super::watcher::Watcher;
-use crate::journal;
+use crate::logging::journal;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;

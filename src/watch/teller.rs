@@ -1,7 +1,7 @@
 //! Who is told what happens: the journal of the daemon, or the reader of `events`.
 
 use super::line_writer::{LineWriter, ReaderGone};
-use crate::journal;
+use crate::logging::journal;
 use crate::record::Deeds;
 use crate::view::events::{self, Event, What};
 use std::collections::HashSet;

@@ -7,7 +7,6 @@
 //! say to its end, waits for a mount.
 
 use super::{PATIENCE, has_answered};
-use crate::exit::Exit;
 use crate::host::told_to_end::ToldToEnd;
 use crate::logging;
 use nix::sys::signal::{Signal, raise};
@@ -36,8 +35,8 @@ static TELL: OnceLock<File> = OnceLock::new();
 /// What came of a run.
 #[derive(Debug)]
 pub enum End {
-    /// It ended with this.
-    Exit(Exit),
+    /// It ended with this exit code; `None`: by a signal that is none of ours.
+    Ended(Option<i32>),
     /// This mount does not answer any more, and the run was given up.
     StoodStill(Mount),
 }
@@ -95,7 +94,7 @@ pub fn run(line: &[OsString]) -> io::Result<End> {
         run.pass_on();
         if run.has_ended() {
             run.pass_on();
-            return Ok(End::Exit(outcome(run.child.wait()?)));
+            return Ok(End::Ended(outcome(run.child.wait()?)));
         }
         if !run.is_told_to_end && signals.as_mut().is_some_and(ToldToEnd::is_told) {
             run.is_told_to_end = true;
@@ -210,10 +209,10 @@ fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Vec<u8>, Errno> {
 }
 
 /// How it ended; by a signal, we do, too.
-fn outcome(status: ExitStatus) -> Exit {
+fn outcome(status: ExitStatus) -> Option<i32> {
     if let Some(signal) = status.signal().and_then(|number| Signal::try_from(number).ok()) {
         logging::finish();
         let _ = raise(signal);
     }
-    status.code().map_or(Exit::Bug, Exit::of_code)
+    status.code()
 }

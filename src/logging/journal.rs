@@ -1,6 +1,6 @@
 //! What a run writes to the log: an entry per removal and per failure, and one at the end.
 
-use crate::logging::id;
+use super::id;
 use crate::view::events::Event;
 use crate::view::{json, people};
 use std::collections::HashSet;
