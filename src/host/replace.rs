@@ -2,12 +2,12 @@
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
-use std::time::SystemTime;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 
 /// Writes `text` to a file beside `path` and puts it in the place of `path`, with `mode` whatever the umask.
 ///
@@ -40,27 +40,14 @@ pub fn replace_in(dir: BorrowedFd<'_>, name: &OsStr, text: &[u8], mode: Mode) ->
         Err(Errno::NOENT) => {}
         Err(errno) => return Err(errno.into()),
     }
-    let beside = name_beside();
-    let written =
-        write_new(dir, &beside, text, mode).and_then(|()| Ok(rustix::fs::renameat(dir, &beside, dir, name)?));
-    if written.is_err() {
-        // It may not even be there.
-        let _ = rustix::fs::unlinkat(dir, &beside, AtFlags::empty());
-    }
-    written
-}
-
-/// No name that a collector of `*.prom` would read, nor one that anybody else uses at this moment.
-fn name_beside() -> OsString {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    format!(".tmux-janitor-new.{}.{}", std::process::id(), now.as_nanos()).into()
-}
-
-fn write_new(dir: BorrowedFd<'_>, name: &OsStr, text: &[u8], mode: Mode) -> std::io::Result<()> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut file = File::from(rustix::fs::openat(dir, name, flags, Mode::RUSR | Mode::WUSR)?);
-    file.write_all(text)?;
-    rustix::fs::fchmod(&file, mode)?;
+    // The directory itself, wherever its path leads by now. No name that a collector of `*.prom` would read.
+    let dir = PathBuf::from(format!("/proc/self/fd/{}", dir.as_raw_fd()));
+    // Opened here, as the library's own errors have lost the kernel's number.
+    let open = |path: &Path| File::options().write(true).create_new(true).mode(0o600).open(path);
+    let new = tempfile::Builder::new().prefix(".tmux-janitor-new.").make_in(&dir, open)?;
+    new.as_file().write_all(text)?;
+    rustix::fs::fchmod(new.as_file(), mode)?;
+    new.persist(dir.join(name))?;
     Ok(())
 }
 
@@ -68,6 +55,7 @@ fn write_new(dir: BorrowedFd<'_>, name: &OsStr, text: &[u8], mode: Mode) -> std:
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
     use super::*;
+    use std::ffi::OsString;
     use std::fs;
     use std::os::unix::fs::{MetadataExt, symlink};
 
@@ -90,19 +78,12 @@ mod tests {
     }
 
     #[test]
-    fn the_name_beside_is_made_and_nothing_that_stands_there_is_written() {
+    fn where_no_file_can_be_made_the_kernels_reason_is_told() {
         let dir = tempfile::tempdir().unwrap();
-        let (precious, nothing) = (dir.path().join("precious"), dir.path().join("nothing"));
-        fs::write(&precious, "precious").unwrap();
-        symlink(&precious, dir.path().join("link")).unwrap();
-        symlink(&nothing, dir.path().join("dangling")).unwrap();
         let folder = File::open(dir.path()).unwrap();
-        for name in ["precious", "link", "dangling"] {
-            let error = write_new(folder.as_fd(), OsStr::new(name), b"text", Mode::RUSR).unwrap_err();
-            assert_eq!(Errno::from_io_error(&error), Some(Errno::EXIST), "{name}");
-        }
-        assert_eq!(fs::read(&precious).unwrap(), b"precious");
-        assert!(!nothing.exists());
+        dir.close().unwrap();
+        let error = replace_in(folder.as_fd(), OsStr::new("x"), b"text", Mode::RUSR).unwrap_err();
+        assert_eq!(Errno::from_io_error(&error), Some(Errno::NOENT), "{error}");
     }
 
     #[test]
