@@ -4,6 +4,7 @@
 mod data;
 mod find;
 mod killed;
+mod mounts;
 mod once;
 mod plain;
 mod refusal;

@@ -1,6 +1,7 @@
 //! `--all-users`: one worker per user, in shared places where every user is another's enemy.
 
 mod attacks;
+mod file_systems;
 mod hostile;
 mod lost;
 mod metrics;

@@ -3,6 +3,9 @@
 //! `checkpoints` plays these steps with the real tmux, where one look makes good what another has missed. Here each
 //! look stands alone: it is the only one that can see the client.
 
+mod displaced;
+mod openers;
+
 use crate::common::janitor::{Run, fate};
 use crate::common::wait;
 use rustix::fs::{FileType, FlockOperation};
@@ -128,197 +131,11 @@ fn client_at(here: Checkpoint, path: impl FnOnce() -> PathBuf + 'static) -> Rc<R
     place
 }
 
-#[test]
-fn who_opened_it_while_it_was_held_has_it() {
-    let folder = Folder::new();
-    let mut rack = folder.rack();
-    let guard = take(&mut rack, "x");
-    assert_eq!(fs::metadata(folder.lock()).unwrap().mode() & 0o7777, 0o600);
-    let client = Client::opens(&folder.lock());
-    // Not even for a moment is the name free for a third to make another lock.
-    when(Checkpoint::LockOut, || panic!("the lock of a client that is known was moved"));
-    assert_eq!(rack.release(guard), Released::Left);
-    client.has(&folder.lock());
-    drop(rack);
-    assert_eq!(folder.names(), ["x.lock"]);
-}
-
-#[test]
-fn who_opened_it_just_before_it_went_has_it() {
-    let folder = Folder::new();
-    let mut rack = folder.rack();
-    let guard = take(&mut rack, "x");
-    let lock = folder.lock();
-    let client = client_at(Checkpoint::LockOut, move || lock);
-    assert_eq!(rack.release(guard), Released::Left);
-    client.take().unwrap().has(&folder.lock());
-    drop(rack);
-    assert_eq!(folder.names(), ["x.lock"]);
-}
-
-/// It had looked the name up before the rename and came to the lease after it: the rest name stands for that.
-#[test]
-fn who_was_on_the_way_when_it_went_has_it_before_it_locks_another_label() {
-    let folder = Folder::new();
-    let mut rack = folder.rack();
-    let guard = take(&mut rack, "x");
-    assert_eq!(rack.release(guard), Released::Gone);
-    let client = Client::opens(&folder.rest());
-    rack.rest();
-    let other = take(&mut rack, "y");
-    assert_ne!(ino(&folder.path.join("y.lock")), client.ino, "it locks another label");
-    client.has(&folder.lock());
-    rack.release(other);
-    drop(rack);
-    assert_eq!(folder.names(), ["x.lock"]);
-}
-
-#[test]
-fn who_was_on_the_way_when_it_went_has_it_before_it_goes_for_good() {
-    let folder = Folder::new();
-    let mut rack = folder.rack();
-    let guard = take(&mut rack, "x");
-    rack.release(guard);
-    let path = folder.path.clone();
-    let client = client_at(Checkpoint::Rested, move || at_rest(&path));
-    drop(rack);
-    client.take().unwrap().has(&folder.lock());
-    assert_eq!(folder.names(), ["x.lock"]);
-}
-
-/// Somebody looks into the folder and opens what is there.
-#[test]
-fn who_opened_one_that_never_locked_anything_hinders_nothing() {
-    let folder = Folder::new();
-    let mut rack = folder.rack();
-    File::create(folder.lock()).unwrap().set_permissions(fs::Permissions::from_mode(0o600)).unwrap();
-    // The first lock that is made finds one in its place, which is taken as it is.
-    let guard = take(&mut rack, "x");
-    let client = Client::opens(&folder.rest());
-    rack.release(guard);
-    drop(rack);
-    drop(client.thread.join().unwrap());
-    assert_eq!(folder.names(), [""; 0]);
-}
-
-/// Its place was taken by a lock that nobody has any more.
-#[test]
-fn it_changes_places_with_a_lock_that_nobody_has() {
-    let folder = Folder::new();
-    let mut rack = folder.rack();
-    let guard = take(&mut rack, "x");
-    let client = Client::opens(&{
-        rack.release(guard);
-        folder.rest()
-    });
-    let lock = folder.lock();
-    when(Checkpoint::LockBack, move || {
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(lock).unwrap();
-    });
-    drop(rack);
-    client.has(&folder.lock());
-    assert_eq!(folder.names(), ["x.lock"]);
-}
-
 /// Opens the lock's name as tmux does and holds it.
 fn hold(lock: &Path) -> File {
     let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(lock).unwrap();
     rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).unwrap();
     file
-}
-
-/// A server whose own lock had no name has removed it, and somebody made his just then.
-#[test]
-fn it_does_not_change_places_with_a_lock_that_somebody_has_by_now() {
-    let folder = Folder::new();
-    let mut rack = folder.rack();
-    let guard = take(&mut rack, "x");
-    rack.release(guard);
-    let client = Client::opens(&folder.rest());
-    let (lock, holder) = (folder.lock(), Rc::new(RefCell::new(None)));
-    let keep = Rc::clone(&holder);
-    checkpoint::install(Some(Box::new(move |at| match at {
-        Checkpoint::LockBack => drop(hold(&lock)),
-        Checkpoint::LockSwap if keep.borrow().is_none() => {
-            fs::remove_file(&lock).unwrap();
-            *keep.borrow_mut() = Some(hold(&lock));
-        }
-        _ => {}
-    })));
-    drop(rack);
-    checkpoint::install(None);
-    let held = holder.borrow().as_ref().unwrap().metadata().unwrap();
-    assert_eq!((ino(&folder.lock()), held.nlink()), (held.ino(), 1), "the lock of another has lost its name");
-    drop(client.thread.join().unwrap());
-    assert_eq!(folder.names(), ["x.lock"]);
-}
-
-/// A rack that goes while a client has its only lock open and somebody holds another one in its place.
-fn kept_out(folder: &Folder, at_loose: impl FnOnce(File) + 'static) -> (JoinHandle<File>, u64, Duration) {
-    let mut rack = folder.rack();
-    let guard = take(&mut rack, "x");
-    rack.release(guard);
-    let client = Client::opens(&folder.rest());
-    let lock = folder.lock();
-    let (begun, mut at_loose, mut holder) = (Rc::new(Cell::new(Instant::now())), Some(at_loose), None);
-    let clock = Rc::clone(&begun);
-    checkpoint::install(Some(Box::new(move |at| match at {
-        Checkpoint::LockBack => {
-            holder = Some(hold(&lock));
-            clock.set(Instant::now());
-        }
-        Checkpoint::LockLoose => {
-            let waited = clock.get().elapsed();
-            assert!(waited >= Duration::from_secs(2), "its client was let go after {waited:?}");
-            clock.set(Instant::now());
-            at_loose.take().unwrap()(holder.take().unwrap());
-        }
-        _ => {}
-    })));
-    drop(rack);
-    let loose = begun.get().elapsed();
-    checkpoint::install(None);
-    (client.thread, client.ino, loose)
-}
-
-#[test]
-fn it_returns_when_its_place_is_free_at_last() {
-    let folder = Folder::new();
-    let lock = folder.lock();
-    let (client, ino_of_client, _) = kept_out(&folder, move |_holder| fs::remove_file(lock).unwrap());
-    let file = client.join().unwrap();
-    assert_eq!(file.metadata().unwrap().ino(), ino_of_client);
-    assert_eq!(ino(&folder.lock()), ino_of_client);
-    assert_eq!(folder.names(), ["x.lock"]);
-}
-
-/// Whoever has opened it waits for it in flock(2) before it is let go, so that it knows not to start.
-#[test]
-fn it_ends_locked_where_its_place_is_kept() {
-    let folder = Folder::new();
-    let holder = Rc::new(RefCell::new(None));
-    let keep = Rc::clone(&holder);
-    let (client, ino_of_client, loose) = kept_out(&folder, move |holder| *keep.borrow_mut() = Some(holder));
-    assert!(loose >= Duration::from_secs(1), "it was kept locked for {loose:?} only");
-    let file = client.join().unwrap();
-    assert_eq!((file.metadata().unwrap().ino(), file.metadata().unwrap().nlink()), (ino_of_client, 0));
-    assert_eq!(ino(&folder.lock()), holder.borrow().as_ref().unwrap().metadata().unwrap().ino());
-    assert_eq!(folder.names(), ["x.lock"]);
-}
-
-#[test]
-fn what_took_the_rest_name_of_one_that_ends_is_not_unlinked() {
-    let folder = Folder::new();
-    let (path, holder) = (folder.path.clone(), Rc::new(RefCell::new(None)));
-    let keep = Rc::clone(&holder);
-    let (client, _, _) = kept_out(&folder, move |holder| {
-        *keep.borrow_mut() = Some(holder);
-        let rest = at_rest(&path);
-        fs::remove_file(&rest).unwrap();
-        fs::write(&rest, "somebody's").unwrap();
-    });
-    drop(client.join().unwrap());
-    assert_eq!(fs::read_to_string(folder.rest()).unwrap(), "somebody's");
 }
 
 /// A program that stays alive for days uses few files, and one that is let go leaves none.
