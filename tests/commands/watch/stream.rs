@@ -75,12 +75,13 @@ fn a_reader_that_does_not_read_harms_nothing() {
     arena = arena.live("x");
     let pid = arena.server("x").pid;
     let long = "l".repeat(60);
+    let mut listeners = Vec::new();
     for number in 0..400 {
         let listener = std::os::unix::net::UnixListener::bind(arena.path(format!("{long}{number}"))).unwrap();
         drop(listener);
         let _ = fs::remove_file(arena.path(format!("{long}{number}")));
-        let listener = std::os::unix::net::UnixListener::bind(arena.path(format!("{long}{number}")));
-        std::mem::forget(listener);
+        listeners
+            .push(std::os::unix::net::UnixListener::bind(arena.path(format!("{long}{number}"))).unwrap());
     }
     let stat = format!("/proc/{}/stat", child.id());
     wait::until("it sleeps", || fs::read_to_string(&stat).unwrap().contains(") S "));
@@ -96,16 +97,37 @@ fn a_reader_that_does_not_read_harms_nothing() {
     assert_eq!(ended(&mut child).code(), Some(0), "the end of the reader is no error");
 }
 
+/// More open files than a shell allows, for this test: others start programs that count theirs.
+struct ManyFiles {
+    soft: u64,
+    hard: u64,
+}
+
+impl ManyFiles {
+    /// `None`, after a loud skip, where so many may not be had.
+    fn allow(count: u64) -> Option<Self> {
+        let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        if hard < count {
+            skip(&format!("needs {count} open files, and may have {hard}"));
+            return None;
+        }
+        setrlimit(Resource::RLIMIT_NOFILE, soft.max(count), hard).unwrap();
+        Some(Self { soft, hard })
+    }
+}
+
+impl Drop for ManyFiles {
+    fn drop(&mut self) {
+        setrlimit(Resource::RLIMIT_NOFILE, self.soft, self.hard).unwrap();
+    }
+}
+
 #[test]
 fn a_stream_that_is_full_still_hears_signals() {
     let arena = Arena::new();
     // A shell's usual limit of 1,024 open files may be raised by whoever it holds for, most of the time.
     let count = 1500;
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
-    if hard < 2 * count {
-        return skip(&format!("needs {} open files, and may have {hard}", 2 * count));
-    }
-    setrlimit(Resource::RLIMIT_NOFILE, soft.max(2 * count), hard).unwrap();
+    let Some(_many) = ManyFiles::allow(2 * count) else { return };
     let long = "l".repeat(60);
     let paths: Vec<_> = (0..count).map(|number| arena.path(format!("{long}{number}"))).collect();
     let listeners: Vec<_> =
