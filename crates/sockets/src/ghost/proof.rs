@@ -91,7 +91,7 @@ fn would_run_us(process: &Process, root: &OwnedFd) -> bool {
         return false;
     };
     let found = std::env::split_paths(&path).find_map(|dir| {
-        let file = open_in(root, &dir.join(env!("CARGO_PKG_NAME")), OFlags::PATH).ok()?;
+        let file = open_in(root, &dir.join("tmux-janitor"), OFlags::PATH).ok()?;
         FileFacts::of(file.as_fd()).ok()
     });
     is_other_namespace && found.is_some_and(|found| found.id == FileFacts::from(own).id)
