@@ -48,6 +48,11 @@ impl Cli {
     }
 }
 
+/// The command line as clap has it.
+pub fn definition() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
 /// The exit codes, for help and man page.
 pub const EXIT_CODES: &str = "\
 Exit codes:

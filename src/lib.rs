@@ -63,27 +63,39 @@
 //! - *worker*: the process in which a user's pass is made for root.
 //! - *finding*: something that the doctor or an audit tells of. *Cure*: what makes it go away.
 
-pub mod audit;
-pub mod cli;
-pub mod commands;
-pub mod config;
-pub mod doctor;
-pub mod exit;
-pub mod host;
-pub mod logging;
-pub mod pass;
-pub mod record;
-pub mod spawn;
-pub mod users;
-pub mod view;
-pub mod watch;
+mod audit;
+mod cli;
+mod commands;
+mod config;
+mod doctor;
+mod exit;
+mod host;
+mod logging;
+mod pass;
+mod record;
+mod spawn;
+mod users;
+mod view;
+mod watch;
+
+pub use exit::Exit;
 
 use clap::Parser;
-use exit::{Error, Exit, output};
+use exit::{Error, output};
 use host::apart;
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
+
+/// What is tried with data, by `tests/` and `fuzz/`, and cannot be from outside of the program. No interface of it.
+#[doc(hidden)]
+pub mod for_tests {
+    pub use crate::cli::definition as command_line;
+    pub use crate::config::{
+        ConfigError, DoctorSettings, Keep, Settings, SpawnSettings, WatchSettings, parse_span, parse_text,
+    };
+    pub use crate::spawn::label_of;
+}
 
 /// Runs the program: from its arguments, the first being its name, to its exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {

@@ -20,7 +20,7 @@ mod ending;
 mod find;
 pub(crate) mod handover;
 mod job;
-pub mod label;
+mod label;
 mod manager;
 pub(crate) mod outside;
 mod place;
@@ -35,6 +35,7 @@ mod watch;
 mod words;
 
 pub use find::{Whereabouts, find};
+pub use label::of as label_of;
 pub use request::{Request, ScopeWish};
 pub use result::{Ending, Spawned};
 

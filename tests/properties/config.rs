@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tmux_janitor::config::{Settings, parse_text};
+use tmux_janitor::for_tests::{Settings, parse_text};
 
 pub fn check(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);

@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use tmux_janitor::spawn::label;
+use tmux_janitor::for_tests::label_of as label_for;
 
 /// The first byte is the room, then two names with a NUL between.
 pub fn check(bytes: &[u8]) {
@@ -29,7 +29,7 @@ pub fn check(bytes: &[u8]) {
 }
 
 fn label_of(name: &[u8], room: usize) -> Option<Vec<u8>> {
-    label::of(OsStr::from_bytes(name), room).map(|label| label.as_bytes().to_vec())
+    label_for(OsStr::from_bytes(name), room).map(|label| label.as_bytes().to_vec())
 }
 
 /// The rule, once more: `spawn-`, the name with a dash for every other character, and where that is not the name or

@@ -1,7 +1,7 @@
 //! Spans: what is printed is read again, parts add up, and what is no span is refused with a sentence.
 
 use std::time::Duration;
-use tmux_janitor::config::parse_span;
+use tmux_janitor::for_tests::parse_span;
 
 /// Units of systemd.time(7), in nanoseconds.
 const UNITS: [(&str, u128); 10] = [

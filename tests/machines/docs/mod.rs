@@ -12,7 +12,6 @@ mod schema;
 mod steps;
 mod transcript;
 
-use clap::Parser as _;
 use clap::error::ErrorKind;
 use on_a_machine::Installed;
 use page::{Block, Order, Page};
@@ -161,14 +160,16 @@ fn exists(code: &str) -> Result<(), String> {
     let command = code.split(['|', ';', '>']).next().unwrap_or_default();
     let words: Vec<&str> = command.split_whitespace().filter(|word| *word != "sudo").collect();
     match words.as_slice() {
-        ["tmux-janitor", arguments @ ..] => match tmux_janitor::cli::Cli::try_parse_from(&words) {
-            // The bare name of a command that needs more.
-            Err(error) if error.kind() == ErrorKind::MissingRequiredArgument && arguments.len() == 1 => {
-                Ok(())
+        ["tmux-janitor", arguments @ ..] => {
+            match tmux_janitor::for_tests::command_line().try_get_matches_from(&words) {
+                // The bare name of a command that needs more.
+                Err(error) if error.kind() == ErrorKind::MissingRequiredArgument && arguments.len() == 1 => {
+                    Ok(())
+                }
+                Err(error) if error.exit_code() != 0 => Err(error.to_string()),
+                _ => Ok(()),
             }
-            Err(error) if error.exit_code() != 0 => Err(error.to_string()),
-            _ => Ok(()),
-        },
+        }
         ["cargo", "bench" | "test", kind @ ("--bench" | "--test"), name, ..] => {
             let folder = if *kind == "--bench" { "benches" } else { "tests" };
             let at = |path: String| Path::new(REPOSITORY).join(folder).join(path).exists();
