@@ -1,10 +1,10 @@
 //! The command line. Help, completions and man pages are made from it.
 
-pub mod completions;
+pub(crate) mod completions;
 mod hint;
-pub mod manual;
+pub(crate) mod manual;
 
-pub use hint::hint;
+pub(crate) use hint::hint;
 
 use crate::logging::{LogTarget, Volume};
 use crate::spawn::{self, ScopeWish};
@@ -25,7 +25,7 @@ use std::path::PathBuf;
     propagate_version = true,
     after_long_help = EXIT_CODES
 )]
-pub struct Cli {
+pub(crate) struct Cli {
     /// Options of all commands.
     #[command(flatten)]
     pub global: Global,
@@ -36,7 +36,7 @@ pub struct Cli {
 
 impl Cli {
     /// How much the log on stderr says. Of the daemon no result tells what it does: on a terminal its log does.
-    pub fn volume(&self, on_a_terminal: bool) -> Volume {
+    pub(crate) fn volume(&self, on_a_terminal: bool) -> Volume {
         let Global { verbose, quiet, .. } = self.global;
         match &self.command {
             Some(Command::Watch { .. }) => {
@@ -54,7 +54,7 @@ pub fn definition() -> clap::Command {
 }
 
 /// The exit codes, for help and man page.
-pub const EXIT_CODES: &str = "\
+pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0   done, also when there was nothing to do; status: healthy; probe: live or starting;
       spawn: the session exists and was verified
@@ -74,7 +74,7 @@ Exit codes:
 /// Options of all commands.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Options of all commands")]
-pub struct Global {
+pub(crate) struct Global {
     /// Look in this folder of sockets instead of those that tmux would use (repeatable)
     #[arg(long, value_name = "DIR", global = true, value_hint = ValueHint::DirPath)]
     pub dir: Vec<PathBuf>,
@@ -97,7 +97,7 @@ pub struct Global {
 
 /// When to colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Color {
+pub(crate) enum Color {
     /// On a terminal, unless `NO_COLOR` is set; `CLICOLOR_FORCE` forces it.
     Auto,
     /// Always.
@@ -108,7 +108,7 @@ pub enum Color {
 
 /// `rescue`.
 #[derive(Debug, Clone, Args)]
-pub struct Rescue {
+pub(crate) struct Rescue {
     /// Only say what would be rescued
     #[arg(long)]
     pub dry_run: bool,
@@ -125,7 +125,7 @@ pub struct Rescue {
 
 /// The commands.
 #[derive(Debug, Clone, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Remove dead sockets, once
     ///
     /// With -S only the sockets that are named, by the same proof, and also in a folder that everybody may write
@@ -291,7 +291,7 @@ pub enum Command {
 
 /// What has names that a shell completes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Nameable {
+pub(crate) enum Nameable {
     /// Sockets, by label.
     Labels,
     /// Ghosts, by path.
@@ -301,7 +301,7 @@ pub enum Nameable {
 /// Arguments of `status`.
 #[derive(Debug, Clone, Args)]
 #[command(group = clap::ArgGroup::new("form").args(["json", "metrics", "metrics_file"]))]
-pub struct Status {
+pub(crate) struct Status {
     /// For every user of this machine, each as that user; needs root
     #[arg(long)]
     pub all_users: bool,
@@ -319,7 +319,7 @@ pub struct Status {
 /// Arguments of `probe`.
 #[derive(Debug, Clone, Args)]
 #[command(group = clap::ArgGroup::new("socket").required(true).args(["label", "path", "session"]))]
-pub struct Probe {
+pub(crate) struct Probe {
     /// The label, as `tmux -L` takes it, looked for where `tmux -L` would look
     #[arg(short = 'L', value_name = "LABEL")]
     pub label: Option<OsString>,
@@ -336,7 +336,7 @@ pub struct Probe {
 
 /// Whether a help option is not the last thing on the command line of `spawn`: somebody's NAME. Exit
 /// code 0 would say that the session exists.
-pub fn is_name_taken_for_help(arguments: &[OsString]) -> bool {
+pub(crate) fn is_name_taken_for_help(arguments: &[OsString]) -> bool {
     let is_help =
         |argument: &OsString| ["-h", "--help", "-V", "--version"].iter().any(|help| argument == help);
     let command = arguments.iter().skip(1).find(|argument| *argument == "spawn" || *argument == "help");
@@ -346,7 +346,7 @@ pub fn is_name_taken_for_help(arguments: &[OsString]) -> bool {
 /// Arguments of `spawn`.
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 #[derive(Debug, Clone, Args)]
-pub struct Spawn {
+pub(crate) struct Spawn {
     /// The session's name. One that is an option of ours (-v, --json) is a usage error
     #[arg(allow_hyphen_values = true)]
     pub name: OsString,

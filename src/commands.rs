@@ -37,7 +37,7 @@ use tmux_sockets::witness::Witness;
 
 /// Has a command line carried out by a child of ours, where it may go to a mount that may not answer. `None`: it can
 /// be carried out here.
-pub fn guarded(cli: &Cli, line: &[OsString], output: &mut Output) -> Option<Result<Exit, Error>> {
+pub(crate) fn guarded(cli: &Cli, line: &[OsString], output: &mut Output) -> Option<Result<Exit, Error>> {
     if !guard::is_wanted(|| paths::of(cli)) {
         return None;
     }
@@ -57,7 +57,7 @@ pub fn guarded(cli: &Cli, line: &[OsString], output: &mut Output) -> Option<Resu
 }
 
 /// Carries out a command line.
-pub fn run(cli: &Cli, output: &mut Output) -> Result<Exit, Error> {
+pub(crate) fn run(cli: &Cli, output: &mut Output) -> Result<Exit, Error> {
     match &cli.command {
         None => overview(&cli.global, output),
         Some(Command::Sweep { dry_run, sockets, json, .. }) if !sockets.is_empty() => {
@@ -134,7 +134,7 @@ fn pass_for(
 }
 
 /// One user's part of it, as a process of its own that was started as root.
-pub fn work(order: Order, output: &mut Output) -> Result<Exit, Error> {
+pub(crate) fn work(order: Order, output: &mut Output) -> Result<Exit, Error> {
     let global = Global {
         dir: Vec::new(),
         config: None,

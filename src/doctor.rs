@@ -18,7 +18,7 @@ mod logout;
 mod mounts;
 mod oom;
 mod record;
-pub mod rounds;
+pub(crate) mod rounds;
 mod runtime;
 mod shared;
 mod spawner;
@@ -26,7 +26,7 @@ mod stopped;
 mod strangers;
 mod systemd;
 mod tmpfiles;
-pub mod told;
+pub(crate) mod told;
 mod units;
 mod version;
 
@@ -41,7 +41,7 @@ use tmux_sockets::witness::Witness;
 
 /// What the checks look at.
 #[derive(Debug)]
-pub struct Patient<'a> {
+pub(crate) struct Patient<'a> {
     /// The user's settings.
     pub settings: &'a Settings,
     /// The user.
@@ -64,7 +64,7 @@ pub struct Patient<'a> {
 
 /// How bad a finding is, the worst first. Exit code 1 is for problems and risks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
+pub(crate) enum Severity {
     /// It hurts now.
     Problem,
     /// It will hurt one day.
@@ -75,7 +75,7 @@ pub enum Severity {
 
 impl Severity {
     /// Its word, in texts and in JSON.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Problem => "problem",
             Self::Risk => "risk",
@@ -86,7 +86,7 @@ impl Severity {
 
 /// What makes a finding go away.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Cure {
+pub(crate) enum Cure {
     /// A line for a POSIX shell of the user, and nothing but that; what needs root begins with `sudo`. Once it
     /// was run, the finding is gone.
     Command(String),
@@ -106,14 +106,14 @@ impl Cure {
     }
 
     /// What people read.
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         match self {
             Self::Command(text) | Self::Advice(text) => text,
         }
     }
 
     /// The shell line, if it is one.
-    pub fn line(&self) -> Option<&str> {
+    pub(crate) fn line(&self) -> Option<&str> {
         match self {
             Self::Command(line) => Some(line),
             Self::Advice(_) => None,
@@ -123,7 +123,7 @@ impl Cure {
 
 /// Something that bites or will bite.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// The check that found it.
     pub check: &'static str,
     /// How bad it is.
@@ -137,7 +137,7 @@ pub struct Finding {
 }
 
 /// Whether there is nothing but notes.
-pub fn is_healthy(findings: &[Finding]) -> bool {
+pub(crate) fn is_healthy(findings: &[Finding]) -> bool {
     findings.iter().all(|finding| finding.severity == Severity::Note)
 }
 
@@ -172,7 +172,7 @@ const CHECKS: &[Check] = &[
 
 impl<'a> Patient<'a> {
     /// Somebody to examine.
-    pub fn new(
+    pub(crate) fn new(
         settings: &'a Settings,
         user: u32,
         around: &'a Surroundings,
@@ -188,7 +188,7 @@ impl<'a> Patient<'a> {
     }
 
     /// Makes every check that is not to be ignored. The worst findings come first.
-    pub fn examine(&self) -> Vec<Finding> {
+    pub(crate) fn examine(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
         let ignored = |name: &str| self.settings.doctor.ignore.iter().any(|ignored| ignored == name);
         for (name, check) in CHECKS.iter().filter(|(name, _)| !ignored(name)) {

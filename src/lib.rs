@@ -76,6 +76,12 @@ mod record;
 mod spawn;
 mod users;
 mod view;
+#[allow(
+    unreachable_pub,
+    unfulfilled_lint_expectations,
+    clippy::enum_variant_names,
+    reason = "its doors are closed next"
+)]
 mod watch;
 
 pub use exit::Exit;

@@ -3,10 +3,10 @@
 //! Every event has a `MESSAGE_ID` of its own, which `packaging/catalog` explains. Journal fields
 //! carry names exactly; message lines carry them escaped. Neither the journal nor stderr is ever waited for.
 
-pub mod journal;
+pub(crate) mod journal;
 mod journald;
 mod queue;
-pub mod stderr;
+pub(crate) mod stderr;
 
 use journald::Journal;
 use std::fmt::Write as _;
@@ -19,36 +19,36 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 /// `SYSLOG_IDENTIFIER` of every entry, and the prefix on stderr.
-pub const IDENTIFIER: &str = "tmux-janitor";
+pub(crate) const IDENTIFIER: &str = "tmux-janitor";
 
 /// Fixed message ids; the catalog explains them to `journalctl -x`.
-pub mod id {
+pub(crate) mod id {
     /// A socket was removed.
-    pub const SOCKET_REMOVED: &str = "02faf4bc75b3441f95bf477ea1110562";
+    pub(crate) const SOCKET_REMOVED: &str = "02faf4bc75b3441f95bf477ea1110562";
     /// A dead socket could not be removed.
-    pub const REMOVAL_FAILED: &str = "8c5df1f2fa6941a8bd9017cab559716f";
+    pub(crate) const REMOVAL_FAILED: &str = "8c5df1f2fa6941a8bd9017cab559716f";
     /// A directory was left alone, or nothing in it could be judged.
-    pub const DIRECTORY_LEFT_ALONE: &str = "6b2f0c1d7a5e4f39b8c1d40e92a7563c";
+    pub(crate) const DIRECTORY_LEFT_ALONE: &str = "6b2f0c1d7a5e4f39b8c1d40e92a7563c";
     /// A command that only looks, what it found.
-    pub const LOOKED: &str = "c47d1e0a93b24f6e8d15a2b70fe8c964";
+    pub(crate) const LOOKED: &str = "c47d1e0a93b24f6e8d15a2b70fe8c964";
     /// A live server cannot be reached.
-    pub const GHOST_FOUND: &str = "1fb95ee20bb243e492b6a5e070a17ff0";
+    pub(crate) const GHOST_FOUND: &str = "1fb95ee20bb243e492b6a5e070a17ff0";
     /// A ghost has its socket again.
-    pub const GHOST_RESCUED: &str = "65a72a8713cf4064935158ed5acc9eb4";
+    pub(crate) const GHOST_RESCUED: &str = "65a72a8713cf4064935158ed5acc9eb4";
     /// A newer server was set aside for a ghost.
-    pub const SERVER_SET_ASIDE: &str = "5a14e37e37dc4803bd7abe8c5b1659e4";
+    pub(crate) const SERVER_SET_ASIDE: &str = "5a14e37e37dc4803bd7abe8c5b1659e4";
     /// A server has gone.
-    pub const SERVER_GONE: &str = "e8a71bf29e1a4ac488afff24aa9a9f1f";
+    pub(crate) const SERVER_GONE: &str = "e8a71bf29e1a4ac488afff24aa9a9f1f";
     /// A run is over.
-    pub const SWEEP_FINISHED: &str = "c6c3da2ba7b145aba0f3a0b175de5903";
+    pub(crate) const SWEEP_FINISHED: &str = "c6c3da2ba7b145aba0f3a0b175de5903";
     /// A session was made.
-    pub const SESSION_SPAWNED: &str = "54a7acd7ba464cab8a6929e939bc4af2";
+    pub(crate) const SESSION_SPAWNED: &str = "54a7acd7ba464cab8a6929e939bc4af2";
     /// The configuration cannot be used.
-    pub const CONFIGURATION_REJECTED: &str = "9d7ca7fe8bbc4c6db0e427172e81b8c6";
+    pub(crate) const CONFIGURATION_REJECTED: &str = "9d7ca7fe8bbc4c6db0e427172e81b8c6";
 }
 
 /// Whether a descriptor is the journal's stream (systemd.exec(5), `$JOURNAL_STREAM`: `dev:ino`).
-pub fn is_journal(file: BorrowedFd<'_>) -> bool {
+pub(crate) fn is_journal(file: BorrowedFd<'_>) -> bool {
     let Ok(stream) = std::env::var("JOURNAL_STREAM") else {
         return false;
     };
@@ -59,12 +59,12 @@ pub fn is_journal(file: BorrowedFd<'_>) -> bool {
 static JOURNAL: OnceLock<Journal> = OnceLock::new();
 
 /// Whether the log goes to the journal.
-pub fn is_in_journal() -> bool {
+pub(crate) fn is_in_journal() -> bool {
     JOURNAL.get().is_some()
 }
 
 /// Lets what was said be read before the program ends; who does not read is not waited for.
-pub fn finish() {
+pub(crate) fn finish() {
     if let Some(missing) = JOURNAL.get().and_then(Journal::finish) {
         stderr::write(format!("{IDENTIFIER}: warning: {missing}\n").as_bytes());
     }
@@ -73,7 +73,7 @@ pub fn finish() {
 
 /// Where the log goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum LogTarget {
+pub(crate) enum LogTarget {
     /// To the journal when stderr is the journal, else to stderr.
     Auto,
     /// To the journal.
@@ -84,7 +84,7 @@ pub enum LogTarget {
 
 /// How much is said.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Volume {
+pub(crate) struct Volume {
     /// 0: what failed; 1: what was done, too; 2: everything.
     pub verbose: u8,
     /// Only what failed.
@@ -94,7 +94,7 @@ pub struct Volume {
 }
 
 /// Sets the log up for the whole process. Whether it goes to the journal.
-pub fn init(target: LogTarget, volume: Volume) -> bool {
+pub(crate) fn init(target: LogTarget, volume: Volume) -> bool {
     let Volume { verbose, quiet, told } = volume;
     let wants_journal = match target {
         LogTarget::Journal => true,
@@ -158,7 +158,7 @@ impl Visit for Message {
 }
 
 /// A configuration that cannot be used.
-pub fn configuration_rejected(error: &str) {
+pub(crate) fn configuration_rejected(error: &str) {
     tracing::error!(
         message_id = id::CONFIGURATION_REJECTED,
         tmux_janitor.error = error,

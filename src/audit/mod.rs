@@ -6,8 +6,8 @@
 
 mod told;
 
-pub use tmux_janitor_audit_wire::{AuditFinding, FileAudit};
-pub use told::{error_line, exit, json, note_line, people};
+pub(crate) use tmux_janitor_audit_wire::{AuditFinding, FileAudit};
+pub(crate) use told::{error_line, exit, json, note_line, people};
 
 use crate::exit::Error;
 use crate::host::child::{self, End, Ended};
@@ -24,7 +24,7 @@ const BATCH: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Looks at files; an answer for each, in their order.
-pub fn run(files: &[PathBuf]) -> Result<Vec<FileAudit>, Error> {
+pub(crate) fn run(files: &[PathBuf]) -> Result<Vec<FileAudit>, Error> {
     let reader = find_reader()?;
     let mut answers: Vec<FileAudit> = Vec::new();
     while let Some(rest) = files.get(answers.len()..).filter(|rest| !rest.is_empty()) {

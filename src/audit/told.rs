@@ -12,18 +12,18 @@ use tmux_janitor_audit_wire::{AuditFinding, AuditNote, FileAudit, NotAudited, No
 use tmux_sockets::kernel::escape::escaped;
 
 /// Why a file was not looked at, its name before it.
-pub fn error_line(file: &Path, why: &NotAudited) -> String {
+pub(crate) fn error_line(file: &Path, why: &NotAudited) -> String {
     format!("{} {}", escaped(file), refusal(why))
 }
 
 /// A note, its place before it.
-pub fn note_line(file: &Path, note: &AuditNote) -> String {
+pub(crate) fn note_line(file: &Path, note: &AuditNote) -> String {
     format!("{}:{}:{}: {}", escaped(file), note.line, note.column, sentence(&note.kind))
 }
 
 /// A line per finding, as compilers do and editors read. That there is none is told of what was looked at as a whole,
 /// and not when `quiet`.
-pub fn people(files: &[PathBuf], audits: &[FileAudit], quiet: bool) -> String {
+pub(crate) fn people(files: &[PathBuf], audits: &[FileAudit], quiet: bool) -> String {
     let mut text = String::new();
     for (file, audit) in files.iter().zip(audits) {
         for AuditFinding { line, column, rule, message } in &audit.findings {
@@ -68,7 +68,7 @@ struct Place<'a> {
 }
 
 /// The object of `audit --json`: docs/json.md.
-pub fn json(files: &[PathBuf], audits: &[FileAudit]) -> serde_json::Result<String> {
+pub(crate) fn json(files: &[PathBuf], audits: &[FileAudit]) -> serde_json::Result<String> {
     let each = || files.iter().map(|file| file.as_os_str()).zip(audits);
     let findings = each().flat_map(|(file, audit)| {
         audit.findings.iter().map(move |finding| Place {
@@ -109,7 +109,7 @@ pub fn json(files: &[PathBuf], audits: &[FileAudit]) -> serde_json::Result<Strin
 }
 
 /// What was not looked at weighs more than what was found.
-pub fn exit(audits: &[FileAudit]) -> Exit {
+pub(crate) fn exit(audits: &[FileAudit]) -> Exit {
     let rank = |audit: &FileAudit| match &audit.refusal {
         Some(NotAudited::Crashed(_)) => (4, Exit::Bug),
         Some(NotAudited::Unreadable(_)) => (3, Exit::NoPermission),

@@ -10,13 +10,13 @@ use tmux_sockets::judge::State;
 use tmux_sockets::report::Report;
 
 /// Prints a shell's completion script.
-pub fn print(shell: Shell, output: &mut Output) -> Result<Exit, Error> {
+pub(crate) fn print(shell: Shell, output: &mut Output) -> Result<Exit, Error> {
     output.line(script(shell).trim_end())?;
     Ok(Exit::Done)
 }
 
 /// Labels, or paths of ghosts, a line each. One that would not be a line, or whose bytes are no text, is left out.
-pub fn names(report: &Report, of: Nameable) -> String {
+pub(crate) fn names(report: &Report, of: Nameable) -> String {
     let wanted = report.entries.iter().filter(|entry| match of {
         Nameable::Labels => !matches!(entry.verdict.state, State::NotASocket | State::Foreign),
         Nameable::Ghosts => entry.verdict.state == State::Ghost,

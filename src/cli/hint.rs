@@ -38,7 +38,7 @@ const OTHER_NAMES: [(&[&str], &str); 9] = [
 ];
 
 /// Leads from a command that there is not to what was meant, where that is known.
-pub fn hint(error: &mut clap::Error) {
+pub(crate) fn hint(error: &mut clap::Error) {
     hint_at_command(error);
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return };
     let known = OTHER_NAMES.iter().find(|(words, _)| words.contains(&word.as_str()));

@@ -18,7 +18,7 @@ const PAGES: [(&str, &str); 3] = [
 ];
 
 /// Writes the man pages into a folder, which is made if it is missing.
-pub fn man(dir: &Path) -> Result<Exit, Error> {
+pub(crate) fn man(dir: &Path) -> Result<Exit, Error> {
     let mut cli = Cli::command();
     cli.build();
     std::fs::create_dir_all(dir).map_err(Error::Output)?;

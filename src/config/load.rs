@@ -14,7 +14,7 @@ const MACHINE: &str = "/etc/tmux-janitor/config.toml";
 ///
 /// # Errors
 /// A file that is wrong or that is there but cannot be read; the given one also if it is missing.
-pub fn load(given: Option<&Path>) -> Result<Settings, ConfigError> {
+pub(crate) fn load(given: Option<&Path>) -> Result<Settings, ConfigError> {
     if let Some(path) = given {
         return read_file(path);
     }
@@ -39,7 +39,7 @@ pub fn load(given: Option<&Path>) -> Result<Settings, ConfigError> {
 }
 
 /// Reads one file, which must be there.
-pub fn read_file(path: &Path) -> Result<Settings, ConfigError> {
+pub(crate) fn read_file(path: &Path) -> Result<Settings, ConfigError> {
     match read(path, true)? {
         Some(text) => {
             let settings = file::parse(path, &text)?;

@@ -7,7 +7,7 @@ mod position;
 mod span;
 
 pub use file::parse as parse_text;
-pub use load::{load, read_file};
+pub(crate) use load::{load, read_file};
 pub use span::parse as parse_span;
 
 use crate::record;
@@ -41,7 +41,7 @@ pub struct Settings {
 }
 
 /// The checks that `doctor` makes, in its order: what `doctor.ignore` may name.
-pub const CHECKS: &[&str] = &[
+pub(crate) const CHECKS: &[&str] = &[
     "blind",
     "ghost",
     "stopped",

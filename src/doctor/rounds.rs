@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 /// Who comes by to sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rounds {
+pub(crate) enum Rounds {
     /// A timer, in so long; `None`: a sweep is under way.
     Timer(Option<Duration>),
     /// The watcher, at each death.
@@ -22,7 +22,7 @@ pub enum Rounds {
 }
 
 /// Asks the managers of the user and of the machine.
-pub fn rounds(user: u32, runtime_dir: Option<PathBuf>) -> Rounds {
+pub(crate) fn rounds(user: u32, runtime_dir: Option<PathBuf>) -> Rounds {
     if !Systemd::is_here() {
         return Rounds::NoSystemd;
     }

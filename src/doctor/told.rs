@@ -6,7 +6,7 @@ use serde::Serialize;
 use std::fmt::Write;
 
 /// What `doctor` prints: three lines per finding, and how many of each kind there are.
-pub fn people(findings: &[Finding], ignored: &[String]) -> String {
+pub(crate) fn people(findings: &[Finding], ignored: &[String]) -> String {
     let mut text = String::new();
     for Finding { check, severity, what, why, cure } in findings {
         let _ =
@@ -25,7 +25,7 @@ pub fn people(findings: &[Finding], ignored: &[String]) -> String {
 }
 
 /// The object of `doctor`.
-pub fn json(findings: &[Finding], ignored: &[String]) -> serde_json::Result<String> {
+pub(crate) fn json(findings: &[Finding], ignored: &[String]) -> serde_json::Result<String> {
     #[derive(Serialize)]
     struct Doctor<'a> {
         version: u32,

@@ -6,7 +6,7 @@ use tmux_sockets::kernel::text::io_text;
 
 /// Why a run ended before its result.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The configuration is wrong.
     #[error("configuration rejected: {0}")]
     Configuration(#[from] ConfigError),
@@ -35,7 +35,7 @@ pub enum Error {
 
 impl Error {
     /// The exit code for it.
-    pub fn exit(&self) -> Exit {
+    pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Configuration(_) | Self::Incomplete(_) => Exit::Configuration,
             Self::Usage(_) => Exit::Usage,

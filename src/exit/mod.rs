@@ -1,9 +1,9 @@
 //! How a run ends: its exit code, what may end it before its result, and where the result goes.
 
 mod error;
-pub mod output;
+pub(crate) mod output;
 
-pub use error::Error;
+pub(crate) use error::Error;
 
 use std::process::ExitCode;
 

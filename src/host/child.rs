@@ -19,7 +19,7 @@ const MOST: usize = 4 * 1024 * 1024;
 
 /// How a program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub(crate) enum End {
     /// By itself, with this exit code.
     Code(i32),
     /// By a signal.
@@ -30,7 +30,7 @@ pub enum End {
 
 /// What a program said and how it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ended {
+pub(crate) struct Ended {
     /// How.
     pub end: End,
     /// Its stdout.
@@ -40,12 +40,12 @@ pub struct Ended {
 }
 
 /// A file in memory.
-pub fn memory_file() -> io::Result<File> {
+pub(crate) fn memory_file() -> io::Result<File> {
     Ok(File::from(rustix::fs::memfd_create("tmux-janitor", MemfdFlags::CLOEXEC)?))
 }
 
 /// All of a file, as much of it as we care for, wherever its offset stands.
-pub fn contents(file: &File) -> io::Result<Vec<u8>> {
+pub(crate) fn contents(file: &File) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
     while bytes.len() < MOST {
@@ -61,12 +61,12 @@ pub fn contents(file: &File) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// It cannot be started, or the kernel lacks what is needed to watch it (pidfd, memfd).
-pub fn run(command: &mut Command, deadline: Duration) -> io::Result<Ended> {
+pub(crate) fn run(command: &mut Command, deadline: Duration) -> io::Result<Ended> {
     run_patiently(command, deadline, &mut || false)
 }
 
 /// The same, but at the deadline `patient` is asked, and while it says so there is another one.
-pub fn run_patiently(
+pub(crate) fn run_patiently(
     command: &mut Command,
     deadline: Duration,
     patient: &mut dyn FnMut() -> bool,
@@ -75,7 +75,7 @@ pub fn run_patiently(
 }
 
 /// The same with something on its stdin.
-pub fn run_with(
+pub(crate) fn run_with(
     command: &mut Command,
     input: impl Into<Stdio>,
     deadline: Duration,
@@ -93,7 +93,7 @@ pub fn run_with(
 ///
 /// # Errors
 /// As [`run`].
-pub fn run_until(
+pub(crate) fn run_until(
     command: &mut Command,
     (input, output): (File, File),
     bell: &[u8],

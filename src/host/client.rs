@@ -12,14 +12,14 @@ use std::process::Command;
 use std::time::Duration;
 
 /// How long a client may take. A server that is stopped or hangs keeps its clients for ever.
-pub const DEADLINE: Duration = Duration::from_secs(2);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(2);
 
 /// Set for a spawn that is run outside of the unit that it began in: the unit that it runs in.
 pub(crate) const OUTSIDE: &str = "TMUX_JANITOR_OUTSIDE";
 
 /// What a tmux server must not inherit: which server and pane its starter runs in, and what systemd
 /// told its starter alone (`NOTIFY_SOCKET`; sockets, which tmux ≥ 3.4 would take for its own).
-pub const NOT_INHERITED: &[&str] = &[
+pub(crate) const NOT_INHERITED: &[&str] = &[
     "TMUX",
     "TMUX_PANE",
     "NOTIFY_SOCKET",
@@ -37,7 +37,7 @@ pub const NOT_INHERITED: &[&str] = &[
 
 /// Whether a client may start a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
+pub(crate) enum Start {
     /// If none listens.
     Allowed,
     /// Never (`-N`).
@@ -46,7 +46,7 @@ pub enum Start {
 
 /// A multiplexer's program, and the socket of the server that is meant.
 #[derive(Debug, Clone, Copy)]
-pub struct Tmux<'a> {
+pub(crate) struct Tmux<'a> {
     /// The program, looked for in `PATH` if it is a bare name.
     pub program: &'a Path,
     /// The socket, absolute.
@@ -58,7 +58,7 @@ pub struct Tmux<'a> {
 impl Tmux<'_> {
     /// The arguments of a client, program first. Each word arrives as it is; those that are formats
     /// must be quoted as such before.
-    pub fn arguments<S: AsRef<OsStr>>(&self, start: Start, words: &[S]) -> Vec<OsString> {
+    pub(crate) fn arguments<S: AsRef<OsStr>>(&self, start: Start, words: &[S]) -> Vec<OsString> {
         let mut arguments = self.options(start);
         arguments.extend(words.iter().map(|word| quote::argument(word.as_ref())));
         arguments
@@ -66,7 +66,7 @@ impl Tmux<'_> {
 
     /// The same for several commands, carried out one after the other up to the first that fails. tmux reads all of
     /// them before it carries out the first: where it does not understand one, nothing is done.
-    pub fn sequence(&self, start: Start, commands: &[Vec<OsString>]) -> Vec<OsString> {
+    pub(crate) fn sequence(&self, start: Start, commands: &[Vec<OsString>]) -> Vec<OsString> {
         let mut arguments = self.options(start);
         for (command, number) in commands.iter().zip(0..) {
             if number > 0 {
@@ -90,7 +90,7 @@ impl Tmux<'_> {
     }
 
     /// Asks a server something. Never starts one.
-    pub fn ask<S: AsRef<OsStr>>(&self, words: &[S]) -> io::Result<Ended> {
+    pub(crate) fn ask<S: AsRef<OsStr>>(&self, words: &[S]) -> io::Result<Ended> {
         let ended = child::run(&mut command(&self.arguments(Start::Never, words)), DEADLINE)?;
         if !is_usage_error(&ended) {
             return Ok(ended);
@@ -101,7 +101,7 @@ impl Tmux<'_> {
 }
 
 /// A command for arguments, in a clean environment.
-pub fn command(arguments: &[OsString]) -> Command {
+pub(crate) fn command(arguments: &[OsString]) -> Command {
     let mut arguments = arguments.iter();
     let mut command = program::named(arguments.next().map_or(OsStr::new(""), |program| program));
     command.args(arguments);
@@ -112,7 +112,7 @@ pub fn command(arguments: &[OsString]) -> Command {
 }
 
 /// Whether the program did not understand its options.
-pub fn is_usage_error(ended: &Ended) -> bool {
+pub(crate) fn is_usage_error(ended: &Ended) -> bool {
     let line = String::from_utf8_lossy(&ended.err);
     let usage = ["usage:", "invalid option", "unknown option", "unknown flag"];
     ended.end != End::Code(0) && usage.iter().any(|usage| line.contains(usage))

@@ -17,14 +17,14 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// The command that waits.
-pub const WAIT: [&str; 2] = ["load-buffer", "-"];
+pub(crate) const WAIT: [&str; 2] = ["load-buffer", "-"];
 
 /// How long a client may take to leave, once it is let go.
 const LEAVING: Duration = Duration::from_secs(2);
 
 /// A client that runs.
 #[derive(Debug)]
-pub struct Held {
+pub(crate) struct Held {
     child: Child,
     pidfd: OwnedFd,
     /// What it says comes from here; its stdin ends when this is shut.
@@ -36,7 +36,7 @@ pub struct Held {
 
 /// What came first.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Said {
+pub(crate) enum Said {
     /// A line, without its end.
     Line(Vec<u8>),
     /// The client's end, without one.
@@ -47,7 +47,7 @@ pub enum Said {
 
 /// What ended a watch over a client and a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Woken {
+pub(crate) enum Woken {
     /// The client's end.
     Client,
     /// The process' end.
@@ -58,13 +58,13 @@ pub enum Woken {
 
 impl Held {
     /// Starts a client.
-    pub fn start(command: &mut Command) -> io::Result<Self> {
+    pub(crate) fn start(command: &mut Command) -> io::Result<Self> {
         Self::of(command, None)
     }
 
     /// Starts a program that reads something else from its stdin, and becomes a client whose stdin is what its
     /// stdout is.
-    pub fn start_by(command: &mut Command, input: impl Into<Stdio>) -> io::Result<Self> {
+    pub(crate) fn start_by(command: &mut Command, input: impl Into<Stdio>) -> io::Result<Self> {
         Self::of(command, Some(input.into()))
     }
 
@@ -94,7 +94,7 @@ impl Held {
 
     /// Waits for a whole line on its stdout, for as long as `deadline`; then `patient` is asked whether to wait
     /// as long once more.
-    pub fn line(&mut self, deadline: Duration, patient: &mut dyn FnMut() -> bool) -> io::Result<Said> {
+    pub(crate) fn line(&mut self, deadline: Duration, patient: &mut dyn FnMut() -> bool) -> io::Result<Said> {
         let said = self.await_line(deadline, patient)?;
         if let Said::Line(line) = &said {
             self.said.drain(..=line.len());
@@ -103,7 +103,11 @@ impl Held {
     }
 
     /// The same, and the line is still to be read then.
-    pub fn await_line(&mut self, deadline: Duration, patient: &mut dyn FnMut() -> bool) -> io::Result<Said> {
+    pub(crate) fn await_line(
+        &mut self,
+        deadline: Duration,
+        patient: &mut dyn FnMut() -> bool,
+    ) -> io::Result<Said> {
         let mut started = Instant::now();
         loop {
             let is_open = self.read()?;
@@ -144,13 +148,13 @@ impl Held {
     }
 
     /// What it has said on stderr so far.
-    pub fn complaints(&self) -> Vec<u8> {
+    pub(crate) fn complaints(&self) -> Vec<u8> {
         // What cannot be read is not there.
         child::contents(&self.err).unwrap_or_default()
     }
 
     /// Waits for its end, or that of another process, for a time.
-    pub fn watch(&self, process: Option<BorrowedFd<'_>>, time: Duration) -> Woken {
+    pub(crate) fn watch(&self, process: Option<BorrowedFd<'_>>, time: Duration) -> Woken {
         let mut fds = vec![PollFd::new(&self.pidfd, PollFlags::IN)];
         fds.extend(process.map(|process| PollFd::from_borrowed_fd(process, PollFlags::IN)));
         match poll(&mut fds, time) {
@@ -161,20 +165,20 @@ impl Held {
     }
 
     /// Lets it go on behind [`WAIT`].
-    pub fn let_go(&self) {
+    pub(crate) fn let_go(&self) {
         // It fails only where the client's end is closed already.
         let _ = rustix::net::shutdown(&self.line, Shutdown::Write);
     }
 
     /// Lets it go, and waits for its end; one that does not end is killed.
-    pub fn end(mut self) -> io::Result<Ended> {
+    pub(crate) fn end(mut self) -> io::Result<Ended> {
         let end = self.leave()?;
         self.read()?;
         Ok(Ended { end, out: std::mem::take(&mut self.said), err: self.complaints() })
     }
 
     /// Ends it at once.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         // It is our child and not reaped yet: the pid can be nobody else's. If it has ended, so much the better.
         let _ = self.child.kill();
         let _ = self.leave();

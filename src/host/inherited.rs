@@ -7,7 +7,7 @@
 
 /// Marks every descriptor but the standard streams close-on-exec. Best effort: before Linux 5.11 they
 /// are passed on, as by plain tmux.
-pub fn keep_from_children() {
+pub(crate) fn keep_from_children() {
     // SAFETY: with CLOSE_RANGE_CLOEXEC nothing is closed and no memory is touched; only a flag of
     // descriptors is set, which no owner of one can rely on being clear.
     unsafe {

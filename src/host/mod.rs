@@ -1,18 +1,19 @@
 //! What tells this program about its host and acts on it: processes, mounts that may not answer, accounts, files, units,
 //! and tmux's own program.
 
-pub mod apart;
-pub mod cgroup;
-pub mod child;
-pub mod client;
-pub mod held;
-pub mod inherited;
-pub mod lasting;
-pub mod notify;
-pub mod program;
-pub mod quote;
-pub mod read;
-pub mod replace;
-pub mod sandbox;
-pub mod told_to_end;
-pub mod user_database;
+pub(crate) mod apart;
+pub(crate) mod cgroup;
+pub(crate) mod child;
+pub(crate) mod client;
+pub(crate) mod held;
+pub(crate) mod inherited;
+pub(crate) mod lasting;
+#[allow(unreachable_pub, clippy::unused_self, reason = "its doors are closed next")]
+pub(crate) mod notify;
+pub(crate) mod program;
+pub(crate) mod quote;
+pub(crate) mod read;
+pub(crate) mod replace;
+pub(crate) mod sandbox;
+pub(crate) mod told_to_end;
+pub(crate) mod user_database;

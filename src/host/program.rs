@@ -10,7 +10,7 @@ use tmux_sockets::kernel::Mounts;
 
 /// A program to be run, looked for in `PATH` as execvp(3) does, but past folders on mounts that do not answer: whoever
 /// starts a child waits for its execve(2).
-pub fn named(name: &OsStr) -> Command {
+pub(crate) fn named(name: &OsStr) -> Command {
     let folders: Vec<PathBuf> =
         std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect();
     let mounts = Mounts::read();

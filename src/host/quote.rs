@@ -16,7 +16,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 /// An argument that arrives as `data`.
-pub fn argument(data: &OsStr) -> OsString {
+pub(crate) fn argument(data: &OsStr) -> OsString {
     let mut bytes = data.as_bytes().to_vec();
     if bytes.last() == Some(&b';') {
         bytes.insert(bytes.len() - 1, b'\\');
@@ -28,7 +28,7 @@ pub fn argument(data: &OsStr) -> OsString {
 ///
 /// In no version anything is expanded or run. Before 3.2 a name with `##[` loses a `#`, and in 2.6,
 /// whose `-s` is no format, one with `#` gets twice as many.
-pub fn format(data: &OsStr) -> OsString {
+pub(crate) fn format(data: &OsStr) -> OsString {
     let bytes = data.as_bytes();
     let mut quoted = Vec::with_capacity(bytes.len());
     let mut at = 0;
@@ -50,7 +50,7 @@ pub fn format(data: &OsStr) -> OsString {
 /// `cmd_find_target`): `:` and `.` divide a target, a leading `$` makes it an id. tmux keeps such a name
 /// as it is; others it changes (control characters, backslashes, `$` before a letter, bytes that are
 /// not UTF-8; utf8.c: `utf8_stravis`).
-pub fn is_plain_name(name: &OsStr) -> bool {
+pub(crate) fn is_plain_name(name: &OsStr) -> bool {
     let is_plain = |c: char| !c.is_control() && !matches!(c, ':' | '.' | '\\' | '#' | '$');
     name.to_str().is_some_and(|name| !name.is_empty() && name.chars().all(is_plain))
 }

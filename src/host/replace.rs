@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 ///
 /// # Errors
 /// Where the file cannot be written, and where something else than a file stands there.
-pub fn replace(path: &Path, text: &[u8], mode: Mode) -> std::io::Result<()> {
+pub(crate) fn replace(path: &Path, text: &[u8], mode: Mode) -> std::io::Result<()> {
     let name = path.file_name().ok_or(Errno::ISDIR)?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -28,7 +28,7 @@ pub fn replace(path: &Path, text: &[u8], mode: Mode) -> std::io::Result<()> {
 ///
 /// # Errors
 /// Those of [`replace`].
-pub fn replace_in(dir: BorrowedFd<'_>, name: &OsStr, text: &[u8], mode: Mode) -> std::io::Result<()> {
+pub(crate) fn replace_in(dir: BorrowedFd<'_>, name: &OsStr, text: &[u8], mode: Mode) -> std::io::Result<()> {
     match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(there) => match FileType::from_raw_mode(there.st_mode) {
             FileType::RegularFile => {}

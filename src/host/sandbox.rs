@@ -20,11 +20,11 @@ const INACCESSIBLE: &str = "systemd/inaccessible/dir";
 const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
 
 /// Set by a service manager for what it starts (systemd.exec(5)).
-pub const UNIT: &str = "INVOCATION_ID";
+pub(crate) const UNIT: &str = "INVOCATION_ID";
 
 /// Whose `/tmp` it is that we see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tmp {
+pub(crate) enum Tmp {
     /// The machine's, or the one that everybody here has.
     Machines,
     /// The unit's own, that we run in: it has `PrivateTmp=` or the like.
@@ -34,7 +34,7 @@ pub enum Tmp {
 }
 
 /// Whose `/tmp` it is that we see.
-pub fn tmp(user: u32) -> Tmp {
+pub(crate) fn tmp(user: u32) -> Tmp {
     let ours = Mounts::read();
     if is_of_systemd(&ours) {
         return Tmp::Units;
@@ -80,7 +80,7 @@ fn is_another(ours: &Mounts, theirs: &Mounts) -> bool {
 }
 
 /// Whether a file in a home is hidden with that home: the unit has `ProtectHome=yes` or `tmpfs`.
-pub fn hides_home(mounts: &Mounts, home: &Path) -> bool {
+pub(crate) fn hides_home(mounts: &Mounts, home: &Path) -> bool {
     let Some(top) = HOMES.into_iter().find(|top| home.starts_with(top)) else {
         return false;
     };

@@ -13,7 +13,7 @@ const SIGNALS: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
 
 /// The signals are held back as long as this is kept.
 #[derive(Debug)]
-pub struct ToldToEnd {
+pub(crate) struct ToldToEnd {
     file: SignalFd,
     held: Vec<Signal>,
     before: SigSet,
@@ -22,7 +22,7 @@ pub struct ToldToEnd {
 
 impl ToldToEnd {
     /// Holds them back from now on. `None`: that cannot be done, and they end the run at once.
-    pub fn begin() -> Option<Self> {
+    pub(crate) fn begin() -> Option<Self> {
         let ignored = ignored();
         let held: Vec<Signal> = SIGNALS.into_iter().filter(|signal| ignored & bit(*signal) == 0).collect();
         let mask: SigSet = held.iter().copied().collect();
@@ -32,18 +32,18 @@ impl ToldToEnd {
     }
 
     /// From now on another one ends the run at once.
-    pub fn release(&mut self) {
+    pub(crate) fn release(&mut self) {
         let _ = self.before.thread_set_mask();
     }
 
     /// Holds them back again.
-    pub fn hold(&mut self) {
+    pub(crate) fn hold(&mut self) {
         let held: SigSet = self.held.iter().copied().collect();
         let _ = held.thread_block();
     }
 
     /// Whether one has come.
-    pub fn is_told(&mut self) -> bool {
+    pub(crate) fn is_told(&mut self) -> bool {
         if self.came.is_none()
             && let Ok(Some(about)) = self.file.read_signal()
         {

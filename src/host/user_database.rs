@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(4);
 
 /// An account, as much of it as anybody here needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known {
+pub(crate) struct Known {
     /// Its login name.
     pub name: String,
     /// Its first group.
@@ -29,7 +29,7 @@ pub struct Known {
 ///
 /// # Errors
 /// It cannot be known, which is something else than none.
-pub fn user(uid: u32) -> Result<Option<Known>, Errno> {
+pub(crate) fn user(uid: u32) -> Result<Option<Known>, Errno> {
     match User::from_uid(Uid::from_raw(uid)) {
         Ok(None) if cfg!(target_env = "musl") => asked(uid),
         Ok(user) => Ok(user.map(|user| Known { name: user.name, gid: user.gid.as_raw(), home: user.dir })),

@@ -11,7 +11,7 @@ use tmux_sockets::report::{DirectoryReport, Entry, Report};
 
 /// Logs a pass that was made to remove, but for entries that were logged already. A dry run only tells of ghosts and
 /// directories.
-pub fn rest_of_pass(report: &Report, dry_run: bool, is_told: &dyn Fn(usize) -> bool) {
+pub(crate) fn rest_of_pass(report: &Report, dry_run: bool, is_told: &dyn Fn(usize) -> bool) {
     entries(report, is_told);
     directories(report);
     if report.untold.entries > 0 {
@@ -33,13 +33,13 @@ pub fn rest_of_pass(report: &Report, dry_run: bool, is_told: &dyn Fn(usize) -> b
 }
 
 /// Logs a run that was made to rescue.
-pub fn rescue(report: &Report) {
+pub(crate) fn rescue(report: &Report) {
     entries(report, &|_| false);
     directories(report);
 }
 
 /// One warning for what is of a whole directory, and an entry each for everything else.
-pub fn entries(report: &Report, is_told: &dyn Fn(usize) -> bool) {
+pub(crate) fn entries(report: &Report, is_told: &dyn Fn(usize) -> bool) {
     let mut told = HashSet::new();
     for (at, one) in report.entries.iter().enumerate() {
         match one.outcome {
@@ -55,7 +55,7 @@ pub fn entries(report: &Report, is_told: &dyn Fn(usize) -> bool) {
 }
 
 /// Logs an entry that was removed, failed, or is a ghost.
-pub fn entry(report: &Report, entry: &Entry) {
+pub(crate) fn entry(report: &Report, entry: &Entry) {
     match entry.outcome {
         Outcome::Rescued => ghost_rescued(report, entry),
         Outcome::Failed(failure) if entry.verdict.state == State::Ghost => {
@@ -71,7 +71,7 @@ pub fn entry(report: &Report, entry: &Entry) {
 }
 
 /// Logs the directories that were left alone, and those in which nothing could be judged.
-pub fn directories(report: &Report) {
+pub(crate) fn directories(report: &Report) {
     for (at, directory) in report.directories.iter().enumerate() {
         let of_it = |entry: &&Entry| entry.directory == at && entry.verdict.reason.is_blindness();
         if let Some(blind) = report.entries.iter().find(of_it) {
@@ -93,7 +93,7 @@ fn blinded(directory: &DirectoryReport, reason: &str) {
 }
 
 /// Logs a directory that was left alone, if it was.
-pub fn directory(directory: &DirectoryReport) {
+pub(crate) fn directory(directory: &DirectoryReport) {
     if let Some(error) = &directory.error {
         tracing::warn!(
             message_id = id::DIRECTORY_LEFT_ALONE,
@@ -107,7 +107,7 @@ pub fn directory(directory: &DirectoryReport) {
 
 /// Logs the result of a command that only looks, where nobody reads its stdout but the journal. `text`: what it
 /// would print; `healthy`: as its exit code says.
-pub fn looked(report: &Report, text: &str, healthy: bool) {
+pub(crate) fn looked(report: &Report, text: &str, healthy: bool) {
     let counts = report.counts();
     let text = text.trim_end();
     macro_rules! say {
@@ -131,7 +131,7 @@ pub fn looked(report: &Report, text: &str, healthy: bool) {
 }
 
 /// The same for one that counts nothing.
-pub fn said(text: &str, healthy: bool) {
+pub(crate) fn said(text: &str, healthy: bool) {
     let text = text.trim_end();
     if healthy {
         tracing::info!(message_id = id::LOOKED, "{text}");
@@ -141,7 +141,7 @@ pub fn said(text: &str, healthy: bool) {
 }
 
 /// The same for one socket.
-pub fn probed(path: &std::path::Path, state: &str, reason: &str, server_pid: Option<i32>, text: &str) {
+pub(crate) fn probed(path: &std::path::Path, state: &str, reason: &str, server_pid: Option<i32>, text: &str) {
     let dir = path.parent().unwrap_or(path);
     tracing::info!(
         message_id = id::LOOKED,
@@ -158,7 +158,7 @@ pub fn probed(path: &std::path::Path, state: &str, reason: &str, server_pid: Opt
 }
 
 /// Logs the end of a server.
-pub fn server_gone(event: &Event) {
+pub(crate) fn server_gone(event: &Event) {
     let dir = event.path.parent().unwrap_or(&event.path);
     let pid = event.server_pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
     tracing::info!(
@@ -197,14 +197,14 @@ macro_rules! entry_event {
 }
 
 /// Logs a removal.
-pub fn removed(report: &Report, entry: &Entry) {
+pub(crate) fn removed(report: &Report, entry: &Entry) {
     let path = report.path_of(entry);
     let what = if entry.is_litter() { entry.verdict.reason.to_string() } else { "dead socket".to_owned() };
     entry_event!(info, id::SOCKET_REMOVED, report, entry, None, "removed {what} {}", escaped(&path));
 }
 
 /// Logs a dead socket that could not be removed.
-pub fn failed(report: &Report, entry: &Entry, error: &str) {
+pub(crate) fn failed(report: &Report, entry: &Entry, error: &str) {
     let path = report.path_of(entry);
     entry_event!(
         warn,
@@ -218,7 +218,7 @@ pub fn failed(report: &Report, entry: &Entry, error: &str) {
 }
 
 /// Logs that nothing in a directory can be removed: one cause, one warning. `first` is the first of those sockets.
-pub fn no_room(report: &Report, first: &Entry, error: &str) {
+pub(crate) fn no_room(report: &Report, first: &Entry, error: &str) {
     let is_of_all = |outcome| matches!(outcome, Outcome::Failed(failure) if failure.is_of_all());
     let of_it = |entry: &&Entry| entry.directory == first.directory && is_of_all(entry.outcome);
     let count = report.entries.iter().filter(of_it).count();
@@ -236,7 +236,7 @@ pub fn no_room(report: &Report, first: &Entry, error: &str) {
 }
 
 /// Logs a live server that cannot be reached; `error`: why its rescue failed.
-pub fn ghost_found(report: &Report, entry: &Entry, error: Option<&str>) {
+pub(crate) fn ghost_found(report: &Report, entry: &Entry, error: Option<&str>) {
     let path = report.path_of(entry);
     let (path, pid) = (escaped(&path), pid_text(entry));
     let reason = &entry.verdict.reason;
@@ -254,14 +254,14 @@ pub fn ghost_found(report: &Report, entry: &Entry, error: Option<&str>) {
 }
 
 /// Logs a ghost that has its socket again.
-pub fn ghost_rescued(report: &Report, entry: &Entry) {
+pub(crate) fn ghost_rescued(report: &Report, entry: &Entry) {
     let path = report.path_of(entry);
     let (path, pid) = (escaped(&path), pid_text(entry));
     entry_event!(info, id::GHOST_RESCUED, report, entry, None, "rescued the ghost {path}{pid}");
 }
 
 /// Logs a newer server whose socket has a second name since a ghost has its path again.
-pub fn set_aside(report: &Report, entry: &Entry) {
+pub(crate) fn set_aside(report: &Report, entry: &Entry) {
     let path = report.path_of(entry);
     let (path, pid) = (escaped(&path), pid_text(entry));
     entry_event!(

@@ -26,19 +26,19 @@ const SILENCE: Duration = Duration::from_millis(500);
 static STDERR: OnceLock<Writer<Stderr>> = OnceLock::new();
 
 /// Takes text that ends with a newline. It does not wait.
-pub fn write(text: &[u8]) {
+pub(crate) fn write(text: &[u8]) {
     STDERR.get_or_init(|| Writer::new(std::io::stderr())).write(text);
 }
 
 /// Lets what was taken be written before a result is, where that takes no time worth speaking of.
-pub fn settle() {
+pub(crate) fn settle() {
     if let Some(writer) = STDERR.get() {
         writer.drain(ORDER, ORDER);
     }
 }
 
 /// Lets what was taken be written before the program ends; a reader that does not read is not waited for.
-pub fn finish() {
+pub(crate) fn finish() {
     if let Some(writer) = STDERR.get() {
         writer.drain(LAST_WORDS, SILENCE);
     }

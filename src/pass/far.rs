@@ -19,7 +19,7 @@ static READER: Mutex<Option<wire::Reader>> = Mutex::new(None);
 /// They are looked at by a process of its own for each mount. Of a mount that does not answer that is said, and what the
 /// table alone tells of it.
 #[derive(Debug, Clone, Copy)]
-pub struct Apart;
+pub(crate) struct Apart;
 
 impl Far for Apart {
     fn look(
@@ -89,7 +89,7 @@ fn unanswered(report: &mut Report, user: u32, witness: &Witness, target: &Target
 }
 
 /// What a child says that was sent to look into these directories.
-pub fn look_there(targets: &[Target]) -> Vec<u8> {
+pub(crate) fn look_there(targets: &[Target]) -> Vec<u8> {
     let (user, settings) = (rustix::process::getuid().as_raw(), Settings::default());
     let mut witness = Witness::new(user);
     let pass = Pass { policy: &settings, far: &RefuseFar, user, act: Act::Look };

@@ -1,14 +1,14 @@
 //! A pass that removes, told and kept in the user's record as it goes on: what `sweep -S` and `spawn` do on their way.
 
-pub mod far;
+pub(crate) mod far;
 mod narrator;
 mod run;
-pub mod see;
+pub(crate) mod see;
 mod whole;
 
-pub use narrator::Narrator;
-pub use run::Run;
-pub use whole::{Rescuing, Whole, one_name};
+pub(crate) use narrator::Narrator;
+pub(crate) use run::Run;
+pub(crate) use whole::{Rescuing, Whole, one_name};
 
 use crate::logging::journal;
 use crate::record::{self, Deeds};
@@ -19,7 +19,12 @@ use tmux_sockets::witness::Witness;
 
 /// Makes a pass whose result is not printed: what it removes is logged when it is done, and a signal lets it come to
 /// its end first. It is no word worth where there was nothing to remove. `is_recorded`: it goes into the user's record.
-pub fn remove(pass: &Pass<'_>, witness: &mut Witness, targets: &[Target], is_recorded: bool) -> Report {
+pub(crate) fn remove(
+    pass: &Pass<'_>,
+    witness: &mut Witness,
+    targets: &[Target],
+    is_recorded: bool,
+) -> Report {
     let mut narrator = Narrator::of_a_sweep(false, true);
     if is_recorded {
         narrator.keeps_record_of(pass.user);

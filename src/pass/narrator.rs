@@ -43,7 +43,7 @@ enum Reader {
 /// Follows one run.
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-pub struct Narrator {
+pub(crate) struct Narrator {
     /// For whom what is done is printed.
     reader: Reader,
     /// Whether stderr is a terminal where somebody waits.
@@ -77,7 +77,7 @@ pub struct Narrator {
 
 impl Narrator {
     /// Of a run that removes: printed for people or not, on a terminal or not.
-    pub fn of_a_sweep(prints: bool, quiet: bool) -> Self {
+    pub(crate) fn of_a_sweep(prints: bool, quiet: bool) -> Self {
         Self {
             reader: if prints { Reader::People } else { Reader::Nobody },
             shows_progress: !quiet && std::io::stderr().is_terminal(),
@@ -88,33 +88,33 @@ impl Narrator {
     }
 
     /// Of a worker, for which nobody waits longer than that. It comes to its end when root has gone.
-    pub fn of_a_worker(most: Duration) -> Self {
+    pub(crate) fn of_a_worker(most: Duration) -> Self {
         let until = Some(Instant::now() + most);
         Self { reader: Reader::Root, until, ends_in_order: true, ..Self::default() }
     }
 
     /// What is done goes into this user's record.
-    pub fn keeps_record_of(&mut self, user: u32) {
+    pub(crate) fn keeps_record_of(&mut self, user: u32) {
         self.record = Some(user);
     }
 
     /// What is in the record already.
-    pub fn recorded(&self) -> Deeds {
+    pub(crate) fn recorded(&self) -> Deeds {
         self.recorded
     }
 
     /// Whether the run was ended before everything was looked at.
-    pub fn is_ended(&self) -> bool {
+    pub(crate) fn is_ended(&self) -> bool {
         self.is_over
     }
 
     /// Whether an entry of the report was told of.
-    pub fn has_told(&self, entry: usize) -> bool {
+    pub(crate) fn has_told(&self, entry: usize) -> bool {
         self.users.is_some() || self.told.contains(&entry)
     }
 
     /// What is left to be kept, now that the run is over, is kept by somebody else.
-    pub fn record_is_kept(&mut self) {
+    pub(crate) fn record_is_kept(&mut self) {
         self.record = None;
     }
 
@@ -122,14 +122,14 @@ impl Narrator {
     ///
     /// # Errors
     /// What kept it from being printed.
-    pub fn finish(&mut self) -> std::io::Result<()> {
+    pub(crate) fn finish(&mut self) -> std::io::Result<()> {
         self.is_finished = true;
         self.linger();
         self.broken.take().map_or(Ok(()), Err)
     }
 
     /// Does what the signal that ended the run asks for.
-    pub fn obey(&mut self) {
+    pub(crate) fn obey(&mut self) {
         if self.is_over {
             crate::logging::finish();
         }
@@ -137,13 +137,13 @@ impl Narrator {
     }
 
     /// The signals, for whoever waits for something else meanwhile.
-    pub fn signals(&mut self) -> Option<ToldToEnd> {
+    pub(crate) fn signals(&mut self) -> Option<ToldToEnd> {
         self.hold_signals();
         self.signals.take()
     }
 
     /// Nothing more is removed: what was done is kept, and a signal ends the run at once.
-    pub fn rest(&mut self) {
+    pub(crate) fn rest(&mut self) {
         self.keep_record();
         if let Some(signals) = &mut self.signals
             && !self.is_over
@@ -159,13 +159,13 @@ impl Narrator {
     }
 
     /// Gives them back.
-    pub fn give_back(&mut self, signals: Option<ToldToEnd>) {
+    pub(crate) fn give_back(&mut self, signals: Option<ToldToEnd>) {
         self.signals = signals;
         self.is_over();
     }
 
     /// Workers are at work for so many users who are known; this was heard of them.
-    pub fn hear_of_users(&mut self, heard: Heard<'_>, known: usize) {
+    pub(crate) fn hear_of_users(&mut self, heard: Heard<'_>, known: usize) {
         self.expected = known;
         let (users, told) = (self.users.get_or_insert(0), &mut self.told_of_users);
         let report = match heard {

@@ -6,7 +6,7 @@ use tmux_sockets::report::Report;
 
 /// What a pass found and did, and what earlier ones did.
 #[derive(Debug, Clone, Default)]
-pub struct Run {
+pub(crate) struct Run {
     /// What it found and did.
     pub report: Report,
     /// What was done so far, or why that is not known; `None`: it was not asked for.
@@ -17,7 +17,7 @@ pub struct Run {
 
 impl Run {
     /// A pass of which no record was asked for.
-    pub fn of(report: Report) -> Self {
+    pub(crate) fn of(report: Report) -> Self {
         Self { report, ..Self::default() }
     }
 }

@@ -21,7 +21,7 @@ const OWN_DESCRIPTORS: &str = "/proc/self/fd";
 const NO_PROC: &str = "/proc cannot be read here, so that sockets cannot be asked and servers not be found; mount it, or run outside this sandbox";
 
 /// Enters what could not be looked at or judged, although its directory could be read.
-pub fn note_unseen(report: &mut Report, witness: &mut Witness, targets: &[Target]) {
+pub(crate) fn note_unseen(report: &mut Report, witness: &mut Witness, targets: &[Target]) {
     if Processes::open().is_err() || !Path::new(OWN_DESCRIPTORS).is_dir() {
         report.unseen.push(Place { path: PathBuf::from("/proc"), why: NO_PROC.to_owned() });
         return;
@@ -52,7 +52,7 @@ pub fn note_unseen(report: &mut Report, witness: &mut Witness, targets: &[Target
 }
 
 /// Enters the start locks that somebody holds and does not let go of.
-pub fn note_held_locks(report: &mut Report, user: u32) {
+pub(crate) fn note_held_locks(report: &mut Report, user: u32) {
     let readable = report.directories.iter().filter(|directory| directory.error.is_none());
     let dirs: Vec<SocketDir> = readable
         .filter_map(|directory| SocketDir::open(&directory.path, user, Rule::Swept).ok().flatten())
@@ -65,7 +65,7 @@ pub fn note_held_locks(report: &mut Report, user: u32) {
 
 /// Takes out of a worker's report what is not its user's own fault: a directory in a shared place that bears the
 /// user's name and is a stranger's. Nobody can keep another one's health bad with it.
-pub fn set_strays_apart(report: &mut Report, user: u32) {
+pub(crate) fn set_strays_apart(report: &mut Report, user: u32) {
     let directories = std::mem::take(&mut report.directories);
     let mut places = Vec::with_capacity(directories.len());
     for directory in directories {
@@ -98,7 +98,7 @@ fn is_strangers(path: &Path, user: u32) -> bool {
 }
 
 /// What only `-v` tells: where was looked.
-pub fn say_where(report: &Report) {
+pub(crate) fn say_where(report: &Report) {
     let dirs: Vec<String> =
         report.directories.iter().map(|directory| escaped(&directory.path).to_string()).collect();
     let dirs = if dirs.is_empty() { "no directory, there is none".to_owned() } else { dirs.join(", ") };
@@ -106,7 +106,7 @@ pub fn say_where(report: &Report) {
 }
 
 /// And why what was kept was kept, where the result does not say it.
-pub fn say_why(report: &Report) {
+pub(crate) fn say_why(report: &Report) {
     for entry in &report.entries {
         let is_kept = entry.outcome == Outcome::Kept && !entry.is_litter();
         if is_kept && !matches!(entry.verdict.state, State::Live | State::NotASocket | State::Ghost) {

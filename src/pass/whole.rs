@@ -20,7 +20,7 @@ use tmux_sockets::witness::Witness;
 
 /// What is to be done about ghosts, and whether only to say so.
 #[derive(Debug, Clone, Copy)]
-pub struct Rescuing<'a> {
+pub(crate) struct Rescuing<'a> {
     /// Whether they get their socket back.
     pub rescue: bool,
     /// Whether it is only said what would be done.
@@ -35,14 +35,14 @@ pub struct Rescuing<'a> {
 
 impl Rescuing<'_> {
     /// They are only told of.
-    pub fn none(dry_run: bool) -> Self {
+    pub(crate) fn none(dry_run: bool) -> Self {
         Self { rescue: false, dry_run, anew: Anew::Folder, aside: false, only: None }
     }
 }
 
 /// A whole pass to be made.
 #[derive(Debug, Clone, Copy)]
-pub struct Whole<'a> {
+pub(crate) struct Whole<'a> {
     /// The user's settings.
     pub settings: &'a Settings,
     /// The directories that were named; empty: they are discovered.
@@ -55,7 +55,7 @@ pub struct Whole<'a> {
 
 impl Whole<'_> {
     /// Makes it, as the user that this process is of.
-    pub fn make(self, narrator: &mut Narrator) -> Run {
+    pub(crate) fn make(self, narrator: &mut Narrator) -> Run {
         let Self { settings, given, act, rescuing } = self;
         let started = Instant::now();
         let user = rustix::process::getuid().as_raw();
@@ -164,7 +164,7 @@ fn no_directory(dir: &Path) -> DirectoryReport {
 }
 
 /// One name in its directory, wherever that is. `None`: the path has no name at its end.
-pub fn one_name(path: &Path) -> Option<Target> {
+pub(crate) fn one_name(path: &Path) -> Option<Target> {
     let (dir, name) = (path.parent()?, path.file_name()?);
     Some(Target { path: dir.to_owned(), only: Some(vec![name.to_owned()]), rule: Rule::LookedAt })
 }

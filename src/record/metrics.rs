@@ -19,7 +19,7 @@ const MOST_USERS: usize = 256;
 /// What a socket is counted as: its state, but for a dead one that the configuration keeps. A ghost has none, and what
 /// is no socket is not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// A state.
     State(State),
     /// A dead socket that `keep` or `min-age` keeps.
@@ -46,7 +46,7 @@ impl Kind {
 
 /// What is known of one user.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Row {
+pub(crate) struct Row {
     /// Whose janitor looked; `None`: those of many users, added up.
     pub uid: Option<u32>,
     /// How many sockets there are of which kind. Empty: nothing could be looked at.
@@ -63,7 +63,7 @@ pub struct Row {
 
 impl Row {
     /// That of a user's report.
-    pub fn of(uid: u32, report: &Report, record: Option<&Result<Record, String>>) -> Self {
+    pub(crate) fn of(uid: u32, report: &Report, record: Option<&Result<Record, String>>) -> Self {
         let refused = report.directories.iter().filter(|directory| directory.error.is_some()).count();
         let unread_records = record.map(|record| usize::from(record.is_err()));
         let record = record.and_then(|record| record.as_ref().ok().copied());
@@ -111,7 +111,7 @@ impl Row {
 }
 
 /// The whole text. Rows beyond [`MOST_USERS`] are added up.
-pub fn text(rows: &[Row]) -> String {
+pub(crate) fn text(rows: &[Row]) -> String {
     let mut all: Vec<Row> = rows.iter().take(MOST_USERS).cloned().collect();
     if let Some((first, rest)) = rows.get(MOST_USERS..).and_then(<[Row]>::split_first) {
         let mut others = Row { uid: None, record: None, ..first.clone() };
@@ -186,7 +186,7 @@ pub fn text(rows: &[Row]) -> String {
 }
 
 /// Why a metrics file cannot be written, and what to do.
-pub fn not_written(path: &Path, error: &std::io::Error) -> String {
+pub(crate) fn not_written(path: &Path, error: &std::io::Error) -> String {
     let cure = match Errno::from_io_error(error) {
         Some(Errno::ROFS) => "; in a unit, ReadWritePaths= must name its folder",
         Some(Errno::ACCESS | Errno::PERM) => "; this user must be able to write in its folder",

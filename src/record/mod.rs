@@ -6,7 +6,7 @@
 //! without tmux being shut out as well. It lasts as long as `/tmp` does. Runs with `--dir` are not of it. A run that
 //! cannot write it is no worse for it; that it cannot be read is said by the metrics and by `doctor`.
 
-pub mod metrics;
+pub(crate) mod metrics;
 
 use crate::host::replace;
 use rustix::fs::{FileType, FlockOperation, Mode, OFlags};
@@ -30,7 +30,7 @@ use tmux_sockets::tmux::paths;
 const NAME: &str = ".tmux-janitor-record";
 
 /// The file in the folder.
-pub const FILE: &str = "record.json";
+pub(crate) const FILE: &str = "record.json";
 
 /// The longest that is read, in bytes.
 const LONGEST: u64 = 4096;
@@ -43,7 +43,7 @@ const BETWEEN: Duration = Duration::from_millis(5);
 /// The sums since the record was begun. Times are microseconds since 1970.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Record {
+pub(crate) struct Record {
     /// When it was begun; 0: it was not.
     pub since_us: u64,
     /// Dead sockets that were removed.
@@ -58,7 +58,7 @@ pub struct Record {
 
 /// What is to be added.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Deeds {
+pub(crate) struct Deeds {
     removed: u64,
     failed: u64,
     /// When a sweep of everything ended, and how long it took.
@@ -67,14 +67,14 @@ pub struct Deeds {
 
 impl Deeds {
     /// What a run did. That it swept everything is said by [`Deeds::swept`].
-    pub fn of(report: &Report) -> Self {
+    pub(crate) fn of(report: &Report) -> Self {
         let mut all = Self::default();
         report.entries.iter().for_each(|entry| all.add(Self::done_to(entry)));
         all
     }
 
     /// What was done to one entry.
-    pub fn done_to(entry: &Entry) -> Self {
+    pub(crate) fn done_to(entry: &Entry) -> Self {
         let is_removed = entry.outcome == Outcome::Removed && !entry.is_litter();
         let is_failed = entry.verdict.state != State::Ghost && matches!(entry.outcome, Outcome::Failed(_));
         Self { removed: is_removed.into(), failed: is_failed.into(), swept: None }
@@ -82,19 +82,19 @@ impl Deeds {
 
     /// Without what is in the record already.
     #[must_use]
-    pub fn without(mut self, entered: Self) -> Self {
+    pub(crate) fn without(mut self, entered: Self) -> Self {
         self.removed = self.removed.saturating_sub(entered.removed);
         self.failed = self.failed.saturating_sub(entered.failed);
         self
     }
 
     /// Everything was swept just now.
-    pub fn swept(&mut self, took: Duration) {
+    pub(crate) fn swept(&mut self, took: Duration) {
         self.swept = Some((now(), micros(took)));
     }
 
     /// More of it.
-    pub fn add(&mut self, more: Self) {
+    pub(crate) fn add(&mut self, more: Self) {
         self.removed += more.removed;
         self.failed += more.failed;
         self.swept = more.swept.or(self.swept);
@@ -106,20 +106,20 @@ impl Deeds {
     }
 
     /// Whether there is nothing to add.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
 impl Record {
     /// One that begins now.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { since_us: now(), ..Self::default() }
     }
 
     /// The sums with what was done meanwhile.
     #[must_use]
-    pub fn with(mut self, deeds: &Deeds) -> Self {
+    pub(crate) fn with(mut self, deeds: &Deeds) -> Self {
         self.removed = self.removed.saturating_add(deeds.removed);
         self.failed = self.failed.saturating_add(deeds.failed);
         if let Some((ended, took)) = deeds.swept {
@@ -148,12 +148,12 @@ impl Place {
 }
 
 /// Where a user's record stands.
-pub fn folder(user: u32) -> PathBuf {
+pub(crate) fn folder(user: u32) -> PathBuf {
     Place::of(user).parent.join(NAME)
 }
 
 /// Whether an entry of a socket directory is the record's folder: nothing that concerns tmux or anybody who asks.
-pub fn is_folder(name: &OsStr, kind: FileType) -> bool {
+pub(crate) fn is_folder(name: &OsStr, kind: FileType) -> bool {
     kind == FileType::Directory && name == NAME
 }
 
@@ -161,7 +161,7 @@ pub fn is_folder(name: &OsStr, kind: FileType) -> bool {
 ///
 /// # Errors
 /// Where it cannot be read, or its folder is not the user's alone.
-pub fn read(user: u32) -> Result<Record, Errno> {
+pub(crate) fn read(user: u32) -> Result<Record, Errno> {
     read_at(&Place::of(user))
 }
 
@@ -169,19 +169,19 @@ pub fn read(user: u32) -> Result<Record, Errno> {
 ///
 /// # Errors
 /// Where that cannot be done; nothing was added then.
-pub fn add(user: u32, deeds: &Deeds, patient: bool) -> Result<Record, Errno> {
+pub(crate) fn add(user: u32, deeds: &Deeds, patient: bool) -> Result<Record, Errno> {
     add_at(&Place::of(user), deeds, patient)
 }
 
 /// [`add`] for a run that has nothing else to do about it.
-pub fn note(user: u32, deeds: &Deeds) {
+pub(crate) fn note(user: u32, deeds: &Deeds) {
     if let Err(errno) = add(user, deeds, true) {
         tracing::debug!("the record of removals was not written: {}", unread(user, errno));
     }
 }
 
 /// Why nothing is known of what earlier runs did.
-pub fn unread(user: u32, errno: Errno) -> String {
+pub(crate) fn unread(user: u32, errno: Errno) -> String {
     let why = match errno {
         Errno::PERM => "it, or the folder that it is in, is not the user's alone".to_owned(),
         Errno::NOTDIR | Errno::LOOP => "no folder stands there, or none the folder that it is in".to_owned(),

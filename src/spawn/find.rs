@@ -18,7 +18,7 @@ use tmux_sockets::witness::Witness;
 
 /// Where a session's socket would be.
 #[derive(Debug)]
-pub struct Whereabouts {
+pub(crate) struct Whereabouts {
     /// In the first socket directory that can be used now; `Err`: there is none, one sentence.
     pub socket: Result<PathBuf, String>,
     /// Where it would be first of all, whether it can be or not: what to name where there is no other.
@@ -36,7 +36,7 @@ struct Spot {
 }
 
 /// Finds the place, by the rule of `spawn`, for a request of which only the name and the directories count.
-pub fn find(settings: &Settings, user: u32, request: &Request) -> Whereabouts {
+pub(crate) fn find(settings: &Settings, user: u32, request: &Request) -> Whereabouts {
     let mut witness = Witness::new(user);
     let (mut spots, mut reasons): (Vec<Spot>, _) = (Vec::new(), Vec::new());
     let dirs = candidates(settings, user, request);

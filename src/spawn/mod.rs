@@ -28,16 +28,16 @@ mod program;
 mod refusal;
 mod registration;
 mod request;
-pub mod result;
+pub(crate) mod result;
 mod scope;
 mod session;
 mod watch;
 mod words;
 
-pub use find::{Whereabouts, find};
+pub(crate) use find::{Whereabouts, find};
 pub use label::of as label_of;
-pub use request::{Request, ScopeWish};
-pub use result::{Ending, Spawned};
+pub(crate) use request::{Request, ScopeWish};
+pub(crate) use result::{Ending, Spawned};
 
 use crate::config::Settings;
 use crate::host::{apart, lasting};
@@ -54,7 +54,7 @@ use tmux_sockets::witness::Witness;
 
 /// What a whole run of `spawn` came to.
 #[derive(Debug)]
-pub enum Done {
+pub(crate) enum Done {
     /// It was done here.
     Here(Box<Spawned>),
     /// It was done outside of the unit that we run in; this is what that run said.
@@ -62,7 +62,7 @@ pub enum Done {
 }
 
 /// Makes the session. Never panics and never gives up silently: whatever happens is in the result.
-pub fn run(settings: &Settings, user: u32, request: &Request) -> Done {
+pub(crate) fn run(settings: &Settings, user: u32, request: &Request) -> Done {
     crate::host::inherited::keep_from_children();
     let mut spawned = Spawned::new(&request.name, settings.spawn.tmux.as_os_str());
     let mut witness = Witness::new(user);

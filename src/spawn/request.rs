@@ -8,7 +8,7 @@ use tmux_sockets::tmux::paths::DEFAULT_LABEL;
 
 /// When the server gets a systemd scope of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum ScopeWish {
+pub(crate) enum ScopeWish {
     /// When this runs in a systemd service and a manager can be asked.
     #[default]
     Auto,
@@ -20,7 +20,7 @@ pub enum ScopeWish {
 
 /// A session to be made. All of it is data, whoever sent it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Request {
+pub(crate) struct Request {
     /// Its name, not empty.
     pub name: OsString,
     /// The label of its socket, instead of the one that follows from the name.
@@ -47,7 +47,7 @@ pub struct Request {
 
 impl Request {
     /// Checks what can be checked without looking.
-    pub fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self) -> Result<(), Error> {
         let usage = |text: &str| Err(Error::Usage(text.to_owned()));
         if self.name.is_empty() {
             return usage("the session's name is empty");

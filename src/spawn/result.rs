@@ -18,7 +18,7 @@ use tmux_sockets::kernel::escape::{escaped, shell_word};
 
 /// How it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub(crate) enum Ending {
     /// The session exists and was verified.
     Made,
     /// A session of that name is there already; nothing was changed.
@@ -31,7 +31,7 @@ pub enum Ending {
 
 impl Ending {
     /// The exit code for it.
-    pub fn exit(self) -> Exit {
+    pub(crate) fn exit(self) -> Exit {
         match self {
             Self::Made => Exit::Done,
             Self::Exists => Exit::Absent,
@@ -43,7 +43,7 @@ impl Ending {
 
 /// What is known of COMMAND. It is started once at most, whatever happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CommandState {
+pub(crate) enum CommandState {
     /// It was started.
     Ran,
     /// It was not.
@@ -54,7 +54,7 @@ pub enum CommandState {
 
 /// A spawn and its result.
 #[derive(Debug)]
-pub struct Spawned {
+pub(crate) struct Spawned {
     /// How it ended.
     pub ending: Ending,
     /// The name that was asked for.
@@ -94,7 +94,7 @@ pub struct Spawned {
 }
 
 /// What is known of a run that was given up in the middle.
-pub fn unknown(name: &OsStr, why: String) -> Spawned {
+pub(crate) fn unknown(name: &OsStr, why: String) -> Spawned {
     let mut spawned = Spawned::new(name, OsStr::new(""));
     spawned.doubt(why);
     spawned
@@ -180,7 +180,7 @@ impl Spawned {
 
     /// `spawned "build" on /tmp/tmux-1000/spawn-build (pid 4711) after cleaning 1 stale socket; attach: tmux -S
     /// /tmp/tmux-1000/spawn-build attach`.
-    pub fn sentence(&self) -> String {
+    pub(crate) fn sentence(&self) -> String {
         let (name, socket) = (escaped(&self.session), escaped(&self.socket));
         let pid = self.server_pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
         if self.ending == Ending::Exists {
@@ -228,7 +228,7 @@ impl Spawned {
     }
 
     /// Tells the log of a session that was made.
-    pub fn log(&self, uid: u32) {
+    pub(crate) fn log(&self, uid: u32) {
         let dir = self.socket.parent().unwrap_or(&self.socket);
         tracing::info!(
             message_id = id::SESSION_SPAWNED,
@@ -243,7 +243,7 @@ impl Spawned {
     }
 
     /// One object for programs.
-    pub fn json(&self) -> serde_json::Result<String> {
+    pub(crate) fn json(&self) -> serde_json::Result<String> {
         #[derive(Serialize)]
         struct Object<'a> {
             version: u32,
@@ -310,7 +310,7 @@ impl Spawned {
 }
 
 /// Passes on what a run outside of our unit said, and how it ended.
-pub fn pass_on(ended: &Ended, output: &mut Output) -> Result<Exit, Error> {
+pub(crate) fn pass_on(ended: &Ended, output: &mut Output) -> Result<Exit, Error> {
     crate::logging::stderr::write(&ended.err);
     let said = String::from_utf8_lossy(&ended.out);
     if !said.is_empty() {

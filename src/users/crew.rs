@@ -51,7 +51,7 @@ const LONGEST: usize = 16 << 20;
 
 /// Why there is no report of a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Loss {
+pub(crate) enum Loss {
     /// The account could not be looked up, so nobody knows whose configuration holds.
     Account(Errno),
     /// It could not be started.
@@ -76,7 +76,7 @@ pub enum Loss {
 
 impl Loss {
     /// Why nothing is known of a user's sockets.
-    pub fn sentence(self, uid: u32) -> String {
+    pub(crate) fn sentence(self, uid: u32) -> String {
         let what = match self {
             Self::Account(errno) => {
                 format!("was not started: the account cannot be looked up ({})", errno_text(errno))

@@ -38,7 +38,7 @@ const PORTION: usize = 1024;
 
 /// A name that lies: it is called like a user's folder and is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stray {
+pub(crate) enum Stray {
     /// It is no directory: a link, a FIFO, a file.
     NoDirectory(FileType),
     /// It is somebody else's than its name says: the owner's uid.

@@ -11,7 +11,7 @@ use tmux_sockets::report::{DirectoryReport, Entry, Place, Report};
 
 /// A user who was found, and the folder that told of them.
 #[derive(Debug, Clone, Copy)]
-pub struct User<'a> {
+pub(crate) struct User<'a> {
     /// Their number.
     pub uid: u32,
     /// The folder.
@@ -28,13 +28,13 @@ const TOLD_OF_NAMELESS: usize = 8;
 
 /// How many entries are told of one by one: of one user; of all who may have an account, and of each of them at least;
 /// of all others, and of each of them at least. The rest is counted.
-pub const ENTRIES_OF_ONE: usize = 16 * 1024;
+pub(crate) const ENTRIES_OF_ONE: usize = 16 * 1024;
 const ENTRIES_OF_ACCOUNTS: (usize, usize) = (16 * ENTRIES_OF_ONE, 256);
 const ENTRIES_OF_NAMELESS: (usize, usize) = (4 * ENTRIES_OF_ONE, 8);
 
 /// Takes reports in as they come.
 #[derive(Debug, Default)]
-pub struct Merger<'u> {
+pub(crate) struct Merger<'u> {
     reader: Reader,
     runs: Vec<(User<'u>, Run)>,
     /// What workers have done that have not reported yet.
@@ -45,7 +45,7 @@ pub struct Merger<'u> {
 
 impl<'u> Merger<'u> {
     /// Takes in what a worker has done so far. `None`: it makes no sense.
-    pub fn add_part(&mut self, user: User<'u>, message: &[u8]) -> Option<Report> {
+    pub(crate) fn add_part(&mut self, user: User<'u>, message: &[u8]) -> Option<Report> {
         let mut part = self.reader.read(message, user.uid).ok()?.report;
         part.entries.retain(|entry| entry.outcome == Outcome::Removed);
         let done = self.done.entry(user.uid).or_default();
@@ -64,7 +64,7 @@ impl<'u> Merger<'u> {
 
     /// Takes in what became of a user's worker: its message, or why there is none; then what it did is what it had
     /// told by then. Its report.
-    pub fn add(&mut self, mut user: User<'u>, outcome: Result<Vec<u8>, Loss>) -> &Report {
+    pub(crate) fn add(&mut self, mut user: User<'u>, outcome: Result<Vec<u8>, Loss>) -> &Report {
         let mut run = Run::of(self.done.remove(&user.uid).unwrap_or_default());
         let failure = match outcome.map(|message| self.reader.read(&message, user.uid)) {
             Ok(Ok(told)) => {
@@ -99,7 +99,7 @@ impl<'u> Merger<'u> {
 
     /// One report, in the order of the users; then the folders in which nobody could be looked for, and what
     /// strangers put there and no worker told of.
-    pub fn finish(mut self, refused: Vec<DirectoryReport>, strays: Vec<Place>) -> Run {
+    pub(crate) fn finish(mut self, refused: Vec<DirectoryReport>, strays: Vec<Place>) -> Run {
         // Those with an account come first where there is room for some: with a row of their own, with their errors.
         self.runs.sort_by_key(|(user, _)| (!user.has_account, user.uid));
         let row = |(user, run): &(User<'_>, Run)| Row::of(user.uid, &run.report, run.record.as_ref());

@@ -13,11 +13,11 @@
 mod accounts;
 mod crew;
 mod find;
-pub mod merge;
-pub mod order;
+pub(crate) mod merge;
+pub(crate) mod order;
 mod queue;
-pub mod wire;
-pub mod worker;
+pub(crate) mod wire;
+pub(crate) mod worker;
 
 use crate::exit::Error;
 use crate::host::told_to_end::ToldToEnd;
@@ -31,12 +31,9 @@ use std::time::{Duration, Instant};
 use tmux_sockets::report::Report;
 use tmux_sockets::sweep::Act;
 
-pub use crew::Loss;
-pub use find::Stray;
-
 /// What the workers are to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Task {
+pub(crate) struct Task {
     /// What may be done to sockets.
     pub act: Act,
     /// Whether ghosts are to get their socket back.
@@ -44,11 +41,11 @@ pub struct Task {
 }
 
 /// How long a worker sweeps before it leaves the rest to the next sweep and reports: less than after what it is ended.
-pub const SWEEP: Duration = Duration::from_secs(8);
+pub(crate) const SWEEP: Duration = Duration::from_secs(8);
 
 /// What is heard of the workers, while they work.
 #[derive(Debug, Clone, Copy)]
-pub enum Heard<'r> {
+pub(crate) enum Heard<'r> {
     /// What one has done so far. It stands in its report again.
     Deeds(&'r Report),
     /// One's report.
@@ -62,7 +59,7 @@ pub enum Heard<'r> {
 ///
 /// # Errors
 /// Without root, and where `/tmp` cannot be read.
-pub fn pass(
+pub(crate) fn pass(
     task: Task,
     signals: &mut Option<ToldToEnd>,
     heard: &mut dyn FnMut(Heard<'_>, usize),

@@ -16,7 +16,7 @@ const RESCUES: [(bool, &str); 2] = [(false, "leave"), (true, "rescue")];
 
 /// For whom a worker works, and what it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Order {
+pub(crate) struct Order {
     /// What to do.
     pub task: Task,
     /// The user's number.
@@ -27,14 +27,14 @@ pub struct Order {
 
 impl Order {
     /// The arguments that say it.
-    pub fn arguments(self) -> [String; 5] {
+    pub(crate) fn arguments(self) -> [String; 5] {
         let act = ACTS.iter().find(|(act, _)| *act == self.task.act).map_or("", |(_, word)| word);
         let rescue = RESCUES[usize::from(self.task.rescue)].1;
         [WORKER.to_owned(), act.to_owned(), rescue.to_owned(), self.uid.to_string(), self.gid.to_string()]
     }
 
     /// The order in a whole command line; `None`: it is none.
-    pub fn of(command_line: &[OsString]) -> Option<Self> {
+    pub(crate) fn of(command_line: &[OsString]) -> Option<Self> {
         let [_, worker, act, rescue, uid, gid] = command_line else {
             return None;
         };

@@ -47,7 +47,7 @@ const OUTCOMES: [Outcome; 10] = [
 const PART: &[u8] = b"P\0";
 
 /// What of these entries is to be told at once: those that were removed. Empty, if none was.
-pub fn part(report: &Report, entries: &[usize]) -> Vec<u8> {
+pub(crate) fn part(report: &Report, entries: &[usize]) -> Vec<u8> {
     let entries = entries.iter().map(|at| &report.entries[*at]);
     let done: Vec<Entry> = entries.filter(|entry| entry.outcome == Outcome::Removed).cloned().collect();
     if done.is_empty() {
@@ -59,7 +59,7 @@ pub fn part(report: &Report, entries: &[usize]) -> Vec<u8> {
 }
 
 /// Takes the parts that have come in as a whole out of what was heard.
-pub fn take_parts(heard: &mut Vec<u8>) -> Vec<Vec<u8>> {
+pub(crate) fn take_parts(heard: &mut Vec<u8>) -> Vec<Vec<u8>> {
     let mut parts = Vec::new();
     let mut rest = heard.as_slice();
     while let Some((part, after)) = first_part(rest) {
@@ -79,7 +79,7 @@ fn first_part(heard: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// The message that there is no report, and why.
-pub fn refusal(why: &str) -> Vec<u8> {
+pub(crate) fn refusal(why: &str) -> Vec<u8> {
     let mut message = Message::default();
     message.put(b"E");
     message.put(why.as_bytes());
@@ -87,7 +87,7 @@ pub fn refusal(why: &str) -> Vec<u8> {
 }
 
 /// The message for a report.
-pub fn write(run: &Run) -> Vec<u8> {
+pub(crate) fn write(run: &Run) -> Vec<u8> {
     let Run { report, record, rows: _ } = run;
     let mut message = Message::default();
     for directory in &report.directories {
@@ -183,7 +183,7 @@ impl Message {
 
 /// Why a message is no report.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NoReport {
+pub(crate) enum NoReport {
     /// The worker says why.
     Refused(String),
     /// It makes no sense, or its end is missing.
@@ -193,13 +193,13 @@ pub enum NoReport {
 /// Reads messages. What they say in words is kept until the end of the process: a reason is `Copy`,
 /// and a process that reads messages makes one report and ends.
 #[derive(Debug, Default)]
-pub struct Reader {
+pub(crate) struct Reader {
     known: HashMap<String, &'static str>,
 }
 
 impl Reader {
     /// The report in a message of the user `uid`'s worker.
-    pub fn read(&mut self, message: &[u8], uid: u32) -> Result<Run, NoReport> {
+    pub(crate) fn read(&mut self, message: &[u8], uid: u32) -> Result<Run, NoReport> {
         let mut fields =
             Fields(message.strip_suffix(b"\0").ok_or(NoReport::Garbled)?.split(|byte| *byte == 0));
         let (mut report, mut record) = (Report::default(), None);

@@ -12,7 +12,7 @@ const MOST_MEMORY: u64 = 512 << 20;
 ///
 /// # Errors
 /// Without root, or if anything of root is left.
-pub fn become_user(uid: u32, gid: u32) -> Result<(), Error> {
+pub(crate) fn become_user(uid: u32, gid: u32) -> Result<(), Error> {
     if !Uid::effective().is_root() {
         return Err(Error::NoPermission("a worker is started by root, through --all-users".to_owned()));
     }

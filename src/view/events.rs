@@ -8,7 +8,7 @@ use tmux_sockets::kernel::escape::escaped;
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum What {
+pub(crate) enum What {
     /// A server listens.
     ServerUp,
     /// A server has gone, however it ended.
@@ -23,7 +23,7 @@ pub enum What {
 
 impl What {
     /// The word for it, in JSON and for people.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::ServerUp => "server-up",
             Self::ServerGone => "server-gone",
@@ -36,7 +36,7 @@ impl What {
 
 /// Something that happened at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Event {
+pub(crate) struct Event {
     /// What.
     pub what: What,
     /// The socket's full path.
@@ -46,7 +46,7 @@ pub struct Event {
 }
 
 /// One JSON object, without a newline behind it.
-pub fn json(event: &Event, time: SystemTime) -> serde_json::Result<String> {
+pub(crate) fn json(event: &Event, time: SystemTime) -> serde_json::Result<String> {
     #[derive(Serialize)]
     struct Line<'a> {
         version: u32,
@@ -74,7 +74,7 @@ pub fn json(event: &Event, time: SystemTime) -> serde_json::Result<String> {
 }
 
 /// One line for people, without a newline behind it.
-pub fn people(event: &Event, time: SystemTime) -> String {
+pub(crate) fn people(event: &Event, time: SystemTime) -> String {
     let pid = event.server_pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
     let time = humantime::format_rfc3339_millis(time);
     format!("{time} {:14} {}{pid}", event.what.word(), escaped(&event.path))

@@ -10,12 +10,12 @@ use tmux_sockets::report::Outcome;
 use tmux_sockets::report::{Counts, Entry, Health, Report};
 
 /// Text as it is, or escaped where it is not UTF-8.
-pub fn text(name: &OsStr) -> String {
+pub(crate) fn text(name: &OsStr) -> String {
     name.to_str().map_or_else(|| escaped(name).to_string(), str::to_owned)
 }
 
 /// The bytes of a name that is not UTF-8.
-pub fn raw_bytes(name: &OsStr) -> Option<&[u8]> {
+pub(crate) fn raw_bytes(name: &OsStr) -> Option<&[u8]> {
     name.to_str().is_none().then(|| name.as_bytes())
 }
 
@@ -77,7 +77,7 @@ struct Socket<'a> {
 
 /// Which entries a command lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Listing {
+pub(crate) enum Listing {
     /// All of them.
     All,
     /// All but live sockets and what is no socket, unless something was done with it.
@@ -85,7 +85,7 @@ pub enum Listing {
 }
 
 /// The object of `sweep` and `list`, written as it is made: ten thousand entries need no second copy.
-pub fn run(
+pub(crate) fn run(
     to: impl std::io::Write,
     report: &Report,
     command: &str,
@@ -161,7 +161,7 @@ impl<'a> Socket<'a> {
 
 /// The object of `status`. `unseen` is what could not be looked at, each with the reason; `held_locks` the start
 /// locks that are not let go of.
-pub fn status(report: &Report) -> serde_json::Result<String> {
+pub(crate) fn status(report: &Report) -> serde_json::Result<String> {
     #[derive(Serialize)]
     struct Status<'a> {
         version: u32,
@@ -182,7 +182,7 @@ pub fn status(report: &Report) -> serde_json::Result<String> {
 }
 
 /// The object of `probe`. Without a verdict the socket is absent.
-pub fn probe(
+pub(crate) fn probe(
     path: &Path,
     verdict: Option<&Verdict>,
     reason: &str,

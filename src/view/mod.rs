@@ -1,5 +1,5 @@
 //! A run as it is shown: to people, to programs, to monitoring.
 
-pub mod events;
-pub mod json;
-pub mod people;
+pub(crate) mod events;
+pub(crate) mod json;
+pub(crate) mod people;

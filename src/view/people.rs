@@ -12,14 +12,14 @@ const NAMED: usize = 5;
 
 /// Whether and how states are coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Palette {
+pub(crate) struct Palette {
     /// Escape sequences may be written.
     pub colored: bool,
 }
 
 impl Palette {
     /// A word for a state, padded to `width` and coloured.
-    pub fn state(self, state: State, width: usize) -> String {
+    pub(crate) fn state(self, state: State, width: usize) -> String {
         let word = format!("{:width$}", state.word());
         let code = match state {
             State::Live => "32",
@@ -33,12 +33,12 @@ impl Palette {
 }
 
 /// `1 dead socket`, `2 dead sockets`.
-pub fn plural(count: usize, one: &str) -> String {
+pub(crate) fn plural(count: usize, one: &str) -> String {
     format!("{count} {one}{}", if count == 1 { "" } else { "s" })
 }
 
 /// What `sweep` prints: a line per removed socket, but for those that were told already, and a summary.
-pub fn sweep(report: &Report, dry_run: bool, is_told: &dyn Fn(usize) -> bool) -> String {
+pub(crate) fn sweep(report: &Report, dry_run: bool, is_told: &dyn Fn(usize) -> bool) -> String {
     let left = report.entries.iter().enumerate().filter(|(at, _)| !is_told(*at));
     let mut text: String = left.filter_map(|(_, entry)| deed(report, entry)).collect();
     text.extend(untold(report));
@@ -57,7 +57,7 @@ fn deeds(report: &Report) -> String {
 }
 
 /// The line for an entry with which something was done or would be.
-pub fn deed(report: &Report, entry: &Entry) -> Option<String> {
+pub(crate) fn deed(report: &Report, entry: &Entry) -> Option<String> {
     let done = match entry.outcome {
         Outcome::Removed => "removed",
         Outcome::WouldRemove => "would remove",
@@ -77,7 +77,7 @@ pub fn deed(report: &Report, entry: &Entry) -> Option<String> {
 }
 
 /// `swept 1 dead socket; 2 live`, and whatever else there was.
-pub fn summary(report: &Report, dry_run: bool) -> String {
+pub(crate) fn summary(report: &Report, dry_run: bool) -> String {
     let counts = report.counts();
     let (verb, swept) =
         if dry_run { ("would sweep", counts.would_remove) } else { ("swept", counts.removed) };
@@ -109,7 +109,7 @@ pub fn summary(report: &Report, dry_run: bool) -> String {
 }
 
 /// What `rescue` prints: a line per ghost that has its socket again, and a summary.
-pub fn rescue(report: &Report, dry_run: bool) -> String {
+pub(crate) fn rescue(report: &Report, dry_run: bool) -> String {
     let mut text = deeds(report);
     let counts = report.counts();
     let (verb, done) =
@@ -128,7 +128,7 @@ pub fn rescue(report: &Report, dry_run: bool) -> String {
 }
 
 /// What `list` prints: a line per entry.
-pub fn list(report: &Report, palette: Palette) -> String {
+pub(crate) fn list(report: &Report, palette: Palette) -> String {
     let mut text = String::new();
     for entry in &report.entries {
         let pid = entry.server_pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
@@ -152,7 +152,7 @@ pub fn list(report: &Report, palette: Palette) -> String {
 }
 
 /// The health row: `tmux sockets: 3 live, 1 dead, 0 ghosts (dead: /tmp/tmux-1000/stale)`.
-pub fn status(report: &Report) -> String {
+pub(crate) fn status(report: &Report) -> String {
     let counts = report.counts();
     let mut text = format!(
         "tmux sockets: {} live, {} dead, {}",

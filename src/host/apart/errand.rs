@@ -13,7 +13,7 @@ const RULES: [(Rule, &str); 2] = [(Rule::Swept, "swept"), (Rule::LookedAt, "look
 
 /// What is to be done on a mount that may not answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Errand {
+pub(crate) enum Errand {
     /// Look into directories.
     Look(Vec<Target>),
     /// Read a file; only a real one, where it was found and not named.
@@ -29,7 +29,7 @@ pub enum Errand {
 
 /// An errand, and the mount that it goes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Order {
+pub(crate) struct Order {
     /// Where the mount is.
     pub point: PathBuf,
     /// What to do there.
@@ -38,7 +38,7 @@ pub struct Order {
 
 impl Order {
     /// The arguments that say it.
-    pub fn arguments(&self) -> Vec<OsString> {
+    pub(crate) fn arguments(&self) -> Vec<OsString> {
         let mut words: Vec<OsString> = vec![WORD.into(), self.point.clone().into()];
         let mut say = |word: &OsStr| words.push(word.to_owned());
         match &self.errand {
@@ -71,7 +71,7 @@ impl Order {
     }
 
     /// The order in a whole command line; `None`: it is none.
-    pub fn of(command_line: &[OsString]) -> Option<Self> {
+    pub(crate) fn of(command_line: &[OsString]) -> Option<Self> {
         let [_, word, point, kind, rest @ ..] = command_line else {
             return None;
         };
@@ -89,7 +89,7 @@ impl Order {
     }
 
     /// Whether the command line of a process, each word ended by a NUL, is an order for that mount.
-    pub fn is_for(command_line: &[u8], point: &Path) -> bool {
+    pub(crate) fn is_for(command_line: &[u8], point: &Path) -> bool {
         let mut words = command_line.split(|byte| *byte == 0).skip(1);
         words.next() == Some(WORD.as_bytes()) && words.next() == Some(point.as_os_str().as_encoded_bytes())
     }

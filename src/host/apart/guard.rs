@@ -34,7 +34,7 @@ static TELL: OnceLock<File> = OnceLock::new();
 
 /// What came of a run.
 #[derive(Debug)]
-pub enum End {
+pub(crate) enum End {
     /// It ended with this exit code; `None`: by a signal that is none of ours.
     Ended(Option<i32>),
     /// This mount does not answer any more, and the run was given up.
@@ -42,7 +42,7 @@ pub enum End {
 }
 
 /// The command line that was meant: of a run that is guarded it is behind the words of who guards it.
-pub fn meant(line: Vec<OsString>) -> Vec<OsString> {
+pub(crate) fn meant(line: Vec<OsString>) -> Vec<OsString> {
     match line.as_slice() {
         [own, word, _, rest @ ..] if word == WORD => [std::slice::from_ref(own), rest].concat(),
         _ => line,
@@ -50,7 +50,7 @@ pub fn meant(line: Vec<OsString>) -> Vec<OsString> {
 }
 
 /// Takes up a run that is guarded, if this is one. `false`: who guards it has ended already.
-pub fn begin(line: &[OsString]) -> bool {
+pub(crate) fn begin(line: &[OsString]) -> bool {
     let [_, word, guard, ..] = line else { return true };
     if word != WORD {
         return true;
@@ -73,7 +73,7 @@ pub(super) fn tell(point: &Path) {
 }
 
 /// Whether a run that may go to these paths has a mount on its way that may not answer, and nobody guards it.
-pub fn is_wanted(paths: impl FnOnce() -> Vec<PathBuf>) -> bool {
+pub(crate) fn is_wanted(paths: impl FnOnce() -> Vec<PathBuf>) -> bool {
     if TELL.get().is_some() {
         return false;
     }
@@ -85,7 +85,7 @@ pub fn is_wanted(paths: impl FnOnce() -> Vec<PathBuf>) -> bool {
 ///
 /// # Errors
 /// It cannot be started, and nothing was done.
-pub fn run(line: &[OsString]) -> io::Result<End> {
+pub(crate) fn run(line: &[OsString]) -> io::Result<End> {
     let mut signals = ToldToEnd::begin();
     let mut run = Run::start(line)?;
     let mut next = Instant::now() + PATIENCE;

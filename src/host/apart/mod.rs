@@ -5,8 +5,8 @@
 //! mount, started while nothing is locked; it has two seconds, then it is killed and not waited for. One that hangs cannot
 //! even be killed: as long as it is there, that mount is not asked again.
 
-pub mod errand;
-pub mod guard;
+pub(crate) mod errand;
+pub(crate) mod guard;
 mod send;
 
 pub(crate) use send::{PATIENCE, send};
@@ -50,7 +50,7 @@ pub(crate) fn distrust(mount: &Mount) {
 }
 
 /// The mounts that were asked here and did not answer.
-pub fn silent() -> Vec<Mount> {
+pub(crate) fn silent() -> Vec<Mount> {
     SILENT.lock().map(|silent| silent.clone()).unwrap_or_default()
 }
 
@@ -59,13 +59,13 @@ pub fn silent() -> Vec<Mount> {
 ///
 /// # Errors
 /// One sentence: it does not answer.
-pub fn vouch(dir: &Path, user: u32) -> Result<(), String> {
+pub(crate) fn vouch(dir: &Path, user: u32) -> Result<(), String> {
     let mounts = Mounts::read();
     ask(&mounts, whereabouts(dir, user, &mounts))
 }
 
 /// The same for any path: whether it can be looked at. For runs that end: an answer holds as long as they do.
-pub fn answers(path: &Path) -> bool {
+pub(crate) fn answers(path: &Path) -> bool {
     reach(path).is_ok()
 }
 
@@ -73,7 +73,7 @@ pub fn answers(path: &Path) -> bool {
 ///
 /// # Errors
 /// One sentence: it does not answer.
-pub fn reach(path: &Path) -> Result<(), String> {
+pub(crate) fn reach(path: &Path) -> Result<(), String> {
     let mounts = Mounts::read();
     if mounts.has_far() { ask(&mounts, mounts.walk(path)) } else { Ok(()) }
 }
@@ -92,7 +92,7 @@ fn ask(mounts: &Mounts, walk: Walk) -> Result<(), String> {
 }
 
 /// Reads a file that lies on a mount that may not answer, as [`read::read_bytes`] does; `None`: it can be read here.
-pub fn read(path: &Path, is_named: bool) -> Option<std::io::Result<Vec<u8>>> {
+pub(crate) fn read(path: &Path, is_named: bool) -> Option<std::io::Result<Vec<u8>>> {
     let mounts = Mounts::read();
     let Walk::Far(path) = mounts.walk(path) else { return None };
     Some(fetch(&mounts, &path, Errand::Read { path: path.clone(), is_named }, None))
@@ -102,7 +102,7 @@ pub fn read(path: &Path, is_named: bool) -> Option<std::io::Result<Vec<u8>>> {
 ///
 /// # Errors
 /// Those of [`replace::replace`], and where the mount does not answer.
-pub fn replace(path: &Path, text: &[u8]) -> std::io::Result<()> {
+pub(crate) fn replace(path: &Path, text: &[u8]) -> std::io::Result<()> {
     let mounts = Mounts::read();
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let (Walk::Far(parent), Some(name)) = (mounts.walk(parent), path.file_name()) else {
@@ -133,7 +133,7 @@ fn fetch(mounts: &Mounts, path: &Path, errand: Errand, input: Option<&File>) -> 
 }
 
 /// What the child does; `look` is how it looks into directories. Its message goes to stdout.
-pub fn carry_out(order: &Order, look: impl FnOnce(&[Target]) -> Vec<u8>) -> Vec<u8> {
+pub(crate) fn carry_out(order: &Order, look: impl FnOnce(&[Target]) -> Vec<u8>) -> Vec<u8> {
     // Who sent us may be killed; nobody else would.
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
     let _ = rustix::thread::set_name(NAME);
@@ -157,7 +157,7 @@ pub fn carry_out(order: &Order, look: impl FnOnce(&[Target]) -> Vec<u8>) -> Vec<
 }
 
 /// Why nothing is known of what lies on a mount.
-pub fn no_answer(mount: &Mount) -> String {
+pub(crate) fn no_answer(mount: &Mount) -> String {
     format!(
         "it lies on a mount that did not answer within {} s ({} at {}); nothing there was looked at or changed; where its server is gone for good, it is to be unmounted (umount(8), lazily)",
         PATIENCE.as_secs(),
@@ -167,7 +167,7 @@ pub fn no_answer(mount: &Mount) -> String {
 }
 
 /// Why a run was given up.
-pub fn stood_still(mount: &Mount) -> String {
+pub(crate) fn stood_still(mount: &Mount) -> String {
     format!(
         "given up: the mount at {} ({}) had answered, and then did not within {} s; what was done before is told above, and what hangs there ends when that mount goes on; where its server is gone for good, it is to be unmounted (umount(8), lazily)",
         escaped(&mount.point),
