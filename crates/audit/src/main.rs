@@ -9,7 +9,7 @@
 //! [`text`] is text that knows its places in the file, and what in it is not known; no rule speaks of that. [`variables`]
 //! holds what is known of them at a point, and [`call`] what the rules look at. [`grammar`] makes a syntax tree of a script.
 //! [`tmux_words`], [`wrappers`] and [`exec_line`] read the words of a call of tmux, of a program that runs another, of a
-//! unit's command; [`reach`] knows what a removal in /tmp comes to. [`unit`] and [`cron`] read unit files and tables of
+//! unit's command; [`reach`] knows what a removal in /tmp comes to. [`mod@unit`] and [`cron`] read unit files and tables of
 //! cron, [`source`] a file, and tells which of them it is. [`shell`] goes through scripts and notes the calls, [`rules`] say
 //! what they have against calls, and [`look`] does all of it to one file.
 
