@@ -14,6 +14,7 @@
 //! service's files are its own ([`outside`]).
 
 mod answer;
+mod attempts;
 pub(crate) mod carry_out;
 mod create;
 mod ending;
