@@ -44,7 +44,6 @@ use tmux_sockets::witness::Witness;
 pub(crate) struct Patient<'a> {
     /// The user's settings.
     pub settings: &'a Settings,
-    /// The user.
     pub user: u32,
     /// The environment that decides where tmux looks.
     pub around: &'a Surroundings,
@@ -95,12 +94,10 @@ pub(crate) enum Cure {
 }
 
 impl Cure {
-    /// A shell line.
     pub(crate) fn command(line: impl Into<String>) -> Self {
         Self::Command(line.into())
     }
 
-    /// A sentence.
     pub(crate) fn advice(sentence: impl Into<String>) -> Self {
         Self::Advice(sentence.into())
     }

@@ -18,7 +18,6 @@ const SWEEP: &str = "tmux-janitor.service";
 struct Told {
     /// The user's; none: that manager does not answer.
     own: Option<Vec<Unit>>,
-    /// The machine's.
     machines: Option<Vec<Unit>>,
 }
 

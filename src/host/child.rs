@@ -22,7 +22,6 @@ const MOST: usize = 4 * 1024 * 1024;
 pub(crate) enum End {
     /// By itself, with this exit code.
     Code(i32),
-    /// By a signal.
     Signal(i32),
     /// Not in time: it was given up and killed.
     GivenUp,
@@ -31,7 +30,6 @@ pub(crate) enum End {
 /// What a program said and how it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ended {
-    /// How.
     pub end: End,
     /// Its stdout.
     pub out: Vec<u8>,
@@ -39,7 +37,6 @@ pub(crate) struct Ended {
     pub err: Vec<u8>,
 }
 
-/// A file in memory.
 pub(crate) fn memory_file() -> io::Result<File> {
     Ok(File::from(rustix::fs::memfd_create("tmux-janitor", MemfdFlags::CLOEXEC)?))
 }

@@ -18,7 +18,6 @@ const SETTINGS: [&str; 4] = ["/etc", "/run", "/usr/local/lib", "/usr/lib"];
 pub(crate) enum Home {
     /// The user's service manager and what it started.
     Manager,
-    /// A login.
     Login,
     /// No part of it.
     Elsewhere,

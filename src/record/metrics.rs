@@ -20,7 +20,6 @@ const MOST_USERS: usize = 256;
 /// is no socket is not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A state.
     State(State),
     /// A dead socket that `keep` or `min-age` keeps.
     Spared,

@@ -73,7 +73,6 @@ impl Deeds {
         all
     }
 
-    /// What was done to one entry.
     pub(crate) fn done_to(entry: &Entry) -> Self {
         let is_removed = entry.outcome == Outcome::Removed && !entry.is_litter();
         let is_failed = entry.verdict.state != State::Ghost && matches!(entry.outcome, Outcome::Failed(_));

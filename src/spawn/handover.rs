@@ -125,7 +125,6 @@ pub(super) enum Answer {
     None,
     /// The command was started, and nothing more is known.
     Began,
-    /// How it ended.
     Ended(Ended),
 }
 

@@ -32,7 +32,6 @@ pub(super) enum View {
 /// What is outside of our unit.
 #[derive(Debug)]
 enum Outside {
-    /// Its mounts.
     Seen(Mounts),
     /// A manager that `/proc` does not show here.
     Hidden,

@@ -35,7 +35,6 @@ pub(super) struct Place {
     pub(super) path: PathBuf,
 }
 
-/// One look.
 #[derive(Debug)]
 enum Look {
     Is(Standing),

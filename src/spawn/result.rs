@@ -16,7 +16,6 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use tmux_sockets::kernel::escape::{escaped, shell_word};
 
-/// How it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
     /// The session exists and was verified.
@@ -55,7 +54,6 @@ pub(crate) enum CommandState {
 /// A spawn and its result.
 #[derive(Debug)]
 pub(crate) struct Spawned {
-    /// How it ended.
     pub ending: Ending,
     /// The name that was asked for.
     pub session: OsString,
@@ -63,7 +61,6 @@ pub(crate) struct Spawned {
     pub tmux_name: Option<OsString>,
     /// The socket's path; empty when there is no place for one.
     pub socket: PathBuf,
-    /// Its label.
     pub label: OsString,
     /// The server, where it can be told.
     pub server_pid: Option<i32>,

@@ -79,7 +79,6 @@ impl std::fmt::Display for Stray {
     }
 }
 
-/// What was found.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     /// Whom, and the folder that told; in the order of their numbers.

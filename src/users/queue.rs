@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 /// How long those without an account wait for all that have one to be known.
 const COURTESY: Duration = Duration::from_secs(15);
 
-/// A queue.
 #[derive(Debug)]
 pub(super) struct Queue<'u> {
     /// Whose account is not known yet.

@@ -18,7 +18,6 @@ pub(crate) enum Errand {
     Look(Vec<Target>),
     /// Read a file; only a real one, where it was found and not named.
     Read {
-        /// Which.
         path: PathBuf,
         /// Whether the user named it.
         is_named: bool,
