@@ -71,8 +71,10 @@ pub(crate) fn run(cli: &Cli, output: &mut Output) -> Result<Exit, Error> {
         }
         Some(Command::List { all_users, json }) => list(&cli.global, *all_users, *json, output),
         Some(Command::Status(arguments)) => status::status(&cli.global, arguments, output),
-        Some(Command::Watch { no_reap }) => watch::watch(&cli.global, *no_reap),
-        Some(Command::Events { json }) => watch::events(&cli.global, *json),
+        Some(Command::Watch { no_reap }) => {
+            watch::watch(&cli.global.dir, cli.global.config.as_deref(), *no_reap)
+        }
+        Some(Command::Events { json }) => watch::events(&cli.global.dir, cli.global.config.as_deref(), *json),
         Some(Command::Probe(arguments)) => probe_one(&cli.global, arguments, output),
         Some(Command::Rescue(arguments)) => rescue(&cli.global, arguments, output),
         Some(Command::Spawn(arguments)) => spawn_one(&cli.global, arguments, output),

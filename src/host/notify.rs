@@ -9,7 +9,7 @@ use std::io;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a manager whose queue is full is given to take what it must not miss: that we are ready, or end.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -25,17 +25,19 @@ enum Weight {
 
 /// The way to the service manager.
 #[derive(Debug, Default)]
-pub struct Service {
+pub struct ServiceManager {
     heard: bool,
     watchdog: Option<Duration>,
+    /// When it was last told that we turn.
+    pinged: Option<Instant>,
     status: String,
 }
 
-impl Service {
+impl ServiceManager {
     /// That of this process, from `$NOTIFY_SOCKET` and `$WATCHDOG_USEC`.
     pub fn of_this_process() -> Self {
         let heard = std::env::var_os("NOTIFY_SOCKET").is_some();
-        Self { heard, watchdog: sd_notify::watchdog_enabled(), status: String::new() }
+        Self { heard, watchdog: sd_notify::watchdog_enabled(), ..Self::default() }
     }
 
     /// Whether there is somebody to tell.
@@ -43,14 +45,17 @@ impl Service {
         self.heard
     }
 
-    /// How often [`Self::ping`] is wanted: twice in the span after which the manager gives us up.
-    pub fn ping_interval(&self) -> Option<Duration> {
-        self.watchdog.map(|span| span / 2)
+    /// When it must hear that we turn, after the first time: twice in the span after which it gives us up.
+    pub fn next_ping(&self) -> Option<Instant> {
+        Some(self.pinged? + self.watchdog? / 2)
     }
 
-    /// The event loop has turned.
-    pub fn ping(&self) {
-        tell(&[NotifyState::Watchdog], Weight::Passing);
+    /// The event loop has turned. The manager is told as often as it must be.
+    pub fn turned(&mut self, now: Instant) {
+        if self.watchdog.is_some() && self.next_ping().is_none_or(|at| at <= now) {
+            tell(&[NotifyState::Watchdog], Weight::Passing);
+            self.pinged = Some(now);
+        }
     }
 
     /// The first complete look is done, or the reload.

@@ -8,7 +8,7 @@ use tmux_sockets::kernel::escape::escaped;
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum What {
+pub(crate) enum EventKind {
     /// A server listens.
     ServerUp,
     /// A server has gone, however it ended.
@@ -21,7 +21,7 @@ pub(crate) enum What {
     Rescued,
 }
 
-impl What {
+impl EventKind {
     /// The word for it, in JSON and for people.
     pub(crate) fn word(self) -> &'static str {
         match self {
@@ -38,7 +38,7 @@ impl What {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Event {
     /// What.
-    pub what: What,
+    pub kind: EventKind,
     /// The socket's full path.
     pub path: PathBuf,
     /// The server's process, where it is known.
@@ -63,7 +63,7 @@ pub(crate) fn json(event: &Event, time: SystemTime) -> serde_json::Result<String
     let label = event.path.file_name().unwrap_or_default();
     serde_json::to_string(&Line {
         version: 1,
-        event: event.what.word(),
+        event: event.kind.word(),
         path: text(event.path.as_os_str()),
         path_bytes: raw_bytes(event.path.as_os_str()),
         label: text(label),
@@ -77,7 +77,7 @@ pub(crate) fn json(event: &Event, time: SystemTime) -> serde_json::Result<String
 pub(crate) fn people(event: &Event, time: SystemTime) -> String {
     let pid = event.server_pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
     let time = humantime::format_rfc3339_millis(time);
-    format!("{time} {:14} {}{pid}", event.what.word(), escaped(&event.path))
+    format!("{time} {:14} {}{pid}", event.kind.word(), escaped(&event.path))
 }
 
 #[cfg(test)]
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn a_name_is_exact_for_programs_and_harmless_for_people() {
         let path = PathBuf::from("/tmp/tmux-7/a\nb");
-        let event = Event { what: What::ServerUp, path, server_pid: Some(9) };
+        let event = Event { kind: EventKind::ServerUp, path, server_pid: Some(9) };
         assert_eq!(
             json(&event, SystemTime::UNIX_EPOCH).unwrap(),
             "{\"version\":1,\"event\":\"server-up\",\"path\":\"/tmp/tmux-7/a\\nb\",\"label\":\"a\\nb\",\
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn bytes_that_are_no_text_are_given_as_numbers() {
         let path = PathBuf::from(OsString::from_vec(b"/d/\xff".to_vec()));
-        let event = Event { what: What::ServerGone, path, server_pid: None };
+        let event = Event { kind: EventKind::ServerGone, path, server_pid: None };
         let line = json(&event, SystemTime::UNIX_EPOCH).unwrap();
         assert!(line.contains("\"label_bytes\":[255]") && line.contains("\"server_pid\":null"), "{line}");
     }

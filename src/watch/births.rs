@@ -1,6 +1,6 @@
 //! What inotify tells of names: a hint where to look, never a proof.
 
-use super::engine::Dir;
+use super::engine::{Dir, Name};
 use super::readiness::Descriptor;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
@@ -23,15 +23,15 @@ const OF_DIRECTORY: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::MOVED_FROM)
     .union(WatchFlags::ATTRIB)
     .union(WatchFlags::CLOSE_WRITE)
-    .union(OF_PLACE);
+    .union(OF_ITSELF);
 
 /// What is wanted of a directory in which another one may come into being.
-const OF_PARENT: WatchFlags = WatchFlags::CREATE.union(WatchFlags::MOVED_TO).union(OF_PLACE);
+const OF_PARENT: WatchFlags = WatchFlags::CREATE.union(WatchFlags::MOVED_TO).union(OF_ITSELF);
 
 /// What is wanted of a directory that tmux would refuse: that somebody mends it.
-const OF_REFUSED: WatchFlags = WatchFlags::ATTRIB.union(OF_PLACE);
+const OF_REFUSED: WatchFlags = WatchFlags::ATTRIB.union(OF_ITSELF);
 
-const OF_PLACE: WatchFlags = WatchFlags::DELETE_SELF
+const OF_ITSELF: WatchFlags = WatchFlags::DELETE_SELF
     .union(WatchFlags::MOVE_SELF)
     .union(WatchFlags::ONLYDIR)
     .union(WatchFlags::MASK_ADD);
@@ -44,7 +44,7 @@ const AT_ONCE: usize = 8192;
 
 /// What happened to a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
+pub(super) enum Change {
     /// It was made.
     Made,
     /// It was moved here.
@@ -61,18 +61,18 @@ pub enum Change {
 
 /// Where to look.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Hint {
+pub(super) enum Hint {
     /// At a name in a socket directory.
-    Name(Dir, OsString, Change),
+    Name(Name, Change),
     /// At the directories themselves: one may have come, gone, or been replaced.
-    Places,
+    Directories,
     /// Everywhere: events were lost.
     Lost,
 }
 
 /// What a directory is watched for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Role {
+pub(super) enum Role {
     /// Sockets.
     Directory(Dir),
     /// A directory of this name, to come.
@@ -82,11 +82,11 @@ pub enum Role {
 }
 
 /// What each watch is for, by its number.
-pub type Roles = HashMap<i32, Vec<Role>>;
+pub(super) type Roles = HashMap<i32, Vec<Role>>;
 
 /// The inotify instance and its watches.
 #[derive(Debug)]
-pub struct Births {
+pub(super) struct Births {
     inotify: Option<Descriptor>,
     watches: Roles,
     buffer: Vec<MaybeUninit<u8>>,
@@ -111,7 +111,7 @@ impl Births {
     ///
     /// # Errors
     /// `EMFILE`: `fs.inotify.max_user_instances` is used up. The next rescan tries again.
-    pub fn open(&mut self) -> Result<(), Errno> {
+    pub(super) fn open(&mut self) -> Result<(), Errno> {
         if self.inotify.is_none() {
             let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
             let inotify = Descriptor::new(inotify, Interest::READABLE)
@@ -122,7 +122,7 @@ impl Births {
     }
 
     /// Begins a new set of watches; [`Self::finish`] drops those that were not asked for again.
-    pub fn begin(&mut self) -> Roles {
+    pub(super) fn begin(&mut self) -> Roles {
         std::mem::take(&mut self.watches)
     }
 
@@ -131,7 +131,7 @@ impl Births {
     ///
     /// # Errors
     /// `ENOSPC`: `fs.inotify.max_user_watches` is used up.
-    pub fn watch(&mut self, directory: BorrowedFd<'_>, role: Role) -> Result<Option<i32>, Errno> {
+    pub(super) fn watch(&mut self, directory: BorrowedFd<'_>, role: Role) -> Result<Option<i32>, Errno> {
         let Some(inotify) = &self.inotify else {
             return Ok(None);
         };
@@ -151,7 +151,7 @@ impl Births {
     }
 
     /// Drops the watches of `before` that were not asked for again.
-    pub fn finish(&self, before: Roles) {
+    pub(super) fn finish(&self, before: Roles) {
         let Some(inotify) = &self.inotify else { return };
         let dropped = before.into_iter().filter(|(number, _)| !self.watches.contains_key(number));
         for (number, _) in dropped {
@@ -161,7 +161,7 @@ impl Births {
     }
 
     /// Ready when there is something to read.
-    pub fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
         match &self.inotify {
             Some(inotify) if ready!(inotify.poll_read_ready(cx)).is_ok() => Poll::Ready(()),
             _ => Poll::Pending,
@@ -169,12 +169,12 @@ impl Births {
     }
 
     /// Whether [`Self::read`] has left something.
-    pub fn has_more(&self) -> bool {
+    pub(super) fn has_more(&self) -> bool {
         self.has_more
     }
 
     /// Reads everything that was told, also what the event loop has not noticed yet.
-    pub fn read(&mut self) -> Vec<Hint> {
+    pub(super) fn read(&mut self) -> Vec<Hint> {
         let mut hints = Vec::new();
         let Some(inotify) = &self.inotify else { return hints };
         let mut events = Reader::new(inotify.get_ref(), &mut self.buffer);
@@ -216,14 +216,14 @@ fn note(hints: &mut Vec<Hint>, flags: ReadFlags, roles: &[Role], name: Option<&O
     if flags.intersects(places) {
         // Also of watches that we dropped ourselves: then there is nothing to do.
         if !roles.is_empty() {
-            once(Hint::Places);
+            once(Hint::Directories);
         }
         return;
     }
     let Some(name) = name else {
         // The directory's own mode or owner.
         if !roles.is_empty() {
-            once(Hint::Places);
+            once(Hint::Directories);
         }
         return;
     };
@@ -231,13 +231,13 @@ fn note(hints: &mut Vec<Hint>, flags: ReadFlags, roles: &[Role], name: Option<&O
         match role {
             Role::Parent(awaited) => {
                 if awaited == name {
-                    once(Hint::Places);
+                    once(Hint::Directories);
                 }
             }
             Role::Directory(dir) => {
                 let change = change(flags).filter(|_| !flags.contains(ReadFlags::ISDIR) && !is_ours(name));
                 if let Some(change) = change {
-                    once(Hint::Name(*dir, name.to_owned(), change));
+                    once(Hint::Name(Name { dir: *dir, label: name.to_owned() }, change));
                 }
             }
             Role::Refused => {}
@@ -275,20 +275,20 @@ mod tests {
 
     #[test]
     fn a_lost_event_or_place_is_noticed_whatever_was_watched() {
-        let dir = [Role::Directory(3)];
+        let dir = [Role::Directory(Dir(3))];
         assert_eq!(hints(ReadFlags::QUEUE_OVERFLOW, &[], None), [Hint::Lost]);
         for flags in [ReadFlags::DELETE_SELF, ReadFlags::MOVE_SELF, ReadFlags::UNMOUNT, ReadFlags::ATTRIB] {
-            assert_eq!(hints(flags, &dir, None), [Hint::Places]);
-            assert_eq!(hints(flags, &[Role::Refused], None), [Hint::Places]);
+            assert_eq!(hints(flags, &dir, None), [Hint::Directories]);
+            assert_eq!(hints(flags, &[Role::Refused], None), [Hint::Directories]);
         }
         assert_eq!(hints(ReadFlags::IGNORED, &[], None), [], "a watch that we dropped");
     }
 
     #[test]
     fn names_are_told_with_their_directory_but_folders_and_our_own() {
-        let dir = [Role::Directory(3)];
+        let dir = [Role::Directory(Dir(3))];
         let made = hints(ReadFlags::CREATE, &dir, Some("x"));
-        assert_eq!(made, [Hint::Name(3, "x".into(), Change::Made)]);
+        assert_eq!(made, [Hint::Name(Name { dir: Dir(3), label: "x".into() }, Change::Made)]);
         assert_eq!(hints(ReadFlags::CREATE | ReadFlags::ISDIR, &dir, Some("x")), []);
         assert_eq!(hints(ReadFlags::MOVED_TO, &dir, Some(".tmux-janitor-quarantine.x")), []);
         assert_eq!(hints(ReadFlags::CREATE, &dir, Some(".tmux-janitor-1-1.lock")), []);
@@ -298,6 +298,6 @@ mod tests {
     fn a_parent_is_listened_to_for_one_name_only() {
         let roles = [Role::Parent("tmux-7".into())];
         assert_eq!(hints(ReadFlags::CREATE | ReadFlags::ISDIR, &roles, Some("other")), []);
-        assert_eq!(hints(ReadFlags::CREATE | ReadFlags::ISDIR, &roles, Some("tmux-7")), [Hint::Places]);
+        assert_eq!(hints(ReadFlags::CREATE | ReadFlags::ISDIR, &roles, Some("tmux-7")), [Hint::Directories]);
     }
 }

@@ -5,19 +5,21 @@
 //! (`/proc/PID/fd`), to a pidfd, and back: the process must hold the socket still, else the pid was
 //! used again in between.
 
+use super::engine::Name;
 use super::readiness::Descriptor;
-use super::schedule::Name;
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fmt::{self, Display, Formatter};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tmux_sockets::kernel::Processes;
 use tmux_sockets::kernel::Role;
+use tmux_sockets::kernel::text::errno_text;
 use tmux_sockets::kernel::{Bound, KernelTable};
 use tokio::io::Interest;
 use tokio::task::{AbortHandle, JoinSet};
@@ -33,24 +35,36 @@ const USUAL: rlim_t = 1024;
 
 /// Why a server's death will be noticed by the rescan only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Untied {
+pub(super) enum Untied {
     /// No process that can be seen from here holds its socket.
-    NoProcess,
+    Unseen,
     /// No descriptor is left.
-    NoDescriptor,
+    TooMany,
     /// `pidfd_open(2)` failed.
-    NoPidfd(Errno),
+    Refused(Errno),
+}
+
+impl Display for Untied {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unseen => f.write_str(
+                "its process cannot be found from here (another pid namespace, or PrivateUsers= in a unit)",
+            ),
+            Self::TooMany => f.write_str("no file descriptor is left (`ulimit -n`, LimitNOFILE=)"),
+            Self::Refused(errno) => write!(f, "pidfd_open(2) failed: {}", errno_text(*errno)),
+        }
+    }
 }
 
 /// What is known of who holds a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tie {
+pub(super) struct Tie {
     /// The process.
-    pub pid: Option<i32>,
+    pub(super) pid: Option<i32>,
     /// Why its end is not waited for, if so.
-    pub untied: Option<Untied>,
+    pub(super) untied: Option<Untied>,
     /// Its end was not waited for before, on behalf of this name.
-    pub is_new: bool,
+    pub(super) is_new: bool,
 }
 
 /// One process. Its end is waited for as long as this is kept.
@@ -63,16 +77,16 @@ struct Watched {
 
 /// A name, and the process that served it until it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Death {
+pub(super) struct Death {
     /// The name.
-    pub name: Name,
+    pub(super) name: Name,
     /// The process.
-    pub pid: i32,
+    pub(super) pid: i32,
 }
 
 /// The servers' processes.
 #[derive(Debug)]
-pub struct Deaths {
+pub(super) struct Deaths {
     user: u32,
     processes: Option<Processes>,
     watched: HashMap<i32, Watched>,
@@ -85,7 +99,7 @@ pub struct Deaths {
 
 impl Deaths {
     /// Nobody yet. Raises the limit of open files as far as it may be raised: a pidfd per server.
-    pub fn new(user: u32) -> Self {
+    pub(super) fn new(user: u32) -> Self {
         Self {
             user,
             processes: Processes::open().ok(),
@@ -97,7 +111,7 @@ impl Deaths {
     }
 
     /// Finds out who holds these sockets, and waits for their ends.
-    pub fn tie(&mut self, sockets: &HashMap<u32, Name>) -> HashMap<u32, Tie> {
+    pub(super) fn tie(&mut self, sockets: &HashMap<u32, Name>) -> HashMap<u32, Tie> {
         let wanted: HashSet<u32> = sockets.keys().copied().collect();
         self.reopen();
         let unlikely = |pid: i32| self.watched.contains_key(&pid);
@@ -108,10 +122,10 @@ impl Deaths {
         let mut ties = HashMap::with_capacity(sockets.len());
         for (socket, name) in sockets {
             let tie = match holders.get(socket) {
-                None => Tie { pid: None, untied: Some(Untied::NoProcess), is_new: false },
+                None => Tie { pid: None, untied: Some(Untied::Unseen), is_new: false },
                 Some(pid) => match self.watch(*pid, *socket, name) {
                     Ok(is_new) => Tie { pid: Some(*pid), untied: None, is_new },
-                    Err(why @ Untied::NoProcess) => Tie { pid: None, untied: Some(why), is_new: false },
+                    Err(why @ Untied::Unseen) => Tie { pid: None, untied: Some(why), is_new: false },
                     Err(why) => Tie { pid: Some(*pid), untied: Some(why), is_new: false },
                 },
             };
@@ -137,20 +151,20 @@ impl Deaths {
             self.bury(pid);
         }
         if self.watched.len() >= self.most {
-            return Err(Untied::NoDescriptor);
+            return Err(Untied::TooMany);
         }
-        let number = Pid::from_raw(pid).ok_or(Untied::NoProcess)?;
+        let number = Pid::from_raw(pid).ok_or(Untied::Unseen)?;
         let pidfd = pidfd_open(number, PidfdFlags::empty()).map_err(|errno| match errno {
-            Errno::SRCH => Untied::NoProcess,
-            Errno::MFILE | Errno::NFILE => Untied::NoDescriptor,
-            other => Untied::NoPidfd(other),
+            Errno::SRCH => Untied::Unseen,
+            Errno::MFILE | Errno::NFILE => Untied::TooMany,
+            other => Untied::Refused(other),
         })?;
         if !self.holds(pid, socket) {
-            return Err(Untied::NoProcess);
+            return Err(Untied::Unseen);
         }
         let watched = self
             .wait_for(pidfd, pid, name)
-            .map_err(|error| Untied::NoPidfd(Errno::from_io_error(&error).unwrap_or(Errno::INVAL)))?;
+            .map_err(|error| Untied::Refused(Errno::from_io_error(&error).unwrap_or(Errno::INVAL)))?;
         self.watched.insert(pid, watched);
         Ok(true)
     }
@@ -173,7 +187,7 @@ impl Deaths {
     }
 
     /// Ready when there is something in [`Self::take`].
-    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while let Poll::Ready(Some(end)) = self.ends.poll_join_next(cx) {
             // Those that are not waited for any more come along too.
             if let Ok(pid) = end
@@ -186,7 +200,7 @@ impl Deaths {
     }
 
     /// What processes have served that have ended since this was last asked. Nothing of them is waited for any more.
-    pub fn take(&mut self) -> Vec<Death> {
+    pub(super) fn take(&mut self) -> Vec<Death> {
         std::mem::take(&mut self.untaken)
     }
 
@@ -197,37 +211,37 @@ impl Deaths {
     }
 
     /// Whether a process holds a socket now.
-    pub fn holds(&self, pid: i32, socket: u32) -> bool {
+    pub(super) fn holds(&self, pid: i32, socket: u32) -> bool {
         let process = self.processes.as_ref().and_then(|processes| processes.by_pid(pid));
         process.is_some_and(|process| process.holds(socket))
     }
 
     /// The number of the socket with which a process listens at a name, be it a file that is gone: SIGUSR1
     /// has tmux make its socket anew before it closes the one it had (server.c: `server_signal`).
-    pub fn listens_anew(&self, pid: i32, table: &KernelTable, name: &Name) -> Option<u32> {
+    pub(super) fn listens_anew(&self, pid: i32, table: &KernelTable, name: &Name) -> Option<u32> {
         let process = self.processes.as_ref()?.by_pid(pid)?;
         let held = process.sockets().ok()?;
         let mut listening = table.iter().filter(|bound| bound.role == Role::Listening);
         let is_its = |bound: &Bound| {
-            bound.name.file_name() == Some(name.1.as_os_str()) && held.contains(&bound.socket)
+            bound.name.file_name() == Some(name.label.as_os_str()) && held.contains(&bound.socket)
         };
         listening.find(is_its).map(|bound| bound.socket)
     }
 
     /// Whether the end of a process is waited for, on behalf of a name.
-    pub fn is_watching(&self, pid: i32, name: &Name) -> bool {
+    pub(super) fn is_watching(&self, pid: i32, name: &Name) -> bool {
         self.watched.get(&pid).is_some_and(|watched| watched.names.contains(name))
     }
 
     /// Whether a process that serves a name has not ended.
-    pub fn is_alive(&self, pid: i32, name: &Name) -> bool {
+    pub(super) fn is_alive(&self, pid: i32, name: &Name) -> bool {
         self.watched
             .get(&pid)
             .is_some_and(|watched| watched.names.contains(name) && !has_ended(&watched.pidfd))
     }
 
     /// A process does not serve a name any more.
-    pub fn forget(&mut self, pid: i32, name: &Name) {
+    pub(super) fn forget(&mut self, pid: i32, name: &Name) {
         if let Some(watched) = self.watched.get_mut(&pid) {
             watched.names.remove(name);
             if watched.names.is_empty() {
@@ -271,6 +285,8 @@ fn open_files() -> rlim_t {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
     use super::*;
+    use crate::watch::engine::Dir;
+    use std::future::poll_fn;
 
     #[test]
     fn proc_is_looked_for_again() {
@@ -290,12 +306,35 @@ mod tests {
             let me = rustix::process::getpid().as_raw_nonzero().get();
             let socket = std::os::unix::net::UnixDatagram::unbound().unwrap();
             let number = u32::try_from(rustix::fs::fstat(&socket).unwrap().st_ino).unwrap();
-            let (one, other) = ((0, "one".into()), (0, "other".into()));
+            let [one, other] = ["one", "other"].map(|label| Name { dir: Dir(0), label: label.into() });
             assert_eq!(deaths.watch(me, number, &one), Ok(true));
             drop(socket);
             let mut deaths = Deaths::new(rustix::process::getuid().as_raw());
-            assert_eq!(deaths.watch(me, number, &other), Err(Untied::NoProcess));
+            assert_eq!(deaths.watch(me, number, &other), Err(Untied::Unseen));
             assert!(!deaths.is_watching(me, &other));
+        });
+    }
+
+    #[test]
+    fn a_death_is_handed_over_once_with_name_and_process() {
+        let runtime = crate::watch::event_loop::runtime().unwrap();
+        runtime.block_on(async {
+            let mut deaths = Deaths::new(rustix::process::getuid().as_raw());
+            let socket = std::os::unix::net::UnixDatagram::unbound().unwrap();
+            let number = u32::try_from(rustix::fs::fstat(&socket).unwrap().st_ino).unwrap();
+            let holder = std::process::Stdio::from(OwnedFd::from(socket));
+            let mut holder = std::process::Command::new("sleep").arg("3600").stdin(holder).spawn().unwrap();
+            let pid = i32::try_from(holder.id()).unwrap();
+            let name = Name { dir: Dir(0), label: "x".into() };
+            assert_eq!(deaths.watch(pid, number, &name), Ok(true));
+            assert_eq!(deaths.watch(pid, number, &name), Ok(false), "it is waited for");
+            let asked = poll_fn(|cx| Poll::Ready(deaths.poll(cx))).await;
+            assert!(asked.is_pending() && deaths.is_alive(pid, &name));
+            holder.kill().unwrap();
+            poll_fn(|cx| deaths.poll(cx)).await;
+            assert_eq!(deaths.take(), [Death { name: name.clone(), pid }]);
+            assert!(!deaths.is_watching(pid, &name) && deaths.take().is_empty());
+            holder.wait().unwrap();
         });
     }
 }

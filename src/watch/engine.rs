@@ -7,17 +7,25 @@
 
 mod slot;
 
-use crate::view::events::What;
+use crate::view::events::EventKind;
 use slot::{Missing, Slot};
 use std::collections::HashMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 
 /// A directory of the watch, by its place in the list of all that there ever were.
-pub type Dir = usize;
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Dir(pub(super) usize);
+
+/// A name in a directory: what every event is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Name {
+    pub(super) dir: Dir,
+    pub(super) label: OsString,
+}
 
 /// What was seen at a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Seen {
+pub(super) enum Seen {
     /// A server listens. Its socket's number, unless it is in another network namespace; its process,
     /// where it is known.
     Live {
@@ -40,7 +48,7 @@ pub enum Seen {
 
 /// Whether a server that was announced still has its socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Listens {
+pub(super) enum Listens {
     /// It listens.
     Yes,
     /// It does not, and nobody else on its behalf.
@@ -53,146 +61,141 @@ pub enum Listens {
 
 /// A server that was announced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Server {
+pub(super) struct Server {
     /// Its listening socket.
-    pub socket: Option<u32>,
+    pub(super) socket: Option<u32>,
     /// Its process.
-    pub pid: Option<i32>,
+    pub(super) pid: Option<i32>,
     ghost: bool,
 }
 
 /// Something that happened at the name that was looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Happening {
+pub(super) struct Happening {
     /// What.
-    pub what: What,
+    pub(super) kind: EventKind,
     /// Whose socket it is or was.
-    pub server: Option<Server>,
+    pub(super) server: Option<Server>,
 }
 
 impl Happening {
     /// The server's process.
-    pub fn pid(&self) -> Option<i32> {
+    pub(super) fn pid(&self) -> Option<i32> {
         self.server.and_then(|server| server.pid)
     }
 }
 
 /// How many there are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct Counts {
-    pub live: usize,
-    pub ghosts: usize,
-    pub dead: usize,
-    pub spared: usize,
+pub(super) struct Counts {
+    pub(super) live: usize,
+    pub(super) ghosts: usize,
+    pub(super) dead: usize,
+    pub(super) spared: usize,
 }
 
 /// All that is known.
 #[derive(Debug, Default)]
-pub struct Engine {
+pub(super) struct Engine {
     slots: HashMap<Dir, HashMap<OsString, Slot>>,
     looking: bool,
     /// Where sockets were bound while we looked.
-    late: Vec<(Dir, OsString)>,
+    late: Vec<Name>,
 }
 
 impl Engine {
     /// inotify told that a socket was bound at a name.
-    pub fn born(&mut self, dir: Dir, label: &OsStr) {
+    pub(super) fn born(&mut self, name: &Name) {
         let looking = self.looking;
-        let slot = self.slot(dir, label);
+        let slot = self.slot(name);
         if looking {
             slot.late = slot.late.saturating_add(1);
-            self.late.push((dir, label.to_owned()));
+            self.late.push(name.clone());
         } else {
             slot.births = slot.births.saturating_add(1);
         }
     }
 
     /// A look begins: what is told from now on may or may not be what it sees.
-    pub fn look_begins(&mut self) {
+    pub(super) fn look_begins(&mut self) {
         self.looking = true;
     }
 
     /// Whether a birth at a name was told since the look began.
-    pub fn is_late(&self, dir: Dir, label: &OsStr) -> bool {
-        let slot = self.slots.get(&dir).and_then(|slots| slots.get(label));
-        slot.is_some_and(|slot| slot.late > 0)
+    pub(super) fn is_late(&self, name: &Name) -> bool {
+        self.known(name).is_some_and(|slot| slot.late > 0)
     }
 
     /// What was seen has been taken in: what was told meanwhile counts for the next look.
-    pub fn look_ends(&mut self) {
+    pub(super) fn look_ends(&mut self) {
         self.looking = false;
-        for (dir, label) in std::mem::take(&mut self.late) {
-            let slot = self.slot(dir, &label);
+        for name in std::mem::take(&mut self.late) {
+            let slot = self.slot(&name);
             slot.births = slot.births.saturating_add(std::mem::take(&mut slot.late));
         }
     }
 
     /// inotify told that tmux's start lock of a name came or went.
-    pub fn lock_seen(&mut self, dir: Dir, label: &OsStr) {
-        self.slot(dir, label).lock_seen = true;
+    pub(super) fn lock_seen(&mut self, name: &Name) {
+        self.slot(name).lock_seen = true;
     }
 
     /// Whether anything is known of a name.
-    pub fn knows(&self, dir: Dir, label: &OsStr) -> bool {
-        self.slots.get(&dir).is_some_and(|slots| slots.contains_key(label))
+    pub(super) fn knows(&self, name: &Name) -> bool {
+        self.known(name).is_some()
     }
 
     /// Whether a birth at a name was told and not yet looked at.
-    pub fn expects(&self, dir: Dir, label: &OsStr) -> bool {
-        let slot = self.slots.get(&dir).and_then(|slots| slots.get(label));
-        slot.is_some_and(|slot| slot.births + slot.late > 0)
+    pub(super) fn expects(&self, name: &Name) -> bool {
+        self.known(name).is_some_and(|slot| slot.births + slot.late > 0)
     }
 
     /// Whether any server is known in a directory, be it a ghost.
-    pub fn has_servers(&self, dir: Dir) -> bool {
+    pub(super) fn has_servers(&self, dir: Dir) -> bool {
         let mut slots = self.slots.get(&dir).into_iter().flat_map(HashMap::values);
         slots.any(|slot| !slot.servers.is_empty())
     }
 
     /// Whether servers live whose files in a directory are gone.
-    pub fn is_haunted(&self, dir: Dir) -> bool {
+    pub(super) fn is_haunted(&self, dir: Dir) -> bool {
         let slots = self.slots.get(&dir).into_iter().flat_map(HashMap::values);
         slots.flat_map(|slot| &slot.servers).any(|server| server.ghost)
     }
 
     /// A ghost was found, by its socket. Nothing, if it is known as one.
-    pub fn haunt(&mut self, dir: Dir, label: &OsStr, socket: u32, pid: Option<i32>) -> Vec<Happening> {
-        self.slot(dir, label).haunt(socket, pid)
+    pub(super) fn haunt(&mut self, name: &Name, socket: u32, pid: Option<i32>) -> Vec<Happening> {
+        self.slot(name).haunt(socket, pid)
     }
 
     /// Whether a server of a name lives whose file is gone.
-    pub fn is_haunted_at(&self, dir: Dir, label: &OsStr) -> bool {
-        let slot = self.slots.get(&dir).and_then(|slots| slots.get(label));
-        slot.is_some_and(|slot| slot.servers.iter().any(|server| server.ghost))
+    pub(super) fn is_haunted_at(&self, name: &Name) -> bool {
+        self.known(name).is_some_and(|slot| slot.servers.iter().any(|server| server.ghost))
     }
 
     /// Forgets a directory that is not ours to watch any more.
-    pub fn forget(&mut self, dir: Dir) {
+    pub(super) fn forget(&mut self, dir: Dir) {
         self.slots.remove(&dir);
     }
 
     /// The server that is known by that socket at a name.
-    pub fn server(&self, dir: Dir, label: &OsStr, socket: u32) -> Option<&Server> {
-        let slot = self.slots.get(&dir).and_then(|slots| slots.get(label))?;
-        slot.servers.iter().find(|server| server.socket == Some(socket))
+    pub(super) fn server(&self, name: &Name, socket: u32) -> Option<&Server> {
+        self.known(name)?.servers.iter().find(|server| server.socket == Some(socket))
     }
 
     /// The process whose the socket at a name is or was, as far as that is known: no ghost's, which has another.
-    pub fn owner(&self, dir: Dir, label: &OsStr) -> Option<i32> {
-        let slot = self.slots.get(&dir).and_then(|slots| slots.get(label))?;
+    pub(super) fn owner(&self, name: &Name) -> Option<i32> {
+        let slot = self.known(name)?;
         let here = slot.servers.iter().rev().find(|server| !server.ghost);
         here.map_or(slot.dead.and_then(|dead| dead.pid), |server| server.pid)
     }
 
     /// The names of a directory that something is known of.
-    pub fn labels(&self, dir: Dir) -> impl Iterator<Item = &OsString> {
+    pub(super) fn labels(&self, dir: Dir) -> impl Iterator<Item = &OsString> {
         self.slots.get(&dir).into_iter().flat_map(HashMap::keys)
     }
 
     /// Counts.
-    pub fn counts(&self) -> Counts {
+    pub(super) fn counts(&self) -> Counts {
         let mut counts = Counts::default();
         for slot in self.slots.values().flat_map(HashMap::values) {
             counts.dead += usize::from(slot.dead.is_some_and(|dead| !dead.spared));
@@ -205,14 +208,14 @@ impl Engine {
     }
 
     /// Takes in what was seen at a name. `listens` tells of each server that was announced.
-    pub fn digest(
+    pub(super) fn digest(
         &mut self,
-        dir: Dir,
-        label: &OsStr,
+        name: &Name,
         seen: Seen,
         listens: impl Fn(&Server) -> Listens,
     ) -> Vec<Happening> {
-        let Some(mut slot) = self.slots.get_mut(&dir).and_then(|slots| slots.remove(label)).or_else(|| {
+        let slots = self.slots.get_mut(&name.dir);
+        let Some(mut slot) = slots.and_then(|slots| slots.remove(&name.label)).or_else(|| {
             // Nothing was there, nothing is there.
             (!matches!(seen, Seen::Absent | Seen::Undecided)).then(Slot::default)
         }) else {
@@ -231,13 +234,17 @@ impl Engine {
             || slot.late > 0
             || slot.lock_seen
         {
-            self.slots.entry(dir).or_default().insert(label.to_owned(), slot);
+            self.slots.entry(name.dir).or_default().insert(name.label.clone(), slot);
         }
         happenings
     }
 
-    fn slot(&mut self, dir: Dir, label: &OsStr) -> &mut Slot {
-        self.slots.entry(dir).or_default().entry(label.to_owned()).or_default()
+    fn known(&self, name: &Name) -> Option<&Slot> {
+        self.slots.get(&name.dir)?.get(&name.label)
+    }
+
+    fn slot(&mut self, name: &Name) -> &mut Slot {
+        self.slots.entry(name.dir).or_default().entry(name.label.clone()).or_default()
     }
 }
 

@@ -1,8 +1,9 @@
 //! What the daemon waits for, in one place: one thread on tokio, and nothing that is asked again and
 //! again.
 
-use super::births::Births;
 use super::deaths::Deaths;
+use super::directories::Directories;
+use super::ghosts::Ghosts;
 use super::line_writer::LineWriter;
 use super::readiness::Descriptor;
 use nix::sys::signal::{SigSet, Signal};
@@ -13,12 +14,10 @@ use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, 
 use std::future::{pending, poll_fn};
 use std::io;
 use std::pin::pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::io::Interest;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::Notify;
 use tokio::task::{unconstrained, yield_now};
 
 /// How many events are taken at a time before the loop goes on.
@@ -56,8 +55,9 @@ pub(super) fn runtime() -> io::Result<Runtime> {
 /// The parts of the daemon that are waited for.
 #[derive(Debug)]
 pub(super) struct Sources<'a> {
-    pub(super) births: &'a Births,
+    pub(super) directories: &'a Directories,
     pub(super) deaths: &'a mut Deaths,
+    pub(super) ghosts: &'a mut Ghosts,
     pub(super) output: Option<&'a LineWriter>,
 }
 
@@ -70,7 +70,6 @@ pub(super) struct EventLoop {
     come: Vec<Signal>,
     /// `/proc/self/mountinfo`: poll(2) tells when the table has changed (proc(5)).
     mounts: Option<Descriptor>,
-    rescued: Arc<Notify>,
     clock: Clock,
 }
 
@@ -91,25 +90,18 @@ impl EventLoop {
             come: Vec::new(),
             // Without it, the rescan finds what was mounted over.
             mounts: mounts.and_then(|mounts| Descriptor::new(mounts, Interest::PRIORITY).ok()),
-            rescued: Arc::default(),
             clock: Clock::new()?,
         })
     }
 
-    /// Where another thread tells that its rescue has come to its end.
-    pub(super) fn rescued(&self) -> Arc<Notify> {
-        Arc::clone(&self.rescued)
-    }
-
     /// Waits until something happens, at most until `deadline`.
     pub(super) async fn wait(&mut self, deadline: Option<Instant>, sources: Sources<'_>) -> Vec<Wake> {
-        let Sources { births, deaths, output } = sources;
-        let is_idle = deadline.is_none_or(|at| at > Instant::now()) && !births.has_more();
-        let Self { signals, come, mounts, rescued, clock } = self;
+        let Sources { directories, deaths, ghosts, output } = sources;
+        let is_idle = deadline.is_none_or(|at| at > Instant::now()) && !directories.has_more_hints();
+        let Self { signals, come, mounts, clock } = self;
         clock.set(deadline);
         let mut mounted = pin!(changed(mounts.as_ref()));
-        let mut rescued = pin!(rescued.notified());
-        let (mut wakes, mut is_rescued) = (Vec::new(), false);
+        let mut wakes = Vec::new();
         let mut look = |cx: &mut Context<'_>| {
             let mut once = |wake: Wake, is_so: bool| {
                 if is_so && !wakes.contains(&wake) {
@@ -118,16 +110,13 @@ impl EventLoop {
             };
             take_signals(signals, come, cx);
             once(Wake::Signal, !come.is_empty());
-            once(Wake::Names, births.poll(cx).is_ready());
+            once(Wake::Names, directories.poll(cx).is_ready());
             once(Wake::Output, output.is_some_and(|output| output.poll(cx).is_ready()));
             if mounted.as_mut().poll(cx).is_ready() {
                 once(Wake::Mounts, true);
                 mounted.set(changed(mounts.as_ref()));
             }
-            if !is_rescued && rescued.as_mut().poll(cx).is_ready() {
-                is_rescued = true;
-                once(Wake::Rescued, true);
-            }
+            once(Wake::Rescued, ghosts.poll(cx).is_ready());
             once(Wake::Deaths, deaths.poll(cx).is_ready());
             clock.poll(cx).is_ready() || !wakes.is_empty()
         };
@@ -190,7 +179,8 @@ async fn changed(mounts: Option<&Descriptor>) {
 }
 
 /// The next time at which something is due. Not `tokio::time`: on the way to a far time its wheel wakes
-/// us at one or two others (the ends of its 4 s and 64 ms slots), which is polling by another name.
+/// us at one or two others (the ends of its 4 s and 64 ms slots), which is polling by another name. What that
+/// would cost stands in Cargo.toml.
 #[derive(Debug)]
 struct Clock {
     timer: Descriptor,

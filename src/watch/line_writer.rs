@@ -20,7 +20,7 @@ const MOST: usize = 256 * 1024;
 
 /// The reader has gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReaderGone;
+struct ReaderGone;
 
 #[derive(Debug)]
 enum Out {
@@ -32,14 +32,15 @@ enum Out {
 
 /// Where lines go.
 #[derive(Debug)]
-pub struct LineWriter {
+pub(super) struct LineWriter {
     out: Out,
     buffer: Vec<u8>,
+    is_reader_gone: bool,
 }
 
 impl LineWriter {
     /// Standard output.
-    pub fn stdout() -> io::Result<Self> {
+    pub(super) fn stdout() -> io::Result<Self> {
         let out = io::stdout().as_fd().try_clone_to_owned()?;
         // Whatever is waited for, the end of the reader is told.
         let out = match Descriptor::new(out, Interest::WRITABLE) {
@@ -52,18 +53,30 @@ impl LineWriter {
                 Out::Takes(out)
             }
         };
-        Ok(Self { out, buffer: Vec::new() })
+        Ok(Self { out, buffer: Vec::new(), is_reader_gone: false })
     }
 
     /// Takes a line and writes what can be written.
-    pub fn line(&mut self, line: &str) -> Result<(), ReaderGone> {
+    pub(super) fn line(&mut self, line: &str) {
         self.buffer.extend_from_slice(line.as_bytes());
         self.buffer.push(b'\n');
-        self.flush()
+        self.flush();
     }
 
     /// Writes what can be written without waiting.
-    pub fn flush(&mut self) -> Result<(), ReaderGone> {
+    pub(super) fn flush(&mut self) {
+        if self.is_reader_gone || self.write() == Err(ReaderGone) {
+            self.is_reader_gone = true;
+            self.buffer.clear();
+        }
+    }
+
+    /// Whether nobody reads any more. What is written then is lost.
+    pub(super) fn is_reader_gone(&self) -> bool {
+        self.is_reader_gone
+    }
+
+    fn write(&mut self) -> Result<(), ReaderGone> {
         if self.waits() {
             // Whether anybody reads is to be known also when there is nothing to write.
             self.has_room()?;
@@ -83,12 +96,12 @@ impl LineWriter {
     }
 
     /// Whether the reader must take something before anything else is looked at.
-    pub fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.buffer.len() > MOST
     }
 
     /// Ready when what is kept may be written, or the reader has gone.
-    pub fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
         let Out::Waits(out) = &self.out else { return Poll::Pending };
         while let Poll::Ready(Ok(mut told)) = out.poll_write_ready(cx) {
             if !self.buffer.is_empty() || told.ready().is_write_closed() {

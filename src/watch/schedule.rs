@@ -2,13 +2,10 @@
 //!
 //! Nothing here makes the daemon wake up by itself but the rescan; all other times follow an event.
 
-use super::engine::Dir;
+use super::engine::{Dir, Name};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
-
-/// A name in a directory.
-pub type Name = (Dir, OsString);
 
 /// How long a socket is left alone that was just bound and does not listen yet. tmux listens before
 /// this. One that is bound and does not listen at the look afterwards is looked at again, each time
@@ -38,7 +35,7 @@ const CHUNK: usize = 2048;
 
 /// What is to be done, and when.
 #[derive(Debug)]
-pub struct Schedule {
+pub(super) struct Schedule {
     /// Names to glance at as soon as the pause is over.
     unsettled: BTreeSet<Name>,
     pause_until: Option<Instant>,
@@ -47,7 +44,7 @@ pub struct Schedule {
     /// Names that looks could not decide: how many looks.
     undecided: BTreeMap<Name, u8>,
     /// When to see whether the directories are still the same.
-    places_at: Option<Instant>,
+    directories_at: Option<Instant>,
     /// When to look for ghosts.
     ghosts_at: Option<Instant>,
     /// The rest of a rescan.
@@ -59,9 +56,9 @@ pub struct Schedule {
 
 /// What is due.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Due {
+pub(super) enum Due {
     /// See whether the directories are still the same.
-    Places,
+    Directories,
     /// Look for ghosts.
     Ghosts,
     /// Look at everything: make the list of it.
@@ -76,13 +73,13 @@ pub enum Due {
 
 impl Schedule {
     /// A schedule that begins with looking at everything.
-    pub fn new(interval: Option<Duration>, now: Instant) -> Self {
+    pub(super) fn new(interval: Option<Duration>, now: Instant) -> Self {
         Self {
             unsettled: BTreeSet::new(),
             pause_until: None,
             settling: BTreeMap::new(),
             undecided: BTreeMap::new(),
-            places_at: None,
+            directories_at: None,
             ghosts_at: None,
             chunks: VecDeque::new(),
             rescan_at: Some(now),
@@ -92,13 +89,13 @@ impl Schedule {
     }
 
     /// Another interval between rescans, and one now.
-    pub fn reload(&mut self, interval: Option<Duration>, now: Instant) {
+    pub(super) fn reload(&mut self, interval: Option<Duration>, now: Instant) {
         self.interval = interval;
         self.rescan_at = Some(now);
     }
 
     /// Something has happened at a name.
-    pub fn unsettled(&mut self, name: Name, now: Instant) {
+    pub(super) fn unsettled(&mut self, name: Name, now: Instant) {
         self.unsettled.insert(name);
         if self.unsettled.len() > MOST_NAMES {
             self.unsettled.clear();
@@ -107,17 +104,17 @@ impl Schedule {
     }
 
     /// A glance could not decide on a name.
-    pub fn unclear(&mut self, name: Name, now: Instant) {
+    pub(super) fn unclear(&mut self, name: Name, now: Instant) {
         self.settling.entry(name).or_insert(now + SETTLE);
     }
 
     /// A look found the lock of a name held.
-    pub fn lock_held(&mut self, name: Name) {
+    pub(super) fn lock_held(&mut self, name: Name) {
         *self.undecided.entry(name).or_insert(0) += 1;
     }
 
     /// A look found a socket that is bound and does not listen yet.
-    pub fn bound_only(&mut self, name: Name, now: Instant) {
+    pub(super) fn bound_only(&mut self, name: Name, now: Instant) {
         let tries = self.undecided.entry(name.clone()).or_insert(0);
         *tries += 1;
         if *tries <= TRIES {
@@ -127,44 +124,44 @@ impl Schedule {
     }
 
     /// A name is decided.
-    pub fn settled(&mut self, name: &Name) {
+    pub(super) fn settled(&mut self, name: &Name) {
         self.undecided.remove(name);
     }
 
     /// Somebody has let go of a name's lock.
-    pub fn lock_released(&mut self, name: Name, now: Instant) {
+    pub(super) fn lock_released(&mut self, name: Name, now: Instant) {
         if self.undecided.get(&name).is_some_and(|tries| *tries < TRIES) {
             self.settling.entry(name).or_insert(now);
         }
     }
 
     /// The directories may have changed.
-    pub fn places_changed(&mut self, now: Instant) {
-        self.places_at = Some(now);
+    pub(super) fn directories_changed(&mut self, now: Instant) {
+        self.directories_at = Some(now);
     }
 
     /// A directory was emptied, and may be removed next.
-    pub fn emptied(&mut self, now: Instant) {
-        self.places_at.get_or_insert(now + EMPTIED);
+    pub(super) fn emptied(&mut self, now: Instant) {
+        self.directories_at.get_or_insert(now + EMPTIED);
     }
 
     /// A server has lost its place. One that makes its socket anew has none for a moment.
-    pub fn ghost_seen(&mut self, now: Instant) {
+    pub(super) fn ghost_seen(&mut self, now: Instant) {
         self.look_for_ghosts(now + SETTLE);
     }
 
     /// Ghosts are to be looked for then, or earlier.
-    pub fn look_for_ghosts(&mut self, at: Instant) {
+    pub(super) fn look_for_ghosts(&mut self, at: Instant) {
         self.ghosts_at = Some(self.ghosts_at.map_or(at, |planned| planned.min(at)));
     }
 
     /// A look has taken from `started` to `now`.
-    pub fn looked(&mut self, started: Instant, now: Instant) {
+    pub(super) fn looked(&mut self, started: Instant, now: Instant) {
         self.pause_until = Some(now + (now - started) * PAUSE);
     }
 
     /// Events were lost: everything is looked at, soon.
-    pub fn events_lost(&mut self, now: Instant) {
+    pub(super) fn events_lost(&mut self, now: Instant) {
         let at = self.last_rescan.map_or(now, |last| now.max(last + BETWEEN_RESCANS));
         if self.rescan_at.is_none_or(|planned| at < planned) {
             self.rescan_at = Some(at);
@@ -172,7 +169,7 @@ impl Schedule {
     }
 
     /// All names of a directory, to be looked at in parts.
-    pub fn look_at_all(&mut self, dir: Dir, mut labels: Vec<OsString>) {
+    pub(super) fn look_at_all(&mut self, dir: Dir, mut labels: Vec<OsString>) {
         // One that is empty is looked at too: it may have become unreadable or have gone.
         loop {
             let rest = labels.split_off(CHUNK.min(labels.len()));
@@ -185,16 +182,16 @@ impl Schedule {
     }
 
     /// Whether a look at everything is under way.
-    pub fn is_rescanning(&self) -> bool {
+    pub(super) fn is_rescanning(&self) -> bool {
         !self.chunks.is_empty()
     }
 
     /// What is due now; one thing at a time, so that between two the loop can turn.
-    pub fn due(&mut self, now: Instant) -> Option<Due> {
+    pub(super) fn due(&mut self, now: Instant) -> Option<Due> {
         let due = |at: &Instant| *at <= now;
-        if self.places_at.as_ref().is_some_and(due) {
-            self.places_at = None;
-            return Some(Due::Places);
+        if self.directories_at.as_ref().is_some_and(due) {
+            self.directories_at = None;
+            return Some(Due::Directories);
         }
         if !self.unsettled.is_empty() && self.pause_until.as_ref().is_none_or(due) {
             return Some(Due::Glance(std::mem::take(&mut self.unsettled).into_iter().collect()));
@@ -226,7 +223,7 @@ impl Schedule {
     }
 
     /// When something will be due; `None`: never without another event.
-    pub fn next(&self) -> Option<Instant> {
+    pub(super) fn next(&self) -> Option<Instant> {
         if !self.chunks.is_empty() {
             return self.last_rescan;
         }
@@ -235,7 +232,7 @@ impl Schedule {
             .into_iter()
             .chain(self.settling.values().min().copied())
             .chain(self.rescan_at)
-            .chain(self.places_at)
+            .chain(self.directories_at)
             .chain(self.ghosts_at)
             .min()
     }

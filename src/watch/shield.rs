@@ -12,7 +12,7 @@ use tmux_sockets::tmux::SocketDir;
 
 /// The shield of one directory.
 #[derive(Debug, Default)]
-pub enum Shield {
+pub(super) enum Shield {
     /// Not needed.
     #[default]
     Down,
@@ -24,7 +24,7 @@ pub enum Shield {
 
 impl Shield {
     /// Raises or lowers it, as the directory is full or empty. Never waits.
-    pub fn update(&mut self, directory: impl FnOnce() -> Option<SocketDir>) {
+    pub(super) fn update(&mut self, directory: impl FnOnce() -> Option<SocketDir>) {
         match self {
             Self::Refused => {}
             Self::Up(held) => {
@@ -42,7 +42,7 @@ impl Shield {
     }
 
     /// Lets it be tried again where it was refused.
-    pub fn forgive(&mut self) {
+    pub(super) fn forgive(&mut self) {
         if matches!(self, Self::Refused) {
             *self = Self::Down;
         }

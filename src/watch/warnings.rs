@@ -1,59 +1,77 @@
-//! What falls back to the rescan, said once.
+//! What falls back to the rescan, and what else is said once.
 
 use super::deaths::Untied;
-use super::engine::Dir;
-use super::places::Unwatched;
-use super::watcher::Watcher;
-use std::ffi::OsStr;
+use super::directories::Unwatched;
+use std::fmt::{self, Display, Formatter};
 use std::path::PathBuf;
+use tmux_sockets::judge::Blindness;
 use tmux_sockets::kernel::escape::escaped;
 use tmux_sockets::kernel::text::errno_text;
 
-/// The warning about lost events.
-pub(super) const LOST: &str = "inotify lost events (a storm in a socket directory); looking at everything instead, now and whenever it happens again";
+/// Something that goes on, but not as well as it could.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Warning {
+    /// inotify's queue has overflowed.
+    EventsLost,
+    /// Births are not told of.
+    Unwatched(Unwatched),
+    /// A directory lies where a look may never end.
+    Far(PathBuf),
+    /// The socket table is not to be believed.
+    Blind(Blindness),
+    /// A server's death is not told of.
+    Untied { path: PathBuf, why: Untied },
+    /// The metrics file cannot be written.
+    NoMetrics(String),
+}
 
-impl Watcher {
-    pub(super) fn say_unwatched(&mut self, unwatched: Option<Unwatched>) {
-        let (what, sysctl, errno) = match unwatched {
-            None => return,
-            Some(Unwatched::NoInstance(errno)) => ("inotify cannot be used", "max_user_instances", errno),
-            Some(Unwatched::NoWatch(errno)) => ("a directory cannot be watched", "max_user_watches", errno),
-        };
-        self.once.warn(&format!(
-            "{what} ({}; `sysctl fs.inotify.{sysctl}` shows the limit); new servers are found by the rescan only, deaths of known ones still at once",
-            errno_text(errno)
-        ));
-    }
-
-    pub(super) fn say_far(&mut self, far: Option<PathBuf>) {
-        if let Some(path) = far {
-            self.once.warn(&format!(
-                "{}: it lies on a mount that may not answer (a network or FUSE file system), where no socket is proven dead; not watched; `tmux-janitor list` looks there",
-                escaped(&path)
-            ));
-        }
-    }
-
-    pub(super) fn say_blindness(&mut self) {
-        if let Some(why) = self.witness.blindness() {
-            self.once
-                .warn(&format!("the kernel's socket table cannot be believed here: {why}; removing nothing"));
-        }
-    }
-
-    pub(super) fn say_untied(&mut self, dir: Dir, label: &OsStr, why: Untied) {
-        let (path, rest) = (
-            self.places.full_path(dir, label),
-            "its death is noticed by the rescan only, as with all others of its kind",
-        );
-        let cause = match why {
-            Untied::NoProcess => {
-                "its process cannot be found from here (another pid namespace, or PrivateUsers= in a unit)"
-                    .to_owned()
+impl Warning {
+    /// What it is said once for.
+    pub(super) fn cause(&self) -> String {
+        match self {
+            // For all others of its kind.
+            Self::Untied { why, .. } => why.to_string(),
+            Self::EventsLost | Self::Unwatched(_) | Self::Far(_) | Self::Blind(_) | Self::NoMetrics(_) => {
+                self.to_string()
             }
-            Untied::NoDescriptor => "no file descriptor is left (`ulimit -n`, LimitNOFILE=)".to_owned(),
-            Untied::NoPidfd(errno) => format!("pidfd_open(2) failed: {}", errno_text(errno)),
-        };
-        self.once.warn_of(&cause, || format!("{}: {cause}; {rest}", escaped(&path)));
+        }
+    }
+}
+
+impl Display for Warning {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EventsLost => f.write_str(
+                "inotify lost events (a storm in a socket directory); looking at everything instead, now and whenever it happens again",
+            ),
+            Self::Unwatched(unwatched) => {
+                let (what, sysctl, errno) = match unwatched {
+                    Unwatched::NoInstance(errno) => ("inotify cannot be used", "max_user_instances", errno),
+                    Unwatched::NoWatch(errno) => ("a directory cannot be watched", "max_user_watches", errno),
+                };
+                write!(
+                    f,
+                    "{what} ({}; `sysctl fs.inotify.{sysctl}` shows the limit); new servers are found by the rescan only, deaths of known ones still at once",
+                    errno_text(*errno)
+                )
+            }
+            Self::Far(path) => write!(
+                f,
+                "{}: it lies on a mount that may not answer (a network or FUSE file system), where no socket is proven dead; not watched; `tmux-janitor list` looks there",
+                escaped(path)
+            ),
+            Self::Blind(why) => {
+                write!(f, "the kernel's socket table cannot be believed here: {why}; removing nothing")
+            }
+            Self::Untied { path, why } => write!(
+                f,
+                "{}: {why}; its death is noticed by the rescan only, as with all others of its kind",
+                escaped(path)
+            ),
+            Self::NoMetrics(why) => write!(
+                f,
+                "the metrics cannot be written: {why}; going on without them, and trying again when something changes"
+            ),
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! One name: what is known of it, and what a look means for it.
 
 use super::{Happening, Listens, Seen, Server};
-use crate::view::events::What;
+use crate::view::events::EventKind;
 
 /// What is known of a name.
 #[derive(Debug, Default)]
@@ -45,7 +45,7 @@ impl Slot {
         let Some(at) = current else {
             let mut happenings = self.others(None, Missing::IsGhost, listens);
             pairs(births.saturating_sub(1), &mut happenings);
-            happenings.push(Happening { what: What::ServerUp, server: Some(server) });
+            happenings.push(Happening { kind: EventKind::ServerUp, server: Some(server) });
             self.servers.push(server);
             return happenings;
         };
@@ -79,9 +79,9 @@ impl Slot {
         match seen {
             Seen::Dead | Seen::Spared => self.dead = Some(Dead { pid, spared: seen == Seen::Spared }),
             Seen::Absent if !was_there => {}
-            _ => {
+            Seen::Removed | Seen::Absent | Seen::Live { .. } | Seen::Undecided => {
                 let server = Server { socket: None, pid, ghost: false };
-                happenings.push(Happening { what: What::SocketRemoved, server: Some(server) });
+                happenings.push(Happening { kind: EventKind::SocketRemoved, server: Some(server) });
             }
         }
         happenings
@@ -94,8 +94,8 @@ impl Slot {
         let Some(at) = by_socket.or_else(by_pid) else {
             let server = Server { socket: Some(socket), pid, ghost: true };
             self.servers.push(server);
-            return [What::ServerUp, What::Ghost]
-                .map(|what| Happening { what, server: Some(server) })
+            return [EventKind::ServerUp, EventKind::Ghost]
+                .map(|kind| Happening { kind, server: Some(server) })
                 .to_vec();
         };
         let known = &mut self.servers[at];
@@ -137,7 +137,7 @@ impl Slot {
                         self.births = 0;
                         server.back(&mut happenings);
                     }
-                    happenings.push(Happening { what: What::ServerGone, server: Some(*server) });
+                    happenings.push(Happening { kind: EventKind::ServerGone, server: Some(*server) });
                     return false;
                 }
             }
@@ -161,14 +161,14 @@ impl Server {
     /// A file leads to it again, or did for a moment.
     fn back(&mut self, happenings: &mut Vec<Happening>) {
         if std::mem::take(&mut self.ghost) {
-            happenings.push(Happening { what: What::Rescued, server: Some(*self) });
+            happenings.push(Happening { kind: EventKind::Rescued, server: Some(*self) });
         }
     }
 
     /// No file leads to it.
     fn lost(&mut self, happenings: &mut Vec<Happening>) {
         if !std::mem::replace(&mut self.ghost, true) {
-            happenings.push(Happening { what: What::Ghost, server: Some(*self) });
+            happenings.push(Happening { kind: EventKind::Ghost, server: Some(*self) });
         }
     }
 }
@@ -182,15 +182,15 @@ pub(super) enum Missing {
 
 /// The server that ended last and was no ghost: what stands at the name is its socket.
 fn last_gone(happenings: &[Happening]) -> Option<Server> {
-    let mut gone = happenings.iter().rev().filter(|happening| happening.what == What::ServerGone);
+    let mut gone = happenings.iter().rev().filter(|happening| happening.kind == EventKind::ServerGone);
     gone.find_map(|happening| happening.server.filter(|server| !server.ghost))
 }
 
 /// Servers that came and went between two looks.
 fn pairs(count: u32, happenings: &mut Vec<Happening>) {
     for _ in 0..count {
-        for what in [What::ServerUp, What::ServerGone] {
-            happenings.push(Happening { what, server: None });
+        for kind in [EventKind::ServerUp, EventKind::ServerGone] {
+            happenings.push(Happening { kind, server: None });
         }
     }
 }

@@ -1,8 +1,12 @@
 //! A small world of sockets that come and go at one name.
 
 use super::*;
-use What::{Ghost, Rescued, ServerGone, ServerUp, SocketRemoved};
+use EventKind::{Ghost, Rescued, ServerGone, ServerUp, SocketRemoved};
 use std::cell::RefCell;
+
+fn x() -> Name {
+    Name { dir: Dir(0), label: "x".into() }
+}
 
 /// An engine and the sockets that are listening.
 #[derive(Default)]
@@ -16,11 +20,11 @@ struct World {
 
 impl World {
     fn born(&self) {
-        self.engine.borrow_mut().born(0, OsStr::new("x"));
+        self.engine.borrow_mut().born(&x());
     }
 
     fn lock(&self) {
-        self.engine.borrow_mut().lock_seen(0, OsStr::new("x"));
+        self.engine.borrow_mut().lock_seen(&x());
     }
 
     fn listening(&self, sockets: &[u32]) {
@@ -28,7 +32,7 @@ impl World {
     }
 
     /// Looks; what happened, with pids.
-    fn see(&self, seen: Seen) -> Vec<(What, Option<i32>)> {
+    fn see(&self, seen: Seen) -> Vec<(EventKind, Option<i32>)> {
         let listening = self.listening.borrow().clone();
         let listens = |server: &Server| match server.socket {
             Some(socket) if listening.contains(&socket) => Listens::Yes,
@@ -39,12 +43,12 @@ impl World {
             },
             None => Listens::No,
         };
-        let happenings = self.engine.borrow_mut().digest(0, OsStr::new("x"), seen, listens);
-        happenings.iter().map(|happening| (happening.what, happening.pid())).collect()
+        let happenings = self.engine.borrow_mut().digest(&x(), seen, listens);
+        happenings.iter().map(|happening| (happening.kind, happening.pid())).collect()
     }
 
     /// Looks while `socket` of `pid` stands at the name.
-    fn live(&self, socket: u32, pid: i32) -> Vec<(What, Option<i32>)> {
+    fn live(&self, socket: u32, pid: i32) -> Vec<(EventKind, Option<i32>)> {
         let mut listening = self.listening.borrow().clone();
         listening.push(socket);
         self.listening(&listening);
@@ -66,7 +70,7 @@ fn a_birth_and_a_death_are_told_once() {
     assert_eq!(world.engine.borrow().counts(), Counts { live: 0, ghosts: 0, dead: 0, spared: 1 });
     assert_eq!(world.see(Seen::Absent), [(SocketRemoved, Some(10))]);
     assert_eq!(world.see(Seen::Absent), []);
-    assert!(world.engine.borrow().slots[&0].is_empty(), "nothing is left to remember");
+    assert!(world.engine.borrow().slots[&Dir(0)].is_empty(), "nothing is left to remember");
 }
 
 #[test]
@@ -202,7 +206,7 @@ fn a_removal_is_told_also_after_a_look_that_met_the_janitors_lock() {
     assert_eq!(world.see(Seen::Undecided), [(ServerGone, Some(10))]);
     assert_eq!(world.see(Seen::Undecided), []);
     assert_eq!(world.see(Seen::Absent), [(SocketRemoved, Some(10))]);
-    assert!(world.engine.borrow().slots[&0].is_empty(), "nothing is left to remember");
+    assert!(world.engine.borrow().slots[&Dir(0)].is_empty(), "nothing is left to remember");
 }
 
 #[test]
@@ -215,10 +219,10 @@ fn a_ghost_whose_new_socket_is_deleted_too_lives_on_as_one() {
     world.born();
     assert_eq!(world.see(Seen::Absent), [(Rescued, Some(10)), (Ghost, Some(10))]);
     assert_eq!(world.see(Seen::Absent), []);
-    assert!(world.engine.borrow().is_haunted_at(0, OsStr::new("x")));
+    assert!(world.engine.borrow().is_haunted_at(&x()));
     let found = |socket| {
-        let happenings = world.engine.borrow_mut().haunt(0, OsStr::new("x"), socket, Some(10));
-        happenings.iter().map(|happening| (happening.what, happening.pid())).collect::<Vec<_>>()
+        let happenings = world.engine.borrow_mut().haunt(&x(), socket, Some(10));
+        happenings.iter().map(|happening| (happening.kind, happening.pid())).collect::<Vec<_>>()
     };
     assert_eq!(found(2), [], "it is known");
     assert_eq!(found(3), [(Rescued, Some(10)), (Ghost, Some(10))], "the same server, and another socket");

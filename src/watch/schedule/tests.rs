@@ -3,7 +3,7 @@
 use super::*;
 
 fn name(label: &str) -> Name {
-    (0, label.into())
+    Name { dir: Dir(0), label: label.into() }
 }
 
 fn begun(interval: u64) -> (Schedule, Instant) {
@@ -59,9 +59,9 @@ fn an_emptied_directory_is_looked_for_a_little_later() {
     schedule.emptied(now + EMPTIED / 2);
     assert_eq!(schedule.due(now), None);
     assert_eq!(schedule.next(), Some(now + EMPTIED));
-    assert_eq!(schedule.due(now + EMPTIED), Some(Due::Places));
-    schedule.places_changed(now);
-    assert_eq!(schedule.due(now), Some(Due::Places));
+    assert_eq!(schedule.due(now + EMPTIED), Some(Due::Directories));
+    schedule.directories_changed(now);
+    assert_eq!(schedule.due(now), Some(Due::Directories));
     schedule.ghost_seen(now);
     assert_eq!(schedule.next(), Some(now + SETTLE));
     assert_eq!(schedule.due(now + SETTLE), Some(Due::Ghosts));
@@ -122,10 +122,10 @@ fn too_many_names_are_a_rescan() {
 #[test]
 fn a_rescan_is_taken_in_parts_and_events_come_between() {
     let (mut schedule, now) = begun(600);
-    schedule.look_at_all(0, (0..=CHUNK).map(|n| n.to_string().into()).collect());
-    assert!(matches!(schedule.due(now), Some(Due::Chunk(0, labels)) if labels.len() == CHUNK));
+    schedule.look_at_all(Dir(0), (0..=CHUNK).map(|n| n.to_string().into()).collect());
+    assert!(matches!(schedule.due(now), Some(Due::Chunk(Dir(0), labels)) if labels.len() == CHUNK));
     schedule.unsettled(name("new"), now);
     assert_eq!(schedule.due(now), Some(Due::Glance(vec![name("new")])));
-    assert!(matches!(schedule.due(now), Some(Due::Chunk(0, labels)) if labels.len() == 1));
+    assert!(matches!(schedule.due(now), Some(Due::Chunk(Dir(0), labels)) if labels.len() == 1));
     assert!(!schedule.is_rescanning());
 }

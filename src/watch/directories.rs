@@ -3,8 +3,8 @@
 //! A directory that is there is watched itself. For one that is missing, the nearest directory above
 //! it is watched until it comes, and only so long: everybody makes files in `/tmp`.
 
-use super::births::{Births, Role};
-use super::engine::Dir;
+use super::births::{Births, Hint, Role};
+use super::engine::{Dir, Name};
 use super::shield::Shield;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::task::{Context, Poll};
 use tmux_sockets::kernel::FileId;
 use tmux_sockets::tmux::{DirectoryError, Rule, SocketDir};
 
@@ -26,14 +27,14 @@ struct Identity {
 }
 
 #[derive(Debug)]
-struct Place {
+struct Present {
     id: Identity,
     shield: Shield,
 }
 
 /// What could not be watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Unwatched {
+pub(super) enum Unwatched {
     /// No inotify instance can be had.
     NoInstance(Errno),
     /// No further watch can be had.
@@ -42,33 +43,32 @@ pub enum Unwatched {
 
 /// The directories of the watch.
 #[derive(Debug)]
-pub struct Places {
+pub(super) struct Directories {
     user: u32,
     /// All that there ever were: a [`Dir`] is an index.
     paths: Vec<PathBuf>,
     /// Those that are ours to watch now.
     wanted: Vec<Dir>,
-    present: BTreeMap<Dir, Place>,
+    present: BTreeMap<Dir, Present>,
     /// Under which path each was last found.
     resolved: BTreeMap<Dir, PathBuf>,
-    /// What inotify tells.
-    pub births: Births,
+    births: Births,
 }
 
 /// What has become of the directories.
 #[derive(Debug, Default)]
-pub struct Settled {
+pub(super) struct Settled {
     /// These have come, gone, or been replaced.
-    pub changed: Vec<Dir>,
+    pub(super) changed: Vec<Dir>,
     /// Why some are not watched.
-    pub unwatched: Option<Unwatched>,
+    pub(super) unwatched: Option<Unwatched>,
     /// One that lies where a look may never end.
-    pub far: Option<PathBuf>,
+    pub(super) far: Option<PathBuf>,
 }
 
-impl Places {
+impl Directories {
     /// None yet.
-    pub fn new(user: u32) -> Self {
+    pub(super) fn new(user: u32) -> Self {
         Self {
             user,
             paths: Vec::new(),
@@ -80,51 +80,75 @@ impl Places {
     }
 
     /// Sets which directories are ours to watch. Those that are not any more.
-    pub fn set(&mut self, paths: Vec<PathBuf>) -> Vec<Dir> {
+    pub(super) fn set(&mut self, paths: Vec<PathBuf>) -> Vec<Dir> {
         let before = std::mem::take(&mut self.wanted);
         for path in paths {
-            let dir = self.paths.iter().position(|known| *known == path).unwrap_or_else(|| {
+            let at = self.paths.iter().position(|known| *known == path).unwrap_or_else(|| {
                 self.paths.push(path);
                 self.paths.len() - 1
             });
-            self.wanted.push(dir);
+            self.wanted.push(Dir(at));
         }
         before.into_iter().filter(|dir| !self.wanted.contains(dir)).collect()
     }
 
     /// The path of a directory, as it was asked for.
-    pub fn path(&self, dir: Dir) -> &Path {
-        self.paths.get(dir).map_or(Path::new(""), PathBuf::as_path)
+    pub(super) fn path(&self, dir: Dir) -> &Path {
+        self.paths.get(dir.0).map_or(Path::new(""), PathBuf::as_path)
     }
 
     /// The path of a name in a directory, links in the directory's path resolved.
-    pub fn full_path(&self, dir: Dir, label: &OsStr) -> PathBuf {
-        self.resolved.get(&dir).map_or_else(|| self.path(dir), PathBuf::as_path).join(label)
+    pub(super) fn full_path(&self, name: &Name) -> PathBuf {
+        let resolved = self.resolved.get(&name.dir);
+        resolved.map_or_else(|| self.path(name.dir), PathBuf::as_path).join(&name.label)
+    }
+
+    /// The name in a directory of ours that a path stands for.
+    pub(super) fn name_of(&self, path: &Path) -> Option<Name> {
+        let (parent, label) = (path.parent()?, path.file_name()?);
+        let names = self.wanted.iter().map(|dir| Name { dir: *dir, label: label.to_owned() });
+        let mut names = names.filter(|name| self.path(name.dir) == parent || self.full_path(name) == path);
+        names.next()
     }
 
     /// Whether a directory is there, and not a second name of another.
-    pub fn is_present(&self, dir: Dir) -> bool {
+    pub(super) fn is_present(&self, dir: Dir) -> bool {
         self.present.contains_key(&dir)
     }
 
     /// The directories that are ours to watch, there or not.
-    pub fn wanted(&self) -> &[Dir] {
+    pub(super) fn wanted(&self) -> &[Dir] {
         &self.wanted
     }
 
     /// How many are there.
-    pub fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.present.len()
     }
 
+    /// Ready when inotify has told something.
+    pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.births.poll(cx)
+    }
+
+    /// Whether [`Self::hints`] has left something.
+    pub(super) fn has_more_hints(&self) -> bool {
+        self.births.has_more()
+    }
+
+    /// What inotify has told.
+    pub(super) fn hints(&mut self) -> Vec<Hint> {
+        self.births.read()
+    }
+
     /// Opens one that is there.
-    pub fn open(&self, dir: Dir) -> Option<SocketDir> {
+    pub(super) fn open(&self, dir: Dir) -> Option<SocketDir> {
         SocketDir::open(self.path(dir), self.user, Rule::Swept).ok().flatten()
     }
 
     /// Looks at all of them, and watches what there is to watch. `is_haunted`: servers live whose
     /// files in it are gone.
-    pub fn settle(&mut self, is_haunted: impl Fn(Dir) -> bool) -> Settled {
+    pub(super) fn settle(&mut self, is_haunted: impl Fn(Dir) -> bool) -> Settled {
         let mut settled =
             Settled { unwatched: self.births.open().err().map(Unwatched::NoInstance), ..Settled::default() };
         let before = self.births.begin();
@@ -138,14 +162,14 @@ impl Places {
                 continue;
             }
             let known = old.remove(dir);
-            if known.as_ref().map(|place| place.id) != found {
+            if known.as_ref().map(|present| present.id) != found {
                 settled.changed.push(*dir);
             }
             if let Some(id) = found {
-                let mut place =
-                    known.filter(|place| place.id == id).unwrap_or(Place { id, shield: Shield::default() });
-                place.shield.forgive();
-                self.present.insert(*dir, place);
+                let known = known.filter(|present| present.id == id);
+                let mut present = known.unwrap_or(Present { id, shield: Shield::default() });
+                present.shield.forgive();
+                self.present.insert(*dir, present);
             }
         }
         settled.changed.extend(old.into_keys().filter(|dir| wanted.contains(dir)));
@@ -155,23 +179,23 @@ impl Places {
     }
 
     /// Raises or lowers a directory's shield.
-    pub fn shield(&mut self, dir: Dir, protect: bool) {
-        let (user, path) = (self.user, self.paths.get(dir));
-        if let (Some(place), Some(path)) = (self.present.get_mut(&dir), path) {
-            let id = place.id.file;
+    pub(super) fn shield(&mut self, dir: Dir, protect: bool) {
+        let (user, path) = (self.user, self.paths.get(dir.0));
+        if let (Some(present), Some(path)) = (self.present.get_mut(&dir), path) {
+            let id = present.id.file;
             if protect {
-                place.shield.update(|| {
+                present.shield.update(|| {
                     let directory = SocketDir::open(path, user, Rule::Swept).ok().flatten();
                     directory.filter(|directory| directory.id() == id)
                 });
             } else {
-                place.shield = Shield::default();
+                present.shield = Shield::default();
             }
         }
     }
 
     /// Whether nothing is in a directory, or it is gone.
-    pub fn is_empty(&self, dir: Dir) -> bool {
+    pub(super) fn is_empty(&self, dir: Dir) -> bool {
         self.open(dir).is_none_or(|directory| directory.is_empty())
     }
 

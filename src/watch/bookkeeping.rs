@@ -5,11 +5,14 @@ use crate::host::apart;
 use crate::record::metrics::{self, Kind, Row};
 use crate::record::{self, Deeds, Record};
 use std::path::Path;
+use std::time::Duration;
 use tmux_sockets::judge::State;
+use tmux_sockets::report::Entry;
+use tmux_sockets::report::Outcome;
 
 /// What was done and is not in the record yet, and what the record said last.
 #[derive(Debug)]
-pub(super) struct Ledger {
+pub(super) struct Books {
     user: u32,
     /// Whether it goes into the user's record. Without: what was done since the start is all that is known.
     recorded: bool,
@@ -17,17 +20,58 @@ pub(super) struct Ledger {
     known: Record,
     /// Whether the record could be read last time.
     is_readable: bool,
+    /// How many sockets were removed since the start.
+    removed: u64,
+    /// Whether the counts may be others than those that were last asked for.
+    news: bool,
 }
 
-impl Ledger {
-    /// One that begins now.
+impl Books {
+    /// They begin now.
     pub(super) fn new(user: u32, recorded: bool) -> Self {
-        Self { user, recorded, pending: Deeds::default(), known: Record::new(), is_readable: true }
+        Self {
+            user,
+            recorded,
+            pending: Deeds::default(),
+            known: Record::new(),
+            is_readable: true,
+            removed: 0,
+            news: false,
+        }
     }
 
-    /// Something was done.
-    pub(super) fn add(&mut self, deeds: Deeds) {
+    /// Something has happened that the counts show.
+    pub(super) fn note_news(&mut self) {
+        self.news = true;
+    }
+
+    /// Whether something has happened since [`Self::take_news`].
+    pub(super) fn has_news(&self) -> bool {
+        self.news
+    }
+
+    /// The counts are told now.
+    pub(super) fn take_news(&mut self) {
+        self.news = false;
+    }
+
+    /// A look is done with an entry.
+    pub(super) fn enter(&mut self, entry: &Entry) {
+        let deeds = Deeds::done_to(entry);
+        self.removed += u64::from(entry.outcome == Outcome::Removed && !entry.is_litter());
+        self.news |= !deeds.is_empty();
         self.pending.add(deeds);
+    }
+
+    /// Everything was swept.
+    pub(super) fn swept(&mut self, took: Duration) {
+        self.pending.swept(took);
+        self.news = true;
+    }
+
+    /// How many sockets were removed since the start.
+    pub(super) fn removed(&self) -> u64 {
+        self.removed
     }
 
     /// Whether something is to go into the record.

@@ -1,0 +1,144 @@
+//! Who is told what happens, and what is told only once.
+
+use super::line_writer::LineWriter;
+use super::warnings::Warning;
+use crate::logging::journal;
+use crate::view::events::{self, Event, EventKind};
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+use tmux_sockets::kernel::escape::escaped;
+use tmux_sockets::report::Outcome;
+use tmux_sockets::report::{Entry, Report};
+
+/// Who is told.
+#[derive(Debug)]
+pub(super) enum Audience {
+    /// The log.
+    Log,
+    /// A reader, by lines.
+    Reader { lines: LineWriter, json: bool },
+}
+
+/// Tells of events, and logs what a look does: what stays as it is once, and not at every look.
+#[derive(Debug)]
+pub(super) struct Announcer {
+    audience: Audience,
+    /// Sockets that could not be removed.
+    failures: HashSet<PathBuf>,
+    /// Directories that are left alone, and why.
+    refused: HashSet<(PathBuf, String)>,
+    /// What was warned of.
+    warnings: HashSet<String>,
+}
+
+impl Announcer {
+    pub(super) fn new(audience: Audience) -> Self {
+        Self { audience, failures: HashSet::new(), refused: HashSet::new(), warnings: HashSet::new() }
+    }
+
+    /// Tells one event. The reader may have gone: see [`Self::is_reader_gone`].
+    pub(super) fn tell(&mut self, event: &Event) {
+        if event.kind == EventKind::SocketRemoved {
+            // What is not there any more cannot fail any more.
+            self.failures.remove(&event.path);
+        }
+        match &mut self.audience {
+            // Removals are logged with all that is known of the entry.
+            Audience::Log if event.kind == EventKind::ServerGone => journal::server_gone(event),
+            Audience::Log => tracing::debug!("{}", events::people(event, SystemTime::now())),
+            Audience::Reader { lines, json } => {
+                let now = SystemTime::now();
+                let line = if *json { events::json(event, now).ok() } else { None };
+                lines.line(&line.unwrap_or_else(|| events::people(event, now)));
+            }
+        }
+    }
+
+    /// Logs a removal.
+    pub(super) fn removed(&mut self, report: &Report, entry: &Entry) {
+        self.failures.remove(&report.path_of(entry));
+        journal::removed(report, entry);
+    }
+
+    /// Logs what a look came to, but for the entries that were told of when they were done.
+    pub(super) fn looked(&mut self, report: &Report, told: &HashSet<usize>) {
+        for (at, entry) in report.entries.iter().enumerate() {
+            match entry.outcome {
+                Outcome::Removed if told.contains(&at) => {}
+                Outcome::Removed => self.removed(report, entry),
+                Outcome::Failed(failure) if failure.is_of_all() => {
+                    // Its directory stands for all of them.
+                    let dir = report.path_of(entry).parent().map(Path::to_path_buf).unwrap_or_default();
+                    if self.warnings.insert(format!("{}: {failure}", escaped(&dir))) {
+                        journal::no_room(report, entry, &failure.to_string());
+                    }
+                }
+                Outcome::Failed(failure) => {
+                    if self.failures.insert(report.path_of(entry)) {
+                        journal::failed(report, entry, &failure.to_string());
+                    }
+                }
+                Outcome::Vanished => {
+                    self.failures.remove(&report.path_of(entry));
+                }
+                Outcome::WouldRemove
+                | Outcome::Kept
+                | Outcome::Busy
+                | Outcome::Resurrected
+                | Outcome::Rescued
+                | Outcome::WouldRescue
+                | Outcome::SetAside
+                | Outcome::WouldSetAside => {}
+            }
+        }
+        for directory in &report.directories {
+            match &directory.error {
+                Some(error) => {
+                    if self.refused.insert((directory.path.clone(), error.clone())) {
+                        journal::directory(directory);
+                    }
+                }
+                None => self.refused.retain(|(path, _)| *path != directory.path),
+            }
+        }
+    }
+
+    /// How many directories are left alone because of an error.
+    pub(super) fn refused(&self) -> usize {
+        let paths: HashSet<&PathBuf> = self.refused.iter().map(|(path, _)| path).collect();
+        paths.len()
+    }
+
+    /// Warns, the first time that there is this cause.
+    pub(super) fn warn(&mut self, warning: &Warning) {
+        if self.warnings.insert(warning.cause()) {
+            tracing::warn!("{warning}");
+        }
+    }
+
+    /// The stream of lines, if there is one.
+    pub(super) fn lines(&self) -> Option<&LineWriter> {
+        match &self.audience {
+            Audience::Reader { lines, .. } => Some(lines),
+            Audience::Log => None,
+        }
+    }
+
+    /// Writes what the reader has room for.
+    pub(super) fn flush(&mut self) {
+        if let Audience::Reader { lines, .. } = &mut self.audience {
+            lines.flush();
+        }
+    }
+
+    /// Whether the reader must take something before anything else is looked at.
+    pub(super) fn is_reader_behind(&self) -> bool {
+        self.lines().is_some_and(LineWriter::is_full)
+    }
+
+    /// Whether nobody reads any more.
+    pub(super) fn is_reader_gone(&self) -> bool {
+        self.lines().is_some_and(LineWriter::is_reader_gone)
+    }
+}

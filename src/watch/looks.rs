@@ -1,0 +1,411 @@
+//! The daemon's looks: the sweep's pass on a narrow target, and what was seen goes to the engine.
+
+mod as_done;
+mod seen;
+
+use super::announce::Announcer;
+use super::bookkeeping::Books;
+use super::deaths::{Death, Deaths, Untied};
+use super::directories::{Directories, Settled};
+use super::duties::Duties;
+use super::engine::{Dir, Engine, Happening, Listens, Name, Seen, Server};
+use super::hints;
+use super::schedule::Schedule;
+use super::warnings::Warning;
+use crate::pass::far::Apart;
+use crate::view::events::{Event, EventKind};
+use as_done::AsDone;
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::time::Instant;
+use tmux_sockets::ghost::Ghost;
+use tmux_sockets::sweep::discover::{self, Surroundings};
+use tmux_sockets::sweep::{Act, Glance, Pass, Target};
+use tmux_sockets::tmux::Rule;
+use tmux_sockets::witness::Witness;
+
+/// What a look works with.
+#[derive(Debug)]
+pub(super) struct Tools<'a> {
+    pub(super) duties: &'a Duties,
+    pub(super) directories: &'a mut Directories,
+    pub(super) deaths: &'a mut Deaths,
+    pub(super) announcer: &'a mut Announcer,
+    pub(super) books: &'a mut Books,
+}
+
+/// What was seen, what it means, and when to look again.
+#[derive(Debug)]
+pub(super) struct Looks {
+    witness: Witness,
+    engine: Engine,
+    schedule: Schedule,
+    /// Live servers that are not announced yet: their processes are looked for together.
+    fresh: Vec<Fresh>,
+    /// Sockets that their living servers have closed: seen so once.
+    closing: HashSet<u32>,
+    /// Sockets whose processes were not found, seen so once.
+    unfound: HashSet<u32>,
+}
+
+/// A live server whose process is not known yet.
+#[derive(Debug)]
+struct Fresh {
+    name: Name,
+    socket: u32,
+}
+
+impl Looks {
+    /// Nothing was seen yet; everything is to be looked at.
+    pub(super) fn new(duties: &Duties) -> Self {
+        Self {
+            witness: Witness::new(duties.user),
+            engine: Engine::default(),
+            schedule: Schedule::new(duties.settings.watch.rescan, Instant::now()),
+            fresh: Vec::new(),
+            closing: HashSet::new(),
+            unfound: HashSet::new(),
+        }
+    }
+
+    /// What is known.
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// When to look at what.
+    pub(super) fn schedule(&mut self) -> &mut Schedule {
+        &mut self.schedule
+    }
+
+    /// The witness, its table just read.
+    pub(super) fn fresh_witness(&mut self) -> &mut Witness {
+        self.witness.refresh();
+        &mut self.witness
+    }
+
+    /// inotify has told something.
+    pub(super) fn hints(&mut self, tools: &mut Tools<'_>) {
+        let protect = tools.duties.settings.watch.protect;
+        if hints::take_in(tools.directories, &mut self.engine, &mut self.schedule, protect) {
+            tools.announcer.warn(&Warning::EventsLost);
+        }
+    }
+
+    /// Processes have ended: what they served is looked at at once.
+    pub(super) fn deaths(&mut self, tools: &mut Tools<'_>, deaths: Vec<Death>) {
+        let mut dirs: BTreeMap<Dir, (BTreeSet<OsString>, HashSet<i32>)> = BTreeMap::new();
+        for Death { name, pid } in deaths {
+            if tools.directories.wanted().contains(&name.dir) {
+                let (labels, pids) = dirs.entry(name.dir).or_default();
+                labels.insert(name.label);
+                pids.insert(pid);
+            }
+        }
+        if dirs.is_empty() {
+            return;
+        }
+        for (dir, (labels, ended)) in dirs {
+            self.look_knowing(tools, dir, &Vec::from_iter(labels), &ended);
+        }
+        self.announce(tools);
+    }
+
+    /// Looks at everything: which directories there are, and what is in them, part by part.
+    pub(super) fn rescan(&mut self, tools: &mut Tools<'_>) {
+        self.witness.forget_surroundings();
+        self.witness.refresh();
+        if let Some(why) = self.witness.blindness() {
+            tools.announcer.warn(&Warning::Blind(why));
+        }
+        let duties = tools.duties;
+        let dirs = if duties.given.is_empty() {
+            let around = Surroundings::of_this_process();
+            discover::socket_dirs(
+                &duties.settings.extra_socket_dirs,
+                &around,
+                self.witness.table(),
+                duties.user,
+            )
+        } else {
+            duties.given.clone()
+        };
+        for dir in tools.directories.set(dirs) {
+            self.engine.forget(dir);
+        }
+        self.settle(tools);
+        for dir in tools.directories.wanted().to_vec() {
+            self.look_at_all(tools, dir);
+        }
+    }
+
+    /// A directory may have come, gone, or been replaced. Whether one was.
+    pub(super) fn directories_changed(&mut self, tools: &mut Tools<'_>) -> bool {
+        let changed = self.settle(tools);
+        for dir in &changed {
+            self.look_at_all(tools, *dir);
+        }
+        !changed.is_empty()
+    }
+
+    fn settle(&self, tools: &mut Tools<'_>) -> Vec<Dir> {
+        let Settled { changed, unwatched, far } = tools.directories.settle(|dir| self.engine.is_haunted(dir));
+        for warning in unwatched.map(Warning::Unwatched).into_iter().chain(far.map(Warning::Far)) {
+            tools.announcer.warn(&warning);
+        }
+        changed
+    }
+
+    fn look_at_all(&mut self, tools: &mut Tools<'_>, dir: Dir) {
+        tools.directories.shield(dir, tools.duties.settings.watch.protect);
+        let mut labels = match tools.directories.open(dir).map(|directory| directory.names()) {
+            Some(Ok(names)) if tools.directories.is_present(dir) => names,
+            _ => Vec::new(),
+        };
+        labels.extend(self.engine.labels(dir).cloned());
+        labels.sort_unstable();
+        labels.dedup();
+        self.schedule.look_at_all(dir, labels);
+    }
+
+    /// Looks at names of one directory as the sweep does, and removes what is dead.
+    pub(super) fn look(&mut self, tools: &mut Tools<'_>, dir: Dir, labels: &[OsString]) {
+        self.look_knowing(tools, dir, labels, &HashSet::new());
+    }
+
+    /// The same; these processes have `ended`.
+    fn look_knowing(&mut self, tools: &mut Tools<'_>, dir: Dir, labels: &[OsString], ended: &HashSet<i32>) {
+        self.hints(tools);
+        let started = Instant::now();
+        self.engine.look_begins();
+        let path = tools.directories.path(dir).to_owned();
+        let target = Target { path, only: Some(labels.to_vec()), rule: Rule::Swept };
+        let Duties { settings, user, act, .. } = tools.duties;
+        let pass = Pass { policy: settings, far: &Apart, user: *user, act: *act };
+        let engine = &self.engine;
+        let owner = |label: &OsStr| engine.owner(&Name { dir, label: label.to_owned() });
+        let mut as_done = AsDone::new(tools.announcer, tools.books, &owner);
+        let mut report = pass.run_before(&mut self.witness, &[target], &mut as_done);
+        let told = as_done.told();
+        for entry in &mut report.entries {
+            entry.server_pid = entry.server_pid.or_else(|| owner(&entry.label));
+        }
+        if self.witness.blindness().is_some() {
+            // A server that was just starting or ending may have made it seem so.
+            self.witness.forget_surroundings();
+        }
+        let refused = report.directories.iter().any(|directory| directory.error.is_some());
+        let absent = if refused { Seen::Undecided } else { Seen::Absent };
+        let mut seen: HashMap<OsString, Seen> = HashMap::with_capacity(report.entries.len());
+        let directory = tools.directories.open(dir);
+        for entry in report.entries.iter().filter(|entry| !entry.is_litter()) {
+            let listed = || {
+                let facts = directory.as_ref().and_then(|directory| directory.look(&entry.label).ok())?;
+                self.witness.lists(facts.id)
+            };
+            let name = Name { dir, label: entry.label.clone() };
+            let of_entry = seen::of(entry, name, &mut self.schedule, listed);
+            seen.insert(entry.label.clone(), of_entry);
+        }
+        drop(directory);
+        self.hints(tools);
+        for label in labels {
+            let seen = seen.remove(label.as_os_str()).unwrap_or(absent);
+            self.take_in(tools, Name { dir, label: label.clone() }, seen, ended);
+        }
+        self.engine.look_ends();
+        for (at, entry) in report.entries.iter().enumerate() {
+            if !told.contains(&at) {
+                tools.books.enter(entry);
+            }
+        }
+        tools.announcer.looked(&report, &told);
+        self.schedule.looked(started, Instant::now());
+    }
+
+    /// Looks closely at names that a glance could not decide.
+    pub(super) fn look_again(&mut self, tools: &mut Tools<'_>, names: Vec<Name>) {
+        for (dir, mut labels) in by_dir(names) {
+            let directory = tools.directories.open(dir);
+            labels.retain(|label| {
+                let is_there = directory.as_ref().is_some_and(|directory| directory.look(label).is_ok());
+                is_there || self.engine.knows(&Name { dir, label: label.clone() })
+            });
+            drop(directory);
+            if !labels.is_empty() {
+                self.look(tools, dir, &labels);
+            }
+        }
+        self.announce(tools);
+    }
+
+    /// Looks in the table for those who were just born, and connects to nobody. A server that was
+    /// caught between bind and listen must not be taken for a dead one.
+    pub(super) fn glance(&mut self, tools: &mut Tools<'_>, names: Vec<Name>) {
+        self.hints(tools);
+        let started = Instant::now();
+        self.engine.look_begins();
+        self.witness.refresh();
+        let Duties { settings, user, .. } = tools.duties;
+        let pass = Pass { policy: settings, far: &Apart, user: *user, act: Act::Look };
+        let mut all = Vec::with_capacity(names.len());
+        for (dir, labels) in by_dir(names) {
+            let directory = tools.directories.open(dir);
+            for label in labels {
+                let glance = match &directory {
+                    Some(directory) => pass.glance(&mut self.witness, directory, &label),
+                    None => Glance::Unclear,
+                };
+                let name = Name { dir, label };
+                match glance {
+                    Glance::Live { socket } => {
+                        all.push((name, Seen::Live { socket: Some(socket), pid: None }));
+                    }
+                    Glance::Absent | Glance::NotASocket => all.push((name, Seen::Absent)),
+                    Glance::Unclear => self.schedule.unclear(name, Instant::now()),
+                }
+            }
+        }
+        self.hints(tools);
+        for (name, seen) in all {
+            self.take_in(tools, name, seen, &HashSet::new());
+        }
+        self.engine.look_ends();
+        self.schedule.looked(started, Instant::now());
+        self.announce(tools);
+    }
+
+    /// A ghost was found, which may have been one before we came.
+    pub(super) fn haunt(&mut self, tools: &mut Tools<'_>, name: &Name, ghost: &Ghost) {
+        let happenings = self.engine.haunt(name, ghost.socket, ghost.pid);
+        if !happenings.is_empty() {
+            tools.deaths.tie(&HashMap::from([(ghost.socket, name.clone())]));
+        }
+        self.pass_on(tools, name, happenings);
+    }
+
+    /// Ties the servers that were found to their processes, and announces them.
+    pub(super) fn announce(&mut self, tools: &mut Tools<'_>) {
+        if self.fresh.is_empty() {
+            return;
+        }
+        let fresh = std::mem::take(&mut self.fresh);
+        let sockets = fresh.iter().map(|fresh| (fresh.socket, fresh.name.clone())).collect();
+        let ties = tools.deaths.tie(&sockets);
+        self.witness.refresh();
+        let listed: HashSet<u32> = self.witness.table().iter().map(|bound| bound.socket).collect();
+        self.unfound.retain(|socket| listed.contains(socket));
+        for Fresh { name, socket } in fresh {
+            let Some(tie) = ties.get(&socket) else { continue };
+            if !listed.contains(&socket) {
+                // It ended while its process was looked for, or a dump has missed it.
+                self.schedule.unsettled(name, Instant::now());
+                continue;
+            }
+            let announced = self.engine.server(&name, socket).and_then(|server| server.pid);
+            if tie.is_new && announced.is_some() && announced != tie.pid {
+                // Whoever holds the socket of a server that has ended may close it without ending.
+                self.schedule.unclear(name.clone(), Instant::now());
+            }
+            match tie.untied {
+                // One that ends at once is in the table for a moment after its process has gone: nobody's fault.
+                Some(Untied::Unseen) if self.unfound.insert(socket) => {
+                    self.schedule.unclear(name.clone(), Instant::now());
+                }
+                Some(why) => {
+                    let path = tools.directories.full_path(&name);
+                    tools.announcer.warn(&Warning::Untied { path, why });
+                }
+                None => {}
+            }
+            let seen = Seen::Live { socket: Some(socket), pid: tie.pid };
+            self.digest(tools, &name, seen, &HashSet::new());
+        }
+    }
+
+    /// A server that is not tied to its process yet waits for [`Self::announce`].
+    fn take_in(&mut self, tools: &mut Tools<'_>, name: Name, seen: Seen, ended: &HashSet<i32>) {
+        if let Seen::Live { socket: Some(socket), .. } = seen
+            && !self.engine.is_late(&name)
+        {
+            let pid = self.engine.server(&name, socket).and_then(|server| server.pid);
+            if !pid.is_some_and(|pid| tools.deaths.is_watching(pid, &name)) {
+                self.fresh.push(Fresh { name, socket });
+                return;
+            }
+        }
+        self.digest(tools, &name, seen, ended);
+    }
+
+    fn digest(&mut self, tools: &mut Tools<'_>, name: &Name, seen: Seen, ended: &HashSet<i32>) {
+        let is_born = self.engine.expects(name);
+        let (witness, deaths, closing) = (&self.witness, &*tools.deaths, &self.closing);
+        let closed = Cell::new(None);
+        let happenings = self.engine.digest(name, seen, |server: &Server| {
+            let Some(socket) = server.socket else { return Listens::No };
+            if witness.table().shows_socket(socket) {
+                return Listens::Yes;
+            }
+            let Some(pid) = server.pid else {
+                // Of a table that could not be read nothing is concluded.
+                return if witness.was_read() { Listens::No } else { Listens::Yes };
+            };
+            if ended.contains(&pid) && !deaths.is_watching(pid, name) {
+                return Listens::No;
+            }
+            // A dump can miss one.
+            if deaths.holds(pid, socket) {
+                return Listens::Yes;
+            }
+            let heir = deaths.listens_anew(pid, witness.table(), name);
+            match heir {
+                _ if !deaths.is_alive(pid, name) => Listens::No,
+                Some(heir) => Listens::Anew(heir),
+                None if closing.contains(&socket) => Listens::No,
+                None => {
+                    closed.set(Some(socket));
+                    Listens::Maybe
+                }
+            }
+        });
+        if is_born && self.engine.is_haunted_at(name) {
+            // What was made here may have been its socket, and is gone again.
+            self.schedule.ghost_seen(Instant::now());
+        }
+        for happening in &happenings {
+            self.closing.retain(|socket| happening.server.and_then(|server| server.socket) != Some(*socket));
+        }
+        if let Some(socket) = closed.get() {
+            // Another look decides.
+            self.closing.insert(socket);
+            self.schedule.unclear(name.clone(), Instant::now());
+        }
+        self.pass_on(tools, name, happenings);
+    }
+
+    fn pass_on(&mut self, tools: &mut Tools<'_>, name: &Name, happenings: Vec<Happening>) {
+        for happening in happenings {
+            let (kind, server_pid) = (happening.kind, happening.pid());
+            match (kind, server_pid) {
+                (EventKind::ServerGone, Some(pid)) => tools.deaths.forget(pid, name),
+                (EventKind::Ghost | EventKind::Rescued, _) => {
+                    // What to do about it is looked at when it has settled. Its directory may go without a word.
+                    self.schedule.ghost_seen(Instant::now());
+                    self.schedule.directories_changed(Instant::now());
+                }
+                (EventKind::ServerGone | EventKind::ServerUp | EventKind::SocketRemoved, _) => {}
+            }
+            tools.books.note_news();
+            tools.announcer.tell(&Event { kind, path: tools.directories.full_path(name), server_pid });
+        }
+    }
+}
+
+fn by_dir(names: Vec<Name>) -> BTreeMap<Dir, Vec<OsString>> {
+    let mut dirs: BTreeMap<Dir, Vec<OsString>> = BTreeMap::new();
+    for Name { dir, label } in names {
+        dirs.entry(dir).or_default().push(label);
+    }
+    dirs
+}

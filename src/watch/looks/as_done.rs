@@ -1,0 +1,56 @@
+//! What a look removes is told of when it is done: whoever is ended in the middle has said what he did.
+
+use crate::watch::announce::Announcer;
+use crate::watch::bookkeeping::Books;
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use tmux_sockets::remove::Next;
+use tmux_sockets::report::Outcome;
+use tmux_sockets::report::{Entry, Report};
+use tmux_sockets::sweep::Follower;
+
+/// Logs and enters each removal, with the process whose socket it was.
+pub(super) struct AsDone<'w> {
+    announcer: &'w mut Announcer,
+    books: &'w mut Books,
+    owner: &'w dyn Fn(&OsStr) -> Option<i32>,
+    told: HashSet<usize>,
+}
+
+impl<'w> AsDone<'w> {
+    pub(super) fn new(
+        announcer: &'w mut Announcer,
+        books: &'w mut Books,
+        owner: &'w dyn Fn(&OsStr) -> Option<i32>,
+    ) -> Self {
+        Self { announcer, books, owner, told: HashSet::new() }
+    }
+
+    /// The entries that were told of.
+    pub(super) fn told(self) -> HashSet<usize> {
+        self.told
+    }
+}
+
+impl Follower for AsDone<'_> {
+    fn expect(&mut self, _: usize) {}
+
+    fn hear(&mut self, report: &Report, entries: &[usize]) -> Next {
+        for at in entries {
+            let entry = &report.entries[*at];
+            if entry.outcome == Outcome::Removed {
+                let entry = Entry { server_pid: (self.owner)(&entry.label), ..entry.clone() };
+                self.books.enter(&entry);
+                self.announcer.removed(report, &entry);
+                self.told.insert(*at);
+            }
+        }
+        Next::GoOn
+    }
+
+    fn linger(&mut self) {}
+
+    fn is_over(&mut self) -> bool {
+        false
+    }
+}
