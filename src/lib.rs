@@ -43,8 +43,8 @@
 //! - *label*: the name of a socket's file, what `tmux -L` takes. *Socket directory*: where labels are, `tmux-UID`.
 //! - *server*: the process that listens on a socket. *Session*: what people attach to; several may share a server.
 //! - *entry*: one label in a report, with its verdict and its outcome.
-//! - *start lock*: LABEL.lock, which tmux holds while it starts a server. *Lease*: how we hold it so that a client of
-//!   tmux that comes meanwhile makes us let go.
+//! - *start lock*: LABEL.lock, which tmux holds while it starts a server. *Lease*: the kernel's word that nobody else has
+//!   that file open.
 //! - *table*: the kernel's list of bound sockets. *Witness*: who is asked whether a server lives: the table, connect(2),
 //!   the lock.
 //! - *verdict*: a state (live, starting, dead, ghost, foreign, unknown, no socket) and its reason. Unknown is alive.

@@ -68,7 +68,7 @@ pub(crate) const CHECKS: &[&str] = &[
 /// Settings of `doctor`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DoctorSettings {
-    /// The checks that are not made; each is one of [`CHECKS`].
+    /// The checks that are not made; each is one that there is.
     pub ignore: Vec<String>,
 }
 

@@ -3,7 +3,7 @@
 use super::handover::{self, Answer, HAND_OVER, Order};
 use super::program;
 use crate::host::apart;
-use crate::host::cgroup::Service;
+use crate::host::cgroup::{self, Service};
 use crate::host::child::{self, End, Ended};
 use crate::host::held::Held;
 use crate::host::lasting::{full, runtime_dir};
@@ -11,10 +11,11 @@ use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 use tmux_sockets::kernel::text::io_text;
+use tmux_sockets::kernel::{Mounts, Processes};
 
 /// How long a manager and the client that it starts may take.
 const SCOPE_DEADLINE: Duration = Duration::from_secs(6);
@@ -57,7 +58,7 @@ impl Manager {
     pub(super) fn of(user: u32, service: Option<&Service>) -> Result<Self, String> {
         let is_users = user != 0 || service.is_some_and(|service| service.is_users);
         if !is_users {
-            let is_booted = std::path::Path::new("/run/systemd/system").is_dir();
+            let is_booted = Path::new("/run/systemd/system").is_dir();
             return if is_booted {
                 Ok(Self::System)
             } else {
@@ -108,13 +109,31 @@ impl Manager {
             }
             // The command ends when the server runs; what is left then is the service.
             Kind::Service => {
-                let program = program::own(self)?;
+                let program = program::own(self.is_roots(), |path| self.finds_same(path))?;
                 command.args(["--service-type=forking", "--property=TimeoutStartSec=55", "--pipe", "--"]);
                 command.arg(program).arg(handover::COMMAND);
             }
         }
         command.env_remove("NOTIFY_SOCKET");
         Ok(command)
+    }
+
+    fn is_roots(self) -> bool {
+        match self {
+            Self::User(user) => user == 0,
+            Self::System => true,
+        }
+    }
+
+    /// Whether it finds what we see at a path; `None`: that cannot be told.
+    fn finds_same(self, path: &Path) -> Option<bool> {
+        let processes = Processes::open().ok()?;
+        let theirs = match self {
+            Self::User(user) => processes.user_manager(user)?,
+            Self::System => processes.by_pid(1).filter(|_| !cgroup::has_own_processes())?,
+        };
+        let theirs = theirs.mounts()?;
+        Some(theirs.place(path) == Mounts::read().place(path))
     }
 
     /// Starts a client in a scope that says a line and waits; it has said it, or has ended, or hangs. Before what it

@@ -120,17 +120,6 @@ pub(crate) fn tell(dir: &Path) -> String {
     }
 }
 
-/// Whether our manager finds what we see at a path; `None`: that cannot be told.
-pub(super) fn is_same_for(manager: Manager, path: &Path) -> Option<bool> {
-    let processes = Processes::open().ok()?;
-    let theirs = match manager {
-        Manager::User(user) => processes.user_manager(user)?,
-        Manager::System => processes.by_pid(1).filter(|_| !cgroup::has_own_processes())?,
-    };
-    let theirs = theirs.mounts()?;
-    Some(theirs.place(path) == Mounts::read().place(path))
-}
-
 /// Runs this very command line once more in a service of the manager.
 pub(super) fn run_there(manager: Manager, label: &OsStr) -> Result<Ended, String> {
     let unit = Kind::Service.unit(label, serial());

@@ -1,7 +1,5 @@
 //! The path of this program, for a manager that is to run it.
 
-use super::manager::Manager;
-use super::outside;
 use rustix::fs::{AtFlags, CWD, FileType, Mode};
 use rustix::io::Errno;
 use std::path::{Path, PathBuf};
@@ -9,11 +7,12 @@ use tmux_sockets::kernel::escape::escaped;
 use tmux_sockets::kernel::text::{errno_text, io_text};
 
 /// The path at which this very program lies. A manager resolves it when it comes to it, so for root it must be one
-/// that only root can put something else at.
+/// that only root can put something else at (`is_roots`). `is_same`: whether the manager finds the same file at a path;
+/// `None`: that cannot be told.
 ///
 /// # Errors
 /// One sentence.
-pub(super) fn own(manager: Manager) -> Result<PathBuf, String> {
+pub(super) fn own(is_roots: bool, is_same: impl FnOnce(&Path) -> Option<bool>) -> Result<PathBuf, String> {
     let path = std::env::current_exe()
         .map_err(|error| format!("our own program cannot be found: {}", io_text(&error)))?;
     let id = |path: &Path| rustix::fs::stat(path).map(|stat| (stat.st_dev, stat.st_ino));
@@ -23,17 +22,13 @@ pub(super) fn own(manager: Manager) -> Result<PathBuf, String> {
             escaped(&path)
         ));
     }
-    let is_same = outside::is_same_for(manager, &path);
+    let is_same = is_same(&path);
     if is_same == Some(false) {
         return Err(format!(
             "{} is another file, or none, for the service manager that is to run it; install the program where both see it",
             escaped(&path)
         ));
     }
-    let is_roots = match manager {
-        Manager::User(user) => user == 0,
-        Manager::System => true,
-    };
     // A sticky folder that the manager may see otherwise keeps nothing.
     match is_roots.then(|| writable_by_others(&path, is_same.is_some())) {
         Some(Err(errno)) => Err(format!("{}: {}", escaped(&path), errno_text(errno))),
