@@ -110,7 +110,7 @@ fn people_get_three_lines_for_each_finding() {
 }
 
 #[test]
-fn ghosts_and_split_brains() {
+fn ghosts_and_split_brains_are_found() {
     let arena = Arena::new().live("a");
     finds_nothing(arena.dir(), "ghost");
     fs::remove_file(arena.path("a")).unwrap();
@@ -131,7 +131,7 @@ fn ghosts_and_split_brains() {
 }
 
 #[test]
-fn directories_that_tmux_refuses_or_that_cannot_be_written() {
+fn directories_that_tmux_refuses_or_that_cannot_be_written_are_found() {
     let arena = Arena::new();
     let dir = folder(&arena);
     finds_nothing(&dir, "directory");
@@ -167,13 +167,13 @@ fn directories_that_tmux_refuses_or_that_cannot_be_written() {
 }
 
 #[test]
-fn a_file_system_that_is_not_known_to_be_local() {
+fn a_file_system_that_is_not_known_to_be_local_is_found() {
     finds(Path::new("/sys/kernel"), "directory", "not known to be local");
     finds_nothing(Arena::new().dir(), "directory");
 }
 
 #[test]
-fn a_tmux_tmpdir_that_is_none() {
+fn a_tmux_tmpdir_that_is_none_is_found() {
     let arena = Arena::new();
     let with = |dir: &Path| findings(janitor(arena.dir()).env("TMUX_TMPDIR", dir), "directory");
     assert!(with(arena.dir()).is_empty());
@@ -214,7 +214,7 @@ fn a_tmux_tmpdir_that_is_none() {
 }
 
 #[test]
-fn locks_in_the_way() {
+fn locks_in_the_way_are_found() {
     let arena = Arena::new().dead("a").live("b");
     // Beside a socket an empty lock is no litter: a start takes it along.
     for lock in ["b.lock", "c"] {
@@ -248,7 +248,7 @@ fn locks_in_the_way() {
 }
 
 #[test]
-fn servers_that_are_stopped() {
+fn servers_that_are_stopped_are_found() {
     let arena = Arena::new().live("a").stopped("b");
     cured(arena.dir(), "stopped", &format!("b (pid {}) is stopped", arena.server("b").pid));
     arena.assert_reachable("b");
@@ -283,7 +283,7 @@ fn what_is_to_be_ignored_is_not_looked_at_and_that_is_said() {
 }
 
 #[test]
-fn sessions_on_the_shared_default_socket() {
+fn sessions_on_the_shared_default_socket_are_found() {
     let arena = Arena::new().live("default");
     finds_nothing(arena.dir(), "shared");
     let arena = arena.live("isolated");
@@ -291,7 +291,7 @@ fn sessions_on_the_shared_default_socket() {
 }
 
 #[test]
-fn a_table_that_shows_nothing() {
+fn a_table_that_shows_nothing_is_found() {
     if !is_root() {
         return skip("needs root: it makes a network namespace");
     }
@@ -304,7 +304,7 @@ fn a_table_that_shows_nothing() {
 }
 
 #[test]
-fn a_tmux_with_a_known_trap_or_none_at_all() {
+fn a_tmux_with_a_known_trap_or_none_at_all_is_found() {
     let arena = Arena::new();
     let with = |program: &Path| {
         let config = arena.path("config.toml");
@@ -331,7 +331,7 @@ fn a_tmux_with_a_known_trap_or_none_at_all() {
 
 /// systemctl says "Running in chroot, ignoring command" there, nothing on stdout, and exit code 0: that is no answer.
 #[test]
-fn a_container_in_which_systemctl_asks_nobody() {
+fn in_a_container_where_systemctl_asks_nobody_its_silence_is_no_answer() {
     if !is_root() {
         return skip("needs root: it makes a root directory");
     }
@@ -381,7 +381,7 @@ fn a_container_in_which_systemctl_asks_nobody() {
 }
 
 #[test]
-fn it_changes_nothing() {
+fn the_doctor_changes_nothing() {
     let arena = Arena::new().dead("dead").live("a").live("b");
     fs::remove_file(arena.path("b")).unwrap();
     fs::write(arena.path("c.lock"), "").unwrap();

@@ -86,6 +86,6 @@ fn no_command_touches_what_a_stranger_has_bound() {
 }
 
 #[test]
-fn nor_does_root_for_itself() {
+fn root_for_itself_touches_nothing_of_theirs_either() {
     nothing_of_hers_is_touched(0);
 }

@@ -32,32 +32,32 @@ const TARGETS: [(&str, Check); 6] = [
 ];
 
 #[test]
-fn configurations() {
+fn every_configuration_is_taken_as_printed_or_refused_with_its_place() {
     holds("config");
 }
 
 #[test]
-fn names_for_people() {
+fn every_name_becomes_one_harmless_line() {
     holds("escape");
 }
 
 #[test]
-fn labels_of_sessions() {
+fn every_session_has_the_label_that_the_rule_says() {
     holds("label");
 }
 
 #[test]
-fn quarantine_names() {
+fn every_quarantine_name_leads_back_to_its_label() {
     holds("quarantine");
 }
 
 #[test]
-fn spans() {
+fn every_span_is_what_systemd_meant_by_it() {
     holds("span");
 }
 
 #[test]
-fn the_kernels_table() {
+fn every_answer_of_the_kernel_is_read_exactly_or_given_up() {
     holds("wire");
 }
 

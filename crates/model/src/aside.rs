@@ -358,7 +358,7 @@ fn setting_aside_leaves_nobody_without_a_name() {
 }
 
 #[test]
-fn nor_do_deaths_kills_and_a_ghost_that_does_not_answer() {
+fn deaths_kills_and_a_ghost_that_does_not_answer_leave_nobody_without_a_name() {
     assert_eq!(failures(&Setup { fault: None, harsh: true }), Vec::<&str>::new());
 }
 
@@ -376,7 +376,7 @@ fn each_step_of_setting_aside_is_needed() {
 }
 
 #[test]
-fn what_remains_is_a_person_who_tells_the_newer_one_at_that_moment() {
+fn only_a_person_who_tells_the_newer_one_at_that_moment_takes_its_name() {
     let found = failures(&Setup { fault: Some(Fault::PersonTellsNewer), harsh: false });
     assert!(found.contains(&NEWER_HAS_A_NAME), "{found:?}");
 }

@@ -69,7 +69,7 @@ fn finds(name: &str, setup: &Setup, property: &'static str) {
 
 /// What tmux does without us: the properties can only be asked where it fails nothing itself.
 #[test]
-fn tmux_alone() {
+fn tmux_alone_fails_only_by_an_early_death_and_by_sigusr1() {
     let two = TRAVELLING.with(|s| s.janitors = 0);
     clean("tmux alone, two clients", &two);
     let frozen = two.with(|s| s.open = Open::Frozen);
@@ -94,7 +94,7 @@ fn unlink_and_close_loses_servers() {
 }
 
 #[test]
-fn nameless_grace_is_safe_until_killed() {
+fn a_lock_kept_for_a_while_without_its_name_is_safe_until_we_are_killed() {
     let form = Setup::new(Form::NamelessGrace).with(|s| s.no_tmux_hole = true);
     clean("nameless grace", &form);
     let killed = form.with(|s| s.kills = 1);
@@ -109,7 +109,7 @@ fn nameless_grace_is_safe_until_killed() {
 }
 
 #[test]
-fn leave_is_safe_and_leaves_lock_files() {
+fn a_lock_that_is_left_is_safe_and_leaves_lock_files() {
     let form = Setup::new(Form::Leave);
     clean("leave", &form);
     let killed = form.with(|s| (s.kills, s.open) = (2, Open::Frozen));
@@ -120,7 +120,7 @@ fn leave_is_safe_and_leaves_lock_files() {
 }
 
 #[test]
-fn travelling_is_safe() {
+fn a_lock_that_travels_is_safe() {
     let mut taken = BTreeSet::new();
     let mut clean = |name, setup: &Setup| taken.extend(clean(name, setup).taken);
     clean("travelling, one janitor", &ALONE);
@@ -212,7 +212,7 @@ const SHARED_STEPS: [Pc; 6] =
 
 /// A name that changes places with a directory (`RENAME_EXCHANGE`).
 #[test]
-fn where_names_change_places_it_is_safe() {
+fn a_lock_that_changes_places_is_safe() {
     let mut taken = BTreeSet::new();
     // As long as tmux's own lock holds.
     let mut clean = |name, setup: &Setup| {
@@ -247,7 +247,7 @@ fn where_names_change_places_it_is_safe() {
 
 /// What remains, each of them in `docs/protocol.md`. Who mends one sees it here.
 #[test]
-fn residual_cases() {
+fn each_case_that_remains_still_does() {
     // A client waits in open(2) for a file that has left its lock name, and we die just then.
     let kill = ALONE.with(|s| s.kills = 1);
     finds("residual: kill", &kill, ORPHAN);
@@ -273,7 +273,7 @@ fn residual_cases() {
 
 /// Mistakes put in on purpose.
 #[test]
-fn faults_are_found() {
+fn each_mistake_put_in_on_purpose_is_found() {
     let faults = [
         (Fault::ConnectThenUnlink, ALONE, ORPHAN),
         (Fault::NoInodeCheck, ALONE, ORPHAN),
@@ -308,7 +308,7 @@ fn faults_are_found() {
 
 /// Minutes, with `TMUX_JANITOR_MODEL=full`.
 #[test]
-fn bigger_configurations() {
+fn bigger_configurations_are_safe_too() {
     if !full() {
         eprintln!("bigger configurations: only with TMUX_JANITOR_MODEL=full");
         return;

@@ -79,7 +79,7 @@ fn servers_that_start_and_end_are_never_ghosts() {
 }
 
 #[test]
-fn a_pane_that_is_just_being_born_is_none() {
+fn a_pane_that_is_just_being_born_is_no_ghost() {
     if Command::new("strace").arg("-V").output().is_err() {
         return skip("needs strace: it holds a process up between fork and exec");
     }
@@ -138,7 +138,7 @@ fn is_unborn_pane_no_ghost() -> bool {
 /// As above, and between setsid(2) and its terminal it leads a session without one, as a server does. Meanwhile its
 /// server makes its socket anew, and the child has the old one.
 #[test]
-fn a_pane_that_is_being_born_while_its_server_makes_its_socket_anew_is_none() {
+fn a_pane_that_is_being_born_while_its_server_makes_its_socket_anew_is_no_ghost() {
     if Command::new("strace").arg("-V").output().is_err() {
         return skip("needs strace: it holds a process up between fork and exec");
     }
@@ -201,7 +201,7 @@ fn a_server_that_makes_its_socket_anew_is_no_ghost() {
 }
 
 #[test]
-fn renamed_relative_and_abstract_sockets_are_none() {
+fn renamed_relative_and_abstract_sockets_are_no_ghosts() {
     let arena = Arena::new().live("a").live("b");
     fs::rename(arena.path("a"), arena.path("renamed")).unwrap();
     // The path is taken, and the old server still answers under its new name.
@@ -255,7 +255,7 @@ fn a_listener_that_a_server_inherited_is_not_its_own() {
 }
 
 #[test]
-fn a_server_that_sees_other_files_is_none() {
+fn a_server_that_sees_other_files_is_no_ghost() {
     if !is_root() {
         return skip("needs root: it makes a mount namespace");
     }

@@ -19,7 +19,7 @@ fn clean(parent: &Path, rules: &Path) {
 }
 
 #[test]
-fn what_it_deletes_is_rescued_and_what_is_shielded_stays() {
+fn what_systemd_tmpfiles_deletes_is_rescued_and_what_is_shielded_stays() {
     let is_there = Command::new("systemd-tmpfiles").arg("--version").output().is_ok();
     if !is_root() || !is_there {
         return skip("needs root and systemd-tmpfiles");

@@ -7,7 +7,7 @@ use crate::common::janitor::{Run, bare, janitor};
 use std::fs;
 
 #[test]
-fn status_counts_and_names_it() {
+fn status_counts_and_names_a_ghost() {
     let arena = Arena::new().live("a").live("b");
     assert_eq!(Run::of(janitor(arena.dir()).arg("status")).code, Some(0));
     fs::remove_file(arena.path("a")).unwrap();
@@ -24,7 +24,7 @@ fn status_counts_and_names_it() {
 }
 
 #[test]
-fn a_probe_of_its_path_is_absent_and_names_it() {
+fn a_probe_of_a_ghosts_path_is_absent_and_names_it() {
     let arena = Arena::new();
     let (dir, servers) = folder(&arena, &["a"]);
     let by_path = || {

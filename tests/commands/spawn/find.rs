@@ -82,7 +82,7 @@ fn scene_probe(scene: &Scene) -> std::process::Command {
 
 /// The first directory that can be used: one that tmux would refuse is passed by, as `spawn` does.
 #[test]
-fn it_looks_where_spawn_would_go() {
+fn a_probe_looks_where_spawn_would_go() {
     let room = tempfile::tempdir().unwrap();
     let own_name = format!("tmux-{}", rustix::process::getuid().as_raw());
     let dirs = ["refused", "missing"].map(|parent| room.path().join(parent).join(&own_name));
@@ -120,7 +120,7 @@ fn it_looks_where_spawn_would_go() {
 }
 
 #[test]
-fn it_names_the_socket_that_spawn_makes_in_another_directory() {
+fn a_probe_names_the_socket_that_spawn_makes_in_another_directory() {
     let scene = Scene::new();
     let set_mode = |mode| fs::set_permissions(scene.arena.dir(), fs::Permissions::from_mode(mode)).unwrap();
     set_mode(0o777);

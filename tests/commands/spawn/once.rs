@@ -23,7 +23,7 @@ fn assert_ended(run: &Run, json: &Value, status: Option<i32>, signal: Option<&st
 }
 
 #[test]
-fn how_it_ended_is_told() {
+fn how_a_command_ended_is_told() {
     let scene = Scene::settled("");
     for (name, words, status, signal) in [
         ("zero", &["true"][..], Some(0), None),
@@ -43,7 +43,7 @@ fn how_it_ended_is_told() {
 }
 
 #[test]
-fn why_it_could_not_run_is_told() {
+fn why_a_command_could_not_run_is_told() {
     let scene = Scene::settled("");
     let told = |arguments: &[&str], status, parts: &[&str]| {
         let (run, json) = scene.at_home(arguments);

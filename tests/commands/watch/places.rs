@@ -127,7 +127,7 @@ fn what_is_mounted_over_is_noticed() {
 }
 
 #[test]
-fn five_directories_and_none_at_all() {
+fn it_watches_five_directories_or_none_at_all() {
     let arena = Arena::new();
     let mut command = bare();
     let dirs: Vec<_> = (0..5).map(|number| arena.path(number.to_string())).collect();

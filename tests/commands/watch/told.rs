@@ -56,12 +56,12 @@ fn is_told(command: impl Fn(&Arena, &[String]) -> Command) {
 }
 
 #[test]
-fn by_a_sweep() {
+fn a_sweep_that_is_killed_has_told_all_but_its_last_batch() {
     is_told(|arena, _| with(janitor(arena.dir()), ["sweep"]));
 }
 
 #[test]
-fn by_a_sweep_of_what_is_named() {
+fn a_sweep_of_what_is_named_has_told_it_too() {
     is_told(|arena, labels| {
         let mut command = with(bare(), ["sweep"]);
         for label in labels {
@@ -72,12 +72,12 @@ fn by_a_sweep_of_what_is_named() {
 }
 
 #[test]
-fn by_the_watch() {
+fn a_watch_has_told_it_too() {
     is_told(|arena, _| with(janitor(arena.dir()), ["watch"]));
 }
 
 #[test]
-fn by_a_spawn() {
+fn a_spawn_that_sweeps_first_has_told_it_too() {
     is_told(|arena, _| {
         // Nobody is there to join: the sweep is all that it does.
         with(janitor(arena.dir()), ["spawn", "nobody", "--join-only"])

@@ -43,7 +43,7 @@ impl Running {
 }
 
 #[test]
-fn the_watch_goes_on_and_obeys() {
+fn a_watch_whose_log_nobody_reads_goes_on_and_obeys() {
     let arena = Arena::new();
     let (_reader, writer) = full_pipe();
     let mut daemon = Running::of(janitor(arena.dir()).args(["-v", "watch"]), writer);
@@ -87,7 +87,7 @@ fn a_service_manager_that_does_not_read_is_not_waited_for() {
 }
 
 #[test]
-fn a_command_comes_to_its_end() {
+fn a_command_whose_log_nobody_reads_comes_to_its_end() {
     let arena = Arena::new();
     for number in 0..200 {
         drop(UnixListener::bind(arena.path(format!("{number}"))).unwrap());

@@ -77,7 +77,7 @@ fn transcripts_and_scripts_say_here_what_they_are_said_to_say() {
 }
 
 #[test]
-fn so_do_those_that_need_a_machine_and_systemd_takes_every_unit() {
+fn those_that_need_a_machine_say_it_there_and_systemd_takes_every_unit() {
     let Some(installed) = Installed::boot() else {
         return;
     };

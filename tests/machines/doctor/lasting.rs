@@ -3,7 +3,7 @@
 use super::on_a_machine::{cured, diagnosis, finds, healthy, is_healthy};
 
 #[test]
-fn servers_that_end_when_one_process_is_killed_for_memory() {
+fn servers_that_end_when_one_process_is_killed_for_memory_are_found_and_cured() {
     let Some((machine, ann)) = healthy() else {
         return;
     };
@@ -30,7 +30,7 @@ fn servers_that_end_when_one_process_is_killed_for_memory() {
 }
 
 #[test]
-fn servers_that_end_with_a_logout() {
+fn servers_that_end_with_a_logout_are_found() {
     let Some((machine, ann)) = healthy() else {
         return;
     };
@@ -68,7 +68,7 @@ fn servers_that_end_with_a_logout() {
 }
 
 #[test]
-fn a_runtime_directory_that_is_full() {
+fn a_runtime_directory_that_is_full_is_found() {
     let Some((machine, ann)) = healthy() else {
         return;
     };

@@ -74,7 +74,7 @@ pub(crate) fn is_healthy(machine: &Machine, user: &User, environment: &str) {
 }
 
 #[test]
-fn units_that_are_not_enabled_failed_or_need_lingering() {
+fn units_that_are_not_enabled_failed_or_need_lingering_are_found_and_cured() {
     let Some((machine, ann)) = healthy() else {
         return;
     };
@@ -100,7 +100,7 @@ fn units_that_are_not_enabled_failed_or_need_lingering() {
 
 /// Whatever is missing, what is printed helps: no unit that is not there is asked for.
 #[test]
-fn where_nothing_is_installed_and_where_no_manager_runs() {
+fn where_nothing_is_installed_or_no_manager_runs_that_is_said() {
     let Some(machine) = Machine::boot() else {
         return;
     };
@@ -128,7 +128,7 @@ fn where_nothing_is_installed_and_where_no_manager_runs() {
 }
 
 #[test]
-fn an_environment_of_its_own_in_the_manager() {
+fn an_environment_of_its_own_in_the_manager_is_found_and_cured() {
     let Some((machine, ann)) = healthy() else {
         return;
     };
@@ -154,7 +154,7 @@ fn an_environment_of_its_own_in_the_manager() {
 }
 
 #[test]
-fn servers_in_a_services_cgroup_and_in_the_runtime_directory() {
+fn servers_in_a_services_cgroup_and_in_the_runtime_directory_are_found() {
     let Some((machine, ann)) = healthy() else {
         return;
     };
@@ -192,7 +192,7 @@ fn servers_in_a_services_cgroup_and_in_the_runtime_directory() {
 }
 
 #[test]
-fn spawners_without_an_order() {
+fn spawners_without_an_order_are_found_and_cured() {
     let Some((machine, ann)) = healthy() else {
         return;
     };
@@ -229,7 +229,7 @@ fn outlive_a_cleaning(machine: &Machine, ann: &User) -> bool {
 }
 
 #[test]
-fn sockets_that_would_be_aged_away() {
+fn sockets_that_would_be_aged_away_are_found_and_cured() {
     let Some((machine, ann)) = healthy() else {
         return;
     };
@@ -280,7 +280,7 @@ fn sockets_that_would_be_aged_away() {
 }
 
 #[test]
-fn another_ones_dead_socket_and_servers_that_do_not_answer() {
+fn another_ones_dead_socket_and_servers_that_do_not_answer_are_found() {
     let Some((machine, ann)) = healthy() else {
         return;
     };
@@ -310,7 +310,7 @@ fn another_ones_dead_socket_and_servers_that_do_not_answer() {
 
 /// What cron and timers run, the machine's and the user's; each was tried as it was, and as the cure left it.
 #[test]
-fn jobs_that_clean_tmp() {
+fn jobs_that_clean_tmp_are_found() {
     let Some((machine, ann)) = healthy() else {
         return;
     };

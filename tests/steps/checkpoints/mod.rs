@@ -199,14 +199,14 @@ fn no_adversary_at_any_step_makes_us_lose_a_server() {
 }
 
 #[test]
-fn nor_where_no_rename_promises_to_replace_nothing() {
+fn no_adversary_makes_us_lose_a_server_where_a_rename_may_replace() {
     let stories = stories(false);
     let visited = play_all(&stories, true);
     assert_eq!(visited, CHECKPOINTS.into_iter().collect(), "a checkpoint was never come to");
 }
 
 #[test]
-fn nor_do_two_adversaries_in_a_row() {
+fn no_two_adversaries_in_a_row_make_us_lose_a_server() {
     let stories = stories(true);
     let begun = Instant::now();
     play_all(&stories, false);
