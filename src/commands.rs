@@ -16,11 +16,10 @@ use crate::exit::{Error, Exit};
 use crate::host::apart::{self, guard};
 use crate::logging::journal;
 use crate::logging::{self, LogTarget};
-use crate::pass::{Narrator, Rescuing, Run, Whole, one_name, see};
+use crate::pass::{ENTRIES_OF_ONE, Heard, Narrator, Rescuing, Run, Whole, one_name, see, wire};
 use crate::spawn::{self, Done, Ending, Request};
-use crate::users::merge::ENTRIES_OF_ONE;
 use crate::users::order::Order;
-use crate::users::{self, Heard, Task};
+use crate::users::{self, Task};
 use crate::view::json;
 use crate::view::people::{self, Palette};
 use crate::watch;
@@ -157,8 +156,11 @@ pub(crate) fn work(order: Order, output: &mut Output) -> Result<Exit, Error> {
         run
     });
     let (message, exit) = match run {
-        Ok(run) => (users::wire::write(&run), exit_of(&run.report)),
-        Err(error) => (users::wire::refusal(&error.to_string()), error.exit()),
+        Ok(run) => {
+            let exit = exit_of(&run.report);
+            (wire::write(run), exit)
+        }
+        Err(error) => (wire::refusal(&error.to_string()), error.exit()),
     };
     output.bytes(&message)?;
     Ok(exit)

@@ -7,11 +7,11 @@ use std::collections::HashSet;
 use tmux_sockets::judge::State;
 use tmux_sockets::kernel::escape::escaped;
 use tmux_sockets::report::Outcome;
-use tmux_sockets::report::{DirectoryReport, Entry, Report};
+use tmux_sockets::report::{DirectoryReport, Entry, EntryNumber, Folder, Report};
 
 /// Logs a pass that was made to remove, but for entries that were logged already. A dry run only tells of ghosts and
 /// directories.
-pub(crate) fn rest_of_pass(report: &Report, dry_run: bool, is_told: &dyn Fn(usize) -> bool) {
+pub(crate) fn rest_of_pass(report: &Report, dry_run: bool, is_told: &dyn Fn(EntryNumber) -> bool) {
     entries(report, is_told);
     directories(report);
     if report.untold.entries > 0 {
@@ -39,13 +39,13 @@ pub(crate) fn rescue(report: &Report) {
 }
 
 /// One warning for what is of a whole directory, and an entry each for everything else.
-pub(crate) fn entries(report: &Report, is_told: &dyn Fn(usize) -> bool) {
+pub(crate) fn entries(report: &Report, is_told: &dyn Fn(EntryNumber) -> bool) {
     let mut told = HashSet::new();
-    for (at, one) in report.entries.iter().enumerate() {
+    for (number, one) in report.numbered() {
         match one.outcome {
-            _ if is_told(at) => {}
+            _ if is_told(number) => {}
             Outcome::Failed(failure) if failure.is_of_all() => {
-                if told.insert(one.directory) {
+                if told.insert(&one.folder) {
                     no_room(report, one, &failure.to_string());
                 }
             }
@@ -72,8 +72,9 @@ pub(crate) fn entry(report: &Report, entry: &Entry) {
 
 /// Logs the directories that were left alone, and those in which nothing could be judged.
 pub(crate) fn directories(report: &Report) {
-    for (at, directory) in report.directories.iter().enumerate() {
-        let of_it = |entry: &&Entry| entry.directory == at && entry.verdict.reason.is_blindness();
+    for (number, directory) in report.numbered_directories() {
+        let of_it =
+            |entry: &&Entry| entry.folder == Folder::Of(number) && entry.verdict.reason.is_blindness();
         if let Some(blind) = report.entries.iter().find(of_it) {
             blinded(directory, &blind.verdict.reason.to_string());
         }
@@ -220,7 +221,7 @@ pub(crate) fn failed(report: &Report, entry: &Entry, error: &str) {
 /// Logs that nothing in a directory can be removed: one cause, one warning. `first` is the first of those sockets.
 pub(crate) fn no_room(report: &Report, first: &Entry, error: &str) {
     let is_of_all = |outcome| matches!(outcome, Outcome::Failed(failure) if failure.is_of_all());
-    let of_it = |entry: &&Entry| entry.directory == first.directory && is_of_all(entry.outcome);
+    let of_it = |entry: &&Entry| entry.folder == first.folder && is_of_all(entry.outcome);
     let count = report.entries.iter().filter(of_it).count();
     let path = report.path_of(first);
     let dir = path.parent().unwrap_or(&path);

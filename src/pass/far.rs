@@ -1,20 +1,16 @@
 //! Directories on mounts that may not answer: each mount is looked at by a process of its own ([`crate::host::apart`]).
 
 use super::Run;
+use super::wire;
 use crate::config::Settings;
 use crate::host::apart;
 use crate::host::apart::errand::{Errand, Order};
-use crate::users::wire;
 use std::path::PathBuf;
-use std::sync::Mutex;
 use tmux_sockets::judge::{Reason, State, Verdict};
 use tmux_sockets::kernel::{Mount, Mounts, Role};
-use tmux_sockets::report::{DirectoryReport, Entry, Outcome, Report};
+use tmux_sockets::report::{DirectoryReport, Entry, Folder, Outcome, Report};
 use tmux_sockets::sweep::{Act, Far, Pass, RefuseFar, Target};
 use tmux_sockets::witness::Witness;
-
-/// What a reader has heard it keeps for good: one for the whole process.
-static READER: Mutex<Option<wire::Reader>> = Mutex::new(None);
 
 /// They are looked at by a process of its own for each mount. Of a mount that does not answer that is said, and what the
 /// table alone tells of it.
@@ -45,8 +41,7 @@ impl Far for Apart {
         let (sought, orders): (Vec<Mount>, Vec<Order>) = orders.into_iter().unzip();
         for ((answer, mount), order) in apart::send(&orders, None).into_iter().zip(sought).zip(orders) {
             let Errand::Look(targets) = order.errand else { continue };
-            let told = answer
-                .and_then(|answer| READER.lock().ok()?.get_or_insert_default().read(&answer, user).ok());
+            let told = answer.and_then(|answer| wire::read(&answer, user).ok());
             if let Some(told) = told {
                 apart::trust(&mount);
                 report.append(told.report);
@@ -63,9 +58,8 @@ impl Far for Apart {
 /// Enters a directory on a mount that did not answer, with what the table alone tells of it: who is bound there
 /// and listens is alive.
 fn unanswered(report: &mut Report, user: u32, witness: &Witness, target: &Target, mount: &Mount) {
-    let directory = report.directories.len();
     let error = Some(apart::no_answer(mount));
-    report.directories.push(DirectoryReport { path: target.path.clone(), error });
+    let number = report.add_directory(DirectoryReport { path: target.path.clone(), error });
     let listeners = witness.table().iter().filter(|bound| {
         bound.role == Role::Listening
             && bound.owner == Some(user)
@@ -73,17 +67,9 @@ fn unanswered(report: &mut Report, user: u32, witness: &Witness, target: &Target
     });
     for (bound, label) in listeners.filter_map(|bound| Some((bound, bound.name.file_name()?))) {
         if target.only.as_ref().is_none_or(|only| only.iter().any(|name| name == label)) {
-            report.entries.push(Entry {
-                directory,
-                elsewhere: None,
-                label: label.to_owned(),
-                uid: user,
-                verdict: Verdict::new(State::Live, Reason::Listening),
-                outcome: Outcome::Kept,
-                server_pid: None,
-                panes: Vec::new(),
-                socket: Some(bound.socket),
-            });
+            let verdict = Verdict::new(State::Live, Reason::Listening);
+            let entry = Entry::new(Folder::Of(number), label.to_owned(), user, verdict, Outcome::Kept);
+            report.entries.push(Entry { socket: Some(bound.socket), ..entry });
         }
     }
 }
@@ -93,5 +79,5 @@ pub(crate) fn look_there(targets: &[Target]) -> Vec<u8> {
     let (user, settings) = (rustix::process::getuid().as_raw(), Settings::default());
     let mut witness = Witness::new(user);
     let pass = Pass { policy: &settings, far: &RefuseFar, user, act: Act::Look };
-    wire::write(&Run::of(pass.run(&mut witness, targets)))
+    wire::write(Run::of(pass.run(&mut witness, targets)))
 }

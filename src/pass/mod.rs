@@ -5,8 +5,9 @@ mod narrator;
 mod run;
 pub(crate) mod see;
 mod whole;
+pub(crate) mod wire;
 
-pub(crate) use narrator::Narrator;
+pub(crate) use narrator::{ENTRIES_OF_ONE, Heard, Narrator};
 pub(crate) use run::Run;
 pub(crate) use whole::{Rescuing, Whole, one_name};
 

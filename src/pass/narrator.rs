@@ -1,11 +1,10 @@
 //! What is said and kept while a sweep goes on, so that one that is ended in the middle has told what it did.
 
+use super::wire;
 use crate::host::told_to_end::ToldToEnd;
 use crate::logging::journal;
 use crate::logging::stderr;
 use crate::record::{self, Deeds};
-use crate::users::merge::ENTRIES_OF_ONE;
-use crate::users::{Heard, wire};
 use crate::view::people;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, fstat};
@@ -15,8 +14,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tmux_sockets::remove::Next;
 use tmux_sockets::report::Outcome;
-use tmux_sockets::report::{Entry, Report};
-use tmux_sockets::sweep::Follower;
+use tmux_sockets::report::{Entry, EntryNumber, Report};
+use tmux_sockets::sweep::{Done, Follower};
 
 /// How often something is shown; lines that come meanwhile are shown together.
 const OFTEN: Duration = Duration::from_millis(100);
@@ -29,6 +28,20 @@ const ATOMIC: usize = 4096;
 
 /// Takes a line back that ends without a newline.
 const ERASE: &str = "\r\x1b[K";
+
+/// How many entries of one user are told of one by one. The rest is counted.
+pub(crate) const ENTRIES_OF_ONE: usize = 16 * 1024;
+
+/// What is heard of the workers, while they work.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Heard<'r> {
+    /// What one has done so far. It stands in its report again.
+    Deeds(&'r Report),
+    /// One's report.
+    Report(&'r Report),
+    /// Nothing for a while.
+    Nothing,
+}
 
 /// For whom what is done is printed.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +79,7 @@ pub(crate) struct Narrator {
     /// What is in no record yet, and what is.
     deeds: Deeds,
     recorded: Deeds,
-    told: HashSet<usize>,
+    told: HashSet<EntryNumber>,
     /// Of many users: how many are done, and what was told of them before.
     users: Option<usize>,
     told_of_users: HashSet<PathBuf>,
@@ -109,7 +122,7 @@ impl Narrator {
     }
 
     /// Whether an entry of the report was told of.
-    pub(crate) fn has_told(&self, entry: usize) -> bool {
+    pub(crate) fn has_told(&self, entry: EntryNumber) -> bool {
         self.users.is_some() || self.told.contains(&entry)
     }
 
@@ -182,14 +195,14 @@ impl Narrator {
                 Heard::Deeds(_) => !told.insert(path),
                 _ => told.remove(&path),
             };
-            let is_told: Vec<bool> = report
-                .entries
-                .iter()
-                .map(|entry| entry.outcome == Outcome::Removed && is_told(report.path_of(entry)))
+            let is_told: HashSet<EntryNumber> = report
+                .numbered()
+                .filter(|(_, entry)| entry.outcome == Outcome::Removed && is_told(report.path_of(entry)))
+                .map(|(number, _)| number)
                 .collect();
             self.erase();
-            journal::entries(report, &|at| is_told[at]);
-            for (entry, _) in report.entries.iter().zip(&is_told).filter(|(_, is_told)| !**is_told) {
+            journal::entries(report, &|number| is_told.contains(&number));
+            for (_, entry) in report.numbered().filter(|(number, _)| !is_told.contains(number)) {
                 self.count(report, entry);
             }
         }
@@ -272,9 +285,8 @@ impl Follower for Narrator {
         self.hold_signals();
     }
 
-    fn hear(&mut self, report: &Report, entries: &[usize]) -> Next {
-        for at in entries {
-            let entry = &report.entries[*at];
+    fn hear(&mut self, report: &Report, done: &[Done<'_>]) -> Next {
+        for Done { number, entry } in done {
             self.count(report, entry);
             // What is of the whole directory is told once, when all of it is known.
             if matches!(entry.outcome, Outcome::Failed(failure) if failure.is_of_all()) {
@@ -284,11 +296,11 @@ impl Follower for Narrator {
                 self.erase();
             }
             journal::entry(report, entry);
-            self.told.insert(*at);
+            self.told.insert(*number);
         }
         // What root could not tell of one by one is in the report, counted.
         if self.reader == Reader::Root && self.told.len() <= ENTRIES_OF_ONE {
-            self.text.extend(wire::part(report, entries));
+            self.text.extend(wire::part(report, done));
         }
         if self.is_over() {
             return Next::End;

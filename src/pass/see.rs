@@ -8,7 +8,7 @@ use tmux_sockets::kernel::Mounts;
 use tmux_sockets::kernel::Processes;
 use tmux_sockets::kernel::escape::escaped;
 use tmux_sockets::report::Outcome;
-use tmux_sockets::report::{Place, Report};
+use tmux_sockets::report::{DirectoryReport, Place, Report};
 use tmux_sockets::sweep::Target;
 use tmux_sockets::tmux::stuck;
 use tmux_sockets::tmux::{Rule, SocketDir};
@@ -66,22 +66,10 @@ pub(crate) fn note_held_locks(report: &mut Report, user: u32) {
 /// Takes out of a worker's report what is not its user's own fault: a directory in a shared place that bears the
 /// user's name and is a stranger's. Nobody can keep another one's health bad with it.
 pub(crate) fn set_strays_apart(report: &mut Report, user: u32) {
-    let directories = std::mem::take(&mut report.directories);
-    let mut places = Vec::with_capacity(directories.len());
-    for directory in directories {
-        match directory.error {
-            Some(why) if is_strangers(&directory.path, user) => {
-                places.push(usize::MAX);
-                report.strays.push(Place { path: directory.path, why });
-            }
-            error => {
-                places.push(report.directories.len());
-                report.directories.push(tmux_sockets::report::DirectoryReport { error, ..directory });
-            }
-        }
-    }
-    for entry in &mut report.entries {
-        entry.directory = places.get(entry.directory).copied().unwrap_or(usize::MAX);
+    let is_kept =
+        |directory: &DirectoryReport| directory.error.is_none() || !is_strangers(&directory.path, user);
+    for DirectoryReport { path, error } in report.retain_directories(is_kept) {
+        report.strays.extend(error.map(|why| Place { path, why }));
     }
 }
 

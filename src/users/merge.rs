@@ -1,13 +1,13 @@
 //! The workers' reports become one. Pure.
 
 use super::crew::Loss;
-use super::wire::{NoReport, Reader};
-use crate::pass::Run;
+use crate::pass::wire::{self, NoReport};
+use crate::pass::{ENTRIES_OF_ONE, Run};
 use crate::record::metrics::Row;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use tmux_sockets::report::Outcome;
-use tmux_sockets::report::{DirectoryReport, Entry, Place, Report};
+use tmux_sockets::report::{DirectoryReport, Entry, Folder, Place, Report};
 
 /// A user who was found, and the folder that told of them.
 #[derive(Debug, Clone, Copy)]
@@ -26,16 +26,14 @@ const TOLD_OF_ONE: usize = 32;
 const TOLD_OF_ACCOUNTS: usize = 1024;
 const TOLD_OF_NAMELESS: usize = 8;
 
-/// How many entries are told of one by one: of one user; of all who may have an account, and of each of them at least;
-/// of all others, and of each of them at least. The rest is counted.
-pub(crate) const ENTRIES_OF_ONE: usize = 16 * 1024;
+/// How many entries are told of one by one: of all who may have an account, and of each of them at least; of all others,
+/// and of each of them at least. The rest is counted.
 const ENTRIES_OF_ACCOUNTS: (usize, usize) = (16 * ENTRIES_OF_ONE, 256);
 const ENTRIES_OF_NAMELESS: (usize, usize) = (4 * ENTRIES_OF_ONE, 8);
 
 /// Takes reports in as they come.
 #[derive(Debug, Default)]
 pub(crate) struct Merger<'u> {
-    reader: Reader,
     runs: Vec<(User<'u>, Run)>,
     /// What workers have done that have not reported yet.
     done: HashMap<u32, Report>,
@@ -46,17 +44,16 @@ pub(crate) struct Merger<'u> {
 impl<'u> Merger<'u> {
     /// Takes in what a worker has done so far. `None`: it makes no sense.
     pub(crate) fn add_part(&mut self, user: User<'u>, message: &[u8]) -> Option<Report> {
-        let mut part = self.reader.read(message, user.uid).ok()?.report;
+        let mut part = wire::read(message, user.uid).ok()?.report;
         part.entries.retain(|entry| entry.outcome == Outcome::Removed);
         let done = self.done.entry(user.uid).or_default();
         for entry in &part.entries {
-            let path = part.directories.get(entry.directory).map(|directory| &directory.path);
-            let known = done.directories.iter().position(|known| Some(&known.path) == path);
-            let directory = known.unwrap_or_else(|| {
-                done.directories.extend(path.map(|path| DirectoryReport { path: path.clone(), error: None }));
-                done.directories.len() - 1
+            let folder = part.folder_of(entry);
+            let known = done.directory_at(&[folder]);
+            let number = known.unwrap_or_else(|| {
+                done.add_directory(DirectoryReport { path: folder.to_owned(), error: None })
             });
-            done.entries.push(Entry { directory, ..entry.clone() });
+            done.entries.push(Entry { folder: Folder::Of(number), ..entry.clone() });
         }
         done.sum_up(user.uid, ENTRIES_OF_ONE);
         Some(part)
@@ -66,7 +63,7 @@ impl<'u> Merger<'u> {
     /// told by then. Its report.
     pub(crate) fn add(&mut self, mut user: User<'u>, outcome: Result<Vec<u8>, Loss>) -> &Report {
         let mut run = Run::of(self.done.remove(&user.uid).unwrap_or_default());
-        let failure = match outcome.map(|message| self.reader.read(&message, user.uid)) {
+        let failure = match outcome.map(|message| wire::read(&message, user.uid)) {
             Ok(Ok(told)) => {
                 run = told;
                 None
@@ -108,17 +105,10 @@ impl<'u> Merger<'u> {
         self.runs.sort_by_key(|(user, _)| user.uid);
         let mut whole = Report::default();
         for (_, Run { mut report, .. }) in self.runs {
-            let before = whole.directories.len();
-            for entry in &mut report.entries {
-                // A ghost may stand in none.
-                entry.directory = entry.directory.saturating_add(before);
-            }
-            whole.directories.append(&mut report.directories);
-            whole.entries.append(&mut report.entries);
-            whole.untold.add(report.untold);
             whole.unseen.append(&mut report.unseen);
             whole.strays.append(&mut report.strays);
             whole.held.append(&mut report.held);
+            whole.append(report);
         }
         whole.directories.extend(refused);
         whole.directories.extend(sums);
@@ -138,7 +128,7 @@ impl<'u> Merger<'u> {
                 (&mut of_nameless, TOLD_OF_NAMELESS)
             };
             let mut of_one = 0;
-            keep_directories(report, |directory| {
+            report.retain_directories(|directory| {
                 if directory.error.is_none() || (of_one < TOLD_OF_ONE && *told < most) {
                     let is_told = usize::from(directory.error.is_some());
                     of_one += is_told;
@@ -162,57 +152,36 @@ fn more_directories(count: usize) -> String {
     )
 }
 
-/// Takes directories out of a report. An entry of one that is not kept stands in none.
-fn keep_directories(report: &mut Report, mut is_kept: impl FnMut(&DirectoryReport) -> bool) {
-    let mut places = Vec::with_capacity(report.directories.len());
-    let mut kept = 0;
-    report.directories.retain(|directory| {
-        let is_kept = is_kept(directory);
-        places.push(if is_kept { kept } else { usize::MAX });
-        kept += usize::from(is_kept);
-        is_kept
-    });
-    for entry in &mut report.entries {
-        entry.directory = places.get(entry.directory).copied().unwrap_or(usize::MAX);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::users::wire;
     use tmux_sockets::judge::{Reason, State, Verdict};
+    use tmux_sockets::sweep::Done;
 
     fn report(labels: &[&str]) -> Report {
-        let entry = |(at, label): (usize, &&str)| Entry {
-            directory: at % 2,
-            elsewhere: None,
-            label: label.into(),
-            uid: 5,
-            verdict: Verdict::new(State::Dead, Reason::NobodyListens),
-            outcome: Outcome::Removed,
-            server_pid: None,
-            panes: Vec::new(),
-            socket: None,
+        let mut report = Report::default();
+        let numbers = ["/tmp/tmux-5", "/run/user/5/tmux-5"]
+            .map(|path| report.add_directory(DirectoryReport { path: PathBuf::from(path), error: None }));
+        let verdict = Verdict::new(State::Dead, Reason::NobodyListens);
+        let entry = |(at, label): (usize, &&str)| {
+            Entry::new(Folder::Of(numbers[at % 2]), label.into(), 5, verdict, Outcome::Removed)
         };
-        let directories = ["/tmp/tmux-5", "/run/user/5/tmux-5"]
-            .map(|path| DirectoryReport { path: PathBuf::from(path), error: None });
-        Report {
-            directories: directories.to_vec(),
-            entries: labels.iter().enumerate().map(entry).collect(),
-            ..Report::default()
-        }
+        report.entries = labels.iter().enumerate().map(entry).collect();
+        report
     }
 
     fn part(report: &Report, entries: &[usize]) -> Vec<u8> {
-        wire::take_parts(&mut wire::part(report, entries)).remove(0)
+        let numbered: Vec<_> = report.numbered().collect();
+        let done: Vec<Done<'_>> =
+            entries.iter().map(|at| Done { number: numbered[*at].0, entry: numbered[*at].1 }).collect();
+        wire::take_parts(&mut wire::part(report, &done)).remove(0)
     }
 
     #[test]
     fn what_a_worker_has_told_counts_once_whether_it_is_lost_or_not() {
         let whole = report(&["a", "b", "c"]);
         let user = User { uid: 5, folder: Path::new("/tmp/tmux-5"), has_account: true };
-        for (end, errors) in [(Ok(wire::write(&Run::of(whole.clone()))), 0), (Err(Loss::Signal(9)), 1)] {
+        for (end, errors) in [(Ok(wire::write(Run::of(whole.clone()))), 0), (Err(Loss::Signal(9)), 1)] {
             let mut merger = Merger::default();
             for part in [part(&whole, &[1]), part(&whole, &[0, 2])] {
                 assert!(merger.add_part(user, &part).is_some());
@@ -237,7 +206,7 @@ mod tests {
             for _ in 0..20 {
                 let user = User { uid: 5, folder, has_account };
                 let entries = vec![one.entries[0].clone(); ENTRIES_OF_ONE + 1];
-                let message = wire::write(&Run::of(Report { entries, ..one.clone() }));
+                let message = wire::write(Run::of(Report { entries, ..one.clone() }));
                 told += merger.add(user, Ok(message)).entries.len();
             }
             assert_eq!(told, all + least * (20 - all / ENTRIES_OF_ONE));

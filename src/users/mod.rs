@@ -4,7 +4,7 @@
 //! reads the names of `/tmp` and `/run/user`, looks at each with lstat(2) ([`find`]), looks their accounts
 //! up ([`accounts`]), and starts its own program once per user ([`crew`]), those with an account first ([`queue`]). That worker gives up uid, gid and groups before anything else and
 //! makes the ordinary pass, with the user's own configuration ([`worker`]). What it removes it tells at once, and its report comes back through
-//! the same pipe ([`wire`]) and becomes part of one ([`merge`]), which root prints and logs.
+//! the same pipe ([`crate::pass::wire`]) and becomes part of one ([`merge`]), which root prints and logs.
 //!
 //! What a user can do to a worker is what they can do to any process of theirs: stop it, kill it, starve
 //! it. They cannot trace or read it: it makes itself one that cannot be dumped (prctl(2), `PR_SET_DUMPABLE`). Each worker has its deadline, and so have all together; one
@@ -16,19 +16,17 @@ mod find;
 pub(crate) mod merge;
 pub(crate) mod order;
 mod queue;
-pub(crate) mod wire;
 pub(crate) mod worker;
 
 use crate::exit::Error;
 use crate::host::told_to_end::ToldToEnd;
-use crate::pass::Run;
+use crate::pass::{Heard, Run};
 use accounts::Hints;
 use crew::News;
 use merge::{Merger, User};
 use queue::Queue;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use tmux_sockets::report::Report;
 use tmux_sockets::sweep::Act;
 
 /// What the workers are to do.
@@ -42,17 +40,6 @@ pub(crate) struct Task {
 
 /// How long a worker sweeps before it leaves the rest to the next sweep and reports: less than after what it is ended.
 pub(crate) const SWEEP: Duration = Duration::from_secs(8);
-
-/// What is heard of the workers, while they work.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Heard<'r> {
-    /// What one has done so far. It stands in its report again.
-    Deeds(&'r Report),
-    /// One's report.
-    Report(&'r Report),
-    /// Nothing for a while.
-    Nothing,
-}
 
 /// Makes a pass for every user of the machine that may have sockets. What the workers say is `heard` as it comes, with
 /// the number of users. Once one of the `signals` has come, the workers are told to end.

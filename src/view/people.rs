@@ -5,7 +5,7 @@ use std::path::Path;
 use tmux_sockets::judge::State;
 use tmux_sockets::kernel::escape::escaped;
 use tmux_sockets::report::Outcome;
-use tmux_sockets::report::{Entry, Health, Report};
+use tmux_sockets::report::{Entry, EntryNumber, Health, Report};
 
 /// How many paths a one-line text names before it only counts.
 const NAMED: usize = 5;
@@ -38,8 +38,8 @@ pub(crate) fn plural(count: usize, one: &str) -> String {
 }
 
 /// What `sweep` prints: a line per removed socket, but for those that were told already, and a summary.
-pub(crate) fn sweep(report: &Report, dry_run: bool, is_told: &dyn Fn(usize) -> bool) -> String {
-    let left = report.entries.iter().enumerate().filter(|(at, _)| !is_told(*at));
+pub(crate) fn sweep(report: &Report, dry_run: bool, is_told: &dyn Fn(EntryNumber) -> bool) -> String {
+    let left = report.numbered().filter(|(number, _)| !is_told(*number));
     let mut text: String = left.filter_map(|(_, entry)| deed(report, entry)).collect();
     text.extend(untold(report));
     let _ = writeln!(text, "{}", summary(report, dry_run));

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use tmux_sockets::kernel::escape::escaped;
 use tmux_sockets::report::Outcome;
-use tmux_sockets::report::{Entry, Report};
+use tmux_sockets::report::{Entry, EntryNumber, Report};
 
 /// Who is told.
 #[derive(Debug)]
@@ -62,10 +62,10 @@ impl Announcer {
     }
 
     /// Logs what a look came to, but for the entries that were told of when they were done.
-    pub(super) fn looked(&mut self, report: &Report, told: &HashSet<usize>) {
-        for (at, entry) in report.entries.iter().enumerate() {
+    pub(super) fn looked(&mut self, report: &Report, told: &HashSet<EntryNumber>) {
+        for (number, entry) in report.numbered() {
             match entry.outcome {
-                Outcome::Removed if told.contains(&at) => {}
+                Outcome::Removed if told.contains(&number) => {}
                 Outcome::Removed => self.removed(report, entry),
                 Outcome::Failed(failure) if failure.is_of_all() => {
                     // Its directory stands for all of them.

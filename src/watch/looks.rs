@@ -215,8 +215,8 @@ impl Looks {
             self.take_in(tools, Name { dir, label: label.clone() }, seen, ended);
         }
         self.engine.look_ends();
-        for (at, entry) in report.entries.iter().enumerate() {
-            if !told.contains(&at) {
+        for (number, entry) in report.numbered() {
+            if !told.contains(&number) {
                 tools.books.enter(entry);
             }
         }

@@ -5,16 +5,15 @@ use crate::watch::bookkeeping::Books;
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use tmux_sockets::remove::Next;
-use tmux_sockets::report::Outcome;
-use tmux_sockets::report::{Entry, Report};
-use tmux_sockets::sweep::Follower;
+use tmux_sockets::report::{Entry, EntryNumber, Outcome, Report};
+use tmux_sockets::sweep::{Done, Follower};
 
 /// Logs and enters each removal, with the process whose socket it was.
 pub(super) struct AsDone<'w> {
     announcer: &'w mut Announcer,
     books: &'w mut Books,
     owner: &'w dyn Fn(&OsStr) -> Option<i32>,
-    told: HashSet<usize>,
+    told: HashSet<EntryNumber>,
 }
 
 impl<'w> AsDone<'w> {
@@ -27,7 +26,7 @@ impl<'w> AsDone<'w> {
     }
 
     /// The entries that were told of.
-    pub(super) fn told(self) -> HashSet<usize> {
+    pub(super) fn told(self) -> HashSet<EntryNumber> {
         self.told
     }
 }
@@ -35,14 +34,13 @@ impl<'w> AsDone<'w> {
 impl Follower for AsDone<'_> {
     fn expect(&mut self, _: usize) {}
 
-    fn hear(&mut self, report: &Report, entries: &[usize]) -> Next {
-        for at in entries {
-            let entry = &report.entries[*at];
+    fn hear(&mut self, report: &Report, done: &[Done<'_>]) -> Next {
+        for Done { number, entry } in done {
             if entry.outcome == Outcome::Removed {
-                let entry = Entry { server_pid: (self.owner)(&entry.label), ..entry.clone() };
+                let entry = Entry { server_pid: (self.owner)(&entry.label), ..(*entry).clone() };
                 self.books.enter(&entry);
                 self.announcer.removed(report, &entry);
-                self.told.insert(*at);
+                self.told.insert(*number);
             }
         }
         Next::GoOn

@@ -130,7 +130,6 @@ fn reasons() -> Vec<Reason> {
         Reason::TooYoung,
         Reason::Ghost(Plight { pid: None, standing: Standing::Nothing, bar: Some(Bar::Hidden) }),
         Reason::Ghost(Plight { pid: None, standing: Standing::Nothing, bar: Some(Bar::Unseen) }),
-        Reason::Told("what a worker says"),
         Reason::NotReached,
         Reason::NoSuchSocket,
     ];
@@ -169,7 +168,6 @@ fn how_it_decides_has_every_reason_in_its_own_words() {
     for reason in reasons {
         // What another process said is one of the others; of a ghost the first words.
         let sentence = match reason {
-            Reason::Told(_) => continue,
             Reason::Ghost(_) => reason.to_string().split(';').next().unwrap_or_default().to_owned(),
             _ => reason.to_string(),
         };

@@ -3,43 +3,39 @@
 use super::{Aside, Ghost, Rescue, panes};
 use crate::judge::{Reason, State, Verdict};
 use crate::kernel::{Mounts, Walk};
-use crate::report::Outcome;
-use crate::report::{Entry, Report};
+use crate::report::{Entry, Folder, Outcome, Report};
 use std::path::Path;
 
 /// Enters a newer server with the path that it has now, or would have.
 fn enter_aside(report: &mut Report, user: u32, aside: &Aside, is_dry: bool) {
-    report.entries.push(Entry {
-        directory: usize::MAX,
-        elsewhere: aside.path.parent().map(Path::to_owned),
-        label: aside.path.file_name().unwrap_or_default().to_owned(),
-        uid: user,
-        verdict: Verdict::new(State::Live, Reason::Listening),
-        outcome: if is_dry { Outcome::WouldSetAside } else { Outcome::SetAside },
-        server_pid: Some(aside.pid),
-        socket: Some(aside.socket),
-        panes: Vec::new(),
-    });
+    let folder = Folder::Other(parent_of(&aside.path).to_owned());
+    let label = aside.path.file_name().unwrap_or_default().to_owned();
+    let outcome = if is_dry { Outcome::WouldSetAside } else { Outcome::SetAside };
+    let verdict = Verdict::new(State::Live, Reason::Listening);
+    let (server_pid, socket) = (Some(aside.pid), Some(aside.socket));
+    report.entries.push(Entry { server_pid, socket, ..Entry::new(folder, label, user, verdict, outcome) });
+}
+
+fn parent_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("/"))
 }
 
 /// Enters a ghost with what was done about it; `with_panes`: and with what runs in it.
 pub fn enter(report: &mut Report, user: u32, ghost: &Ghost, outcome: Outcome, with_panes: bool) {
-    let dir = ghost.path.parent().unwrap_or(Path::new("/"));
+    let dir = parent_of(&ghost.path);
     let settled = match Mounts::read().walk(dir) {
         Walk::Near(settled) | Walk::Far(settled) => settled,
         Walk::Broken(_) => dir.to_owned(),
     };
-    let directory = report.directories.iter().position(|known| known.path == dir || known.path == settled);
+    let known = report.directory_at(&[dir, &settled]);
+    let folder = known.map_or_else(|| Folder::Other(dir.to_owned()), Folder::Of);
+    let label = ghost.path.file_name().unwrap_or_default().to_owned();
+    let verdict = Verdict::new(State::Ghost, Reason::Ghost(ghost.plight));
     report.entries.push(Entry {
-        directory: directory.unwrap_or(usize::MAX),
-        elsewhere: directory.is_none().then(|| dir.to_owned()),
-        label: ghost.path.file_name().unwrap_or_default().to_owned(),
-        uid: user,
-        verdict: Verdict::new(State::Ghost, Reason::Ghost(ghost.plight)),
-        outcome,
         server_pid: ghost.pid,
         socket: Some(ghost.socket),
         panes: ghost.pid.filter(|_| with_panes).map(|pid| panes::of(user, pid)).unwrap_or_default(),
+        ..Entry::new(folder, label, user, verdict, outcome)
     });
 }
 
@@ -49,7 +45,7 @@ pub fn enter_rescue(report: &mut Report, user: u32, ghost: &Ghost, rescue: Rescu
     if let Some(cleared) = rescue.cleared {
         for mut entry in cleared.entries {
             if matches!(entry.outcome, Outcome::Removed | Outcome::WouldRemove | Outcome::Failed(_)) {
-                entry.elsewhere = ghost.path.parent().map(Path::to_owned);
+                entry.folder = Folder::Other(parent_of(&ghost.path).to_owned());
                 report.entries.push(entry);
             }
         }

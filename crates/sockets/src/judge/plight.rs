@@ -6,10 +6,11 @@ use crate::kernel::text::{cause, errno_text, kind_name};
 use crate::tmux::DirectoryError;
 use rustix::fs::FileType;
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 use std::fmt::{self, Display, Formatter};
 
 /// How it stands with a ghost: what is at its path, and what forbids its rescue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plight {
     /// The server, as in [`Ghost::pid`]: what a person can do about it names it.
     pub pid: Option<i32>,
@@ -20,7 +21,7 @@ pub struct Plight {
 }
 
 /// What stands at a ghost's path now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Standing {
     /// Nothing.
     Nothing,
@@ -31,11 +32,11 @@ pub enum Standing {
     /// A socket on which nobody is seen to listen.
     Socket,
     /// Something else.
-    Other(FileType),
+    Other(#[serde(with = "crate::kernel::as_data::file_type")] FileType),
 }
 
 /// Why a ghost is left alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Bar {
     /// Who listens cannot be told from here: servers do not show their sockets.
     Hidden,
@@ -61,7 +62,7 @@ pub enum Bar {
         yields: bool,
     },
     /// Something that is no socket stands there.
-    Occupied(FileType),
+    Occupied(#[serde(with = "crate::kernel::as_data::file_type")] FileType),
     /// The path's start lock is held.
     Starting,
     /// A socket stands there that is not proven to be dead.
@@ -73,7 +74,7 @@ pub enum Bar {
 }
 
 /// How a server that sees other files than we do can be given its socket back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Way {
     /// Not at all: its directory cannot be written there.
     None,
@@ -84,24 +85,24 @@ pub enum Way {
 }
 
 /// Which step of a rescue could not be done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RescueFailure {
     /// The directory cannot be used.
     Directory(DirectoryError),
     /// It is gone, and only a `tmux-UID` is made anew. With the server's pid, as the next two.
     OwnFolder(i32),
     /// It is gone and cannot be made anew.
-    MakeDirectory(Errno, i32),
+    MakeDirectory(#[serde(with = "crate::kernel::as_data::errno")] Errno, i32),
     /// It is gone, and others could swap what is made in its place.
     Untrusted(i32),
     /// No socket can be made in it.
-    NotWritable(Errno),
+    NotWritable(#[serde(with = "crate::kernel::as_data::errno")] Errno),
     /// The server could not be told.
-    Signal(Errno),
+    Signal(#[serde(with = "crate::kernel::as_data::errno")] Errno),
     /// The newer server's socket can be given no second name: all are taken, or too long.
     NoSecondName,
     /// It cannot be linked.
-    Link(Errno),
+    Link(#[serde(with = "crate::kernel::as_data::errno")] Errno),
     /// It was told and did not make its socket in time.
     NoAnswer,
     /// It made its socket, and somebody deleted it at once.

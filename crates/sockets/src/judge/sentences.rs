@@ -50,7 +50,7 @@ impl Display for Reason {
                 "a socket with its inode number is bound on another file system, and from here nothing tells whether it is this one",
             ),
             Self::Datagram => f.write_str("a process has bound it as a datagram socket: it is not tmux's, and in use"),
-            Self::Blind(why) => write!(f, "{BLIND}{why}"),
+            Self::Blind(why) => write!(f, "the kernel's socket table cannot be believed here: {why}"),
             Self::ConnectSaysNothing(errno) => {
                 write!(f, "a connection attempt failed in a way that proves nothing: {}", errno_text(*errno))
             }
@@ -63,7 +63,6 @@ impl Display for Reason {
             Self::Ghost(plight) => plight.fmt(f),
             Self::NotReached => f.write_str("the run came to its end before its turn; the next sweep looks at it"),
             Self::NoSuchSocket => f.write_str("no such socket"),
-            Self::Told(sentence) => f.write_str(sentence),
         }
     }
 }
@@ -105,12 +104,9 @@ impl Display for Blindness {
     }
 }
 
-/// The beginning of every sentence about a table that must not be believed.
-const BLIND: &str = "the kernel's socket table cannot be believed here: ";
-
 impl Reason {
-    /// Whether it is, our own or one that a worker told, that the table must not be believed.
+    /// Whether it is that the table must not be believed.
     pub fn is_blindness(&self) -> bool {
-        matches!(self, Self::Blind(_)) || matches!(self, Self::Told(told) if told.starts_with(BLIND))
+        matches!(self, Self::Blind(_))
     }
 }

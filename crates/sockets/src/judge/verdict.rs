@@ -8,9 +8,10 @@ use crate::kernel::Role;
 use crate::kernel::file_system::FileSystem;
 use rustix::fs::FileType;
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 /// What a directory entry is. See the words in the README.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum State {
     /// A server listens behind it: accepting, busy, without sessions or stopped.
     Live,
@@ -29,12 +30,12 @@ pub enum State {
 }
 
 /// Why the kernel's table must not be believed here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Blindness {
     /// It could not be asked: the errno of socket(2), send(2) or recv(2) on netlink.
-    TableUnreadable(Errno),
+    TableUnreadable(#[serde(with = "crate::kernel::as_data::errno")] Errno),
     /// The kernel refused the dump: its errno (`ENOENT`: no `unix_diag` in this kernel).
-    TableRefused(Errno),
+    TableRefused(#[serde(with = "crate::kernel::as_data::errno")] Errno),
     /// Its answers were torn each time.
     TableTorn,
     /// It does not show a socket of our own.
@@ -51,7 +52,7 @@ pub enum Blindness {
 }
 
 /// Whose network namespace ours is compared with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Manager {
     /// The user's service manager (`systemd --user`).
     User,
@@ -82,6 +83,32 @@ pub enum TableSays {
     Absent,
     /// It is not listed, in a table that may be blind.
     Blind(Blindness),
+}
+
+impl TableSays {
+    /// The number of the socket that listens there, where this network namespace's table shows one.
+    pub fn listening_socket(self) -> Option<u32> {
+        match self {
+            Self::Listed { role: Role::Listening, socket } => Some(socket),
+            Self::Listed { role: Role::Bound | Role::Datagram, .. }
+            | Self::Elsewhere { .. }
+            | Self::Twin
+            | Self::Absent
+            | Self::Blind(_) => None,
+        }
+    }
+
+    /// The pid of the server that listens there in another network namespace.
+    pub fn listener_elsewhere(self) -> Option<i32> {
+        match self {
+            Self::Elsewhere { role: Role::Listening, pid } => Some(pid),
+            Self::Elsewhere { role: Role::Bound | Role::Datagram, .. }
+            | Self::Listed { .. }
+            | Self::Twin
+            | Self::Absent
+            | Self::Blind(_) => None,
+        }
+    }
 }
 
 /// What connect(2) said of a socket.
@@ -128,7 +155,7 @@ pub struct Facts {
 }
 
 /// Why the verdict is what it is. Its sentence: [`std::fmt::Display`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reason {
     /// The table shows a listener on this inode.
     Listening,
@@ -155,11 +182,11 @@ pub enum Reason {
     /// The table must not be believed.
     Blind(Blindness),
     /// connect(2) failed in a way that says nothing.
-    ConnectSaysNothing(Errno),
+    ConnectSaysNothing(#[serde(with = "crate::kernel::as_data::errno")] Errno),
     /// The entry could not be looked at.
-    Unreadable(Errno),
+    Unreadable(#[serde(with = "crate::kernel::as_data::errno")] Errno),
     /// Not of type socket.
-    NotASocket(FileType),
+    NotASocket(#[serde(with = "crate::kernel::as_data::file_type")] FileType),
     /// A name of our own quarantine, left by a run that was killed.
     Quarantine,
     /// An empty start lock that nobody holds, without a socket beside it.
@@ -170,8 +197,6 @@ pub enum Reason {
     TooYoung,
     /// A live server without a socket.
     Ghost(Plight),
-    /// What another process of ours said.
-    Told(&'static str),
     /// Not looked at: the run was ended before.
     NotReached,
     /// No such entry.
@@ -179,7 +204,7 @@ pub enum Reason {
 }
 
 /// A state and why.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
     /// What it is.
     pub state: State,

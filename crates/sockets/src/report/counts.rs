@@ -3,10 +3,11 @@
 use super::{Entry, Place, Report};
 use crate::judge::{Reason, State};
 use crate::report::Outcome;
+use serde::{Deserialize, Serialize};
 use std::fmt::{self, Display, Formatter};
 
 /// How many of each.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[expect(missing_docs, reason = "the names are those of `State`, `Outcome` and `Reason`")]
 pub struct Counts {
     pub live: usize,
@@ -57,7 +58,7 @@ impl Counts {
     }
 
     /// All of them, in an order of their own.
-    pub fn fields(&mut self) -> [&mut usize; 16] {
+    fn fields(&mut self) -> [&mut usize; 16] {
         let Self { live, starting, dead, spared, ghost, foreign, unknown, not_a_socket, .. } = self;
         let Self { removed, rescued, failed, orphaned_locks, strays, .. } = self;
         let Self { would_remove, would_rescue, not_reached, .. } = self;
@@ -83,16 +84,37 @@ impl Counts {
 }
 
 /// Entries that are only counted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Untold {
     /// How many.
     pub entries: usize,
     /// What they are, and what became of them.
+    #[serde(with = "all_fields")]
     pub counts: Counts,
     /// Of how many users.
     pub users: usize,
     /// One of these.
     pub user: u32,
+}
+
+/// Counts as they go from process to process: all of them, unlike in JSON. As large as they are, their sums are numbers.
+mod all_fields {
+    use super::Counts;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(counts: &Counts, to: S) -> Result<S::Ok, S::Error> {
+        let mut counts = *counts;
+        counts.fields().map(|count| u32::try_from(*count).unwrap_or(u32::MAX)).serialize(to)
+    }
+
+    pub(super) fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<Counts, D::Error> {
+        let mut counts = Counts::default();
+        let told: [u32; 16] = Deserialize::deserialize(from)?;
+        for (count, told) in counts.fields().into_iter().zip(told) {
+            *count = told as usize;
+        }
+        Ok(counts)
+    }
 }
 
 impl Untold {
@@ -191,19 +213,11 @@ fn more_places(count: usize) -> String {
 mod tests {
     use super::*;
     use crate::judge::Verdict;
+    use crate::report::Folder;
 
     fn entry(state: State, outcome: Outcome) -> Entry {
-        Entry {
-            directory: 0,
-            elsewhere: None,
-            label: "x".into(),
-            uid: 1,
-            verdict: Verdict::new(state, Reason::NobodyListens),
-            outcome,
-            server_pid: None,
-            panes: Vec::new(),
-            socket: None,
-        }
+        let folder = Folder::Other("/x".into());
+        Entry::new(folder, "x".into(), 1, Verdict::new(state, Reason::NobodyListens), outcome)
     }
 
     #[test]

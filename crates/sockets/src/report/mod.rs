@@ -5,6 +5,8 @@ mod outcome;
 mod sentences;
 
 use crate::judge::{Reason, State, Verdict};
+use crate::kernel::as_data;
+use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,18 +15,20 @@ pub use counts::{Counts, Untold};
 pub use outcome::{Failure, Outcome};
 
 /// One directory of a run.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DirectoryReport {
     /// Its path, links resolved where it could be opened.
+    #[serde(with = "as_data::path")]
     pub path: PathBuf,
     /// Why it was left alone.
     pub error: Option<String>,
 }
 
 /// A place, and what is to be said of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// Where.
+    #[serde(with = "as_data::path")]
     pub path: PathBuf,
     /// One sentence.
     pub why: String,
@@ -41,13 +45,28 @@ pub enum Health {
     Unseen,
 }
 
+/// Which of a report's directories.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct DirectoryNumber(u32);
+
+/// Which of a report's entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct EntryNumber(u32);
+
+/// The directory that an entry stands in.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Folder {
+    /// One of the report's.
+    Of(DirectoryNumber),
+    /// None of them: a ghost's, as a rule.
+    Other(#[serde(with = "as_data::path")] PathBuf),
+}
+
 /// One entry of a directory.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Entry {
-    /// Which directory of the report it stands in.
-    pub directory: usize,
-    /// Its directory, where that is none of the report's: a ghost's.
-    pub elsewhere: Option<PathBuf>,
+    /// Where it stands.
+    pub folder: Folder,
     /// Its name.
     pub label: OsString,
     /// Its owner.
@@ -65,7 +84,7 @@ pub struct Entry {
 }
 
 /// A whole run.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Report {
     /// The directories that are there.
     pub directories: Vec<DirectoryReport>,
@@ -86,6 +105,11 @@ pub struct Report {
 }
 
 impl Entry {
+    /// An entry of which only the verdict is known.
+    pub fn new(folder: Folder, label: OsString, uid: u32, verdict: Verdict, outcome: Outcome) -> Self {
+        Self { folder, label, uid, verdict, outcome, server_pid: None, panes: Vec::new(), socket: None }
+    }
+
     /// Whether it is litter of a killed run, which counts as no dead socket.
     pub fn is_litter(&self) -> bool {
         matches!(self.verdict.reason, Reason::Quarantine | Reason::OrphanedLock)
@@ -105,10 +129,11 @@ impl Entry {
 impl Report {
     /// Takes in what another process has found.
     pub fn append(&mut self, mut other: Self) {
-        let before = self.directories.len();
+        let before = number(self.directories.len());
         for entry in &mut other.entries {
-            // A ghost may stand in none.
-            entry.directory = entry.directory.saturating_add(before);
+            if let Folder::Of(DirectoryNumber(number)) = &mut entry.folder {
+                *number += before;
+            }
         }
         self.directories.append(&mut other.directories);
         self.entries.append(&mut other.entries);
@@ -117,9 +142,73 @@ impl Report {
 
     /// The full path of an entry.
     pub fn path_of(&self, entry: &Entry) -> PathBuf {
-        let directory = self.directories.get(entry.directory).map(|directory| &directory.path);
-        let directory = entry.elsewhere.as_ref().or(directory);
-        directory.map_or_else(PathBuf::new, PathBuf::clone).join(&entry.label)
+        self.folder_of(entry).join(&entry.label)
+    }
+
+    /// The path of the directory that an entry stands in.
+    pub fn folder_of<'r>(&'r self, entry: &'r Entry) -> &'r Path {
+        match &entry.folder {
+            Folder::Of(number) => self.directory(*number).map_or(Path::new(""), |directory| &directory.path),
+            Folder::Other(path) => path,
+        }
+    }
+
+    /// A directory by its number.
+    pub fn directory(&self, number: DirectoryNumber) -> Option<&DirectoryReport> {
+        self.directories.get(number.0 as usize)
+    }
+
+    /// Adds a directory.
+    pub fn add_directory(&mut self, directory: DirectoryReport) -> DirectoryNumber {
+        self.directories.push(directory);
+        DirectoryNumber(number(self.directories.len() - 1))
+    }
+
+    /// The directories with their numbers.
+    pub fn numbered_directories(&self) -> impl Iterator<Item = (DirectoryNumber, &DirectoryReport)> {
+        (0..).map(DirectoryNumber).zip(&self.directories)
+    }
+
+    /// The number of the directory at one of these paths.
+    pub fn directory_at(&self, paths: &[&Path]) -> Option<DirectoryNumber> {
+        let is_it = |directory: &DirectoryReport| paths.contains(&directory.path.as_path());
+        self.numbered_directories().find(|(_, directory)| is_it(directory)).map(|(number, _)| number)
+    }
+
+    /// Takes out the directories that are not kept. Their entries stay, and still know where they stand.
+    pub fn retain_directories(
+        &mut self,
+        mut is_kept: impl FnMut(&DirectoryReport) -> bool,
+    ) -> Vec<DirectoryReport> {
+        let (mut kept, mut dropped, mut anew) = (Vec::new(), Vec::new(), Vec::new());
+        for directory in self.directories.drain(..) {
+            if is_kept(&directory) {
+                anew.push(Folder::Of(DirectoryNumber(number(kept.len()))));
+                kept.push(directory);
+            } else {
+                anew.push(Folder::Other(directory.path.clone()));
+                dropped.push(directory);
+            }
+        }
+        self.directories = kept;
+        for entry in &mut self.entries {
+            if let Folder::Of(number) = entry.folder
+                && let Some(folder) = anew.get(number.0 as usize)
+            {
+                entry.folder = folder.clone();
+            }
+        }
+        dropped
+    }
+
+    /// The number that the next entry will have.
+    pub(crate) fn next_entry(&self) -> EntryNumber {
+        EntryNumber(number(self.entries.len()))
+    }
+
+    /// The entries with their numbers.
+    pub fn numbered(&self) -> impl Iterator<Item = (EntryNumber, &Entry)> {
+        (0..).map(EntryNumber).zip(&self.entries)
     }
 
     /// The paths of the sockets that were removed.
@@ -170,4 +259,16 @@ impl Report {
             || self.untold.counts.failed > 0
             || self.entries.iter().any(|entry| matches!(entry.outcome, Outcome::Failed(_)))
     }
+}
+
+impl EntryNumber {
+    /// The number of so many entries further on.
+    pub(crate) fn after(self, count: usize) -> Self {
+        Self(self.0 + number(count))
+    }
+}
+
+/// Four thousand million entries fill no memory that there is.
+fn number(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
 }

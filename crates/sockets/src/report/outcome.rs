@@ -3,9 +3,10 @@
 use crate::judge::RescueFailure;
 use crate::tmux::start_lock::LockFailure;
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 /// What a run did with an entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// Taken away.
     Removed,
@@ -32,24 +33,22 @@ pub enum Outcome {
 }
 
 /// Which step could not be done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Failure {
     /// Taking the start lock.
     Lock(LockFailure),
     /// Looking at the entry.
-    Look(Errno),
+    Look(#[serde(with = "crate::kernel::as_data::errno")] Errno),
     /// Moving it to its quarantine name.
-    Move(Errno),
+    Move(#[serde(with = "crate::kernel::as_data::errno")] Errno),
     /// Removing it from there.
-    Remove(Errno),
+    Remove(#[serde(with = "crate::kernel::as_data::errno")] Errno),
     /// A quarantine name of an earlier run is in the way.
     QuarantineTaken,
     /// Its name is too long to get a quarantine name.
     NameTooLong,
-    /// What another process of ours said.
-    Told(&'static str),
     /// Another socket was caught and could not be put back: it stands at its quarantine name.
-    PutBack(Errno),
+    PutBack(#[serde(with = "crate::kernel::as_data::errno")] Errno),
     /// Giving a ghost its socket back.
     Rescue(RescueFailure),
 }

@@ -38,11 +38,11 @@ impl Display for Failure {
             ),
             Self::Lock(LockFailure::NoRoom { inodes: true }) => write!(
                 f,
-                "{NO_ROOM}no inode is left on its file system (`df -i` shows it); remove a file there, and the next sweep removes all"
+                "no start lock can be made: no inode is left on its file system (`df -i` shows it); remove a file there, and the next sweep removes all"
             ),
             Self::Lock(LockFailure::NoRoom { inodes: false }) => write!(
                 f,
-                "{NO_ROOM}its file system is full (`df` shows it); remove a file there, and the next sweep removes all"
+                "no start lock can be made: its file system is full (`df` shows it); remove a file there, and the next sweep removes all"
             ),
             Self::Lock(LockFailure::Call(errno)) => write!(f, "its start lock cannot be taken: {}", cause(*errno)),
             Self::Look(errno) => write!(f, "it cannot be looked at: {}", cause(*errno)),
@@ -57,7 +57,6 @@ impl Display for Failure {
                 f.write_str("its name is too long to be moved to a quarantine name; give it a shorter one (mv)")
             }
             Self::Rescue(failure) => failure.fmt(f),
-            Self::Told(sentence) => f.write_str(sentence),
             Self::PutBack(errno) => write!(
                 f,
                 "a live server's socket stands at its quarantine name and could not be put back ({}); see what stands at the path, then move it back by hand",
@@ -67,16 +66,9 @@ impl Display for Failure {
     }
 }
 
-/// The beginning of every sentence about a file system that holds no lock file more.
-const NO_ROOM: &str = "no start lock can be made: ";
-
 impl Failure {
-    /// Whether it is, our own or one that a worker told, that of every socket in the directory.
+    /// Whether it is that of every socket in the directory: there is no room for a lock file.
     pub fn is_of_all(&self) -> bool {
-        match self {
-            Self::Lock(LockFailure::NoRoom { .. }) => true,
-            Self::Told(told) => told.starts_with(NO_ROOM),
-            _ => false,
-        }
+        matches!(self, Self::Lock(LockFailure::NoRoom { .. }))
     }
 }

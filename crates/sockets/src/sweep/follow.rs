@@ -1,18 +1,27 @@
 //! Who follows a pass as it goes on.
 
-use super::pass::note;
+use super::sheet::{Candidate, Sheet};
 use crate::judge::{Reason, State, Verdict};
 use crate::remove::{Audience, Next, Reaped};
-use crate::report::Report;
-use crate::report::{Failure, Outcome};
+use crate::report::{Entry, EntryNumber, Failure, Outcome, Report};
+use crate::tmux::quarantine;
+
+/// An entry that a pass is done with, before it stands in the report.
+#[derive(Debug, Clone, Copy)]
+pub struct Done<'e> {
+    /// The number that it will have in the report.
+    pub number: EntryNumber,
+    /// What it is, and what became of it.
+    pub entry: &'e Entry,
+}
 
 /// Follows a pass that removes.
 pub trait Follower {
     /// So many more are to be removed if they are dead.
     fn expect(&mut self, more: usize);
 
-    /// These entries of the report are done, their locks given back. It must not wait.
-    fn hear(&mut self, report: &Report, entries: &[usize]) -> Next;
+    /// These entries of directories of the report are done, their locks given back. It must not wait.
+    fn hear(&mut self, report: &Report, done: &[Done<'_>]) -> Next;
 
     /// It may wait now: no lock is held.
     fn linger(&mut self);
@@ -25,7 +34,7 @@ pub trait Follower {
 impl Follower for () {
     fn expect(&mut self, _: usize) {}
 
-    fn hear(&mut self, _: &Report, _: &[usize]) -> Next {
+    fn hear(&mut self, _: &Report, _: &[Done<'_>]) -> Next {
         Next::GoOn
     }
 
@@ -36,27 +45,30 @@ impl Follower for () {
     }
 }
 
-/// What is reaped, on its way into the report.
+/// What is reaped, on its way to the sheet and to whoever follows.
 pub(super) struct Noting<'p> {
-    pub(super) report: &'p mut Report,
-    /// Where the entries stand that are still to come.
-    pub(super) doomed: std::slice::Iter<'p, usize>,
+    pub(super) report: &'p Report,
+    pub(super) sheet: &'p mut Sheet,
+    /// Those that are still to come.
+    pub(super) doomed: std::vec::IntoIter<Candidate>,
     /// Those whose lock could not be taken: not done yet.
-    pub(super) unlocked: &'p mut Vec<(usize, Failure)>,
+    pub(super) unlocked: &'p mut Vec<(Candidate, Failure)>,
     pub(super) follower: &'p mut dyn Follower,
 }
 
 impl Audience for Noting<'_> {
     fn hear(&mut self, reaped: &[Reaped]) -> Next {
         let mut done = Vec::with_capacity(reaped.len());
-        for (reaped, at) in reaped.iter().zip(self.doomed.by_ref()) {
+        for (reaped, candidate) in reaped.iter().zip(self.doomed.by_ref()) {
             if let (None, Outcome::Failed(failure @ Failure::Lock(_))) = (reaped.verdict, reaped.outcome) {
-                self.unlocked.push((*at, failure));
+                self.unlocked.push((candidate, failure));
             } else {
-                note(&mut self.report.entries[*at], *reaped);
-                done.push(*at);
+                let verdict = verdict_of(reaped, &candidate);
+                done.push(candidate.place);
+                self.sheet.settle(candidate, verdict, reaped.outcome);
             }
         }
+        let done: Vec<Done<'_>> = done.into_iter().filter_map(|place| self.sheet.done(place)).collect();
         self.follower.hear(self.report, &done)
     }
 
@@ -65,9 +77,18 @@ impl Audience for Noting<'_> {
     }
 }
 
-/// Enters that a pass has come to its end before these were looked at.
-pub(super) fn leave(report: &mut Report, entries: impl Iterator<Item = usize>) {
-    for at in entries {
-        report.entries[at].verdict = Verdict::new(State::Unknown, Reason::NotReached);
+/// What a removal found an entry to be.
+fn verdict_of(reaped: &Reaped, candidate: &Candidate) -> Verdict {
+    let is_quarantine = quarantine::label_of(&candidate.label).is_some();
+    match (reaped.verdict, reaped.outcome) {
+        (Some(Verdict { state: State::Dead, .. }), _) if is_quarantine => {
+            Verdict::new(State::Dead, Reason::Quarantine)
+        }
+        (Some(verdict), _) => verdict,
+        (None, Outcome::Vanished) => Verdict::new(State::Unknown, Reason::NoSuchSocket),
+        (None, Outcome::Failed(Failure::Look(errno))) => {
+            Verdict::new(State::Unknown, Reason::Unreadable(errno))
+        }
+        (None, _) => Verdict::new(State::Dead, Reason::NobodyListens),
     }
 }

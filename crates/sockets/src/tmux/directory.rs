@@ -7,6 +7,7 @@ use crate::kernel::{Mounts, Walk};
 use crate::tmux::paths::{self, Refusal};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Display, Formatter};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -29,12 +30,12 @@ pub enum Rule {
 }
 
 /// Why a directory is left alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DirectoryError {
     /// tmux would refuse it, or anybody could swap what stands in it.
     Refused(Refusal),
     /// It cannot be opened or read.
-    Unreadable(Errno),
+    Unreadable(#[serde(with = "crate::kernel::as_data::errno")] Errno),
     /// It lies on a mount that may not answer: a child has to go there ([`crate::apart`]).
     Far,
 }

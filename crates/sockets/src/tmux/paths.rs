@@ -1,5 +1,6 @@
 //! tmux's own rules for socket directories and labels (tmux.c: `make_label`).
 
+use serde::{Deserialize, Serialize};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -50,7 +51,7 @@ pub fn socket_path(parent: &Path, uid: u32, label: &OsStr) -> PathBuf {
 }
 
 /// Why tmux would not use a directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Refusal {
     /// It is a symbolic link or no directory at all.
     NotADirectory,

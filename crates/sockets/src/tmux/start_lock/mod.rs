@@ -20,6 +20,7 @@ use crate::tmux::SocketDir;
 use crate::tmux::moves;
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -44,10 +45,10 @@ const ATTEMPTS: u32 = 3;
 static SERIAL: AtomicU32 = AtomicU32::new(1);
 
 /// Why a start lock could not be taken, other than that somebody holds it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LockFailure {
     /// `NAME.lock` is no regular file.
-    NotAFile(FileType),
+    NotAFile(#[serde(with = "crate::kernel::as_data::file_type")] FileType),
     /// `NAME.lock` belongs to somebody else: the owner's uid.
     NotOurs(u32),
     /// None can be made: the file system has no inode left, or no room.
@@ -56,7 +57,7 @@ pub enum LockFailure {
         inodes: bool,
     },
     /// A system call failed.
-    Call(Errno),
+    Call(#[serde(with = "crate::kernel::as_data::errno")] Errno),
 }
 
 /// What became of trying to take a lock.

@@ -1,0 +1,100 @@
+//! What runs that were killed have left: a live socket at its quarantine name, start locks beside which nothing stands.
+
+use super::sheet::{Place, Sheet};
+use super::{Act, Pass};
+use crate::judge::{Reason, State, Verdict};
+use crate::kernel::{Bound, FileFacts, ProcLocks};
+use crate::remove::Reaper;
+use crate::report::Outcome;
+use crate::tmux::{SocketDir, paths, quarantine};
+use crate::witness::Witness;
+use std::ffi::OsStr;
+
+impl Pass<'_> {
+    /// Whether a live socket stands at the quarantine name of the very label it was bound as: a run
+    /// was killed between moving it and looking at it.
+    pub(super) fn is_misplaced(
+        &self,
+        witness: &Witness,
+        dir: &SocketDir,
+        name: &OsStr,
+        facts: &FileFacts,
+    ) -> bool {
+        let Some(label) = quarantine::label_of(name) else {
+            return false;
+        };
+        let bound_as =
+            |bound: Bound<'_>| bound.dev == facts.id.kernel_dev() && bound.name.file_name() == Some(label);
+        facts.uid == self.user
+            && dir.path().is_absolute()
+            && witness.table().with_inode_of(facts.id).any(bound_as)
+    }
+
+    /// Gives misplaced sockets the name back that they were bound as.
+    pub(super) fn put_back(&self, reaper: &mut Reaper<'_>, misplaced: &[Place], sheet: &mut Sheet) {
+        for place in misplaced {
+            if let Some(entry) = sheet.entry(*place)
+                && let (Act::Remove, Some(label)) = (self.act, quarantine::label_of(&entry.label))
+            {
+                entry.outcome = reaper.put_back(&entry.label, label);
+            }
+        }
+    }
+
+    /// Empty start locks that nobody holds or has open, and beside which no socket stands.
+    pub(super) fn clear_locks(
+        &self,
+        dir: &SocketDir,
+        reaper: &mut Reaper<'_>,
+        locks: &[Place],
+        sheet: &mut Sheet,
+    ) {
+        if locks.is_empty() {
+            return;
+        }
+        let seen = ProcLocks::read();
+        for place in locks {
+            let Some(entry) = sheet.entry(*place) else { continue };
+            let Some(label) = paths::socket_of_lock(&entry.label) else {
+                continue;
+            };
+            let is_beside_a_socket = dir.look(label).is_ok_and(|facts| facts.is_socket());
+            let is_held = dir.look(&entry.label).is_ok_and(|facts| seen.is_held(facts.id));
+            if is_beside_a_socket || is_held {
+                continue;
+            }
+            let outcome = match self.act {
+                Act::Look => Outcome::Kept,
+                Act::DryRun => Outcome::WouldRemove,
+                Act::Remove => reaper.clear_lock(&entry.label, label),
+            };
+            if outcome != Outcome::Kept || self.act == Act::Look {
+                entry.verdict.reason = Reason::OrphanedLock;
+            }
+            entry.outcome = outcome;
+        }
+    }
+}
+
+/// Enters the lock files that a run without leases leaves, where no socket stands beside them.
+pub(super) fn enter_left_locks(dir: &SocketDir, reaper: &Reaper<'_>, sheet: &mut Sheet) {
+    for lock in reaper.left_locks() {
+        let label = paths::socket_of_lock(lock).unwrap_or(lock);
+        let is_beside_a_socket = dir.look(label).is_ok_and(|facts| facts.is_socket());
+        let Ok(facts) = dir.look(lock) else { continue };
+        if is_beside_a_socket {
+            continue;
+        }
+        let verdict = Verdict::new(State::NotASocket, Reason::OrphanedLock);
+        match sheet.find(lock) {
+            Some(place) => {
+                if let Some(entry) = sheet.entry(place) {
+                    entry.verdict = verdict;
+                }
+            }
+            None => {
+                sheet.enter(lock.to_owned(), facts.uid, verdict);
+            }
+        }
+    }
+}
