@@ -1,13 +1,13 @@
 //! Ghosts: live tmux servers that nobody can reach, because their socket's file was deleted or
 //! another file stands at its path. The story for people: `docs/ghosts.md`.
 //!
-//! [`find`] sees them in the kernel's table of sockets and in `/proc`, without touching or connecting
+//! [`find()`] sees them in the kernel's table of sockets and in `/proc`, without touching or connecting
 //! to anything: a socket that listens, whose bound path leads elsewhere or nowhere, and whose owner
 //! is found alive. It looks twice, because a server that makes its socket anew has none for a moment.
 //!
-//! [`rescue`] asks such a server to make its socket anew (SIGUSR1), and only where nothing can be
-//! lost: everything that is proven about it is in [`proof`], and the path's start lock is held.
-//! [`forecast`] says what it would do. [`set_aside`] does it where a newer server has taken the path, which gets a
+//! [`rescue()`] asks such a server to make its socket anew (SIGUSR1), and only where nothing can be
+//! lost: everything that is proven about it is in `proof`, and the path's start lock is held.
+//! [`would_rescue`] says what it would do. [`set_aside`] does it where a newer server has taken the path, which gets a
 //! second name first.
 
 mod aside;

@@ -12,7 +12,7 @@ use std::fmt::{self, Display, Formatter};
 /// How it stands with a ghost: what is at its path, and what forbids its rescue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plight {
-    /// The server, as in [`Ghost::pid`]: what a person can do about it names it.
+    /// The server, as in [`crate::ghost::Ghost::pid`]: what a person can do about it names it.
     pub pid: Option<i32>,
     /// What stands at its path.
     pub standing: Standing,

@@ -1,19 +1,10 @@
 //! Who follows a pass as it goes on.
 
-use super::sheet::{Candidate, Sheet};
+use super::sheet::{Candidate, Done, Sheet};
 use crate::judge::{Reason, State, Verdict};
 use crate::remove::{Audience, Next, Reaped};
-use crate::report::{Entry, EntryNumber, Failure, Outcome, Report};
+use crate::report::{Failure, Outcome, Report};
 use crate::tmux::quarantine;
-
-/// An entry that a pass is done with, before it stands in the report.
-#[derive(Debug, Clone, Copy)]
-pub struct Done<'e> {
-    /// The number that it will have in the report.
-    pub number: EntryNumber,
-    /// What it is, and what became of it.
-    pub entry: &'e Entry,
-}
 
 /// Follows a pass that removes.
 pub trait Follower {

@@ -8,9 +8,12 @@ mod pass;
 mod policy;
 mod servers;
 mod sheet;
+mod sweeper;
 mod target;
 
-pub use follow::{Done, Follower};
+pub use follow::Follower;
 pub use pass::{Glance, Pass};
 pub use policy::{Far, Policy, RefuseFar, SpareNothing};
+pub use sheet::Done;
+pub use sweeper::Sweeper;
 pub use target::{Act, Target};

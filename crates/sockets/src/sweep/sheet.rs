@@ -1,9 +1,17 @@
 //! The entries of one directory while a pass settles them, in the order of their names.
 
-use super::follow::Done;
 use crate::judge::{Reason, State, Verdict};
 use crate::report::{DirectoryNumber, Entry, EntryNumber, Folder, Outcome, Report};
 use std::ffi::{OsStr, OsString};
+
+/// An entry that a pass is done with, before it stands in the report.
+#[derive(Debug, Clone, Copy)]
+pub struct Done<'e> {
+    /// The number that it will have in the report.
+    pub number: EntryNumber,
+    /// What it is, and what became of it.
+    pub entry: &'e Entry,
+}
 
 /// A place on a sheet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

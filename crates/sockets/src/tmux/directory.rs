@@ -36,7 +36,7 @@ pub enum DirectoryError {
     Refused(Refusal),
     /// It cannot be opened or read.
     Unreadable(#[serde(with = "crate::kernel::as_data::errno")] Errno),
-    /// It lies on a mount that may not answer: a child has to go there ([`crate::apart`]).
+    /// It lies on a mount that may not answer: a child has to go there ([`crate::sweep::Far`]).
     Far,
 }
 

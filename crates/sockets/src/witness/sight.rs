@@ -94,7 +94,7 @@ impl Witness {
     }
 
     /// Why the table must not be believed, if so. The surroundings (namespaces, running servers) are
-    /// looked at once per witness, which may take [`LOOKS`] times [`BETWEEN_LOOKS`] and reads the table
+    /// looked at once per witness, which may take `LOOKS` times `BETWEEN_LOOKS` and reads the table
     /// anew.
     pub fn blindness(&mut self) -> Option<Blindness> {
         if self.failure.is_none() && matches!(self.surroundings, Surroundings::NotLookedAt) {

@@ -303,7 +303,7 @@ impl<'d> LockRack<'d> {
         Taken::Busy
     }
 
-    /// Lets go of locks beyond [`MOST_RESTING`], and of all if somebody wants us to stop (Ctrl-Z): then that is
+    /// Lets go of locks beyond `MOST_RESTING`, and of all if somebody wants us to stop (Ctrl-Z): then that is
     /// done. Not to be called while one is held: it may wait.
     pub fn trim(&mut self) {
         if self.unstopped.is_some() && Unstopped::is_asked_to_stop() {
