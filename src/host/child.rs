@@ -6,13 +6,13 @@
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::MemfdFlags;
-use rustix::process::{Pid, PidfdFlags};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use tmux_sockets::kernel::PidFd;
 
 /// Most of what is read of a stream, in bytes.
 const MOST: usize = 4 * 1024 * 1024;
@@ -116,7 +116,7 @@ fn hear_out(
     bell: &[u8],
     (first, whole): (Duration, Duration),
 ) -> io::Result<Vec<u8>> {
-    let pidfd = rustix::process::pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
+    let pidfd = PidFd::of(child)?;
     let mut said = Vec::new();
     let mut buffer = [0; 4096];
     while !said.ends_with(bell) && said.len() < MOST {
@@ -144,17 +144,12 @@ fn hear_out(
 fn wait(command: &mut Command, deadline: Duration, patient: &mut dyn FnMut() -> bool) -> io::Result<End> {
     let mut started = Instant::now();
     let mut child = command.spawn()?;
-    let ended_in_time = (|| {
-        let pidfd = rustix::process::pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
+    let ended_in_time = (|| -> Result<bool, rustix::io::Errno> {
+        let pidfd = PidFd::of(&child)?;
         loop {
-            let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
-            let left = Timespec::try_from(deadline.saturating_sub(started.elapsed()))
-                .map_err(|_| rustix::io::Errno::INVAL)?;
-            match rustix::event::poll(&mut fds, Some(&left)) {
-                Err(rustix::io::Errno::INTR) => {}
-                Ok(0) if patient() => started = Instant::now(),
-                Ok(ready) => return Ok(ready > 0),
-                Err(errno) => return Err(errno),
+            match pidfd.ends_within(deadline.saturating_sub(started.elapsed()))? {
+                false if patient() => started = Instant::now(),
+                ended => return Ok(ended),
             }
         }
     })();
@@ -215,7 +210,7 @@ mod tests {
         assert_eq!(ended.end, End::GivenUp);
         assert!(started.elapsed() < Duration::from_secs(4));
         let grandchild: i32 = String::from_utf8(ended.out).unwrap().trim().parse().unwrap();
-        let grandchild = Pid::from_raw(grandchild).unwrap();
+        let grandchild = rustix::process::Pid::from_raw(grandchild).unwrap();
         rustix::process::kill_process(grandchild, rustix::process::Signal::KILL).unwrap();
     }
 }

@@ -8,13 +8,13 @@ use super::child::{self, End, Ended};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, Shutdown, SocketFlags, SocketType};
-use rustix::process::{Pid, PidfdFlags};
 use std::fs::File;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use tmux_sockets::kernel::PidFd;
 
 /// The command that waits.
 pub(crate) const WAIT: [&str; 2] = ["load-buffer", "-"];
@@ -26,7 +26,7 @@ const LEAVING: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Held {
     child: Child,
-    pidfd: OwnedFd,
+    pidfd: PidFd,
     /// What it says comes from here; its stdin ends when this is shut.
     line: OwnedFd,
     said: Vec<u8>,
@@ -81,7 +81,7 @@ impl Held {
         // The command keeps what it was given as long as it lives.
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = spawned?;
-        let pidfd = match rustix::process::pidfd_open(Pid::from_child(&child), PidfdFlags::empty()) {
+        let pidfd = match PidFd::of(&child) {
             Ok(pidfd) => pidfd,
             Err(errno) => {
                 child.kill()?;
@@ -187,7 +187,7 @@ impl Held {
     fn leave(&mut self) -> io::Result<End> {
         self.let_go();
         self.is_over = true;
-        let left = poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], LEAVING)? > 0;
+        let left = self.pidfd.ends_within(LEAVING)?;
         if !left {
             self.child.kill()?;
         }
@@ -274,7 +274,7 @@ mod tests {
     #[test]
     fn another_process_wakes_the_watch() {
         let mut child = Command::new("true").spawn().unwrap();
-        let pidfd = rustix::process::pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).unwrap();
+        let pidfd = PidFd::of(&child).unwrap();
         assert_eq!(shell("cat").watch(Some(pidfd.as_fd()), LONG), Woken::Process);
         child.wait().unwrap();
     }

@@ -8,9 +8,9 @@
 use super::answer::Answer;
 use super::job::Job;
 use super::session;
-use rustix::process::{Pid, PidfdFlags, Signal};
+use rustix::process::Signal;
 use std::time::Duration;
-use tmux_sockets::kernel::{Processes, await_end};
+use tmux_sockets::kernel::{PidFd, Processes};
 use tmux_sockets::witness::Witness;
 
 /// How long a server that is asked once more may take.
@@ -22,11 +22,8 @@ impl Job<'_> {
     ///
     /// `true`: it has ended.
     pub(super) fn end_stuck(&self, server: i32, witness: &mut Witness) -> bool {
-        let Some(pid) = Pid::from_raw(server) else {
-            return false;
-        };
         // From here on the number is this process and no other.
-        let Ok(pidfd) = rustix::process::pidfd_open(pid, PidfdFlags::empty()) else {
+        let Ok(pidfd) = PidFd::open(server) else {
             return false;
         };
         let is_tmux =
@@ -38,10 +35,10 @@ impl Job<'_> {
         if !is_tmux || !hangs_up() || !self.place.is_held_by(server, witness) {
             return false;
         }
-        if rustix::process::pidfd_send_signal(&pidfd, Signal::TERM).is_err() {
+        if pidfd.signal(Signal::TERM).is_err() {
             return false;
         }
-        await_end(server, ENDING);
+        let _ = pidfd.ends_within(ENDING);
         self.is_free(witness)
     }
 }

@@ -13,12 +13,12 @@ use crate::host::child::Ended;
 use crate::host::client::{self, Start};
 use crate::host::held::{Held, Woken};
 use crate::host::quote;
-use rustix::process::{Pid, PidfdFlags, Signal};
+use rustix::process::Signal;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
-use tmux_sockets::kernel::Processes;
 use tmux_sockets::kernel::checkpoint::{self, Step};
+use tmux_sockets::kernel::{PidFd, Processes};
 use tmux_sockets::witness::Witness;
 
 /// How long a server may take to notice that a process of its own has ended.
@@ -133,7 +133,7 @@ impl Job<'_> {
 /// The process in a pane.
 enum Watched {
     /// It runs, or has ended and its server has not noticed yet.
-    Here(i32, OwnedFd),
+    Here(i32, PidFd),
     /// It is over already.
     Over,
     /// It cannot be seen from here: in another process namespace the number is somebody else's.
@@ -142,11 +142,10 @@ enum Watched {
 
 impl Watched {
     fn of(made: &Made) -> Self {
-        let (Some(pid), Ok(all)) = (made.process.and_then(Pid::from_raw), Processes::open()) else {
+        let (Some(pid), Ok(all)) = (made.process, Processes::open()) else {
             return Self::Unseen;
         };
-        let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty());
-        let pid = pid.as_raw_nonzero().get();
+        let pidfd = PidFd::open(pid);
         let parent = all.by_pid(pid).and_then(|process| process.stat()).map(|stat| stat.parent);
         match (pidfd, parent) {
             (Ok(pidfd), Some(parent)) if parent == made.server => Self::Here(pid, pidfd),
@@ -181,11 +180,10 @@ impl Watched {
 
 /// Tells a server that a child of its own has ended, as the kernel did. Whoever does not wait for it ignores SIGCHLD.
 fn remind(all: &Processes, server: i32, child: i32) {
-    let Some(pid) = Pid::from_raw(server) else { return };
-    let Ok(pidfd) = rustix::process::pidfd_open(pid, PidfdFlags::empty()) else { return };
+    let Ok(pidfd) = PidFd::open(server) else { return };
     // While the child is there its parent is, too, and its number is nobody else's.
     let stat = all.by_pid(child).and_then(|process| process.stat());
     if stat.is_some_and(|stat| stat.parent == server) {
-        let _ = rustix::process::pidfd_send_signal(pidfd, Signal::CHILD);
+        let _ = pidfd.signal(Signal::CHILD);
     }
 }

@@ -14,12 +14,13 @@ use crate::pass::wire;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal};
+use rustix::process::Signal;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+use tmux_sockets::kernel::PidFd;
 use tmux_sockets::kernel::text::errno_text;
 use tmux_sockets::sweep::discover::RUNTIME_DIRS;
 
@@ -101,7 +102,7 @@ impl Loss {
 struct Worker<'a> {
     user: User<'a>,
     child: Child,
-    pidfd: OwnedFd,
+    pidfd: PidFd,
     /// `None` once there is nothing more to hear.
     pipe: Option<OwnedFd>,
     message: Vec<u8>,
@@ -203,8 +204,7 @@ pub(super) fn work<'u>(
 fn wait(workers: &[Worker<'_>], waiting: Option<&Queue<'_>>, signals: Option<&ToldToEnd>) {
     let mut fds: Vec<PollFd<'_>> = workers
         .iter()
-        .flat_map(|worker| worker.pipe.iter().chain([&worker.pidfd]))
-        .map(AsFd::as_fd)
+        .flat_map(|worker| worker.pipe.iter().map(AsFd::as_fd).chain([worker.pidfd.as_fd()]))
         .chain(waiting.and_then(Queue::bell))
         .chain(signals.map(AsFd::as_fd))
         .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
@@ -239,7 +239,7 @@ impl<'a> Worker<'a> {
         command.current_dir("/").process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().map_err(errno)?;
-        let pidfd = follow(&child);
+        let pidfd = PidFd::of(&child);
         let pipe = child.stdout.take().map(OwnedFd::from);
         let (Ok(pidfd), Some(pipe)) = (pidfd, pipe) else {
             // It has not begun; it cannot hang.
@@ -289,7 +289,7 @@ impl<'a> Worker<'a> {
             self.is_told_to_end = true;
             self.deadline = self.deadline.min(Instant::now() + LAST_WORDS);
             // It may have ended by itself.
-            let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::TERM);
+            let _ = self.pidfd.signal(Signal::TERM);
         }
     }
 
@@ -298,7 +298,7 @@ impl<'a> Worker<'a> {
         self.pipe = None;
         self.deadline = Instant::now() + DEATH;
         // It may have ended by itself.
-        let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
+        let _ = self.pidfd.signal(Signal::KILL);
     }
 
     fn outcome(&mut self, status: Option<ExitStatus>) -> Result<Vec<u8>, Loss> {
@@ -315,8 +315,7 @@ impl<'a> Worker<'a> {
     }
 
     fn has_ended(&self) -> bool {
-        let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN)];
-        rustix::event::poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+        self.pidfd.has_ended()
     }
 
     /// Reads what is there, and not endlessly.
@@ -344,10 +343,4 @@ impl<'a> Worker<'a> {
             }
         }
     }
-}
-
-/// The pid cannot be used again before we have waited for it.
-fn follow(child: &Child) -> Result<OwnedFd, Errno> {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH)?;
-    rustix::process::pidfd_open(pid, PidfdFlags::empty())
 }

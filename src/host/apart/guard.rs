@@ -13,7 +13,7 @@ use nix::sys::signal::{Signal, raise};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{FileType, OFlags};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags};
+use rustix::process::Pid;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Write};
@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::Instant;
+use tmux_sockets::kernel::PidFd;
 use tmux_sockets::kernel::{Mount, Mounts};
 
 /// The first word of such a run; the second one is our pid.
@@ -116,7 +117,7 @@ pub(crate) fn run(line: &[OsString]) -> io::Result<End> {
 /// A run, and what it says.
 struct Run {
     child: Child,
-    pidfd: OwnedFd,
+    pidfd: PidFd,
     out: Option<OwnedFd>,
     err: Option<OwnedFd>,
     told: OwnedFd,
@@ -140,14 +141,14 @@ impl Run {
         for pipe in [&out, &err].into_iter().flatten().chain([&told]) {
             rustix::fs::fcntl_setfl(pipe, OFlags::NONBLOCK)?;
         }
-        let pidfd = rustix::process::pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
+        let pidfd = PidFd::of(&child)?;
         Ok(Self { child, pidfd, out, err, told, points: Vec::new(), is_told_to_end: false })
     }
 
     /// Until it says something or ends, we are told to end, or the time has come.
     fn wait(&self, until: Instant, signals: Option<&ToldToEnd>) {
         let pipes = [&self.out, &self.err].into_iter().flatten();
-        let fds = pipes.chain([&self.pidfd]).map(AsFd::as_fd).chain(signals.map(AsFd::as_fd));
+        let fds = pipes.map(AsFd::as_fd).chain([self.pidfd.as_fd()]).chain(signals.map(AsFd::as_fd));
         let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
         let left = until.saturating_duration_since(Instant::now());
         // An interruption is a look too many.
@@ -165,8 +166,7 @@ impl Run {
     }
 
     fn has_ended(&self) -> bool {
-        let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN)];
-        matches!(rustix::event::poll(&mut fds, Some(&Timespec::default())), Ok(1))
+        self.pidfd.has_ended()
     }
 
     /// A mount that it goes to and that does not answer now.

@@ -12,6 +12,7 @@ use super::{Ghost, Scope, find, proof};
 use crate::judge::RescueFailure;
 use crate::judge::{Bar, Standing};
 use crate::kernel::FileId;
+use crate::kernel::PidFd;
 use crate::kernel::Processes;
 use crate::kernel::Role;
 use crate::kernel::checkpoint::{Checkpoint, reach};
@@ -23,7 +24,7 @@ use crate::witness::Witness;
 use rustix::fs::{AtFlags, CWD};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 
 /// How many second names are tried: `LABEL-new`, `LABEL-new-2` …
@@ -187,9 +188,8 @@ fn attempt(user: u32, witness: &mut Witness, ghost: &Ghost, rescue: &mut Rescue)
             break;
         }
     }
-    let outcome = outcome.and_then(|()| {
-        under_locks(user, witness, ghost, &newer, newer_pid, is_linked, pidfd.as_fd(), rescue)
-    });
+    let outcome = outcome
+        .and_then(|()| under_locks(user, witness, ghost, &newer, newer_pid, is_linked, &pidfd, rescue));
     for guard in guards {
         rack.release(guard);
     }
@@ -218,7 +218,7 @@ fn under_locks(
     newer: &Newer<'_>,
     newer_pid: i32,
     is_linked: bool,
-    pidfd: BorrowedFd<'_>,
+    pidfd: &PidFd,
     rescue: &mut Rescue,
 ) -> Result<Outcome, Outcome> {
     let (Some(scope), Some(label)) = (Scope::path(&ghost.path), ghost.path.file_name()) else {

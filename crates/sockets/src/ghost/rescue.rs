@@ -10,19 +10,17 @@ use super::folder::{Made, Trouble, can_bind, open_or_make};
 use super::reach::{Reach, View};
 use super::{Anew, Aside, Ghost, Scope, find};
 use crate::judge::{Bar, Plight, RescueFailure, Standing};
-use crate::kernel::Mounts;
 use crate::kernel::Processes;
 use crate::kernel::Role;
+use crate::kernel::{Mounts, PidFd};
 use crate::report::Report;
 use crate::report::{Failure, Outcome};
 use crate::sweep::{Act, Pass, RefuseFar, SpareNothing, Target};
 use crate::tmux::start_lock::{LockRack, Taken};
 use crate::tmux::{Rule, SocketDir};
 use crate::witness::Witness;
-use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::process::Signal;
 use std::time::{Duration, Instant};
 
 /// How long a server is given to make its socket anew. A busy one takes the signal later; until
@@ -107,9 +105,9 @@ pub(super) fn clear(user: u32, witness: &mut Witness, ghost: &Ghost, act: Act) -
 }
 
 /// A handle on the ghost's process.
-pub(super) fn pidfd_of(ghost: &Ghost) -> Result<OwnedFd, Outcome> {
-    let pid = ghost.pid.and_then(Pid::from_raw).ok_or(Outcome::Vanished)?;
-    rustix::process::pidfd_open(pid, PidfdFlags::empty()).map_err(|errno| match errno {
+pub(super) fn pidfd_of(ghost: &Ghost) -> Result<PidFd, Outcome> {
+    let pid = ghost.pid.ok_or(Outcome::Vanished)?;
+    PidFd::open(pid).map_err(|errno| match errno {
         Errno::SRCH => Outcome::Vanished,
         other => Outcome::Failed(Failure::Rescue(RescueFailure::Signal(other))),
     })
@@ -145,7 +143,7 @@ fn attempt(
         }
         Taken::Failed(failure) => return Err(Outcome::Failed(Failure::Lock(failure))),
     };
-    let outcome = under_lock(user, witness, ghost, &scope, &dir, pidfd.as_fd(), &mut rescue.plight);
+    let outcome = under_lock(user, witness, ghost, &scope, &dir, &pidfd, &mut rescue.plight);
     rack.release(guard);
     outcome
 }
@@ -157,7 +155,7 @@ fn under_lock(
     ghost: &Ghost,
     scope: &Scope,
     dir: &SocketDir,
-    pidfd: BorrowedFd<'_>,
+    pidfd: &PidFd,
     plight: &mut Plight,
 ) -> Result<Outcome, Outcome> {
     let failed = |failure| Outcome::Failed(Failure::Rescue(failure));
@@ -186,11 +184,11 @@ fn under_lock(
 pub(super) fn tell(
     witness: &mut Witness,
     ghost: &Ghost,
-    pidfd: BorrowedFd<'_>,
+    pidfd: &PidFd,
     told: impl FnOnce(),
 ) -> Result<Outcome, Outcome> {
     let failed = |failure| Outcome::Failed(Failure::Rescue(failure));
-    match rustix::process::pidfd_send_signal(pidfd, Signal::USR1) {
+    match pidfd.signal(Signal::USR1) {
         Ok(()) => {}
         Err(Errno::SRCH) => return Err(Outcome::Vanished),
         Err(errno) => return Err(failed(RescueFailure::Signal(errno))),
@@ -208,7 +206,7 @@ pub(super) fn tell(
         if Instant::now() >= deadline {
             return Err(failed(RescueFailure::NoAnswer));
         }
-        if ends_within(pidfd, pause) {
+        if pidfd.ends_within(pause) == Ok(true) {
             return Err(Outcome::Vanished);
         }
         pause = (pause * 2).min(LAST_LOOK);
@@ -228,11 +226,4 @@ fn answer(witness: &Witness, ghost: &Ghost) -> Option<Reach> {
     })?;
     // The file is made before the socket listens: one that is gone by now was there.
     Some(View::ours(Vec::new(), Mounts::read()).reach(table, &listener_of(&anew)))
-}
-
-/// Waits for a process's end, at most that long.
-fn ends_within(pidfd: BorrowedFd<'_>, pause: Duration) -> bool {
-    let timeout = Timespec::try_from(pause).unwrap_or(Timespec { tv_sec: 0, tv_nsec: 1_000_000 });
-    let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
-    matches!(rustix::event::poll(&mut fds, Some(&timeout)), Ok(1..))
 }

@@ -8,10 +8,8 @@ mod network;
 pub use network::{Network, UserManager, is_in_first_network};
 
 use crate::kernel::{FileFacts, FileId};
-use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags};
 use std::collections::{HashMap, HashSet};
 use std::ffi::{CStr, OsStr, OsString};
 use std::fs::File;
@@ -19,7 +17,6 @@ use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// `comm` of a tmux server (server.c: `proc_start("server")`); its pane children bear it until exec.
 const SERVER_COMM: &[u8] = b"tmux: server";
@@ -315,20 +312,6 @@ impl Process {
 impl AsFd for Process {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.dir.as_fd()
-    }
-}
-
-/// Waits until a process has ended, at most `most`; then the caller looks again.
-pub fn await_end(pid: i32, most: Duration) {
-    let Some(pid) = Pid::from_raw(pid) else {
-        return;
-    };
-    let Ok(pidfd) = rustix::process::pidfd_open(pid, PidfdFlags::empty()) else {
-        return;
-    };
-    let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
-    if let Ok(most) = Timespec::try_from(most) {
-        let _ = rustix::event::poll(&mut fds, Some(&most));
     }
 }
 
