@@ -40,9 +40,11 @@
 //!
 //! # Words
 //!
-//! - *label*: the name of a socket's file, what `tmux -L` takes. *Socket directory*: where labels are, `tmux-UID`.
+//! Those of the core mean the same there.
+//!
+//! - *label*: the file name of a socket, as in `tmux -L label`. *Socket directory*: where labels are, such as `tmux-UID`.
 //! - *server*: the process that listens on a socket. *Session*: what people attach to; several may share a server.
-//! - *entry*: one label in a report, with its verdict and its outcome.
+//! - *entry*: anything that has a name in a socket directory; in a report, with its verdict and its outcome.
 //! - *start lock*: LABEL.lock, which tmux holds while it starts a server. *Lease*: the kernel's word that nobody else has
 //!   that file open.
 //! - *table*: the kernel's list of bound sockets. *Witness*: who is asked whether a server lives: the table, connect(2),
@@ -76,12 +78,6 @@ mod record;
 mod spawn;
 mod users;
 mod view;
-#[allow(
-    unreachable_pub,
-    unfulfilled_lint_expectations,
-    clippy::enum_variant_names,
-    reason = "its doors are closed next"
-)]
 mod watch;
 
 pub use exit::Exit;

@@ -8,7 +8,6 @@ pub(crate) mod client;
 pub(crate) mod held;
 pub(crate) mod inherited;
 pub(crate) mod lasting;
-#[allow(unreachable_pub, clippy::unused_self, reason = "its doors are closed next")]
 pub(crate) mod notify;
 pub(crate) mod program;
 pub(crate) mod quote;

@@ -25,7 +25,7 @@ enum Weight {
 
 /// The way to the service manager.
 #[derive(Debug, Default)]
-pub struct ServiceManager {
+pub(crate) struct ServiceManager {
     heard: bool,
     watchdog: Option<Duration>,
     /// When it was last told that we turn.
@@ -35,23 +35,23 @@ pub struct ServiceManager {
 
 impl ServiceManager {
     /// That of this process, from `$NOTIFY_SOCKET` and `$WATCHDOG_USEC`.
-    pub fn of_this_process() -> Self {
+    pub(crate) fn of_this_process() -> Self {
         let heard = std::env::var_os("NOTIFY_SOCKET").is_some();
         Self { heard, watchdog: sd_notify::watchdog_enabled(), ..Self::default() }
     }
 
     /// Whether there is somebody to tell.
-    pub fn is_heard(&self) -> bool {
+    pub(crate) fn is_heard(&self) -> bool {
         self.heard
     }
 
     /// When it must hear that we turn, after the first time: twice in the span after which it gives us up.
-    pub fn next_ping(&self) -> Option<Instant> {
+    pub(crate) fn next_ping(&self) -> Option<Instant> {
         Some(self.pinged? + self.watchdog? / 2)
     }
 
     /// The event loop has turned. The manager is told as often as it must be.
-    pub fn turned(&mut self, now: Instant) {
+    pub(crate) fn turned(&mut self, now: Instant) {
         if self.watchdog.is_some() && self.next_ping().is_none_or(|at| at <= now) {
             tell(&[NotifyState::Watchdog], Weight::Passing);
             self.pinged = Some(now);
@@ -59,14 +59,15 @@ impl ServiceManager {
     }
 
     /// The first complete look is done, or the reload.
-    pub fn ready(&mut self, status: &str) {
+    pub(crate) fn ready(&mut self, status: &str) {
         status.clone_into(&mut self.status);
         tell(&[NotifyState::Ready, NotifyState::Status(&one_line(status))], Weight::Awaited);
     }
 
     /// The configuration is being read anew. The time goes into the same message: the manager pairs
     /// them (`sd_notify(3)`, `RELOADING=1`).
-    pub fn reloading(&self) {
+    #[expect(clippy::unused_self, reason = "it is told like the rest")]
+    pub(crate) fn reloading(&self) {
         match NotifyState::monotonic_usec_now() {
             Ok(now) => tell(&[NotifyState::Reloading, now], Weight::Awaited),
             Err(_) => tell(&[NotifyState::Reloading], Weight::Awaited),
@@ -74,14 +75,15 @@ impl ServiceManager {
     }
 
     /// One line for `systemctl status`, if it is another than the last that was told.
-    pub fn status(&mut self, status: &str) {
+    pub(crate) fn status(&mut self, status: &str) {
         if self.status != status && tell(&[NotifyState::Status(&one_line(status))], Weight::Passing) {
             status.clone_into(&mut self.status);
         }
     }
 
     /// We are about to end.
-    pub fn stopping(&self) {
+    #[expect(clippy::unused_self, reason = "it is told like the rest")]
+    pub(crate) fn stopping(&self) {
         tell(&[NotifyState::Stopping], Weight::Awaited);
     }
 }

@@ -52,7 +52,7 @@ use tmux_sockets::sweep::Act;
 use watcher::Watcher;
 
 /// Runs the daemon until it is told to end. `given`: these directories and no others, if there are any.
-pub fn watch(given: &[PathBuf], config: Option<&Path>, no_reap: bool) -> Result<Exit, Error> {
+pub(crate) fn watch(given: &[PathBuf], config: Option<&Path>, no_reap: bool) -> Result<Exit, Error> {
     let settings = config::load(config)?;
     let act = if no_reap { Act::DryRun } else { Act::Remove };
     event_loop::runtime().map_err(Error::System)?.block_on(async {
@@ -66,7 +66,7 @@ pub fn watch(given: &[PathBuf], config: Option<&Path>, no_reap: bool) -> Result<
 }
 
 /// Tells of births, deaths and removals until it is told to end or its reader goes. `given`: as for [`watch`].
-pub fn events(given: &[PathBuf], config: Option<&Path>, json: bool) -> Result<Exit, Error> {
+pub(crate) fn events(given: &[PathBuf], config: Option<&Path>, json: bool) -> Result<Exit, Error> {
     let mut settings = config::load(config)?;
     // It looks and tells; what protects or mends is the daemon's.
     settings.watch.protect = false;
