@@ -8,7 +8,7 @@ use crate::pass::far::Apart;
 use crate::spawn::{self, Request, Whereabouts};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use tmux_sockets::ghost::{self, Ghost, Scope};
+use tmux_sockets::ghost::{self, Area, Ghost};
 use tmux_sockets::judge::{Reason, State, Verdict};
 use tmux_sockets::kernel::ProcLocks;
 use tmux_sockets::kernel::escape::{escaped, shell_word};
@@ -127,12 +127,12 @@ pub(super) fn look(settings: &Settings, user: u32, path: &Path, rule: Rule) -> R
 
 /// The live servers that were bound to a path and cannot be reached there.
 fn ghosts(user: u32, path: &Path) -> Vec<Ghost> {
-    let Some(scope) = std::path::absolute(path).ok().and_then(|path| Scope::path(&path)) else {
+    let Some(area) = std::path::absolute(path).ok().and_then(|path| Area::path(&path)) else {
         return Vec::new();
     };
     let mut witness = Witness::new(user);
     witness.refresh();
-    ghost::find(user, &mut witness, &scope)
+    ghost::find(user, &mut witness, &area)
 }
 
 fn is_starting(user: u32, dir: &Path, name: &OsStr) -> bool {

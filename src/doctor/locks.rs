@@ -5,14 +5,14 @@ use rustix::fs::FileType;
 use tmux_sockets::judge::{Reason, State};
 use tmux_sockets::kernel::escape::{escaped, shell_word};
 use tmux_sockets::kernel::text::kind_name;
-use tmux_sockets::report::Place;
+use tmux_sockets::report::Remark;
 use tmux_sockets::tmux::paths;
 
 /// Whether the kernel gives leases (`proc_sys_fs(5)`).
 const LEASES: &str = "/proc/sys/fs/leases-enable";
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
-    for Place { path, why } in &patient.report.held {
+    for Remark { path, why } in &patient.report.held {
         findings.push(Finding::new(
             Severity::Problem,
             format!("{}: {why}", escaped(path)),

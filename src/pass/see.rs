@@ -8,7 +8,7 @@ use tmux_sockets::kernel::Mounts;
 use tmux_sockets::kernel::Processes;
 use tmux_sockets::kernel::escape::escaped;
 use tmux_sockets::report::Outcome;
-use tmux_sockets::report::{DirectoryReport, Place, Report};
+use tmux_sockets::report::{DirectoryReport, Remark, Report};
 use tmux_sockets::sweep::Target;
 use tmux_sockets::tmux::stuck;
 use tmux_sockets::tmux::{Rule, SocketDir};
@@ -23,7 +23,7 @@ const NO_PROC: &str = "/proc cannot be read here, so that sockets cannot be aske
 /// Enters what could not be looked at or judged, although its directory could be read.
 pub(crate) fn note_unseen(report: &mut Report, witness: &mut Witness, targets: &[Target]) {
     if Processes::open().is_err() || !Path::new(OWN_DESCRIPTORS).is_dir() {
-        report.unseen.push(Place { path: PathBuf::from("/proc"), why: NO_PROC.to_owned() });
+        report.unseen.push(Remark { path: PathBuf::from("/proc"), why: NO_PROC.to_owned() });
         return;
     }
     if let Some(blindness) = witness.blindness() {
@@ -38,7 +38,7 @@ pub(crate) fn note_unseen(report: &mut Report, witness: &mut Witness, targets: &
             // Nothing is there. A server may be all the same.
             blind.extend(targets.first().map(|target| target.path.clone()));
         }
-        report.unseen.extend(blind.into_iter().map(|path| Place { path, why: why.clone() }));
+        report.unseen.extend(blind.into_iter().map(|path| Remark { path, why: why.clone() }));
         return;
     }
     let unheard = |reason| matches!(reason, Reason::Unreadable(_) | Reason::ConnectSaysNothing(_));
@@ -46,7 +46,7 @@ pub(crate) fn note_unseen(report: &mut Report, witness: &mut Witness, targets: &
         .entries
         .iter()
         .filter(|entry| entry.verdict.state == State::Unknown && unheard(entry.verdict.reason))
-        .map(|entry| Place { path: report.path_of(entry), why: entry.verdict.reason.to_string() })
+        .map(|entry| Remark { path: report.path_of(entry), why: entry.verdict.reason.to_string() })
         .collect();
     report.unseen = unseen;
 }
@@ -59,7 +59,7 @@ pub(crate) fn note_held_locks(report: &mut Report, user: u32) {
         .collect();
     report.held = stuck::find(user, &dirs)
         .into_iter()
-        .map(|lock| Place { why: lock.to_string(), path: lock.path })
+        .map(|lock| Remark { why: lock.to_string(), path: lock.path })
         .collect();
 }
 
@@ -69,7 +69,7 @@ pub(crate) fn set_strays_apart(report: &mut Report, user: u32) {
     let is_kept =
         |directory: &DirectoryReport| directory.error.is_none() || !is_strangers(&directory.path, user);
     for DirectoryReport { path, error } in report.retain_directories(is_kept) {
-        report.strays.extend(error.map(|why| Place { path, why }));
+        report.strays.extend(error.map(|why| Remark { path, why }));
     }
 }
 

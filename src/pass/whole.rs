@@ -8,7 +8,7 @@ use crate::record::{self, Deeds};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use tmux_sockets::ghost::{self, Anew, Scope};
+use tmux_sockets::ghost::{self, Anew, Area};
 use tmux_sockets::judge::Bar;
 use tmux_sockets::kernel::Mounts;
 use tmux_sockets::report::{DirectoryReport, Entry, Outcome, Report};
@@ -96,8 +96,8 @@ impl Whole<'_> {
             return Run::of(report);
         }
         if !narrator.is_ended() {
-            let scope = Scope::new(&targets, given.is_empty() && rescuing.only.is_none());
-            self.ghosts(&mut report, user, &mut witness, &scope);
+            let area = Area::new(&targets, given.is_empty() && rescuing.only.is_none());
+            self.ghosts(&mut report, user, &mut witness, &area);
         }
         note_missing(&mut report, given);
         report.elapsed = started.elapsed();
@@ -110,9 +110,9 @@ impl Whole<'_> {
     }
 
     /// Finds ghosts, and does with them what is to be done.
-    fn ghosts(&self, report: &mut Report, user: u32, witness: &mut Witness, scope: &Scope) {
+    fn ghosts(&self, report: &mut Report, user: u32, witness: &mut Witness, area: &Area) {
         let Rescuing { rescue, dry_run, anew, aside, .. } = self.rescuing;
-        for found in ghost::find(user, witness, scope) {
+        for found in ghost::find(user, witness, area) {
             if !rescue {
                 ghost::enter(report, user, &found, Outcome::Kept, self.act == Some(Act::Look));
                 continue;

@@ -158,7 +158,7 @@ mod tests {
     use std::os::unix::ffi::{OsStrExt, OsStringExt};
     use std::path::PathBuf;
     use tmux_sockets::judge::{Bar, Blindness, Plight, Reason, Standing, Verdict};
-    use tmux_sockets::report::{DirectoryReport, Failure, Place};
+    use tmux_sockets::report::{DirectoryReport, Failure, Remark};
     use tmux_sockets::tmux::DirectoryError;
     use tmux_sockets::tmux::start_lock::LockFailure;
 
@@ -185,7 +185,7 @@ mod tests {
             ),
         ];
         let place =
-            |why: &str| Place { path: PathBuf::from(OsStr::from_bytes(b"/p\xff")), why: why.to_owned() };
+            |why: &str| Remark { path: PathBuf::from(OsStr::from_bytes(b"/p\xff")), why: why.to_owned() };
         let mut report = Report::default();
         let numbers = [
             report.add_directory(directory(b"/tmp/tmux-5", None)),
@@ -306,7 +306,7 @@ mod tests {
     #[test]
     fn no_text_of_theirs_moves_a_cursor() {
         let mut told = report(&[b"a".to_vec()]);
-        told.held = vec![Place { path: "/x".into(), why: "\x1b[2J".to_owned() }];
+        told.held = vec![Remark { path: "/x".into(), why: "\x1b[2J".to_owned() }];
         told.entries[0].panes = vec!["\r".to_owned()];
         let message = write(Run { report: told, record: Some(Err("\n".to_owned())), ..Run::default() });
         let run = read(&message, 5).unwrap();

@@ -11,7 +11,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tmux_sockets::ghost::{self, Ghost, Scope};
+use tmux_sockets::ghost::{self, Area, Ghost};
 use tmux_sockets::judge::{Blindness, Reason, State, TableSays};
 use tmux_sockets::kernel::file_system::{self, FileSystem};
 use tmux_sockets::kernel::{Processes, await_end};
@@ -96,8 +96,8 @@ impl Place {
 
     /// A live server that is bound here and has lost its socket.
     fn ghost(&self, user: u32, witness: &mut Witness) -> Option<Ghost> {
-        let scope = Scope::path(&self.path)?;
-        ghost::find(user, witness, &scope).into_iter().next()
+        let area = Area::path(&self.path)?;
+        ghost::find(user, witness, &area).into_iter().next()
     }
 
     /// Whether a process holds the socket that listens here. Cheaper than to search all processes.

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 use tmux_sockets::kernel::text::{errno_text, kind_name};
-use tmux_sockets::report::{DirectoryReport, Place};
+use tmux_sockets::report::{DirectoryReport, Remark};
 use tmux_sockets::sweep::discover::RUNTIME_DIRS;
 use tmux_sockets::tmux::paths;
 
@@ -86,7 +86,7 @@ pub(super) struct Found {
     /// Who has a runtime directory.
     pub(super) logged_in: BTreeSet<u32>,
     /// What strangers put there.
-    pub(super) strays: Vec<Place>,
+    pub(super) strays: Vec<Remark>,
     /// How many more they are: a sum is told as one.
     pub(super) more_strays: usize,
     /// Folders in which nobody could be looked for.
@@ -175,7 +175,7 @@ impl Found {
         if let Stray::OthersOf(_, count) | Stray::Others(count) = stray {
             self.more_strays += count.saturating_sub(1);
         }
-        self.strays.push(Place { path, why: stray.to_string() });
+        self.strays.push(Remark { path, why: stray.to_string() });
     }
 }
 

@@ -7,7 +7,7 @@ use crate::record::metrics::Row;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use tmux_sockets::report::Outcome;
-use tmux_sockets::report::{DirectoryReport, Entry, Folder, Place, Report};
+use tmux_sockets::report::{DirectoryReport, Entry, Folder, Remark, Report};
 
 /// A user who was found, and the folder that told of them.
 #[derive(Debug, Clone, Copy)]
@@ -96,7 +96,7 @@ impl<'u> Merger<'u> {
 
     /// One report, in the order of the users; then the folders in which nobody could be looked for, and what
     /// strangers put there and no worker told of.
-    pub(crate) fn finish(mut self, refused: Vec<DirectoryReport>, strays: Vec<Place>) -> Run {
+    pub(crate) fn finish(mut self, refused: Vec<DirectoryReport>, strays: Vec<Remark>) -> Run {
         // Those with an account come first where there is room for some: with a row of their own, with their errors.
         self.runs.sort_by_key(|(user, _)| (!user.has_account, user.uid));
         let row = |(user, run): &(User<'_>, Run)| Row::of(user.uid, &run.report, run.record.as_ref());

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Instant;
-use tmux_sockets::ghost::{self, Anew, Ghost, Scope};
+use tmux_sockets::ghost::{self, Anew, Area, Ghost};
 use tmux_sockets::report::Outcome;
 use tmux_sockets::report::Report;
 use tmux_sockets::sweep::{Act, Target};
@@ -31,8 +31,8 @@ impl Ghosts {
         let wanted = tools.directories.wanted().iter();
         let targets: Vec<Target> =
             wanted.map(|dir| Target::whole(tools.directories.path(*dir).to_owned())).collect();
-        let scope = Scope::new(&targets, tools.duties.is_everywhere());
-        let found = ghost::find(user, looks.fresh_witness(), &scope);
+        let area = Area::new(&targets, tools.duties.is_everywhere());
+        let found = ghost::find(user, looks.fresh_witness(), &area);
         for ghost in &found {
             if let Some(name) = tools.directories.name_of(&ghost.path) {
                 looks.haunt(tools, &name, ghost);

@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
-use tmux_sockets::ghost::{self, Rescue, Scope};
+use tmux_sockets::ghost::{self, Area, Rescue};
 use tmux_sockets::judge::RescueFailure;
 use tmux_sockets::kernel::checkpoint::{self, Checkpoint};
 use tmux_sockets::report::{Failure, Outcome};
@@ -110,7 +110,7 @@ impl Stage {
     fn set_aside(&self) -> Rescue {
         let mut witness = Witness::new(user());
         witness.refresh();
-        let found = ghost::find(user(), &mut witness, &Scope::path(&self.path()).unwrap());
+        let found = ghost::find(user(), &mut witness, &Area::path(&self.path()).unwrap());
         ghost::set_aside(user(), &mut witness, &found[0])
     }
 
@@ -146,7 +146,7 @@ fn play(stage: &Rc<RefCell<Stage>>, story: Vec<(Checkpoint, Adversary)>) -> (Res
     // The stage is free for whoever acts.
     let (path, mut witness) = (stage.borrow().path(), Witness::new(user()));
     witness.refresh();
-    let found = ghost::find(user(), &mut witness, &Scope::path(&path).unwrap());
+    let found = ghost::find(user(), &mut witness, &Area::path(&path).unwrap());
     let rescue = ghost::set_aside(user(), &mut witness, &found[0]);
     checkpoint::install(None);
     let acted = acted.borrow().clone();
@@ -240,7 +240,7 @@ fn the_one_that_is_killed() {
     })));
     let mut witness = Witness::new(user());
     witness.refresh();
-    let found = ghost::find(user(), &mut witness, &Scope::path(Path::new(&path)).unwrap());
+    let found = ghost::find(user(), &mut witness, &Area::path(Path::new(&path)).unwrap());
     ghost::set_aside(user(), &mut witness, &found[0]);
     checkpoint::install(None);
 }
@@ -316,7 +316,7 @@ fn a_ghost_that_answers_late_takes_its_path_and_the_newer_one_has_its_second_nam
     })));
     let (path, mut witness) = (stage.borrow().path(), Witness::new(user()));
     witness.refresh();
-    let found = ghost::find(user(), &mut witness, &Scope::path(&path).unwrap());
+    let found = ghost::find(user(), &mut witness, &Area::path(&path).unwrap());
     let rescue = ghost::set_aside(user(), &mut witness, &found[0]);
     checkpoint::install(None);
     let stage = stage.borrow();

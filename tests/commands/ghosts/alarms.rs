@@ -14,7 +14,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
-use tmux_sockets::ghost::{self, Scope};
+use tmux_sockets::ghost::{self, Area};
 use tmux_sockets::sweep::Target;
 use tmux_sockets::witness::Witness;
 
@@ -33,7 +33,7 @@ fn no_ghost_while(arena: &Arena, mut turn: impl FnMut(u32) + Send) {
             }
         });
         let mut witness = Witness::new(user());
-        let place = Scope::new(&[Target::whole(arena.dir().to_owned())], false);
+        let place = Area::new(&[Target::whole(arena.dir().to_owned())], false);
         while !churning.is_finished() {
             witness.refresh();
             let found = ghost::find(user(), &mut witness, &place);

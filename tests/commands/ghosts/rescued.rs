@@ -8,7 +8,7 @@ use crate::common::wait;
 use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use tmux_sockets::ghost::{self, Anew, Scope};
+use tmux_sockets::ghost::{self, Anew, Area};
 use tmux_sockets::report::Outcome;
 use tmux_sockets::witness::Witness;
 
@@ -114,7 +114,7 @@ fn what_was_found_is_looked_at_again_under_the_lock() {
     let arena = Arena::new().live("a");
     let socket = arena.path("a");
     fs::remove_file(&socket).unwrap();
-    let scope = Scope::path(&socket).unwrap();
+    let scope = Area::path(&socket).unwrap();
     let mut witness = Witness::new(user());
     witness.refresh();
     let found = ghost::find(user(), &mut witness, &scope);

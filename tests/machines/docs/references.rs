@@ -4,7 +4,7 @@ use super::{REPOSITORY, none, pages};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
-use tmux_sockets::judge::{Bar, Blindness, Manager, Plight, Reason, Standing};
+use tmux_sockets::judge::{Anchor, Bar, Blindness, Plight, Reason, Standing};
 
 fn read(path: &str) -> String {
     fs::read_to_string(Path::new(REPOSITORY).join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
@@ -103,7 +103,7 @@ fn reasons() -> Vec<Reason> {
         Blindness::TableTorn,
         Blindness::CanaryMissing,
         Blindness::ServersMissing(NUMBER),
-        Blindness::OtherNetwork(Manager::User),
+        Blindness::OtherNetwork(Anchor::User),
         Blindness::ManagerHidden,
         Blindness::FromOutside,
     ];

@@ -8,7 +8,7 @@
 use super::folder::{self, Anew, Made, can_bind, trouble};
 use super::forecast::lock_is_in_the_way;
 use super::rescue::{Rescue, clear, pidfd_of, tell};
-use super::{Ghost, Scope, find, proof};
+use super::{Area, Ghost, find, proof};
 use crate::judge::RescueFailure;
 use crate::judge::{Bar, Standing};
 use crate::kernel::FileId;
@@ -221,11 +221,11 @@ fn under_locks(
     pidfd: &PidFd,
     rescue: &mut Rescue,
 ) -> Result<Outcome, Outcome> {
-    let (Some(scope), Some(label)) = (Scope::path(&ghost.path), ghost.path.file_name()) else {
+    let (Some(area), Some(label)) = (Area::path(&ghost.path), ghost.path.file_name()) else {
         return Err(Outcome::Kept);
     };
     witness.refresh();
-    let found = find(user, witness, &scope);
+    let found = find(user, witness, &area);
     let is_it = |now: &&Ghost| now.socket == ghost.socket && now.pid == ghost.pid;
     rescue.plight = found.iter().find(is_it).ok_or(Outcome::Vanished)?.plight;
     // Still the same newer server, with this very socket, and a tmux that has none but this one.

@@ -1,11 +1,11 @@
 //! Finding ghosts: from the kernel's table and `/proc`, touching nothing.
 
+use super::area::Settled;
 use super::folder::{self, Trouble};
 use super::holders::{Holder, Holders};
 use super::proof::{self, OwnView};
 use super::reach::{Listener, Reach, View};
-use super::scope::Settled;
-use super::{Anew, Ghost, Scope};
+use super::{Anew, Area, Ghost};
 use crate::judge::{Bar, Plight, Standing, Way};
 use crate::kernel::FileId;
 use crate::kernel::Role;
@@ -22,11 +22,11 @@ use std::time::Duration;
 /// The table as `witness` read it last is the first look. Only if that shows something is it read
 /// again for the second, and `/proc` searched. What is doubtful is no ghost: a server that is just
 /// ending, one that makes its socket anew at this moment, one that sees other files than we do.
-pub fn find(user: u32, witness: &mut Witness, scope: &Scope) -> Vec<Ghost> {
+pub fn find(user: u32, witness: &mut Witness, area: &Area) -> Vec<Ghost> {
     let Ok(processes) = Processes::open() else {
         return Vec::new();
     };
-    let search = Search { user, scope, processes: &processes, own: OwnView::new() };
+    let search = Search { user, area, processes: &processes, own: OwnView::new() };
     let suspects = search.first_look(witness.table());
     if suspects.is_empty() {
         return Vec::new();
@@ -69,7 +69,7 @@ fn is_at_work(processes: &Processes, ghost: &Ghost) -> bool {
 
 struct Search<'a> {
     user: u32,
-    scope: &'a Scope,
+    area: &'a Area,
     processes: &'a Processes,
     own: OwnView,
 }
@@ -77,16 +77,16 @@ struct Search<'a> {
 /// A listener that seems to be a ghost's.
 struct Suspect {
     listener: Listener,
-    /// Whether the path is in a place of the scope, not only some tmux server's.
+    /// Whether the path is in a place of the area, not only some tmux server's.
     is_placed: bool,
 }
 
 impl Search<'_> {
     fn first_look(&self, table: &KernelTable) -> Vec<Suspect> {
-        let mut view = View::ours(self.scope.directories(), self.scope.mounts.clone());
-        let is_wide = self.scope.is_wide();
+        let mut view = View::ours(self.area.directories(), self.area.mounts.clone());
+        let is_wide = self.area.is_wide();
         let mut suspects: Vec<Suspect> = listeners(table)
-            .filter(|bound| bound.may_be_of(self.user) && self.scope.names(bound.name))
+            .filter(|bound| bound.may_be_of(self.user) && self.area.names(bound.name))
             .map(|bound| Suspect { listener: listener_of(&bound), is_placed: true })
             .filter(|suspect| {
                 // Of many, one reading of the directory clears nearly all.
@@ -95,8 +95,8 @@ impl Search<'_> {
             })
             .collect();
         // Paths that lead to the places by other names, or anywhere if they are tmux servers'.
-        let servers = self.scope.anywhere.then(|| Holders::servers(self.processes, self.user));
-        let mut settled = self.scope.settled();
+        let servers = self.area.anywhere.then(|| Holders::servers(self.processes, self.user));
+        let mut settled = self.area.settled();
         for bound in listeners(table) {
             // What a stranger made is no socket of the user's, and its name is his: nothing of it is looked up.
             if !bound.may_be_of(self.user) {
@@ -104,13 +104,13 @@ impl Search<'_> {
             }
             let is_candidate = servers
                 .as_ref()
-                .map_or_else(|| self.scope.may_hold(&bound), |servers| servers.is_held_by_tmux(bound.socket));
-            if !is_candidate || self.scope.names(bound.name) {
+                .map_or_else(|| self.area.may_hold(&bound), |servers| servers.is_held_by_tmux(bound.socket));
+            if !is_candidate || self.area.names(bound.name) {
                 continue;
             }
-            let is_placed = self.scope.covers(bound.name, &mut settled);
+            let is_placed = self.area.covers(bound.name, &mut settled);
             let listener = listener_of(&bound);
-            if (is_placed || self.scope.anywhere) && view.reach(table, &listener) != Reach::There {
+            if (is_placed || self.area.anywhere) && view.reach(table, &listener) != Reach::There {
                 suspects.push(Suspect { listener, is_placed });
             }
         }
@@ -131,7 +131,7 @@ impl Search<'_> {
             listeners(table)
                 .any(|bound| bound.socket == suspect.listener.socket && bound.name == suspect.listener.path)
         };
-        let mut view = View::ours(self.scope.directories(), self.scope.mounts.clone());
+        let mut view = View::ours(self.area.directories(), self.area.mounts.clone());
         let mut ghosts: Vec<(Ghost, bool)> = suspects
             .iter()
             .filter(is_listed)
@@ -150,7 +150,7 @@ impl Search<'_> {
         ghosts.dedup_by(|(later, _), (first, _)| later.pid.is_some() && later.pid == first.pid);
         let mut ghosts: Vec<Ghost> = ghosts.into_iter().map(|(ghost, _)| ghost).collect();
         ghosts.sort_by(|a, b| (&a.path, a.pid, a.socket).cmp(&(&b.path, b.pid, b.socket)));
-        forbid_choosing(&mut ghosts, self.scope.settled());
+        forbid_choosing(&mut ghosts, self.area.settled());
         ghosts
     }
 
@@ -166,7 +166,7 @@ impl Search<'_> {
         let Suspect { listener, is_placed } = suspect;
         let standing = self.name_the_living(table, holders, &listener.path, standing);
         let Some(holder) = holders.of(listener.socket) else {
-            let dir = self.scope.settled().of(listener.path.parent()?).0.clone();
+            let dir = self.area.settled().of(listener.path.parent()?).0.clone();
             if !*is_placed || !self.is_on_device(&dir, listener) {
                 return None;
             }
@@ -214,7 +214,7 @@ impl Search<'_> {
     /// Why nobody is seen to hold a listener, if it may be a living server's all the same.
     fn hidden(&self, table: &KernelTable, holders: &Holders, dir: &Path, listener: &Listener) -> Option<Bar> {
         if holders.hide_something() {
-            return holders.may_be_hidden(dir, &self.scope.mounts).then_some(Bar::Hidden);
+            return holders.may_be_hidden(dir, &self.area.mounts).then_some(Bar::Hidden);
         }
         let is_bound_anew =
             table.iter().any(|bound| bound.role == Role::Bound && bound.name == listener.path);
@@ -226,13 +226,13 @@ impl Search<'_> {
     /// other mount namespace's directory of the same name. The list of mounts has the devices of the kernel's table,
     /// on every file system.
     fn is_on_device(&self, dir: &Path, listener: &Listener) -> bool {
-        self.scope.mounts.place(dir).is_none_or(|(device, _)| device == listener.dev)
+        self.area.mounts.place(dir).is_none_or(|(device, _)| device == listener.dev)
     }
 
     /// Whether the holder listens elsewhere and is reached there: then this socket was inherited from
     /// whoever started it, or is the one it gives up while it makes its socket anew.
     fn has_another(&self, table: &KernelTable, view: &mut View, holder: &Holder, suspect: &Suspect) -> bool {
-        let mut settled = self.scope.settled();
+        let mut settled = self.area.settled();
         let is_bound_anew = table.iter().any(|bound| {
             bound.role == Role::Bound
                 && bound.name == suspect.listener.path
@@ -243,7 +243,7 @@ impl Search<'_> {
                 && listeners(table)
                     .filter(|bound| bound.socket != suspect.listener.socket)
                     .filter(|bound| holder.sockets.contains(&bound.socket))
-                    .filter(|bound| !suspect.is_placed || self.scope.covers(bound.name, &mut settled))
+                    .filter(|bound| !suspect.is_placed || self.area.covers(bound.name, &mut settled))
                     .any(|bound| view.reach(table, &listener_of(&bound)) == Reach::There)
     }
 
@@ -270,7 +270,7 @@ impl Search<'_> {
             return standing;
         };
         let id = Some(path)
-            .filter(|path| self.scope.mounts.lets_look_at(path))
+            .filter(|path| self.area.mounts.lets_look_at(path))
             .and_then(|path| rustix::fs::stat(path).ok())
             .map(|stat| crate::kernel::FileFacts::from(stat).id);
         let socket = id.and_then(|id: FileId| {

@@ -10,6 +10,7 @@
 //! [`would_rescue`] says what it would do. [`set_aside`] does it where a newer server has taken the path, which gets a
 //! second name first.
 
+mod area;
 mod aside;
 mod entries;
 pub mod find;
@@ -20,15 +21,14 @@ pub mod panes;
 mod proof;
 mod reach;
 pub mod rescue;
-mod scope;
 
+pub use area::Area;
 pub use aside::{Aside, set_aside, would_set_aside};
 pub use entries::{enter, enter_rescue};
 pub use find::find;
 pub use folder::Anew;
 pub use forecast::would_rescue;
 pub use rescue::{Rescue, rescue};
-pub use scope::Scope;
 
 use crate::judge::Plight;
 use std::path::PathBuf;

@@ -8,7 +8,7 @@
 use super::find::listener_of;
 use super::folder::{Made, Trouble, can_bind, open_or_make};
 use super::reach::{Reach, View};
-use super::{Anew, Aside, Ghost, Scope, find};
+use super::{Anew, Area, Aside, Ghost, find};
 use crate::judge::{Bar, Plight, RescueFailure, Standing};
 use crate::kernel::Processes;
 use crate::kernel::Role;
@@ -124,7 +124,7 @@ fn attempt(
     if let Some(outcome) = barred(ghost.plight) {
         return Err(outcome);
     }
-    let (Some(scope), Some(label)) = (Scope::path(&ghost.path), ghost.path.file_name()) else {
+    let (Some(area), Some(label)) = (Area::path(&ghost.path), ghost.path.file_name()) else {
         return Err(Outcome::Kept);
     };
     // Everything that is proven from here on is proven of the process behind this handle.
@@ -143,7 +143,7 @@ fn attempt(
         }
         Taken::Failed(failure) => return Err(Outcome::Failed(Failure::Lock(failure))),
     };
-    let outcome = under_lock(user, witness, ghost, &scope, &dir, &pidfd, &mut rescue.plight);
+    let outcome = under_lock(user, witness, ghost, &area, &dir, &pidfd, &mut rescue.plight);
     rack.release(guard);
     outcome
 }
@@ -153,14 +153,14 @@ fn under_lock(
     user: u32,
     witness: &mut Witness,
     ghost: &Ghost,
-    scope: &Scope,
+    area: &Area,
     dir: &SocketDir,
     pidfd: &PidFd,
     plight: &mut Plight,
 ) -> Result<Outcome, Outcome> {
     let failed = |failure| Outcome::Failed(Failure::Rescue(failure));
     witness.refresh();
-    let found = find(user, witness, scope);
+    let found = find(user, witness, area);
     let now = found
         .iter()
         .find(|now| now.socket == ghost.socket && now.pid == ghost.pid)

@@ -6,5 +6,5 @@ mod verdict;
 
 pub use plight::{Bar, Plight, RescueFailure, Standing, Way};
 pub use verdict::{
-    Blindness, ConnectSays, Facts, Judgement, LockSays, Manager, Reason, State, TableSays, Verdict, judge,
+    Anchor, Blindness, ConnectSays, Facts, Judgement, LockSays, Reason, State, TableSays, Verdict, judge,
 };

@@ -1,6 +1,6 @@
 //! What is said of a verdict.
 
-use super::{Blindness, Manager, Reason, State};
+use super::{Anchor, Blindness, Reason, State};
 use crate::kernel::file_system;
 use crate::kernel::text::{errno_text, kind_name};
 use std::fmt::{self, Display, Formatter};
@@ -90,8 +90,8 @@ impl Display for Blindness {
                 f,
                 "this process is in another network namespace than {}; take PrivateNetwork= or NetworkNamespacePath= out of the unit, or run outside the container",
                 match manager {
-                    Manager::User => "the user's service manager",
-                    Manager::Init => "process 1",
+                    Anchor::User => "the user's service manager",
+                    Anchor::Init => "process 1",
                 }
             ),
             Self::FromOutside => f.write_str(

@@ -43,7 +43,7 @@ pub enum Blindness {
     /// It shows none of the tmux servers that `/proc` shows: the pid of one.
     ServersMissing(i32),
     /// We are in another network namespace than our service manager.
-    OtherNetwork(Manager),
+    OtherNetwork(Anchor),
     /// The directory came from outside of a container, and nothing tells whether our network namespace is that of
     /// whoever uses it there.
     FromOutside,
@@ -53,7 +53,7 @@ pub enum Blindness {
 
 /// Whose network namespace ours is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Manager {
+pub enum Anchor {
     /// The user's service manager (`systemd --user`).
     User,
     /// Process 1.

@@ -1,7 +1,10 @@
 //! The removal, the only one.
 
+mod audience;
+mod batch;
 mod pin;
 mod reaper;
 mod shared;
 
-pub use reaper::{Audience, Next, Reaped, Reaper};
+pub use audience::{Audience, Next, Reaped};
+pub use reaper::Reaper;

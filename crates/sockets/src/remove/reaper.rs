@@ -5,6 +5,8 @@
 //! lock from before the second until after its removal. Between taking a lock and giving it back there is no sleep, no logging
 //! and nothing that can block.
 
+use super::audience::{Audience, Next, Reaped};
+use super::batch::{BATCH, most_together, processor_time};
 use super::pin::Pin;
 use super::shared;
 
@@ -20,59 +22,10 @@ use crate::witness::Asker;
 use crate::witness::Witness;
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
-use rustix::time::{ClockId, clock_gettime};
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
-
-/// How many sockets are locked and looked at together. More saves little, and each is a start that
-/// has to wait.
-const BATCH: usize = 32;
-
-/// How long a look at the table may take for so many, and how many times as long as its processor time: on a machine that
-/// is busy all that is done under the locks takes longer, too.
-const QUICK: Duration = Duration::from_millis(10);
-const STRETCHED: u128 = 8;
-
-/// What a removal found, and what it did.
-#[derive(Debug, Clone, Copy)]
-pub struct Reaped {
-    /// What the socket was under its lock; `None`: it was never looked at under it.
-    pub verdict: Option<Verdict>,
-    /// What became of it.
-    pub outcome: Outcome,
-}
-
-/// Who hears of a batch as soon as it is done and its locks were given back.
-pub trait Audience {
-    /// What became of the next entries, in their order. It must not wait: locks are at rest, and one of them can have
-    /// an opener by then.
-    fn hear(&mut self, reaped: &[Reaped]) -> Next;
-
-    /// It may wait now: there is no lock at all.
-    fn linger(&mut self);
-}
-
-/// What comes after a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
-    /// The next one.
-    GoOn,
-    /// All locks are let go, and whoever hears may wait; then the next one.
-    Linger,
-    /// Nothing more.
-    End,
-}
-
-/// Nobody.
-impl Audience for () {
-    fn hear(&mut self, _: &[Reaped]) -> Next {
-        Next::GoOn
-    }
-
-    fn linger(&mut self) {}
-}
+use std::time::Instant;
 
 /// Removes things from one directory. Its start locks serve all of a run.
 #[derive(Debug)]
@@ -381,20 +334,6 @@ fn spared(verdict: Verdict) -> Reaped {
     Reaped { verdict: Some(verdict), outcome }
 }
 
-/// How many sockets are locked together where a look at the table takes that long, and that much processor time: each is
-/// a start that may have to wait, and as much longer as the machine is busy. A table that is long takes as long for one
-/// socket as for many.
-fn most_together(look: Duration, processor: Duration) -> usize {
-    let stretch = look.as_micros() / processor.as_micros().max(1) / STRETCHED;
-    let times = (look.as_micros() / QUICK.as_micros()).min(stretch);
-    BATCH / usize::try_from(times).unwrap_or(BATCH).clamp(1, BATCH)
-}
-
-/// What this thread has used of the processors.
-fn processor_time() -> Duration {
-    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
-}
-
 /// Whether it failed only because no descriptor or no inode was left: later there will be one. A socket that is removed
 /// leaves its inode to the next lock.
 fn is_starved(taken: &Taken) -> bool {
@@ -418,22 +357,4 @@ fn move_away(dir: &SocketDir, name: &OsStr) -> Result<OsString, Outcome> {
         }
     }
     Err(Outcome::Failed(Failure::QuarantineTaken))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_slower_the_machine_the_fewer_starts_have_to_wait() {
-        let after = |millis| most_together(Duration::from_millis(millis), Duration::from_micros(100));
-        assert_eq!([0, 9, 19].map(after), [BATCH; 3]);
-        assert_eq!([20, 40, 319, 320, 100_000].map(after), [16, 8, 1, 1, 1]);
-    }
-
-    #[test]
-    fn a_long_table_is_read_for_many_sockets_and_not_for_each() {
-        let long = |times: u64| most_together(Duration::from_millis(400 * times), Duration::from_millis(400));
-        assert_eq!([1, 15, 16, 80, 1000].map(long), [BATCH, BATCH, 16, 3, 1]);
-    }
 }

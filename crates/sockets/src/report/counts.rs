@@ -1,6 +1,6 @@
 //! How many of each there are, also of those that are too many to be told of one by one.
 
-use super::{Entry, Place, Report};
+use super::{Entry, Remark, Report};
 use crate::judge::{Reason, State};
 use crate::report::Outcome;
 use serde::{Deserialize, Serialize};
@@ -166,11 +166,11 @@ impl Report {
     }
 }
 
-fn sum_up_places(places: &mut Vec<Place>) {
+fn sum_up_places(places: &mut Vec<Remark>) {
     let more = places.len().saturating_sub(MOST_PLACES);
     if more > 0 {
         let first = places.drain(MOST_PLACES..).next();
-        places.extend(first.map(|first| Place { why: more_places(more), ..first }));
+        places.extend(first.map(|first| Remark { why: more_places(more), ..first }));
     }
 }
 
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn of_many_places_the_rest_is_one() {
-        let place = |number: usize| Place { path: format!("/{number}").into(), why: "why".to_owned() };
+        let place = |number: usize| Remark { path: format!("/{number}").into(), why: "why".to_owned() };
         let mut report = Report { held: (0..1000).map(place).collect(), ..Report::default() };
         report.sum_up(7, 1);
         assert_eq!(report.held.len(), MOST_PLACES + 1);

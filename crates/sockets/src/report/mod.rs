@@ -26,7 +26,7 @@ pub struct DirectoryReport {
 
 /// A place, and what is to be said of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct Remark {
     /// Where.
     #[serde(with = "as_data::path")]
     pub path: PathBuf,
@@ -93,13 +93,13 @@ pub struct Report {
     /// What is only counted, since one user has too many.
     pub untold: Untold,
     /// What could not be looked at or judged, besides the directories that were left alone.
-    pub unseen: Vec<Place>,
+    pub unseen: Vec<Remark>,
     /// What strangers put where a user's sockets would be. Counted, and no error of anybody's.
-    pub strays: Vec<Place>,
+    pub strays: Vec<Remark>,
     /// How many more of them there are than are told one by one.
     pub more_strays: usize,
     /// The start locks that somebody holds and does not let go of, and who that is.
-    pub held: Vec<Place>,
+    pub held: Vec<Remark>,
     /// How long it took.
     pub elapsed: Duration,
 }

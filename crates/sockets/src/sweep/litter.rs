@@ -1,6 +1,6 @@
 //! What runs that were killed have left: a live socket at its quarantine name, start locks beside which nothing stands.
 
-use super::sheet::{Place, Sheet};
+use super::sheet::{Line, Sheet};
 use super::{Act, Pass};
 use crate::judge::{Reason, State, Verdict};
 use crate::kernel::{Bound, FileFacts, ProcLocks};
@@ -31,7 +31,7 @@ impl Pass<'_> {
     }
 
     /// Gives misplaced sockets the name back that they were bound as.
-    pub(super) fn put_back(&self, reaper: &mut Reaper<'_>, misplaced: &[Place], sheet: &mut Sheet) {
+    pub(super) fn put_back(&self, reaper: &mut Reaper<'_>, misplaced: &[Line], sheet: &mut Sheet) {
         for place in misplaced {
             if let Some(entry) = sheet.entry(*place)
                 && let (Act::Remove, Some(label)) = (self.act, quarantine::label_of(&entry.label))
@@ -46,7 +46,7 @@ impl Pass<'_> {
         &self,
         dir: &SocketDir,
         reaper: &mut Reaper<'_>,
-        locks: &[Place],
+        locks: &[Line],
         sheet: &mut Sheet,
     ) {
         if locks.is_empty() {

@@ -15,12 +15,12 @@ pub struct Done<'e> {
 
 /// A place on a sheet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place(usize);
+pub(super) struct Line(usize);
 
 /// A name that a look at the table did not settle: it may be dead.
 #[derive(Debug)]
 pub(super) struct Candidate {
-    pub(super) place: Place,
+    pub(super) place: Line,
     pub(super) label: OsString,
     uid: u32,
 }
@@ -55,16 +55,16 @@ impl Sheet {
     }
 
     /// A name that is settled at once.
-    pub(super) fn enter(&mut self, label: OsString, uid: u32, verdict: Verdict) -> Place {
+    pub(super) fn enter(&mut self, label: OsString, uid: u32, verdict: Verdict) -> Line {
         let entry = Entry::new(self.folder(), label, uid, verdict, Outcome::Kept);
         self.slots.push(Slot::Settled(entry));
-        Place(self.slots.len() - 1)
+        Line(self.slots.len() - 1)
     }
 
     /// A name that is not settled yet.
     pub(super) fn open(&mut self, label: OsString, uid: u32) -> Candidate {
         self.slots.push(Slot::Open { label: label.clone(), uid });
-        Candidate { place: Place(self.slots.len() - 1), label, uid }
+        Candidate { place: Line(self.slots.len() - 1), label, uid }
     }
 
     /// What came of a candidate.
@@ -74,7 +74,7 @@ impl Sheet {
     }
 
     /// The entry at a place; `None`: it is not settled yet.
-    pub(super) fn entry(&mut self, place: Place) -> Option<&mut Entry> {
+    pub(super) fn entry(&mut self, place: Line) -> Option<&mut Entry> {
         match &mut self.slots[place.0] {
             Slot::Settled(entry) => Some(entry),
             Slot::Open { .. } => None,
@@ -82,16 +82,16 @@ impl Sheet {
     }
 
     /// The place of a label.
-    pub(super) fn find(&self, label: &OsStr) -> Option<Place> {
+    pub(super) fn find(&self, label: &OsStr) -> Option<Line> {
         let is_it = |slot: &Slot| match slot {
             Slot::Settled(entry) => entry.label == label,
             Slot::Open { label: open, .. } => open == label,
         };
-        self.slots.iter().position(is_it).map(Place)
+        self.slots.iter().position(is_it).map(Line)
     }
 
     /// An entry that is settled, with the number that it will have.
-    pub(super) fn done(&self, place: Place) -> Option<Done<'_>> {
+    pub(super) fn done(&self, place: Line) -> Option<Done<'_>> {
         match &self.slots[place.0] {
             Slot::Settled(entry) => Some(Done { number: self.first.after(place.0), entry }),
             Slot::Open { .. } => None,

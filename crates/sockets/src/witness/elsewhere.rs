@@ -4,7 +4,7 @@
 //! the outer one. But it may be bound in a folder that we share. `/proc/PID/net/unix` lists what is bound in its namespace, by
 //! path: enough to know it alive without a connection, never enough to know it dead.
 
-use crate::judge::{Blindness, Manager};
+use crate::judge::{Anchor, Blindness};
 use crate::kernel::{FileFacts, FileId, Role};
 use crate::kernel::{Network, Process, Processes, UserManager, is_in_first_network};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
@@ -53,8 +53,8 @@ fn decide(is_managed: bool, of_manager: Option<bool>, of_init: Option<bool>, is_
             Standpoint::Outer
         }
         (false, _, Some(true), false) => Standpoint::OuterHere,
-        (true, Some(false), _, _) => Standpoint::Blind(Blindness::OtherNetwork(Manager::User)),
-        (false, _, Some(false), _) => Standpoint::Blind(Blindness::OtherNetwork(Manager::Init)),
+        (true, Some(false), _, _) => Standpoint::Blind(Blindness::OtherNetwork(Anchor::User)),
+        (false, _, Some(false), _) => Standpoint::Blind(Blindness::OtherNetwork(Anchor::Init)),
         (true, None, _, false) => Standpoint::Blind(Blindness::ManagerHidden),
         (false, _, None, false) => Standpoint::Unproven,
     }
@@ -131,7 +131,7 @@ mod tests {
     fn where_a_manager_is_it_decides_and_where_it_is_not_heard_nothing_is_believed() {
         let blind = |why| Standpoint::Blind(why);
         let hidden = blind(Blindness::ManagerHidden);
-        let [by_user, by_init] = [Manager::User, Manager::Init].map(|of| blind(Blindness::OtherNetwork(of)));
+        let [by_user, by_init] = [Anchor::User, Anchor::Init].map(|of| blind(Blindness::OtherNetwork(of)));
         for (managed, of_manager, of_init, first, expected) in [
             (true, Some(true), None, false, Standpoint::Outer),
             (true, Some(true), None, true, Standpoint::Outer),

@@ -2,6 +2,8 @@
 
 mod connect;
 mod elsewhere;
+mod listed;
+mod servers;
 mod sight;
 
 pub use connect::Asker;

@@ -4,63 +4,21 @@
 //! Nothing here touches a path on a mount before its type is known: a network or FUSE mount whose server does not answer
 //! holds up whoever looks at it, for ever, and in the kernel, where no signal helps.
 
+mod mountinfo;
+
+use mountinfo::parse;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::CWD;
 use rustix::io::Errno;
 use std::collections::HashMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The types of mounts on which this kernel alone answers. An allow-list, as that of [`crate::kernel::file_system`]: what is not
-/// here is asked by a child that may hang.
-const LOCAL: [&str; 42] = [
-    "ext2",
-    "ext3",
-    "ext4",
-    "xfs",
-    "btrfs",
-    "f2fs",
-    "tmpfs",
-    "ramfs",
-    "devtmpfs",
-    "rootfs",
-    "reiserfs",
-    "nilfs2",
-    "bcachefs",
-    "zfs",
-    "jfs",
-    "overlay",
-    "ecryptfs", // Hold sockets; the rest is met on the way to them.
-    "proc",
-    "sysfs",
-    "cgroup",
-    "cgroup2",
-    "devpts",
-    "mqueue",
-    "hugetlbfs",
-    "securityfs",
-    "debugfs",
-    "tracefs",
-    "squashfs",
-    "erofs",
-    "iso9660",
-    "vfat",
-    "exfat",
-    "ntfs3",
-    "hfsplus",
-    "configfs",
-    "nsfs",
-    "bpf",
-    "pstore",
-    "efivarfs",
-    "fusectl",
-    "binfmt_misc",
-    "selinuxfs",
-];
+pub use mountinfo::Mount;
 
 /// The types of local mounts that are laid over nothing else and have no subvolumes with devices of their own.
 const TRUE_NUMBERS: [&str; 9] =
@@ -68,23 +26,6 @@ const TRUE_NUMBERS: [&str; 9] =
 
 /// How many links one path may go through (`path_resolution(7)`).
 const MOST_LINKS: u32 = 40;
-
-/// One mount.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mount {
-    id: u64,
-    parent: u64,
-    /// The device of its file system, as the kernel's socket table writes it: `major << 20 | minor`.
-    device: u32,
-    /// Which directory of the file system is shown.
-    pub root: PathBuf,
-    /// Where.
-    pub point: PathBuf,
-    /// The file system's type, as mount(8) names it.
-    pub kind: String,
-    /// It is local, or has answered just now.
-    is_near: bool,
-}
 
 /// Where mounts are that have answered: a process that looks once may go there itself.
 static TRUSTED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
@@ -292,46 +233,6 @@ fn parts(path: &Path) -> Vec<OsString> {
         Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
     };
     path.components().rev().filter_map(step).collect()
-}
-
-/// `ID PARENT MAJ:MIN ROOT POINT OPTIONS [FIELD...] - KIND SOURCE OPTIONS`.
-fn parse(line: &[u8]) -> Option<Mount> {
-    let mut fields = line.split(|byte| *byte == b' ');
-    let number = |field: &[u8]| std::str::from_utf8(field).ok()?.parse().ok();
-    let (id, parent) = (number(fields.next()?)?, number(fields.next()?)?);
-    let device = device(fields.next()?)?;
-    let (root, point) = (unescaped(fields.next()?), unescaped(fields.next()?));
-    let kind = fields.skip_while(|field| *field != b"-").nth(1)?;
-    let kind = String::from_utf8_lossy(kind).into_owned();
-    Some(Mount { id, parent, device, root, point, is_near: LOCAL.contains(&kind.as_str()), kind })
-}
-
-/// `MAJOR:MINOR`.
-fn device(field: &[u8]) -> Option<u32> {
-    let (major, minor) = std::str::from_utf8(field).ok()?.split_once(':')?;
-    Some((major.parse::<u32>().ok()? << 20) | (minor.parse::<u32>().ok()? & 0xf_ffff))
-}
-
-/// Space, tab, newline and backslash are written as `\ooo`.
-fn unescaped(field: &[u8]) -> PathBuf {
-    let mut bytes = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let Some((byte, tail)) = rest.split_first() {
-        let octal = |digits: &[u8]| {
-            digits.iter().try_fold(0_u8, |value, digit| match digit {
-                b'0'..=b'7' => Some((value << 3) | (digit - b'0')),
-                _ => None,
-            })
-        };
-        if let (b'\\', Some(value)) = (byte, tail.get(..3).and_then(octal)) {
-            bytes.push(value);
-            rest = &tail[3..];
-        } else {
-            bytes.push(*byte);
-            rest = tail;
-        }
-    }
-    PathBuf::from(OsStr::from_bytes(&bytes))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// Where ghosts are looked for: socket directories, there or deleted, and if wanted every path that
 /// a tmux server of the user is bound to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Scope {
+pub struct Area {
     places: Vec<Place>,
     /// As they were when it was made.
     pub(super) mounts: Arc<Mounts>,
@@ -35,7 +35,7 @@ struct Place {
     only: Option<Vec<OsString>>,
 }
 
-impl Scope {
+impl Area {
     /// The directories and names of a pass; `anywhere`: every path of a tmux server besides.
     pub fn new(targets: &[Target], anywhere: bool) -> Self {
         let mounts = Mounts::read();
@@ -176,31 +176,31 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let base = base.path().canonicalize().unwrap();
         std::os::unix::fs::symlink(&base, base.join("link")).unwrap();
-        let scope = Scope::new(&[Target::whole(base.join("gone"))], false);
-        let mut settled = scope.settled();
-        assert!(scope.names(&base.join("gone/x")));
-        assert!(!scope.names(&base.join("link/gone/x")));
-        assert!(scope.covers(&base.join("link/gone/x"), &mut settled));
-        assert!(!scope.covers(&base.join("other/x"), &mut settled));
-        assert!(!scope.covers(&base.join("gone/deeper/x"), &mut settled));
+        let area = Area::new(&[Target::whole(base.join("gone"))], false);
+        let mut settled = area.settled();
+        assert!(area.names(&base.join("gone/x")));
+        assert!(!area.names(&base.join("link/gone/x")));
+        assert!(area.covers(&base.join("link/gone/x"), &mut settled));
+        assert!(!area.covers(&base.join("other/x"), &mut settled));
+        assert!(!area.covers(&base.join("gone/deeper/x"), &mut settled));
     }
 
     #[test]
     fn names_are_compared_as_paths() {
-        let scope = Scope::path(Path::new("/tmp/tmux-7/a")).unwrap();
+        let area = Area::path(Path::new("/tmp/tmux-7/a")).unwrap();
         for path in ["/tmp//tmux-7/a", "/tmp/tmux-7//a", "/tmp/./tmux-7/./a", "//tmp/tmux-7/a"] {
-            assert!(scope.names(Path::new(path)), "{path}");
+            assert!(area.names(Path::new(path)), "{path}");
         }
         for path in ["/tmp//tmux-7/b", "/tmp//a", "/tmp/tmux-7//b/a"] {
-            assert!(!scope.names(Path::new(path)), "{path}");
+            assert!(!area.names(Path::new(path)), "{path}");
         }
     }
 
     #[test]
     fn one_path_is_one_name() {
-        let scope = Scope::path(Path::new("/nowhere/a")).unwrap();
-        assert!(scope.names(Path::new("/nowhere/a")) && !scope.names(Path::new("/nowhere/b")));
-        assert!(!scope.is_wide());
-        assert!(Scope::path(Path::new("/")).is_none());
+        let area = Area::path(Path::new("/nowhere/a")).unwrap();
+        assert!(area.names(Path::new("/nowhere/a")) && !area.names(Path::new("/nowhere/b")));
+        assert!(!area.is_wide());
+        assert!(Area::path(Path::new("/")).is_none());
     }
 }
