@@ -8,19 +8,15 @@
 use super::engine::Name;
 use super::readiness::Descriptor;
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::{Errno, retry_on_intr};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::io::Errno;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::{self, Display, Formatter};
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use tmux_sockets::kernel::Processes;
-use tmux_sockets::kernel::Role;
+use std::time::Duration;
 use tmux_sockets::kernel::text::errno_text;
-use tmux_sockets::kernel::{Bound, KernelTable};
+use tmux_sockets::kernel::{Bound, KernelTable, PidFd, Processes, Role, ends_within};
 use tokio::io::Interest;
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -153,8 +149,7 @@ impl Deaths {
         if self.watched.len() >= self.most {
             return Err(Untied::TooMany);
         }
-        let number = Pid::from_raw(pid).ok_or(Untied::Unseen)?;
-        let pidfd = pidfd_open(number, PidfdFlags::empty()).map_err(|errno| match errno {
+        let pidfd = PidFd::open(pid).map_err(|errno| match errno {
             Errno::SRCH => Untied::Unseen,
             Errno::MFILE | Errno::NFILE => Untied::TooMany,
             other => Untied::Refused(other),
@@ -170,13 +165,13 @@ impl Deaths {
     }
 
     /// Begins to wait for the end of a process.
-    fn wait_for(&mut self, pidfd: OwnedFd, pid: i32, name: &Name) -> io::Result<Watched> {
-        let pidfd = Arc::new(Descriptor::new(pidfd, Interest::READABLE)?);
+    fn wait_for(&mut self, pidfd: PidFd, pid: i32, name: &Name) -> io::Result<Watched> {
+        let pidfd = Arc::new(Descriptor::new(pidfd.into(), Interest::READABLE)?);
         let waiting = Arc::clone(&pidfd);
         let waits = self.ends.spawn(async move {
             while let Ok(mut told) = waiting.readable().await {
                 // Of one that has ended and cannot be asked, its end is told for ever.
-                if ask(&waiting) != Ok(0) {
+                if ends_within(waiting.get_ref(), Duration::ZERO) != Ok(false) {
                     break;
                 }
                 told.clear_ready();
@@ -259,13 +254,7 @@ impl Drop for Watched {
 
 /// Whether the process of a pidfd has ended.
 fn has_ended(pidfd: &Descriptor) -> bool {
-    matches!(ask(pidfd), Ok(1..))
-}
-
-/// 1: it has ended; 0: it has not.
-fn ask(pidfd: &Descriptor) -> Result<usize, Errno> {
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    retry_on_intr(|| poll(&mut [PollFd::new(pidfd.get_ref(), PollFlags::IN)], Some(&now)))
+    ends_within(pidfd.get_ref(), Duration::ZERO) == Ok(true)
 }
 
 /// How many descriptors may be open, raised as far as it may be. A filter of system calls may forbid to
@@ -287,6 +276,7 @@ mod tests {
     use super::*;
     use crate::watch::engine::Dir;
     use std::future::poll_fn;
+    use std::os::fd::OwnedFd;
 
     #[test]
     fn proc_is_looked_for_again() {
