@@ -7,11 +7,12 @@
 
 use super::queue::{Item, Queue};
 use nix::errno::Errno;
+use rustix::event::{PollFd, PollFlags, Timespec};
 use std::fmt::{Debug, Write as _};
 use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tracing::field::{Field, Value, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Dispatch, Event, Metadata, Subscriber};
@@ -24,13 +25,30 @@ const SOCKET: &str = "/run/systemd/journal/socket";
 /// How long a journal that is merely slow is waited for.
 const PATIENCE: Duration = Duration::from_millis(100);
 
+/// How long the thread is waited for at most.
+const LONGEST: Duration = Duration::from_secs(5);
+
 /// More than any event of ours has.
 const MOST_FIELDS: usize = 16;
 
 /// Whether a journal listens here.
 pub(super) fn is_there() -> bool {
-    // To connect a datagram socket is no message, and never waits.
-    UnixDatagram::unbound().and_then(|socket| socket.connect(SOCKET)).is_ok()
+    connect().is_ok()
+}
+
+/// To connect a datagram socket is no message, and never waits.
+fn connect() -> io::Result<UnixDatagram> {
+    let socket = UnixDatagram::unbound()?;
+    socket.connect(SOCKET)?;
+    Ok(socket)
+}
+
+/// Whether a journal listens that takes nothing more now.
+fn is_full() -> bool {
+    connect().is_ok_and(|socket| {
+        let mut fds = [PollFd::new(&socket, PollFlags::OUT)];
+        matches!(rustix::event::poll(&mut fds, Some(&Timespec::default())), Ok(0))
+    })
 }
 
 /// Hands every event to the thread.
@@ -63,8 +81,12 @@ impl Journal {
     }
 
     fn wait(&self) {
-        if !self.queue.is_stalled() {
-            self.queue.drain(PATIENCE, PATIENCE);
+        let end = Instant::now() + LONGEST;
+        while !self.queue.is_stalled() && !self.queue.drain(PATIENCE, PATIENCE) {
+            // Where the journal has room nobody but a busy machine keeps the thread waiting.
+            if is_full() || Instant::now() >= end {
+                self.queue.give_up();
+            }
         }
     }
 }

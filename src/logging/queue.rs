@@ -39,7 +39,7 @@ struct State<T> {
     writing: u64,
     /// How often the reader took something.
     taken: u64,
-    /// It took nothing while it was waited for: it is not waited for again until it does.
+    /// It was given up: it is not waited for until it takes something.
     is_stalled: bool,
 }
 
@@ -105,8 +105,8 @@ impl<T: Item> Queue<T> {
         self.changed.notify_all();
     }
 
-    /// Waits until everything is written; not longer than `most` in all and `silence` without progress.
-    pub(super) fn drain(&self, most: Duration, silence: Duration) {
+    /// Waits until everything is written; not longer than `most` in all and `silence` without progress. Whether it is.
+    pub(super) fn drain(&self, most: Duration, silence: Duration) -> bool {
         let end = Instant::now() + most;
         let mut state = self.lock();
         let mut taken = state.taken;
@@ -118,17 +118,22 @@ impl<T: Item> Queue<T> {
             }
             let left = patience.min(end).saturating_duration_since(now);
             if left.is_zero() {
-                state.is_stalled = true;
-                return;
+                return false;
             }
             state = self
                 .changed
                 .wait_timeout(state, left)
                 .map_or_else(|poisoned| poisoned.into_inner().0, |(state, _)| state);
         }
+        true
     }
 
-    /// Whether the reader took nothing while it was waited for, and has not taken anything since.
+    /// It is not waited for any more, until it takes something.
+    pub(super) fn give_up(&self) {
+        self.lock().is_stalled = true;
+    }
+
+    /// Whether it was given up, and has not taken anything since.
     pub(super) fn is_stalled(&self) -> bool {
         self.lock().is_stalled
     }
