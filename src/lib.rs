@@ -36,7 +36,7 @@
 //! - `cli`: the command line, and what is made of it: help, completions, man pages.
 //! - `commands`: from arguments to a result and an exit code.
 //!
-//! Each imports only those above it in this list: `tests/layers.rs` reads the list here.
+//! Each imports only those above it in this list: `tests/house` reads the list here.
 //!
 //! # Words
 //!

@@ -5,7 +5,7 @@
 
 use super::Task;
 use super::accounts::Account;
-use super::merge::User;
+use super::loss::{Loss, User};
 use super::order::Order;
 use super::queue::Queue;
 use crate::host::sandbox;
@@ -21,7 +21,6 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use tmux_sockets::kernel::PidFd;
-use tmux_sockets::kernel::text::errno_text;
 use tmux_sockets::sweep::discover::RUNTIME_DIRS;
 
 /// How many workers run at once, per processor and in all. A worker waits for its exec and its locks'
@@ -49,54 +48,6 @@ const QUIET: Duration = Duration::from_millis(500);
 
 /// The longest message, in bytes, and the longest sum of its parts: some 150,000 entries.
 const LONGEST: usize = 16 << 20;
-
-/// Why there is no report of a user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Loss {
-    /// The account could not be looked up, so nobody knows whose configuration holds.
-    Account(Errno),
-    /// It could not be started.
-    Start(Errno),
-    /// It was not started any more: others took all the time.
-    NoTime,
-    /// It was not started any more: the run was ended.
-    Ended,
-    /// It took too long and was ended.
-    Late,
-    /// It took too long and cannot even be ended.
-    Stuck,
-    /// A signal ended it.
-    Signal(i32),
-    /// It ended with this code and without a message.
-    Exit(i32),
-    /// Its message is too long.
-    TooLong,
-    /// Its message makes no sense.
-    Garbled,
-}
-
-impl Loss {
-    /// Why nothing is known of a user's sockets.
-    pub(crate) fn sentence(self, uid: u32) -> String {
-        let what = match self {
-            Self::Account(errno) => {
-                format!("was not started: the account cannot be looked up ({})", errno_text(errno))
-            }
-            Self::Start(errno) => format!("could not be started: {}", errno_text(errno)),
-            Self::NoTime => "was not started: the others took all the time".to_owned(),
-            Self::Ended => "was not started: the run was ended".to_owned(),
-            Self::Late => "took too long and was ended".to_owned(),
-            Self::Stuck => "took too long and hangs in the kernel, where it cannot be ended".to_owned(),
-            Self::Signal(libc::SIGKILL) => "was ended by SIGKILL".to_owned(),
-            Self::Signal(libc::SIGABRT) => "was ended by SIGABRT, as when memory runs out".to_owned(),
-            Self::Signal(number) => format!("was ended by signal {number}"),
-            Self::Exit(code) => format!("ended with exit code {code} and no report"),
-            Self::TooLong => "has more to report than fits".to_owned(),
-            Self::Garbled => "gave a report that makes no sense".to_owned(),
-        };
-        format!("the worker for uid {uid} {what}; what it did last is not known, the next sweep looks again")
-    }
-}
 
 /// A worker that runs.
 struct Worker<'a> {

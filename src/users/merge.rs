@@ -1,24 +1,13 @@
 //! The workers' reports become one. Pure.
 
-use super::crew::Loss;
+use super::loss::{Loss, User};
 use crate::pass::wire::{self, NoReport};
 use crate::pass::{ENTRIES_OF_ONE, Run};
 use crate::record::metrics::Row;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use tmux_sockets::report::Outcome;
 use tmux_sockets::report::{DirectoryReport, Entry, Folder, Remark, Report};
-
-/// A user who was found, and the folder that told of them.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct User<'a> {
-    /// Their number.
-    pub uid: u32,
-    /// The folder.
-    pub folder: &'a Path,
-    /// Whether they have an account, as far as that is known.
-    pub has_account: bool,
-}
 
 /// How many directories with an error are told of one by one: of one user, of all users who may have an account, and
 /// of all who have none. Anybody who may use other uids (subuid(5)) can make directories for thousands.
@@ -155,6 +144,7 @@ fn more_directories(count: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
     use tmux_sockets::judge::{Reason, State, Verdict};
     use tmux_sockets::sweep::Done;
 

@@ -13,6 +13,7 @@
 mod accounts;
 mod crew;
 mod find;
+mod loss;
 pub(crate) mod merge;
 pub(crate) mod order;
 mod queue;
@@ -23,7 +24,8 @@ use crate::host::told_to_end::ToldToEnd;
 use crate::pass::{Heard, Run};
 use accounts::Hints;
 use crew::News;
-use merge::{Merger, User};
+use loss::User;
+use merge::Merger;
 use queue::Queue;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

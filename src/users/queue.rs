@@ -4,8 +4,7 @@
 //! thousands who have none.
 
 use super::accounts::{Account, LookUps};
-use super::crew::Loss;
-use super::merge::User;
+use super::loss::{Loss, User};
 use rustix::io::Errno;
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd};

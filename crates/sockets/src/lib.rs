@@ -16,7 +16,7 @@
 //! - `sweep`: one pass over directories: looked at, judged, removed or kept.
 //! - `ghost`: live servers that nobody can reach, and their rescue.
 //!
-//! Each imports only those above it in this list: `tests/layers.rs` of the program reads the list here.
+//! Each imports only those above it in this list: `tests/house` of the program reads the list here.
 //!
 //! # Words
 //!

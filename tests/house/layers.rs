@@ -1,7 +1,6 @@
 //! The rooms of each library, its top-level modules, are in an order, and each imports only lower ones.
 //!
 //! The order is the table of contents in `lib.rs`, from the lowest on: the one place where it stands.
-#![expect(clippy::expect_used, reason = "a test may fail loudly")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
