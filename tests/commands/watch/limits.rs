@@ -118,7 +118,8 @@ fn after_thousands_of_births_and_deaths_it_is_as_at_the_start() {
         .map(|_| {
             (0..5).for_each(|_| round(&daemon));
             daemon.rescan();
-            wait::until("descriptors as at the start", || daemon.descriptors() == descriptors);
+            // Not as many: at the start it may have looked at something just then.
+            wait::until("no more descriptors than at the start", || daemon.descriptors() <= descriptors);
             daemon.status("RssAnon")
         })
         .collect();
