@@ -27,6 +27,7 @@ use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use tmux_sockets::ghost::Anew;
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::escaped;
 use tmux_sockets::report::{Health, Report};
 use tmux_sockets::sweep::Act;
@@ -278,7 +279,7 @@ fn list(global: &Global, all_users: bool, as_json: bool, output: &mut Output) ->
 
 fn doctor(global: &Global, as_json: bool, output: &mut Output) -> Result<Exit, Error> {
     let settings = load_settings(global)?;
-    let user = rustix::process::getuid().as_raw();
+    let user = Uid::ours();
     let whole = Whole {
         settings: &settings,
         given: &global.dir,
@@ -307,7 +308,7 @@ fn overview(global: &Global, output: &mut Output) -> Result<Exit, Error> {
     let report = look(global, false)?.report;
     see::say_why(&report);
     status::log_directories(&report);
-    let user = rustix::process::getuid().as_raw();
+    let user = Uid::ours();
     // Nobody's timer sweeps the folders that were named.
     let rounds =
         global.dir.is_empty().then(|| rounds::rounds(user, Surroundings::of_this_process().runtime_dir));
@@ -320,7 +321,7 @@ fn overview(global: &Global, output: &mut Output) -> Result<Exit, Error> {
 
 fn probe_one(global: &Global, arguments: &Probe, output: &mut Output) -> Result<Exit, Error> {
     let settings = load_settings(global)?;
-    let user = rustix::process::getuid().as_raw();
+    let user = Uid::ours();
     let (path, found) = match (&arguments.label, &arguments.path, &arguments.session) {
         (Some(label), ..) if label.is_empty() => {
             return Err(Error::Usage(
@@ -360,7 +361,7 @@ fn probe_one(global: &Global, arguments: &Probe, output: &mut Output) -> Result<
 
 fn spawn_one(global: &Global, arguments: &Spawn, output: &mut Output) -> Result<Exit, Error> {
     let settings = load_settings(global)?;
-    let user = rustix::process::getuid().as_raw();
+    let user = Uid::ours();
     let request = request_of(global, arguments)?;
     let spawned = match spawn::run(&settings, user, &request) {
         Done::Here(spawned) => spawned,

@@ -35,6 +35,7 @@ use crate::record::Record;
 use std::path::PathBuf;
 use systemd::Systemd;
 use tmux_sockets::judge::{Blindness, State};
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::report::{Entry, Report};
 use tmux_sockets::sweep::discover::Surroundings;
 use tmux_sockets::witness::Witness;
@@ -44,7 +45,7 @@ use tmux_sockets::witness::Witness;
 pub(crate) struct Patient<'a> {
     /// The user's settings.
     pub settings: &'a Settings,
-    pub user: u32,
+    pub user: Uid,
     /// The environment that decides where tmux looks.
     pub around: &'a Surroundings,
     /// A pass that only looked, with ghosts.
@@ -171,7 +172,7 @@ impl<'a> Patient<'a> {
     /// Somebody to examine.
     pub(crate) fn new(
         settings: &'a Settings,
-        user: u32,
+        user: Uid,
         around: &'a Surroundings,
         report: &'a Report,
         record: Option<&'a Result<Record, String>>,
@@ -206,7 +207,7 @@ impl<'a> Patient<'a> {
 
     /// In front of a command that needs root.
     fn sudo(&self) -> &'static str {
-        if self.user == 0 { "" } else { "sudo " }
+        if self.user == Uid::ROOT { "" } else { "sudo " }
     }
 
     /// The user's name, if there is an account.

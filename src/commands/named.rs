@@ -7,6 +7,7 @@ use crate::pass::{Narrator, see};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::escaped;
 use tmux_sockets::kernel::{Mounts, Walk};
 use tmux_sockets::report::Report;
@@ -29,7 +30,7 @@ pub(super) fn sweep(
     narrator: &mut Narrator,
 ) -> Result<Report, Error> {
     let settings = super::load_settings(global)?;
-    let user = rustix::process::getuid().as_raw();
+    let user = Uid::ours();
     let mut dirs: BTreeMap<PathBuf, Vec<OsString>> = BTreeMap::new();
     for path in paths {
         let absolute = std::path::absolute(path).ok();

@@ -2,6 +2,7 @@
 
 use crate::cli::{Cli, Command};
 use std::path::{Path, PathBuf};
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::sweep::discover::{self, Surroundings};
 use tmux_sockets::witness::Witness;
 
@@ -40,7 +41,7 @@ pub(super) fn of(cli: &Cli) -> Vec<PathBuf> {
     }
     paths.extend(cli.global.dir.iter().cloned());
     if cli.global.dir.is_empty() {
-        let user = rustix::process::getuid().as_raw();
+        let user = Uid::ours();
         let mut witness = Witness::new(user);
         witness.refresh();
         // What is wrong with it is said by the command.

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use tmux_sockets::ghost::{self, Area, Ghost};
 use tmux_sockets::judge::{Reason, State, Verdict};
 use tmux_sockets::kernel::ProcLocks;
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::{escaped, shell_word};
 use tmux_sockets::kernel::{Mounts, Walk};
 use tmux_sockets::report::Outcome;
@@ -43,7 +44,7 @@ pub(super) struct Found {
 /// server has that session only the server can say, and it is not asked.
 pub(super) fn look_for_session(
     settings: &Settings,
-    user: u32,
+    user: Uid,
     request: &Request,
 ) -> Result<(PathBuf, Found), Error> {
     let Whereabouts { socket, first, others, hidden } = spawn::find(settings, user, request);
@@ -91,7 +92,7 @@ fn ask_it(settings: &Settings, path: &Path, name: &OsStr) -> String {
 }
 
 /// Looks at the socket of `path`. Links are followed, as tmux follows them.
-pub(super) fn look(settings: &Settings, user: u32, path: &Path, rule: Rule) -> Result<Found, Error> {
+pub(super) fn look(settings: &Settings, user: Uid, path: &Path, rule: Rule) -> Result<Found, Error> {
     let resolved = match Mounts::read().walk(path) {
         Walk::Near(resolved) | Walk::Far(resolved) => resolved,
         Walk::Broken(_) => path.to_owned(),
@@ -126,7 +127,7 @@ pub(super) fn look(settings: &Settings, user: u32, path: &Path, rule: Rule) -> R
 }
 
 /// The live servers that were bound to a path and cannot be reached there.
-fn ghosts(user: u32, path: &Path) -> Vec<Ghost> {
+fn ghosts(user: Uid, path: &Path) -> Vec<Ghost> {
     let Some(area) = std::path::absolute(path).ok().and_then(|path| Area::path(&path)) else {
         return Vec::new();
     };
@@ -135,7 +136,7 @@ fn ghosts(user: u32, path: &Path) -> Vec<Ghost> {
     ghost::find(user, &mut witness, &area)
 }
 
-fn is_starting(user: u32, dir: &Path, name: &OsStr) -> bool {
+fn is_starting(user: Uid, dir: &Path, name: &OsStr) -> bool {
     let dir = SocketDir::open(dir, user, Rule::LookedAt);
     dir.ok().flatten().is_some_and(|dir| {
         let mut locks: Option<ProcLocks> = None;
@@ -143,7 +144,7 @@ fn is_starting(user: u32, dir: &Path, name: &OsStr) -> bool {
     })
 }
 
-fn stuck(user: u32, dir: &Path, name: &OsStr) -> Option<Stuck> {
+fn stuck(user: Uid, dir: &Path, name: &OsStr) -> Option<Stuck> {
     let dir = SocketDir::open(dir, user, Rule::LookedAt).ok().flatten()?;
     stuck::of_label(user, &dir, name, stuck::PATIENCE)
 }

@@ -11,6 +11,7 @@ use crate::record::metrics::{self, Row};
 use crate::view::{json, people};
 use std::io::ErrorKind;
 use std::path::Path;
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::report::{Health, Report};
 
 pub(super) fn status(global: &Global, arguments: &Status, output: &mut Output) -> Result<Exit, Error> {
@@ -57,5 +58,5 @@ fn metrics_of(run: &Run, all_users: bool) -> String {
     if all_users {
         return metrics::text(&run.rows);
     }
-    metrics::text(&[Row::of(rustix::process::getuid().as_raw(), &run.report, run.record.as_ref())])
+    metrics::text(&[Row::of(Uid::ours(), &run.report, run.record.as_ref())])
 }

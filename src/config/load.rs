@@ -5,6 +5,7 @@ use crate::host::{self, apart, sandbox, user_database};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use tmux_sockets::kernel::Mounts;
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::escaped;
 
 /// The machine's configuration.
@@ -86,7 +87,7 @@ fn user_file() -> Result<Option<PathBuf>, ConfigError> {
 
 /// `None`: there is no account.
 fn home_of_account() -> Result<Option<PathBuf>, ConfigError> {
-    match user_database::user(nix::unistd::getuid().as_raw()) {
+    match user_database::user(Uid::ours()) {
         Ok(account) => Ok(account.map(|account| account.home).filter(|home| home.is_absolute())),
         Err(errno) => Err(ConfigError(format!(
             "the home of this user, where a configuration may be, cannot be looked up ({}); nothing is done without it",

@@ -7,6 +7,7 @@ use rustix::io::Errno;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use tmux_sockets::kernel::Mounts;
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::{escaped, shell_word};
 use tmux_sockets::kernel::file_system::{self, FileSystem};
 use tmux_sockets::kernel::text::errno_text;
@@ -55,7 +56,7 @@ fn refused(patient: &Patient<'_>, directory: &DirectoryReport, error: &str) -> F
         );
     }
     let owner = std::fs::symlink_metadata(path).ok().map(|about| about.uid());
-    let is_own = owner == Some(patient.user);
+    let is_own = owner == Some(patient.user.raw());
     let cure = match SocketDir::open(path, patient.user, Rule::Swept) {
         Err(DirectoryError::Refused(Refusal::OpenToOthers(_))) if is_own => {
             Cure::command(format!("chmod o-rwx {word}"))
@@ -86,9 +87,9 @@ fn refused(patient: &Patient<'_>, directory: &DirectoryReport, error: &str) -> F
 
 /// Whether a folder is meant for others too, as `/tmp` and a group's are: its mode is right. Sticky, with a group that is
 /// handed down, or with something of somebody else in it.
-fn is_shared(path: &Path, user: u32) -> bool {
+fn is_shared(path: &Path, user: Uid) -> bool {
     let is_others = |entry: std::io::Result<std::fs::DirEntry>| {
-        entry.and_then(|entry| entry.metadata()).is_ok_and(|about| about.uid() != user)
+        entry.and_then(|entry| entry.metadata()).is_ok_and(|about| about.uid() != user.raw())
     };
     std::fs::metadata(path).is_ok_and(|about| about.mode() & 0o3000 != 0)
         || std::fs::read_dir(path).is_ok_and(|mut entries| entries.any(is_others))

@@ -21,7 +21,7 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     }
     let word = shell_word(&folder);
     let cure = match folder.symlink_metadata() {
-        Ok(about) if about.is_dir() && about.uid() != patient.user => {
+        Ok(about) if about.is_dir() && about.uid() != patient.user.raw() => {
             Cure::command(format!("mv -- {word} {}", shell_word(&folder.with_extension("aside"))))
         }
         Ok(about) if about.is_dir() && about.mode() & 0o7777 != 0o700 => {

@@ -3,6 +3,7 @@
 use super::systemd::{Manager, Systemd};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
+use tmux_sockets::kernel::Uid;
 
 /// Who comes by to sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub(crate) enum Rounds {
 }
 
 /// Asks the managers of the user and of the machine.
-pub(crate) fn rounds(user: u32, runtime_dir: Option<PathBuf>) -> Rounds {
+pub(crate) fn rounds(user: Uid, runtime_dir: Option<PathBuf>) -> Rounds {
     if !Systemd::is_here() {
         return Rounds::NoSystemd;
     }

@@ -2,6 +2,7 @@
 
 use super::{Cure, Finding, Patient, Severity};
 use tmux_sockets::judge::Reason;
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::{escaped, shell_word};
 use tmux_sockets::kernel::file_system::FileSystem;
 use tmux_sockets::tmux::paths::lock_name;
@@ -29,7 +30,7 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
         drop(pin);
         let word = shell_word(&path);
         let lock = shell_word(&folder.join(lock_name(&entry.label)));
-        let cure = if owner == 0 {
+        let cure = if owner == Uid::ROOT {
             // Root asks all witnesses; then, under the start lock, that inode goes and no other.
             Cure::command(format!(
                 "sudo tmux-janitor probe -S {word}; [ $? -eq 1 ] && (umask 077 && flock --nonblock {lock} find {word} -maxdepth 0 -inum {} -delete) && {} sweep",

@@ -6,6 +6,7 @@ use crate::host::program;
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tmux_sockets::kernel::Uid;
 
 /// How long a tool may take. A manager that is busy answers in a second; one that hangs never does.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -43,7 +44,7 @@ pub(super) enum Silence {
 
 impl Systemd {
     /// For the managers of the system and of `user`.
-    pub(super) fn new(user: u32, runtime_dir: Option<PathBuf>) -> Self {
+    pub(super) fn new(user: Uid, runtime_dir: Option<PathBuf>) -> Self {
         // `su` and `sudo` leave it unset; the manager is there all the same.
         let usual = PathBuf::from(format!("/run/user/{user}"));
         let runtime_dir = runtime_dir.or_else(|| (apart::answers(&usual) && usual.is_dir()).then_some(usual));

@@ -5,6 +5,7 @@ use super::{Cure, Finding, Patient, Severity, cron};
 use crate::host::apart;
 use crate::host::lasting::lingers;
 use std::path::PathBuf;
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::{escaped, shell_word};
 
 const NOTHING_SWEEPS: &str =
@@ -90,7 +91,7 @@ fn nothing_sweeps(patient: &Patient<'_>, told: &Told) -> Finding {
             .collect();
         let masked: Vec<&str> =
             own.iter().filter(|unit| unit.get("LoadState") == "masked").map(|unit| unit.get("Id")).collect();
-        let cure = if there.is_empty() && patient.user == 0 && machines_timer {
+        let cure = if there.is_empty() && patient.user == Uid::ROOT && machines_timer {
             format!("systemctl enable --now {TIMER}")
         } else if there.is_empty() {
             make_units()
@@ -111,7 +112,7 @@ fn nothing_sweeps(patient: &Patient<'_>, told: &Told) -> Finding {
             "a tool of systemd has not answered in time, and no further question was asked",
             Cure::advice("run `tmux-janitor doctor` again; if that stays so: systemctl list-jobs"),
         ),
-        None if patient.user == 0 && machines_timer => risk(
+        None if patient.user == Uid::ROOT && machines_timer => risk(
             format!("{TIMER} of the machine is not active"),
             Cure::command(format!("systemctl enable --now {TIMER}")),
         ),
@@ -171,14 +172,14 @@ fn without_systemd(patient: &Patient<'_>) -> Cure {
 }
 
 /// Whether a watcher of the user's runs, started by whomever.
-fn is_watched(user: u32) -> bool {
+fn is_watched(user: Uid) -> bool {
     use std::os::unix::fs::MetadataExt as _;
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let mut folders = processes.map(|entry| entry.path()).filter(|path: &PathBuf| {
         path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.parse::<i32>().is_ok())
     });
     folders.any(|folder| {
-        let is_own = std::fs::metadata(&folder).is_ok_and(|about| about.uid() == user);
+        let is_own = std::fs::metadata(&folder).is_ok_and(|about| about.uid() == user.raw());
         let comm = || {
             std::fs::read_to_string(folder.join("comm")).is_ok_and(|comm| comm.trim_end() == "tmux-janitor")
         };

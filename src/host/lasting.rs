@@ -6,6 +6,7 @@ use super::child::{self, End};
 use super::program;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tmux_sockets::kernel::Uid;
 
 /// How long logind may take to answer.
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -44,7 +45,7 @@ fn home_of(text: &str) -> Home {
 }
 
 /// Why a server ends when its user logs out, in a sentence; `None`: it does not.
-pub(crate) fn ends_with(pid: i32, user: u32) -> Option<String> {
+pub(crate) fn ends_with(pid: i32, user: Uid) -> Option<String> {
     let home = home(pid);
     if home == Home::Elsewhere {
         return None;
@@ -109,7 +110,7 @@ fn says_kill(line: &str) -> bool {
 }
 
 /// Where a user's manager has its sockets and the units that are made at run time, whatever the environment says.
-pub(crate) fn runtime_dir(user: u32) -> PathBuf {
+pub(crate) fn runtime_dir(user: Uid) -> PathBuf {
     PathBuf::from(format!("/run/user/{user}"))
 }
 

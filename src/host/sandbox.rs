@@ -7,6 +7,7 @@ use super::cgroup;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use tmux_sockets::kernel::Mounts;
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::{Processes, UserManager};
 use tmux_sockets::tmux::paths::DEFAULT_PARENT;
 
@@ -34,7 +35,7 @@ pub(crate) enum Tmp {
 }
 
 /// Whose `/tmp` it is that we see.
-pub(crate) fn tmp(user: u32) -> Tmp {
+pub(crate) fn tmp(user: Uid) -> Tmp {
     let ours = Mounts::read();
     if is_of_systemd(&ours) {
         return Tmp::Units;

@@ -5,11 +5,12 @@
 //! library is asked, by the program that comes with it.
 
 use super::child::{self, End};
-use nix::unistd::{Uid, User};
+use nix::unistd::User;
 use rustix::io::Errno;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
+use tmux_sockets::kernel::Uid;
 
 /// How long getent may take: less than whoever looks accounts up has patience (`users::accounts`).
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -29,8 +30,8 @@ pub(crate) struct Known {
 ///
 /// # Errors
 /// It cannot be known, which is something else than none.
-pub(crate) fn user(uid: u32) -> Result<Option<Known>, Errno> {
-    match User::from_uid(Uid::from_raw(uid)) {
+pub(crate) fn user(uid: Uid) -> Result<Option<Known>, Errno> {
+    match User::from_uid(nix::unistd::Uid::from_raw(uid.raw())) {
         Ok(None) if cfg!(target_env = "musl") => asked(uid),
         Ok(user) => Ok(user.map(|user| Known { name: user.name, gid: user.gid.as_raw(), home: user.dir })),
         Err(errno) => Err(Errno::from_raw_os_error(errno as i32)),
@@ -38,7 +39,7 @@ pub(crate) fn user(uid: u32) -> Result<Option<Known>, Errno> {
 }
 
 /// What getent(1) says: exit code 2 where nobody has the key.
-fn asked(uid: u32) -> Result<Option<Known>, Errno> {
+fn asked(uid: Uid) -> Result<Option<Known>, Errno> {
     let mut getent = Command::new("getent");
     getent.args(["passwd", &uid.to_string()]).env("LC_ALL", "C");
     match child::run(&mut getent, PATIENCE) {
@@ -52,7 +53,7 @@ fn asked(uid: u32) -> Result<Option<Known>, Errno> {
 }
 
 /// A line of passwd(5).
-fn line(uid: u32, said: &[u8]) -> Option<Known> {
+fn line(uid: Uid, said: &[u8]) -> Option<Known> {
     let said = std::str::from_utf8(said).ok()?;
     let fields: Vec<_> = said.lines().next()?.split(':').collect();
     let [name, _, number, gid, _, home, _] = fields[..] else { return None };
@@ -67,15 +68,15 @@ mod tests {
 
     #[test]
     fn getent_knows_who_the_library_knows() {
-        let root = asked(0).unwrap();
+        let root = asked(Uid::ROOT).unwrap();
         assert_eq!(root.as_ref().map(|root| root.name.as_str()), Some("root"));
-        assert_eq!(root, user(0).unwrap());
-        assert_eq!(asked(4_000_000_000).unwrap(), None);
+        assert_eq!(root, user(Uid::ROOT).unwrap());
+        assert_eq!(asked(Uid::new(4_000_000_000)).unwrap(), None);
     }
 
     #[test]
     fn a_line_is_of_the_uid_that_was_asked_for_and_whole() {
-        let of = |text: &str| line(1000, text.as_bytes());
+        let of = |text: &str| line(Uid::new(1000), text.as_bytes());
         let known = of("ann:x:1000:100:Ann,,,:/home/ann:/bin/sh\n").unwrap();
         assert_eq!((known.name.as_str(), known.gid, known.home), ("ann", 100, "/home/ann".into()));
         // An account whose name is a number is found by its name.

@@ -5,6 +5,7 @@ use crate::view::events::Event;
 use crate::view::{json, people};
 use std::collections::HashSet;
 use tmux_sockets::judge::State;
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::escaped;
 use tmux_sockets::report::Outcome;
 use tmux_sockets::report::{DirectoryReport, Entry, EntryNumber, Folder, Report};
@@ -149,7 +150,7 @@ pub(crate) fn probed(path: &std::path::Path, state: &str, reason: &str, server_p
         tmux_janitor.socket = json::text(path.as_os_str()),
         tmux_janitor.label = json::text(path.file_name().unwrap_or_default()),
         tmux_janitor.dir = json::text(dir.as_os_str()),
-        tmux_janitor.uid = rustix::process::getuid().as_raw(),
+        tmux_janitor.uid = Uid::ours().raw(),
         tmux_janitor.state = state,
         tmux_janitor.reason = reason,
         tmux_janitor.server_pid = server_pid,
@@ -167,7 +168,7 @@ pub(crate) fn server_gone(event: &Event) {
         tmux_janitor.socket = json::text(event.path.as_os_str()),
         tmux_janitor.label = json::text(event.path.file_name().unwrap_or_default()),
         tmux_janitor.dir = json::text(dir.as_os_str()),
-        tmux_janitor.uid = rustix::process::getuid().as_raw(),
+        tmux_janitor.uid = Uid::ours().raw(),
         tmux_janitor.server_pid = event.server_pid,
         "server gone: {}{pid}",
         escaped(&event.path)
@@ -186,7 +187,7 @@ macro_rules! entry_event {
             tmux_janitor.socket = json::text(path.as_os_str()),
             tmux_janitor.label = json::text(&entry.label),
             tmux_janitor.dir = json::text(dir.as_os_str()),
-            tmux_janitor.uid = entry.uid,
+            tmux_janitor.uid = entry.uid.raw(),
             tmux_janitor.state = entry.verdict.state.word(),
             tmux_janitor.reason = entry.verdict.reason.to_string(),
             tmux_janitor.outcome = entry.outcome.word(),
@@ -229,7 +230,7 @@ pub(crate) fn no_room(report: &Report, first: &Entry, error: &str) {
     tracing::warn!(
         message_id = id::REMOVAL_FAILED,
         tmux_janitor.dir = json::text(dir.as_os_str()),
-        tmux_janitor.uid = first.uid,
+        tmux_janitor.uid = first.uid.raw(),
         tmux_janitor.error = error,
         "{}: {sockets} cannot be removed: {error}",
         escaped(dir)

@@ -7,6 +7,7 @@ use crate::host::apart;
 use crate::host::apart::errand::{Errand, Order};
 use std::path::PathBuf;
 use tmux_sockets::judge::{Reason, State, Verdict};
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::{Mount, Mounts, Role};
 use tmux_sockets::report::{DirectoryReport, Entry, Folder, Outcome, Report};
 use tmux_sockets::sweep::{Act, Far, Pass, RefuseFar, Target};
@@ -20,7 +21,7 @@ pub(crate) struct Apart;
 impl Far for Apart {
     fn look(
         &self,
-        user: u32,
+        user: Uid,
         witness: &Witness,
         far: Vec<(Target, PathBuf)>,
         mounts: &Mounts,
@@ -57,7 +58,7 @@ impl Far for Apart {
 
 /// Enters a directory on a mount that did not answer, with what the table alone tells of it: who is bound there
 /// and listens is alive.
-fn unanswered(report: &mut Report, user: u32, witness: &Witness, target: &Target, mount: &Mount) {
+fn unanswered(report: &mut Report, user: Uid, witness: &Witness, target: &Target, mount: &Mount) {
     let error = Some(apart::no_answer(mount));
     let number = report.add_directory(DirectoryReport { path: target.path.clone(), error });
     let listeners = witness.table().iter().filter(|bound| {
@@ -76,7 +77,7 @@ fn unanswered(report: &mut Report, user: u32, witness: &Witness, target: &Target
 
 /// What a child says that was sent to look into these directories.
 pub(crate) fn look_there(targets: &[Target]) -> Vec<u8> {
-    let (user, settings) = (rustix::process::getuid().as_raw(), Settings::default());
+    let (user, settings) = (Uid::ours(), Settings::default());
     let mut witness = Witness::new(user);
     let pass = Pass { policy: &settings, far: &RefuseFar, user, act: Act::Look };
     wire::write(Run::of(pass.run(&mut witness, targets)))

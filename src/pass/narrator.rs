@@ -12,6 +12,7 @@ use std::collections::HashSet;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::remove::Next;
 use tmux_sockets::report::Outcome;
 use tmux_sockets::report::{Entry, EntryNumber, Report};
@@ -107,8 +108,8 @@ impl Narrator {
     }
 
     /// What is done goes into this user's record.
-    pub(crate) fn keeps_record_of(&mut self, user: u32) {
-        self.record = Some(user);
+    pub(crate) fn keeps_record_of(&mut self, user: Uid) {
+        self.record = Some(user.raw());
     }
 
     /// What is in the record already.
@@ -272,7 +273,7 @@ impl Narrator {
     fn keep_record(&mut self) {
         if let Some(user) = self.record
             && !self.deeds.is_empty()
-            && record::add(user, &self.deeds, false).is_ok()
+            && record::add(Uid::new(user), &self.deeds, false).is_ok()
         {
             self.recorded.add(std::mem::take(&mut self.deeds));
         }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use tmux_sockets::judge::{Reason, State};
 use tmux_sockets::kernel::Mounts;
 use tmux_sockets::kernel::Processes;
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::escaped;
 use tmux_sockets::report::Outcome;
 use tmux_sockets::report::{DirectoryReport, Remark, Report};
@@ -52,7 +53,7 @@ pub(crate) fn note_unseen(report: &mut Report, witness: &mut Witness, targets: &
 }
 
 /// Enters the start locks that somebody holds and does not let go of.
-pub(crate) fn note_held_locks(report: &mut Report, user: u32) {
+pub(crate) fn note_held_locks(report: &mut Report, user: Uid) {
     let readable = report.directories.iter().filter(|directory| directory.error.is_none());
     let dirs: Vec<SocketDir> = readable
         .filter_map(|directory| SocketDir::open(&directory.path, user, Rule::Swept).ok().flatten())
@@ -65,7 +66,7 @@ pub(crate) fn note_held_locks(report: &mut Report, user: u32) {
 
 /// Takes out of a worker's report what is not its user's own fault: a directory in a shared place that bears the
 /// user's name and is a stranger's. Nobody can keep another one's health bad with it.
-pub(crate) fn set_strays_apart(report: &mut Report, user: u32) {
+pub(crate) fn set_strays_apart(report: &mut Report, user: Uid) {
     let is_kept =
         |directory: &DirectoryReport| directory.error.is_none() || !is_strangers(&directory.path, user);
     for DirectoryReport { path, error } in report.retain_directories(is_kept) {
@@ -74,13 +75,13 @@ pub(crate) fn set_strays_apart(report: &mut Report, user: u32) {
 }
 
 /// Whether what stands at a path is neither the user's nor root's; also if it is gone by now.
-fn is_strangers(path: &Path, user: u32) -> bool {
+fn is_strangers(path: &Path, user: Uid) -> bool {
     // Who may not answer is not asked; a stranger's mount is no directory of this user's to begin with.
     if !Mounts::read().lets_look_at(path) {
         return false;
     }
     match std::fs::symlink_metadata(path) {
-        Ok(about) => about.uid() != user && about.uid() != 0,
+        Ok(about) => about.uid() != user.raw() && about.uid() != 0,
         Err(error) => error.kind() == ErrorKind::NotFound,
     }
 }

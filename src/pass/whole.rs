@@ -11,6 +11,7 @@ use std::time::Instant;
 use tmux_sockets::ghost::{self, Anew, Area};
 use tmux_sockets::judge::Bar;
 use tmux_sockets::kernel::Mounts;
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::report::{DirectoryReport, Entry, Outcome, Report};
 use tmux_sockets::sweep::discover::{self, Surroundings};
 use tmux_sockets::sweep::{Act, Pass, Target};
@@ -58,7 +59,7 @@ impl Whole<'_> {
     pub(crate) fn make(self, narrator: &mut Narrator) -> Run {
         let Self { settings, given, act, rescuing } = self;
         let started = Instant::now();
-        let user = rustix::process::getuid().as_raw();
+        let user = Uid::ours();
         let mut witness = Witness::new(user);
         let dirs = if rescuing.only.is_some() {
             Vec::new()
@@ -110,7 +111,7 @@ impl Whole<'_> {
     }
 
     /// Finds ghosts, and does with them what is to be done.
-    fn ghosts(&self, report: &mut Report, user: u32, witness: &mut Witness, area: &Area) {
+    fn ghosts(&self, report: &mut Report, user: Uid, witness: &mut Witness, area: &Area) {
         let Rescuing { rescue, dry_run, anew, aside, .. } = self.rescuing;
         for found in ghost::find(user, witness, area) {
             if !rescue {
@@ -170,7 +171,7 @@ pub(crate) fn one_name(path: &Path) -> Option<Target> {
 }
 
 /// Enters what a run did into the user's record, or reads there what others did.
-fn keep_record(run: &mut Run, user: u32, act: Option<Act>, narrator: &mut Narrator) {
+fn keep_record(run: &mut Run, user: Uid, act: Option<Act>, narrator: &mut Narrator) {
     let mut deeds = Deeds::of(&run.report).without(narrator.recorded());
     match act {
         Some(Act::Look) => {

@@ -11,6 +11,7 @@ use super::Run;
 use crate::record::Record;
 use serde::{Deserialize, Serialize};
 use tmux_sockets::judge::State;
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::escaped;
 use tmux_sockets::report::{Entry, Folder, Outcome, Report};
 use tmux_sockets::sweep::Done;
@@ -95,7 +96,7 @@ pub(crate) fn write(run: Run) -> Vec<u8> {
 ///
 /// # Errors
 /// It has none to tell of, or what it says makes no sense.
-pub(crate) fn read(message: &[u8], uid: u32) -> Result<Run, NoReport> {
+pub(crate) fn read(message: &[u8], uid: Uid) -> Result<Run, NoReport> {
     let (whole, rest) = first(message).ok_or(NoReport::Garbled)?;
     let (says, behind) = postcard::take_from_bytes(&whole[HEAD..]).map_err(|_| NoReport::Garbled)?;
     if !rest.is_empty() || !behind.is_empty() {
@@ -109,7 +110,7 @@ pub(crate) fn read(message: &[u8], uid: u32) -> Result<Run, NoReport> {
             }
             make_showable(&mut report);
             if report.untold.entries > 0 {
-                (report.untold.user, report.untold.users) = (uid, 1);
+                (report.untold.user, report.untold.users) = (Some(uid), 1);
             }
             let record = record.map(|record| record.map_err(shown));
             Ok(Run { report: *report, record, ..Run::default() })
@@ -126,7 +127,7 @@ fn stands(report: &Report, entry: &Entry) -> bool {
 }
 
 /// What belongs to others may stand in a user's directory, and a worker can have done nothing to it.
-fn is_theirs(entry: &Entry, uid: u32) -> bool {
+fn is_theirs(entry: &Entry, uid: Uid) -> bool {
     let is_judged = matches!(entry.verdict.state, State::Live | State::Starting | State::Dead | State::Ghost);
     entry.uid == uid || !(is_judged || entry.outcome != Outcome::Kept)
 }
@@ -203,7 +204,7 @@ mod tests {
                 Entry {
                     server_pid,
                     panes,
-                    ..Entry::new(folder, label, 5, Verdict::new(state, reason), outcome)
+                    ..Entry::new(folder, label, Uid::new(5), Verdict::new(state, reason), outcome)
                 }
             })
             .collect();
@@ -232,11 +233,11 @@ mod tests {
             labels in proptest::collection::vec(proptest::collection::vec(1_u8..=255, 1..20), 0..20),
         ) {
             let mut sent = report(&labels);
-            sent.sum_up(5, 12);
+            sent.sum_up(Uid::new(5), 12);
             let known = Record { since_us: u64::MAX, removed: 1, failed: 2, swept_us: 3, sweep_took_us: 4 };
             let record = [None, Some(Ok(known)), Some(Err("why".to_owned()))][labels.len() % 3].clone();
             let message = write(Run { report: sent.clone(), record: record.clone(), ..Run::default() });
-            let Run { report: received, record: told, .. } = read(&message, 5).unwrap();
+            let Run { report: received, record: told, .. } = read(&message, Uid::new(5)).unwrap();
             prop_assert_eq!(told, record);
             prop_assert_eq!(as_json(&received), as_json(&sent));
             let verdicts = |report: &Report| -> Vec<(Verdict, Outcome)> {
@@ -254,7 +255,7 @@ mod tests {
         fn a_torn_message_is_no_report(cut in 0_usize..1000) {
             let whole = write(Run::of(report(&[b"a".to_vec(), b"b".to_vec(), b"c".to_vec()])));
             let cut = cut % whole.len();
-            prop_assert!(read(&whole[..cut], 5).is_err());
+            prop_assert!(read(&whole[..cut], Uid::new(5)).is_err());
         }
 
         #[test]
@@ -262,11 +263,11 @@ mod tests {
             mut message in proptest::collection::vec(any::<u8>(), 0..60),
             told in proptest::collection::vec(any::<u8>(), 0..60),
         ) {
-            let _ = read(&message, 5);
+            let _ = read(&message, Uid::new(5));
             message.splice(..0, [PART]);
             take_parts(&mut message);
             let length = u32::try_from(told.len()).unwrap().to_le_bytes();
-            let _ = read(&[&[WHOLE], length.as_slice(), &told].concat(), 5);
+            let _ = read(&[&[WHOLE], length.as_slice(), &told].concat(), Uid::new(5));
         }
 
         #[test]
@@ -282,7 +283,7 @@ mod tests {
             parts.extend(take_parts(&mut heard));
             let labels: Vec<_> = parts
                 .iter()
-                .flat_map(|part| read(part, 5).unwrap().report.entries)
+                .flat_map(|part| read(part, Uid::new(5)).unwrap().report.entries)
                 .map(|entry| entry.label)
                 .collect();
             prop_assert_eq!(labels, ["a", "."], "what was removed, once");
@@ -293,14 +294,14 @@ mod tests {
     #[test]
     fn a_deed_on_what_is_another_users_is_not_believed() {
         let message = write(Run::of(report(&[b"a".to_vec()])));
-        assert_eq!(read(&message, 6).unwrap_err(), NoReport::Garbled);
+        assert_eq!(read(&message, Uid::new(6)).unwrap_err(), NoReport::Garbled);
     }
 
     #[test]
     fn an_entry_in_no_directory_is_not_believed() {
         let mut without = report(&[b"a".to_vec()]);
         without.directories.clear();
-        assert_eq!(read(&write(Run::of(without)), 5).unwrap_err(), NoReport::Garbled);
+        assert_eq!(read(&write(Run::of(without)), Uid::new(5)).unwrap_err(), NoReport::Garbled);
     }
 
     #[test]
@@ -309,7 +310,7 @@ mod tests {
         told.held = vec![Remark { path: "/x".into(), why: "\x1b[2J".to_owned() }];
         told.entries[0].panes = vec!["\r".to_owned()];
         let message = write(Run { report: told, record: Some(Err("\n".to_owned())), ..Run::default() });
-        let run = read(&message, 5).unwrap();
+        let run = read(&message, Uid::new(5)).unwrap();
         assert_eq!(run.report.held[0].why, escaped("\x1b[2J").to_string());
         assert_eq!(run.report.entries[0].panes, [escaped("\r").to_string()]);
         assert_eq!(run.record, Some(Err(escaped("\n").to_string())));
@@ -317,7 +318,7 @@ mod tests {
 
     #[test]
     fn a_refusal_arrives() {
-        let refused = read(&refusal("why not"), 5).unwrap_err();
+        let refused = read(&refusal("why not"), Uid::new(5)).unwrap_err();
         assert_eq!(refused, NoReport::Refused("why not".into()));
     }
 }

@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use std::fmt::{Display, Write};
 use std::path::Path;
 use tmux_sockets::judge::State;
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::report::Report;
 
 /// How many users have rows of their own. Whoever may use other uids (subuid(5)) can make directories for
@@ -47,7 +48,7 @@ impl Kind {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Row {
     /// Whose janitor looked; `None`: those of many users, added up.
-    pub uid: Option<u32>,
+    pub uid: Option<Uid>,
     /// How many sockets there are of which kind. Empty: nothing could be looked at.
     pub sockets: Vec<(Kind, usize)>,
     /// Live servers that nobody can reach; `None`: nothing could be looked at.
@@ -62,7 +63,7 @@ pub(crate) struct Row {
 
 impl Row {
     /// That of a user's report.
-    pub(crate) fn of(uid: u32, report: &Report, record: Option<&Result<Record, String>>) -> Self {
+    pub(crate) fn of(uid: Uid, report: &Report, record: Option<&Result<Record, String>>) -> Self {
         let refused = report.directories.iter().filter(|directory| directory.error.is_some()).count();
         let unread_records = record.map(|record| usize::from(record.is_err()));
         let record = record.and_then(|record| record.as_ref().ok().copied());
@@ -252,7 +253,7 @@ mod tests {
     use super::*;
     use tmux_sockets::report::DirectoryReport;
 
-    fn row(uid: u32, dead: usize) -> Row {
+    fn row(uid: Uid, dead: usize) -> Row {
         Row {
             uid: Some(uid),
             sockets: vec![(Kind::State(State::Dead), dead)],
@@ -277,7 +278,7 @@ mod tests {
         let refused =
             |error: Option<&str>| DirectoryReport { path: "/x".into(), error: error.map(str::to_owned) };
         let mut report = Report { directories: vec![refused(Some("no"))], ..Report::default() };
-        let blind = text(&[Row::of(7, &report, None)]);
+        let blind = text(&[Row::of(Uid::new(7), &report, None)]);
         assert!(samples(&blind, "tmux_janitor_sockets").is_empty(), "{blind}");
         assert!(samples(&blind, "tmux_janitor_ghosts").is_empty(), "{blind}");
         assert_eq!(
@@ -286,18 +287,18 @@ mod tests {
         );
         report.directories.push(refused(None));
         assert_eq!(
-            samples(&text(&[Row::of(7, &report, None)]), "tmux_janitor_sockets").len(),
+            samples(&text(&[Row::of(Uid::new(7), &report, None)]), "tmux_janitor_sockets").len(),
             Kind::ALL.len()
         );
         assert_eq!(
-            samples(&text(&[Row::of(7, &Report::default(), None)]), "tmux_janitor_sockets").len(),
+            samples(&text(&[Row::of(Uid::new(7), &Report::default(), None)]), "tmux_janitor_sockets").len(),
             Kind::ALL.len()
         );
     }
 
     #[test]
     fn what_is_not_known_of_the_past_is_left_out() {
-        let row = |record| Row { record, ..row(7, 0) };
+        let row = |record| Row { record, ..row(Uid::new(7), 0) };
         let all = text(&[row(None)]);
         assert!(
             !all.contains("_total") && !all.contains("_created{") && !all.contains("timestamp_seconds{"),
@@ -333,7 +334,7 @@ mod tests {
     #[test]
     fn a_record_that_cannot_be_read_is_said_to_be_so() {
         let of = |record: Option<Result<Record, String>>| {
-            let row = Row::of(7, &Report::default(), record.as_ref());
+            let row = Row::of(Uid::new(7), &Report::default(), record.as_ref());
             samples(&text(&[row]), "tmux_janitor_record_errors")
         };
         assert_eq!(of(Some(Ok(Record::default()))), ["tmux_janitor_record_errors{uid=\"7\"} 0"]);
@@ -343,7 +344,7 @@ mod tests {
 
     #[test]
     fn nobody_can_make_thousands_of_series() {
-        let rows: Vec<Row> = (0..3000).map(|uid| row(uid, 2)).collect();
+        let rows: Vec<Row> = (0..3000).map(|uid| row(Uid::new(uid), 2)).collect();
         let all = text(&rows);
         let dead = samples(&all, "tmux_janitor_sockets");
         assert_eq!(dead.len(), MOST_USERS + 1);

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use tmux_sockets::judge::State;
 use tmux_sockets::kernel::Mounts;
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::escaped;
 use tmux_sockets::kernel::text::errno_text;
 use tmux_sockets::report::Outcome;
@@ -135,11 +136,11 @@ struct Place {
     parent: PathBuf,
     /// Where it stood before; everybody could make that name.
     old: PathBuf,
-    user: u32,
+    user: Uid,
 }
 
 impl Place {
-    fn of(user: u32) -> Self {
+    fn of(user: Uid) -> Self {
         let tmp = Path::new(paths::DEFAULT_PARENT);
         let parent = tmp.join(paths::directory_name(user));
         Self { parent, old: tmp.join(format!(".tmux-janitor-{user}")), user }
@@ -147,7 +148,7 @@ impl Place {
 }
 
 /// Where a user's record stands.
-pub(crate) fn folder(user: u32) -> PathBuf {
+pub(crate) fn folder(user: Uid) -> PathBuf {
     Place::of(user).parent.join(NAME)
 }
 
@@ -160,7 +161,7 @@ pub(crate) fn is_folder(name: &OsStr, kind: FileType) -> bool {
 ///
 /// # Errors
 /// Where it cannot be read, or its folder is not the user's alone.
-pub(crate) fn read(user: u32) -> Result<Record, Errno> {
+pub(crate) fn read(user: Uid) -> Result<Record, Errno> {
     read_at(&Place::of(user))
 }
 
@@ -168,19 +169,19 @@ pub(crate) fn read(user: u32) -> Result<Record, Errno> {
 ///
 /// # Errors
 /// Where that cannot be done; nothing was added then.
-pub(crate) fn add(user: u32, deeds: &Deeds, patient: bool) -> Result<Record, Errno> {
+pub(crate) fn add(user: Uid, deeds: &Deeds, patient: bool) -> Result<Record, Errno> {
     add_at(&Place::of(user), deeds, patient)
 }
 
 /// [`add`] for a run that has nothing else to do about it.
-pub(crate) fn note(user: u32, deeds: &Deeds) {
+pub(crate) fn note(user: Uid, deeds: &Deeds) {
     if let Err(errno) = add(user, deeds, true) {
         tracing::debug!("the record of removals was not written: {}", unread(user, errno));
     }
 }
 
 /// Why nothing is known of what earlier runs did.
-pub(crate) fn unread(user: u32, errno: Errno) -> String {
+pub(crate) fn unread(user: Uid, errno: Errno) -> String {
     let why = match errno {
         Errno::PERM => "it, or the folder that it is in, is not the user's alone".to_owned(),
         Errno::NOTDIR | Errno::LOOP => "no folder stands there, or none the folder that it is in".to_owned(),
@@ -253,7 +254,7 @@ fn old_sums(place: &Place) -> Option<Record> {
 }
 
 /// A directory that somebody else may have made before us: the user's, and writable by nobody else.
-fn open(folder: &Path, user: u32) -> Result<OwnedFd, Errno> {
+fn open(folder: &Path, user: Uid) -> Result<OwnedFd, Errno> {
     if !Mounts::read().lets_look_at(folder) {
         return Err(Errno::TIMEDOUT);
     }
@@ -261,16 +262,16 @@ fn open(folder: &Path, user: u32) -> Result<OwnedFd, Errno> {
 }
 
 /// The record's folder in tmux's.
-fn open_in(parent: &OwnedFd, user: u32) -> Result<OwnedFd, Errno> {
+fn open_in(parent: &OwnedFd, user: Uid) -> Result<OwnedFd, Errno> {
     check(rustix::fs::openat(parent, NAME, DIRECTORY, Mode::empty())?, user)
 }
 
 const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-fn check(dir: OwnedFd, user: u32) -> Result<OwnedFd, Errno> {
+fn check(dir: OwnedFd, user: Uid) -> Result<OwnedFd, Errno> {
     let about = rustix::fs::fstat(&dir)?;
-    if about.st_uid == user && about.st_mode & 0o022 == 0 { Ok(dir) } else { Err(Errno::PERM) }
+    if about.st_uid == user.raw() && about.st_mode & 0o022 == 0 { Ok(dir) } else { Err(Errno::PERM) }
 }
 
 /// What is in it. A text that nobody of us wrote is as none.
@@ -308,7 +309,7 @@ mod tests {
     }
 
     fn place_in(tmp: &Path) -> (Place, PathBuf) {
-        let user = rustix::process::getuid().as_raw();
+        let user = Uid::ours();
         let place = Place { parent: tmp.join("tmux-7"), old: tmp.join("old"), user };
         let folder = place.parent.join(NAME);
         (place, folder)
@@ -353,7 +354,7 @@ mod tests {
         let tmp = tempfile::tempdir().unwrap();
         let (place, folder) = place_in(tmp.path());
         add_at(&place, &deeds(1), true).unwrap();
-        let stranger = Place { user: place.user + 1, ..place.clone() };
+        let stranger = Place { user: Uid::new(place.user.raw() + 1), ..place.clone() };
         assert_eq!(add_at(&stranger, &deeds(1), true), Err(Errno::PERM));
         assert_eq!(read_at(&stranger), Err(Errno::PERM));
         for open in [&folder, &place.parent] {

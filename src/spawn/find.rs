@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use tmux_sockets::judge::Reason;
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::file_system::FileSystem;
 use tmux_sockets::tmux::{Rule, SocketDir};
 use tmux_sockets::witness::Witness;
@@ -36,7 +37,7 @@ struct Spot {
 }
 
 /// Finds the place, by the rule of `spawn`, for a request of which only the name and the directories count.
-pub(crate) fn find(settings: &Settings, user: u32, request: &Request) -> Whereabouts {
+pub(crate) fn find(settings: &Settings, user: Uid, request: &Request) -> Whereabouts {
     let mut witness = Witness::new(user);
     let (mut spots, mut reasons): (Vec<Spot>, _) = (Vec::new(), Vec::new());
     let dirs = candidates(settings, user, request);
@@ -69,7 +70,7 @@ pub(crate) fn find(settings: &Settings, user: u32, request: &Request) -> Whereab
 }
 
 /// Why a directory here may be another one than `spawn` would use: it goes outside of the unit that it is called in.
-fn hides(dir: &Path, user: u32) -> Option<String> {
+fn hides(dir: &Path, user: Uid) -> Option<String> {
     if std::env::var_os(OUTSIDE).is_some() {
         return None;
     }
@@ -86,7 +87,7 @@ fn hides(dir: &Path, user: u32) -> Option<String> {
 /// One sentence: why no socket of ours can be there.
 fn spot(
     settings: &Settings,
-    user: u32,
+    user: Uid,
     name: &OsStr,
     dir: &Path,
     witness: &mut Witness,
@@ -104,7 +105,7 @@ fn spot(
 }
 
 /// The same where there is no directory yet: `spawn` would make it, as tmux makes its own.
-fn missing(user: u32, dir: &Path, name: &OsStr) -> Result<Spot, String> {
+fn missing(user: Uid, dir: &Path, name: &OsStr) -> Result<Spot, String> {
     let cannot = |errno| words::cannot_make(dir, errno);
     let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     rustix::fs::accessat(CWD, parent, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS)

@@ -8,6 +8,7 @@ use super::words;
 use crate::config::Settings;
 use crate::host::client::{Start, Tmux};
 use crate::pass;
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::{Processes, Stat};
 use tmux_sockets::sweep::{Act, Pass};
 use tmux_sockets::witness::Witness;
@@ -16,7 +17,7 @@ use tmux_sockets::witness::Witness;
 #[derive(Debug)]
 pub(super) struct Job<'a> {
     pub(super) settings: &'a Settings,
-    pub(super) user: u32,
+    pub(super) user: Uid,
     pub(super) request: &'a Request,
     pub(super) place: &'a Place,
     pub(super) scope: Scope,

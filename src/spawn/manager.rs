@@ -14,6 +14,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::text::io_text;
 use tmux_sockets::kernel::{Mounts, Processes};
 
@@ -55,8 +56,8 @@ impl Manager {
     ///
     /// # Errors
     /// One sentence: there is none.
-    pub(super) fn of(user: u32, service: Option<&Service>) -> Result<Self, String> {
-        let is_users = user != 0 || service.is_some_and(|service| service.is_users);
+    pub(super) fn of(user: Uid, service: Option<&Service>) -> Result<Self, String> {
+        let is_users = user != Uid::ROOT || service.is_some_and(|service| service.is_users);
         if !is_users {
             let is_booted = Path::new("/run/systemd/system").is_dir();
             return if is_booted {
@@ -67,7 +68,7 @@ impl Manager {
         }
         let bus = runtime_dir(user).join("bus");
         if apart::answers(&bus) && bus.exists() {
-            Ok(Self::User(user))
+            Ok(Self::User(user.raw()))
         } else {
             Err(format!(
                 "no service manager of the user can be asked: there is no {} (`loginctl enable-linger` starts one at boot)",
@@ -78,7 +79,7 @@ impl Manager {
 
     fn environment(self) -> Option<(&'static str, PathBuf)> {
         match self {
-            Self::User(user) => Some(("--user", runtime_dir(user))),
+            Self::User(user) => Some(("--user", runtime_dir(Uid::new(user)))),
             Self::System => None,
         }
     }
@@ -129,7 +130,7 @@ impl Manager {
     fn finds_same(self, path: &Path) -> Option<bool> {
         let processes = Processes::open().ok()?;
         let theirs = match self {
-            Self::User(user) => processes.user_manager(user)?,
+            Self::User(user) => processes.user_manager(Uid::new(user))?,
             Self::System => processes.by_pid(1).filter(|_| !cgroup::has_own_processes())?,
         };
         let theirs = theirs.mounts()?;

@@ -48,6 +48,7 @@ use rustix::fs::{Access, AtFlags, Mode, OFlags};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tmux_sockets::kernel::KernelTable;
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::checkpoint::{self, Step};
 use tmux_sockets::sweep::discover::{self, Surroundings};
 use tmux_sockets::sweep::{Act, Pass, Target};
@@ -63,7 +64,7 @@ pub(crate) enum Done {
 }
 
 /// Makes the session. Never panics and never gives up silently: whatever happens is in the result.
-pub(crate) fn run(settings: &Settings, user: u32, request: &Request) -> Done {
+pub(crate) fn run(settings: &Settings, user: Uid, request: &Request) -> Done {
     crate::host::inherited::keep_from_children();
     let mut spawned = Spawned::new(&request.name, settings.spawn.tmux.as_os_str());
     let mut witness = Witness::new(user);
@@ -107,7 +108,7 @@ pub(crate) fn run(settings: &Settings, user: u32, request: &Request) -> Done {
 /// Makes the session, with whatever else stands in the directories.
 fn start(
     settings: &Settings,
-    user: u32,
+    user: Uid,
     request: &Request,
     witness: &mut Witness,
     mut spawned: Spawned,
@@ -154,7 +155,7 @@ fn can_enter(dir: &Path) -> std::io::Result<()> {
 }
 
 /// One pass over the user's socket directories, the same as `sweep` makes; what it removed.
-fn sweep_all(settings: &Settings, user: u32, request: &Request) -> Vec<PathBuf> {
+fn sweep_all(settings: &Settings, user: Uid, request: &Request) -> Vec<PathBuf> {
     let mut witness = Witness::new(user);
     let dirs = if request.dirs.is_empty() {
         witness.refresh();
@@ -174,7 +175,7 @@ fn sweep_all(settings: &Settings, user: u32, request: &Request) -> Vec<PathBuf> 
 
 /// The directories in which a socket may be made, best first: those that tmux would use, then the
 /// user's runtime directory, then those of the configuration.
-fn candidates(settings: &Settings, user: u32, request: &Request) -> Vec<PathBuf> {
+fn candidates(settings: &Settings, user: Uid, request: &Request) -> Vec<PathBuf> {
     if !request.dirs.is_empty() {
         return request.dirs.clone();
     }
@@ -189,7 +190,7 @@ fn candidates(settings: &Settings, user: u32, request: &Request) -> Vec<PathBuf>
 /// One sentence: what is in the way, or why there is no place at all.
 fn choose(
     settings: &Settings,
-    user: u32,
+    user: Uid,
     request: &Request,
     witness: &mut Witness,
     spawned: &mut Spawned,

@@ -14,6 +14,7 @@ use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use tmux_sockets::kernel::Mounts;
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::{Processes, UserManager};
 
 /// How a server here looks from outside of the unit that we run in.
@@ -45,7 +46,7 @@ enum Outside {
 /// process are closed. Its list of mounts is open to everybody who sees the process (`proc_pid_mountinfo(5)`), and
 /// where two processes see the same place of the same file system at a path, they see the same directory. Where
 /// not even that can be seen (`ProtectProc=`, `PrivatePIDs=`) the manager is asked to look.
-pub(super) fn view(dir: &Path, service: &Service, user: u32, manager: Option<Manager>) -> View {
+pub(super) fn view(dir: &Path, service: &Service, user: Uid, manager: Option<Manager>) -> View {
     let unit = &service.unit;
     let ours = Mounts::read();
     let is_private = ours.covering(dir).is_some_and(|mount| {
@@ -75,12 +76,12 @@ pub(super) fn view(dir: &Path, service: &Service, user: u32, manager: Option<Man
 
 /// What is outside: the manager that is responsible for us, or where the user has none, process 1. Which is one of
 /// our own unit where `is_mortal`.
-fn outside(service: &Service, user: u32, manager: Option<Manager>, is_mortal: bool) -> Outside {
+fn outside(service: &Service, user: Uid, manager: Option<Manager>, is_mortal: bool) -> Outside {
     let Ok(processes) = Processes::open() else {
         return if manager.is_some() { Outside::Hidden } else { Outside::Nothing };
     };
     let first = || processes.by_pid(1).filter(|_| !is_mortal).and_then(|process| process.mounts());
-    if user == 0 && !service.is_users {
+    if user == Uid::ROOT && !service.is_users {
         return first().map_or(Outside::Hidden, Outside::Seen);
     }
     match processes.find_user_manager(user) {

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tmux_sockets::ghost::{self, Area, Ghost};
 use tmux_sockets::judge::{Blindness, Reason, State, TableSays};
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::file_system::{self, FileSystem};
 use tmux_sockets::kernel::{Processes, await_end};
 use tmux_sockets::sweep::{Act, Pass, Target};
@@ -66,7 +67,7 @@ impl Place {
     /// One sentence: why no socket of ours can be there.
     pub(super) fn open(
         path: &Path,
-        user: u32,
+        user: Uid,
         name: &OsStr,
         socket_label: Option<&OsStr>,
     ) -> Result<Self, String> {
@@ -95,7 +96,7 @@ impl Place {
     }
 
     /// A live server that is bound here and has lost its socket.
-    fn ghost(&self, user: u32, witness: &mut Witness) -> Option<Ghost> {
+    fn ghost(&self, user: Uid, witness: &mut Witness) -> Option<Ghost> {
         let area = Area::path(&self.path)?;
         ghost::find(user, witness, &area).into_iter().next()
     }
@@ -120,7 +121,7 @@ impl Place {
     }
 
     /// Judges what stands here.
-    pub(super) fn look(&self, settings: &Settings, user: u32, witness: &mut Witness) -> Standing {
+    pub(super) fn look(&self, settings: &Settings, user: Uid, witness: &mut Witness) -> Standing {
         for _ in 0..MOST_ENDINGS {
             match self.look_once(settings, user, witness) {
                 Look::Passing(pid, _) => {
@@ -138,7 +139,7 @@ impl Place {
         }
     }
 
-    fn look_once(&self, settings: &Settings, user: u32, witness: &mut Witness) -> Look {
+    fn look_once(&self, settings: &Settings, user: Uid, witness: &mut Witness) -> Look {
         let report =
             Pass { policy: settings, far: &Apart, user, act: Act::Look }.run(witness, &[self.target()]);
         let verdict = report.entries.first().map(|entry| (entry.verdict, entry.server_pid));
@@ -189,7 +190,7 @@ impl Place {
     }
 
     /// Who holds the start lock here and does not let go of it, if anybody does.
-    pub(super) fn stuck(&self, user: u32, patience: Duration) -> Option<Stuck> {
+    pub(super) fn stuck(&self, user: Uid, patience: Duration) -> Option<Stuck> {
         stuck::of_label(user, &self.dir, &self.label, patience)
     }
 
@@ -273,7 +274,7 @@ fn is_free(state: State, reason: Reason) -> bool {
 }
 
 /// Makes a directory as tmux makes its own (tmux.c: `make_label`): 0700, its parent must be there.
-fn make(path: &Path, user: u32) -> Result<SocketDir, String> {
+fn make(path: &Path, user: Uid) -> Result<SocketDir, String> {
     match rustix::fs::mkdir(path, Mode::RWXU) {
         Ok(()) | Err(Errno::EXIST) => {}
         Err(errno) => return Err(words::cannot_make(path, errno)),

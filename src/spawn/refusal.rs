@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tmux_sockets::judge::TableSays;
 use tmux_sockets::kernel::FileFacts;
+use tmux_sockets::kernel::SocketNumber;
 use tmux_sockets::kernel::TableSource;
 use tmux_sockets::kernel::escape::{escaped, shell_word};
 use tmux_sockets::kernel::{Process, Processes};
@@ -75,7 +76,7 @@ impl Job<'_> {
             return Vec::new();
         };
         let peers = TableSource::open().and_then(|mut source| source.connected_to(&listener));
-        let peers: HashSet<u32> = peers.unwrap_or_default().into_iter().collect();
+        let peers: HashSet<SocketNumber> = peers.unwrap_or_default().into_iter().collect();
         let mut pids: Vec<i32> = all.holders(self.user, &peers).into_values().collect();
         pids.sort_unstable();
         pids.dedup();

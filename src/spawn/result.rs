@@ -14,6 +14,7 @@ use serde::Serialize;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::{escaped, shell_word};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -225,14 +226,14 @@ impl Spawned {
     }
 
     /// Tells the log of a session that was made.
-    pub(crate) fn log(&self, uid: u32) {
+    pub(crate) fn log(&self, uid: Uid) {
         let dir = self.socket.parent().unwrap_or(&self.socket);
         tracing::info!(
             message_id = id::SESSION_SPAWNED,
             tmux_janitor.socket = text(self.socket.as_os_str()),
             tmux_janitor.label = text(&self.label),
             tmux_janitor.dir = text(dir.as_os_str()),
-            tmux_janitor.uid = uid,
+            tmux_janitor.uid = uid.raw(),
             tmux_janitor.server_pid = self.server_pid,
             "{}",
             self.sentence()

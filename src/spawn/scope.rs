@@ -11,6 +11,7 @@ use super::words;
 use crate::host::cgroup::{self, Service};
 use crate::host::client::OUTSIDE;
 use std::ffi::OsString;
+use tmux_sockets::kernel::Uid;
 
 /// What is to be done about the cgroup.
 #[derive(Debug)]
@@ -37,7 +38,7 @@ pub(super) enum Scope {
 }
 
 /// Decides, before anything is started.
-pub(super) fn plan(request: &Request, user: u32, place: &Place) -> Plan {
+pub(super) fn plan(request: &Request, user: Uid, place: &Place) -> Plan {
     if let Ok(unit) = std::env::var(OUTSIDE) {
         return Plan::Here(Scope::Ours(unit));
     }

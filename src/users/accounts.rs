@@ -17,6 +17,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::{Duration, Instant};
+use tmux_sockets::kernel::Uid;
 
 /// How long one answer may take. After that nobody else's comes in time either.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -37,7 +38,7 @@ pub(super) struct Account {
 
 /// What is known of one user's account. One that cannot be looked up is something else than none: the home, and
 /// with it the list of what to keep, would go unread.
-pub(super) type Answer = (u32, Result<Account, Errno>);
+pub(super) type Answer = (Uid, Result<Account, Errno>);
 
 /// Questions that are being asked.
 #[derive(Debug)]
@@ -46,13 +47,13 @@ pub(super) struct LookUps {
     /// Can be read when there are answers.
     bell: OwnedFd,
     /// Who has no answer yet.
-    open: BTreeSet<u32>,
+    open: BTreeSet<Uid>,
     last: Instant,
 }
 
 impl LookUps {
     /// Looks `uids` up, in this order.
-    pub(super) fn start(uids: Vec<u32>) -> Result<Self, Errno> {
+    pub(super) fn start(uids: Vec<Uid>) -> Result<Self, Errno> {
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let ring = rustix::io::dup(&bell)?;
         let open = uids.iter().copied().collect();
@@ -112,7 +113,7 @@ impl AsFd for LookUps {
     }
 }
 
-fn account(uid: u32) -> Result<Account, Errno> {
+fn account(uid: Uid) -> Result<Account, Errno> {
     Ok(match user_database::user(uid)? {
         Some(user) => Account { gid: user.gid, home: user.home, name: Some(user.name) },
         None => Account { gid: NOBODY, home: PathBuf::from("/nonexistent"), name: None },
@@ -123,7 +124,7 @@ fn account(uid: u32) -> Result<Account, Errno> {
 #[derive(Debug, Default)]
 pub(super) struct Hints {
     /// The uids in `/etc/passwd`, in its order.
-    pub(super) passwd: Vec<u32>,
+    pub(super) passwd: Vec<Uid>,
     /// What is given away in `/etc/subuid`: no uid of it has an account.
     given_away: Vec<Range<u32>>,
 }
@@ -144,7 +145,7 @@ impl Hints {
             Some(first..first.saturating_add(count))
         };
         Self {
-            passwd: passwd.lines().filter_map(|line| number(line.split(':').nth(2))).collect(),
+            passwd: passwd.lines().filter_map(|line| number(line.split(':').nth(2)).map(Uid::new)).collect(),
             given_away: subuid.lines().filter_map(given).collect(),
         }
     }
@@ -153,11 +154,11 @@ impl Hints {
 /// Who is asked about when: those who have a runtime directory, which logind made; those in `/etc/passwd`, in its
 /// order; then the others, a span of numbers at a time in turn, so that many of one span do not keep those of
 /// another from their turn; at the end those whose numbers are given away in `/etc/subuid`.
-pub(super) fn in_turn(uids: &[u32], logged_in: &BTreeSet<u32>, hints: &Hints) -> Vec<u32> {
-    let places: BTreeMap<u32, usize> =
+pub(super) fn in_turn(uids: &[Uid], logged_in: &BTreeSet<Uid>, hints: &Hints) -> Vec<Uid> {
+    let places: BTreeMap<Uid, usize> =
         hints.passwd.iter().zip(0..).map(|(uid, place)| (*uid, place)).collect();
-    let mut seen_of: BTreeMap<u32, usize> = BTreeMap::new();
-    let mut order: Vec<(usize, usize, u32)> = uids
+    let mut seen_of: BTreeMap<Uid, usize> = BTreeMap::new();
+    let mut order: Vec<(usize, usize, Uid)> = uids
         .iter()
         .map(|uid| {
             let place = places.get(uid).copied();
@@ -167,9 +168,9 @@ pub(super) fn in_turn(uids: &[u32], logged_in: &BTreeSet<u32>, hints: &Hints) ->
             if let Some(place) = place {
                 return (1, place, *uid);
             }
-            let seen = seen_of.entry(uid / SPAN).or_default();
+            let seen = seen_of.entry(Uid::new(uid.raw() / SPAN)).or_default();
             *seen += 1;
-            let is_given_away = hints.given_away.iter().any(|range| range.contains(uid));
+            let is_given_away = hints.given_away.iter().any(|range| range.contains(&uid.raw()));
             (2 + usize::from(is_given_away), *seen, *uid)
         })
         .collect();
@@ -188,10 +189,11 @@ mod tests {
             "mallory:100000:65536\nbad\nx:1:\n",
         );
         let flood = 100_000..165_536;
-        let mut uids: Vec<u32> = [7, 8, 9].into_iter().chain(flood).collect();
         // One that only a directory service knows, and a flood that no file gives away.
-        uids.extend((200_000..260_000).chain([1_000_000, 3_000_001]));
-        let order = in_turn(&uids, &BTreeSet::from([9]), &hints);
+        let another = (200_000..260_000).chain([1_000_000, 3_000_001]);
+        let uids: Vec<Uid> = [7, 8, 9].into_iter().chain(flood).chain(another).map(Uid::new).collect();
+        let order = in_turn(&uids, &BTreeSet::from([Uid::new(9)]), &hints);
+        let order: Vec<u32> = order.into_iter().map(Uid::raw).collect();
         assert_eq!(order.len(), uids.len());
         assert_eq!(order[..3], [9, 3_000_001, 7]);
         let place = order.iter().position(|uid| *uid == 1_000_000);
@@ -202,7 +204,9 @@ mod tests {
 
     #[test]
     fn whoever_is_there_is_found_and_nobody_is_waited_for_for_ever() {
-        let Ok(mut look_ups) = LookUps::start(vec![0, 4_294_000_001]) else { panic!("no thread") };
+        let Ok(mut look_ups) = LookUps::start(vec![Uid::ROOT, Uid::new(4_294_000_001)]) else {
+            panic!("no thread")
+        };
         let mut answers = Vec::new();
         while look_ups.are_open() {
             assert!(look_ups.deadline() > Instant::now(), "{look_ups:?}");

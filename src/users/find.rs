@@ -16,6 +16,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::text::{errno_text, kind_name};
 use tmux_sockets::report::{DirectoryReport, Remark};
 use tmux_sockets::sweep::discover::RUNTIME_DIRS;
@@ -42,11 +43,11 @@ pub(crate) enum Stray {
     /// It is no directory: a link, a FIFO, a file.
     NoDirectory(FileType),
     /// It is somebody else's than its name says: the owner's uid.
-    Owner(u32),
+    Owner(Uid),
     /// It cannot be looked at.
     Unreadable(Errno),
     /// So many more in this folder, all of this owner.
-    OthersOf(u32, usize),
+    OthersOf(Uid, usize),
     /// So many more in this folder.
     Others(usize),
 }
@@ -82,9 +83,9 @@ impl std::fmt::Display for Stray {
 #[derive(Debug, Default)]
 pub(super) struct Found {
     /// Whom, and the folder that told; in the order of their numbers.
-    pub(super) users: BTreeMap<u32, PathBuf>,
+    pub(super) users: BTreeMap<Uid, PathBuf>,
     /// Who has a runtime directory.
-    pub(super) logged_in: BTreeSet<u32>,
+    pub(super) logged_in: BTreeSet<Uid>,
     /// What strangers put there.
     pub(super) strays: Vec<Remark>,
     /// How many more they are: a sum is told as one.
@@ -94,14 +95,14 @@ pub(super) struct Found {
 }
 
 /// Looks into `extra`, `/tmp` and `/run/user`; for those of `accounts` by name, and first.
-pub(super) fn find(extra: Option<&Path>, accounts: &[u32]) -> Found {
+pub(super) fn find(extra: Option<&Path>, accounts: &[Uid]) -> Found {
     let mut found = Found::default();
     let plain_number = |name: &OsStr| name.to_str()?.parse().ok();
     found.take(Path::new(RUNTIME_DIRS), plain_number, false, Vec::new());
     found.logged_in = found.users.keys().copied().collect();
     let runtime = std::mem::take(&mut found.users);
-    let wanted: BTreeSet<u32> = accounts.iter().chain(&found.logged_in).copied().collect();
-    let wanted: Vec<u32> = wanted.into_iter().collect();
+    let wanted: BTreeSet<Uid> = accounts.iter().chain(&found.logged_in).copied().collect();
+    let wanted: Vec<Uid> = wanted.into_iter().collect();
     for parent in extra.into_iter().chain([Path::new(paths::DEFAULT_PARENT)]) {
         found.take(parent, paths::uid_of_directory_name, true, wanted.clone());
     }
@@ -117,9 +118,9 @@ impl Found {
     fn take(
         &mut self,
         parent: &Path,
-        uid_of: fn(&OsStr) -> Option<u32>,
+        uid_of: fn(&OsStr) -> Option<Uid>,
         strays_matter: bool,
-        first: Vec<u32>,
+        first: Vec<Uid>,
     ) {
         let (tell, told) = channel();
         let folder = parent.to_owned();
@@ -141,7 +142,7 @@ impl Found {
                                 self.users.entry(uid).or_insert(path);
                             }
                             // No stranger can have made it.
-                            Err((_, stray @ Stray::Owner(0))) if strays_matter => {
+                            Err((_, stray @ Stray::Owner(Uid::ROOT))) if strays_matter => {
                                 self.refuse(parent.join(paths::directory_name(uid)), stray);
                             }
                             Err((owner, stray)) => strays.add(uid, owner, stray),
@@ -182,12 +183,12 @@ impl Found {
 /// The names that lie in one folder, counted for each owner: who makes many hides nobody else's.
 #[derive(Debug, Default)]
 struct Strays {
-    of: BTreeMap<Option<u32>, (BTreeMap<u32, Stray>, usize)>,
+    of: BTreeMap<Option<Uid>, (BTreeMap<Uid, Stray>, usize)>,
 }
 
 impl Strays {
     /// One that is called like `uid`'s. The lowest numbers of each owner are kept, of the others only the count.
-    fn add(&mut self, uid: u32, owner: Option<u32>, stray: Stray) {
+    fn add(&mut self, uid: Uid, owner: Option<Uid>, stray: Stray) {
         let (kept, others) = self.of.entry(owner).or_default();
         kept.insert(uid, stray);
         if kept.len() > STRAYS_OF_ONE {
@@ -197,9 +198,9 @@ impl Strays {
     }
 
     /// What is told one by one, with the number in its name, and the sums.
-    fn told(self) -> Vec<(Option<u32>, Stray)> {
-        let mut ranked: Vec<(usize, u32, Stray)> = Vec::new();
-        let mut sums: Vec<(usize, u32)> = Vec::new();
+    fn told(self) -> Vec<(Option<Uid>, Stray)> {
+        let mut ranked: Vec<(usize, Uid, Stray)> = Vec::new();
+        let mut sums: Vec<(usize, Uid)> = Vec::new();
         let mut beyond = 0;
         for (owner, (kept, others)) in self.of {
             ranked.extend(kept.into_iter().zip(0..).map(|((uid, stray), rank)| (rank, uid, stray)));
@@ -232,14 +233,14 @@ enum Told {
 
 /// A name like that of `uid`'s folder: its path, or whose lie it is, where that is known, and which.
 struct Name {
-    uid: u32,
-    look: Result<PathBuf, (Option<u32>, Stray)>,
+    uid: Uid,
+    look: Result<PathBuf, (Option<Uid>, Stray)>,
 }
 
 fn read(
     parent: &Path,
-    uid_of: fn(&OsStr) -> Option<u32>,
-    first: &[u32],
+    uid_of: fn(&OsStr) -> Option<Uid>,
+    first: &[Uid],
     tell: &Sender<Told>,
 ) -> Result<(), Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -270,7 +271,7 @@ fn read(
 ///
 /// Answered from what the kernel has at hand: a file system that a user serves (FUSE) is not asked, since
 /// it could let us wait for ever. It then shows an old owner, and at worst nobody is found.
-fn look(parent: &Path, dir: &OwnedFd, name: &OsStr, uid: u32) -> Option<Name> {
+fn look(parent: &Path, dir: &OwnedFd, name: &OsStr, uid: Uid) -> Option<Name> {
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
     let wanted = StatxFlags::TYPE | StatxFlags::UID;
     let look = match rustix::fs::statx(dir, name, flags, wanted) {
@@ -278,11 +279,11 @@ fn look(parent: &Path, dir: &OwnedFd, name: &OsStr, uid: u32) -> Option<Name> {
         Err(errno) => Err((None, Stray::Unreadable(errno))),
         Ok(facts) => {
             let kind = FileType::from_raw_mode(facts.stx_mode.into());
-            let owner = Some(facts.stx_uid);
+            let owner = Some(Uid::new(facts.stx_uid));
             if kind != FileType::Directory {
                 Err((owner, Stray::NoDirectory(kind)))
-            } else if facts.stx_uid != uid {
-                Err((owner, Stray::Owner(facts.stx_uid)))
+            } else if facts.stx_uid != uid.raw() {
+                Err((owner, Stray::Owner(Uid::new(facts.stx_uid))))
             } else {
                 Ok(parent.join(name))
             }
@@ -299,13 +300,13 @@ mod tests {
     fn who_makes_many_hides_nobody_elses() {
         let mut strays = Strays::default();
         for uid in 0..100_000 {
-            strays.add(uid, Some(5), Stray::Owner(5));
+            strays.add(Uid::new(uid), Some(Uid::new(5)), Stray::Owner(Uid::new(5)));
         }
-        strays.add(4_000_000, Some(6), Stray::NoDirectory(FileType::Fifo));
+        strays.add(Uid::new(4_000_000), Some(Uid::new(6)), Stray::NoDirectory(FileType::Fifo));
         let told = strays.told();
         assert_eq!(told.len(), STRAYS_OF_ONE + 2, "{told:?}");
-        assert!(told.contains(&(Some(4_000_000), Stray::NoDirectory(FileType::Fifo))), "{told:?}");
-        assert_eq!(told.last(), Some(&(None, Stray::OthersOf(5, 100_000 - STRAYS_OF_ONE))));
+        assert!(told.contains(&(Some(Uid::new(4_000_000)), Stray::NoDirectory(FileType::Fifo))), "{told:?}");
+        assert_eq!(told.last(), Some(&(None, Stray::OthersOf(Uid::new(5), 100_000 - STRAYS_OF_ONE))));
     }
 
     #[test]
@@ -313,7 +314,11 @@ mod tests {
         let mut strays = Strays::default();
         for owner in 0..1000 {
             for number in 0..10 {
-                strays.add(owner * 10 + number, Some(owner), Stray::Owner(owner));
+                strays.add(
+                    Uid::new(owner * 10 + number),
+                    Some(Uid::new(owner)),
+                    Stray::Owner(Uid::new(owner)),
+                );
             }
         }
         let told = strays.told();

@@ -2,13 +2,14 @@
 
 use rustix::io::Errno;
 use std::path::Path;
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::text::errno_text;
 
 /// A user who was found, and the folder that told of them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct User<'a> {
     /// Their number.
-    pub uid: u32,
+    pub uid: Uid,
     /// The folder.
     pub folder: &'a Path,
     /// Whether they have an account, as far as that is known.
@@ -42,7 +43,7 @@ pub(crate) enum Loss {
 
 impl Loss {
     /// Why nothing is known of a user's sockets.
-    pub(crate) fn sentence(self, uid: u32) -> String {
+    pub(crate) fn sentence(self, uid: Uid) -> String {
         let what = match self {
             Self::Account(errno) => {
                 format!("was not started: the account cannot be looked up ({})", errno_text(errno))

@@ -6,6 +6,7 @@ use crate::pass::{ENTRIES_OF_ONE, Run};
 use crate::record::metrics::Row;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::report::Outcome;
 use tmux_sockets::report::{DirectoryReport, Entry, Folder, Remark, Report};
 
@@ -25,7 +26,7 @@ const ENTRIES_OF_NAMELESS: (usize, usize) = (4 * ENTRIES_OF_ONE, 8);
 pub(crate) struct Merger<'u> {
     runs: Vec<(User<'u>, Run)>,
     /// What workers have done that have not reported yet.
-    done: HashMap<u32, Report>,
+    done: HashMap<Uid, Report>,
     /// How many entries are told of: of those who may have an account, and of the others.
     entries: [usize; 2],
 }
@@ -154,7 +155,7 @@ mod tests {
             .map(|path| report.add_directory(DirectoryReport { path: PathBuf::from(path), error: None }));
         let verdict = Verdict::new(State::Dead, Reason::NobodyListens);
         let entry = |(at, label): (usize, &&str)| {
-            Entry::new(Folder::Of(numbers[at % 2]), label.into(), 5, verdict, Outcome::Removed)
+            Entry::new(Folder::Of(numbers[at % 2]), label.into(), Uid::new(5), verdict, Outcome::Removed)
         };
         report.entries = labels.iter().enumerate().map(entry).collect();
         report
@@ -170,7 +171,7 @@ mod tests {
     #[test]
     fn what_a_worker_has_told_counts_once_whether_it_is_lost_or_not() {
         let whole = report(&["a", "b", "c"]);
-        let user = User { uid: 5, folder: Path::new("/tmp/tmux-5"), has_account: true };
+        let user = User { uid: Uid::new(5), folder: Path::new("/tmp/tmux-5"), has_account: true };
         for (end, errors) in [(Ok(wire::write(Run::of(whole.clone()))), 0), (Err(Loss::Signal(9)), 1)] {
             let mut merger = Merger::default();
             for part in [part(&whole, &[1]), part(&whole, &[0, 2])] {
@@ -194,7 +195,7 @@ mod tests {
         for (has_account, (all, least)) in [(true, ENTRIES_OF_ACCOUNTS), (false, ENTRIES_OF_NAMELESS)] {
             let mut told = 0;
             for _ in 0..20 {
-                let user = User { uid: 5, folder, has_account };
+                let user = User { uid: Uid::new(5), folder, has_account };
                 let entries = vec![one.entries[0].clone(); ENTRIES_OF_ONE + 1];
                 let message = wire::write(Run::of(Report { entries, ..one.clone() }));
                 told += merger.add(user, Ok(message)).entries.len();

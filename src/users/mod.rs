@@ -29,6 +29,7 @@ use merge::Merger;
 use queue::Queue;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::sweep::Act;
 
 /// What the workers are to do.
@@ -63,7 +64,7 @@ pub(crate) fn pass(
     let parent = std::env::var_os("TMUX_TMPDIR").map(PathBuf::from).filter(|path| path.is_absolute());
     let hints = Hints::read();
     let found = find::find(parent.as_deref(), &hints.passwd);
-    let uids: Vec<u32> = found.users.keys().copied().collect();
+    let uids: Vec<Uid> = found.users.keys().copied().collect();
     let users: Vec<User<'_>> = accounts::in_turn(&uids, &found.logged_in, &hints)
         .into_iter()
         .filter_map(|uid| Some(User { uid, folder: found.users.get(&uid)?, has_account: false }))

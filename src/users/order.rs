@@ -3,6 +3,7 @@
 
 use super::Task;
 use std::ffi::OsString;
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::sweep::Act;
 
 /// The first word.
@@ -20,7 +21,7 @@ pub(crate) struct Order {
     /// What to do.
     pub task: Task,
     /// The user's number.
-    pub uid: u32,
+    pub uid: Uid,
     /// Their group's number.
     pub gid: u32,
 }
@@ -53,7 +54,7 @@ mod tests {
     fn an_order_arrives_as_it_was_given() {
         for (act, _) in ACTS {
             for rescue in [false, true] {
-                let order = Order { task: Task { act, rescue }, uid: 0, gid: u32::MAX };
+                let order = Order { task: Task { act, rescue }, uid: Uid::ROOT, gid: u32::MAX };
                 let mut line = vec![OsString::from("tmux-janitor")];
                 line.extend(order.arguments().map(OsString::from));
                 assert_eq!(Order::of(&line), Some(order));

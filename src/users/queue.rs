@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
+use tmux_sockets::kernel::Uid;
 
 /// How long those without an account wait for all that have one to be known.
 const COURTESY: Duration = Duration::from_secs(15);
@@ -16,7 +17,7 @@ const COURTESY: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub(super) struct Queue<'u> {
     /// Whose account is not known yet.
-    unknown: BTreeMap<u32, User<'u>>,
+    unknown: BTreeMap<Uid, User<'u>>,
     look_ups: Option<LookUps>,
     named: VecDeque<(User<'u>, Account)>,
     nameless: VecDeque<(User<'u>, Account)>,

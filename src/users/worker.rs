@@ -1,8 +1,9 @@
 //! A worker: root for a moment, then one user for good.
 
 use crate::exit::Error;
-use nix::unistd::{Gid, Uid};
+use nix::unistd::Gid;
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::text::errno_text;
 
 /// How much a worker may map, in bytes. A million entries fit; a user who has more starves alone.
@@ -12,13 +13,13 @@ const MOST_MEMORY: u64 = 512 << 20;
 ///
 /// # Errors
 /// Without root, or if anything of root is left.
-pub(crate) fn become_user(uid: u32, gid: u32) -> Result<(), Error> {
-    if !Uid::effective().is_root() {
+pub(crate) fn become_user(uid: Uid, gid: u32) -> Result<(), Error> {
+    if !nix::unistd::Uid::effective().is_root() {
         return Err(Error::NoPermission("a worker is started by root, through --all-users".to_owned()));
     }
     // It was started as /proc/self/exe. Only for people who look at the list of processes.
     let _ = rustix::thread::set_name(c"tmux-janitor");
-    let (user, group) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    let (user, group) = (nix::unistd::Uid::from_raw(uid.raw()), Gid::from_raw(gid));
     let most = Rlimit { current: Some(MOST_MEMORY), maximum: Some(MOST_MEMORY) };
     // Where it is lower already, all the better.
     let _ = rustix::process::setrlimit(Resource::As, most);
@@ -38,7 +39,7 @@ pub(crate) fn become_user(uid: u32, gid: u32) -> Result<(), Error> {
 }
 
 /// Whether we are this user and group, and nothing else.
-fn is_only(user: Uid, group: Gid) -> bool {
+fn is_only(user: nix::unistd::Uid, group: Gid) -> bool {
     let users = nix::unistd::getresuid();
     let groups = nix::unistd::getresgid();
     let others = nix::unistd::getgroups();

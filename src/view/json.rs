@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use tmux_sockets::judge::{State, Verdict};
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::escaped;
 use tmux_sockets::report::Outcome;
 use tmux_sockets::report::{Counts, Entry, Health, Report};
@@ -65,7 +66,7 @@ struct Socket<'a> {
     label: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     label_bytes: Option<&'a [u8]>,
-    uid: u32,
+    uid: Uid,
     state: &'static str,
     reason: String,
     outcome: &'static str,

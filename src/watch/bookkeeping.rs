@@ -7,13 +7,14 @@ use crate::record::{self, Deeds, Record};
 use std::path::Path;
 use std::time::Duration;
 use tmux_sockets::judge::State;
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::report::Entry;
 use tmux_sockets::report::Outcome;
 
 /// What was done and is not in the record yet, and what the record said last.
 #[derive(Debug)]
 pub(super) struct Books {
-    user: u32,
+    user: Uid,
     /// Whether it goes into the user's record. Without: what was done since the start is all that is known.
     recorded: bool,
     pending: Deeds,
@@ -28,7 +29,7 @@ pub(super) struct Books {
 
 impl Books {
     /// They begin now.
-    pub(super) fn new(user: u32, recorded: bool) -> Self {
+    pub(super) fn new(user: Uid, recorded: bool) -> Self {
         Self {
             user,
             recorded,

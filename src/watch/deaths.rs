@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tmux_sockets::kernel::text::errno_text;
-use tmux_sockets::kernel::{Bound, KernelTable, PidFd, Processes, Role, ends_within};
+use tmux_sockets::kernel::{Bound, KernelTable, PidFd, Processes, Role, SocketNumber, Uid, ends_within};
 use tokio::io::Interest;
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -83,7 +83,7 @@ pub(super) struct Death {
 /// The servers' processes.
 #[derive(Debug)]
 pub(super) struct Deaths {
-    user: u32,
+    user: Uid,
     processes: Option<Processes>,
     watched: HashMap<i32, Watched>,
     /// The processes that have ended, as their pidfds tell.
@@ -95,7 +95,7 @@ pub(super) struct Deaths {
 
 impl Deaths {
     /// Nobody yet. Raises the limit of open files as far as it may be raised: a pidfd per server.
-    pub(super) fn new(user: u32) -> Self {
+    pub(super) fn new(user: Uid) -> Self {
         Self {
             user,
             processes: Processes::open().ok(),
@@ -107,8 +107,8 @@ impl Deaths {
     }
 
     /// Finds out who holds these sockets, and waits for their ends.
-    pub(super) fn tie(&mut self, sockets: &HashMap<u32, Name>) -> HashMap<u32, Tie> {
-        let wanted: HashSet<u32> = sockets.keys().copied().collect();
+    pub(super) fn tie(&mut self, sockets: &HashMap<SocketNumber, Name>) -> HashMap<SocketNumber, Tie> {
+        let wanted: HashSet<SocketNumber> = sockets.keys().copied().collect();
         self.reopen();
         let unlikely = |pid: i32| self.watched.contains_key(&pid);
         let holders = match &self.processes {
@@ -138,7 +138,7 @@ impl Deaths {
     }
 
     /// Whether that is new.
-    fn watch(&mut self, pid: i32, socket: u32, name: &Name) -> Result<bool, Untied> {
+    fn watch(&mut self, pid: i32, socket: SocketNumber, name: &Name) -> Result<bool, Untied> {
         if let Some(watched) = self.watched.get_mut(&pid) {
             if !has_ended(&watched.pidfd) {
                 return Ok(watched.names.insert(name.clone()));
@@ -206,14 +206,14 @@ impl Deaths {
     }
 
     /// Whether a process holds a socket now.
-    pub(super) fn holds(&self, pid: i32, socket: u32) -> bool {
+    pub(super) fn holds(&self, pid: i32, socket: SocketNumber) -> bool {
         let process = self.processes.as_ref().and_then(|processes| processes.by_pid(pid));
         process.is_some_and(|process| process.holds(socket))
     }
 
     /// The number of the socket with which a process listens at a name, be it a file that is gone: SIGUSR1
     /// has tmux make its socket anew before it closes the one it had (server.c: `server_signal`).
-    pub(super) fn listens_anew(&self, pid: i32, table: &KernelTable, name: &Name) -> Option<u32> {
+    pub(super) fn listens_anew(&self, pid: i32, table: &KernelTable, name: &Name) -> Option<SocketNumber> {
         let process = self.processes.as_ref()?.by_pid(pid)?;
         let held = process.sockets().ok()?;
         let mut listening = table.iter().filter(|bound| bound.role == Role::Listening);
@@ -280,9 +280,9 @@ mod tests {
 
     #[test]
     fn proc_is_looked_for_again() {
-        let mut deaths = Deaths::new(rustix::process::getuid().as_raw());
+        let mut deaths = Deaths::new(Uid::ours());
         deaths.processes = None;
-        assert!(!deaths.holds(1, 0));
+        assert!(!deaths.holds(1, SocketNumber::new(0)));
         deaths.reopen();
         assert!(deaths.processes.is_some());
     }
@@ -292,15 +292,15 @@ mod tests {
     fn a_process_that_does_not_hold_the_socket_is_not_waited_for() {
         let runtime = crate::watch::event_loop::runtime().unwrap();
         runtime.block_on(async {
-            let mut deaths = Deaths::new(rustix::process::getuid().as_raw());
+            let mut deaths = Deaths::new(Uid::ours());
             let me = rustix::process::getpid().as_raw_nonzero().get();
             let socket = std::os::unix::net::UnixDatagram::unbound().unwrap();
             let number = u32::try_from(rustix::fs::fstat(&socket).unwrap().st_ino).unwrap();
             let [one, other] = ["one", "other"].map(|label| Name { dir: Dir(0), label: label.into() });
-            assert_eq!(deaths.watch(me, number, &one), Ok(true));
+            assert_eq!(deaths.watch(me, SocketNumber::new(number), &one), Ok(true));
             drop(socket);
-            let mut deaths = Deaths::new(rustix::process::getuid().as_raw());
-            assert_eq!(deaths.watch(me, number, &other), Err(Untied::Unseen));
+            let mut deaths = Deaths::new(Uid::ours());
+            assert_eq!(deaths.watch(me, SocketNumber::new(number), &other), Err(Untied::Unseen));
             assert!(!deaths.is_watching(me, &other));
         });
     }
@@ -309,15 +309,15 @@ mod tests {
     fn a_death_is_handed_over_once_with_name_and_process() {
         let runtime = crate::watch::event_loop::runtime().unwrap();
         runtime.block_on(async {
-            let mut deaths = Deaths::new(rustix::process::getuid().as_raw());
+            let mut deaths = Deaths::new(Uid::ours());
             let socket = std::os::unix::net::UnixDatagram::unbound().unwrap();
             let number = u32::try_from(rustix::fs::fstat(&socket).unwrap().st_ino).unwrap();
             let holder = std::process::Stdio::from(OwnedFd::from(socket));
             let mut holder = std::process::Command::new("sleep").arg("3600").stdin(holder).spawn().unwrap();
             let pid = i32::try_from(holder.id()).unwrap();
             let name = Name { dir: Dir(0), label: "x".into() };
-            assert_eq!(deaths.watch(pid, number, &name), Ok(true));
-            assert_eq!(deaths.watch(pid, number, &name), Ok(false), "it is waited for");
+            assert_eq!(deaths.watch(pid, SocketNumber::new(number), &name), Ok(true));
+            assert_eq!(deaths.watch(pid, SocketNumber::new(number), &name), Ok(false), "it is waited for");
             let asked = poll_fn(|cx| Poll::Ready(deaths.poll(cx))).await;
             assert!(asked.is_pending() && deaths.is_alive(pid, &name));
             holder.kill().unwrap();

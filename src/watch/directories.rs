@@ -14,6 +14,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::task::{Context, Poll};
 use tmux_sockets::kernel::FileId;
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::tmux::{DirectoryError, Rule, SocketDir};
 
 /// How often a missing directory is looked for while it comes into being under our eyes.
@@ -44,7 +45,7 @@ pub(super) enum Unwatched {
 /// The directories of the watch.
 #[derive(Debug)]
 pub(super) struct Directories {
-    user: u32,
+    user: Uid,
     /// All that there ever were: a [`Dir`] is an index.
     paths: Vec<PathBuf>,
     /// Those that are ours to watch now.
@@ -68,7 +69,7 @@ pub(super) struct Settled {
 
 impl Directories {
     /// None yet.
-    pub(super) fn new(user: u32) -> Self {
+    pub(super) fn new(user: Uid) -> Self {
         Self {
             user,
             paths: Vec::new(),

@@ -2,6 +2,7 @@
 
 use crate::config::Settings;
 use std::path::PathBuf;
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::sweep::Act;
 
 /// The same for as long as the configuration is.
@@ -10,14 +11,14 @@ pub(super) struct Duties {
     pub(super) settings: Settings,
     /// `--dir`: these and no others.
     pub(super) given: Vec<PathBuf>,
-    pub(super) user: u32,
+    pub(super) user: Uid,
     pub(super) act: Act,
 }
 
 impl Duties {
     /// Those of whoever runs this.
     pub(super) fn new(settings: Settings, given: &[PathBuf], act: Act) -> Self {
-        Self { settings, given: given.to_vec(), user: rustix::process::getuid().as_raw(), act }
+        Self { settings, given: given.to_vec(), user: Uid::ours(), act }
     }
 
     /// Whether ghosts are looked for at every path of a tmux server, not in given directories alone.

@@ -11,6 +11,7 @@ use crate::view::events::EventKind;
 use slot::{Missing, Slot};
 use std::collections::HashMap;
 use std::ffi::OsString;
+use tmux_sockets::kernel::SocketNumber;
 
 /// A directory of the watch, by its place in the list of all that there ever were.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,7 +31,7 @@ pub(super) enum Seen {
     /// where it is known.
     Live {
         /// The number that `/proc/PID/fd` shows.
-        socket: Option<u32>,
+        socket: Option<SocketNumber>,
         /// Who listens.
         pid: Option<i32>,
     },
@@ -63,7 +64,7 @@ pub(super) enum Listens {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Server {
     /// Its listening socket.
-    pub(super) socket: Option<u32>,
+    pub(super) socket: Option<SocketNumber>,
     /// Its process.
     pub(super) pid: Option<i32>,
     ghost: bool,
@@ -163,7 +164,7 @@ impl Engine {
     }
 
     /// A ghost was found, by its socket. Nothing, if it is known as one.
-    pub(super) fn haunt(&mut self, name: &Name, socket: u32, pid: Option<i32>) -> Vec<Happening> {
+    pub(super) fn haunt(&mut self, name: &Name, socket: SocketNumber, pid: Option<i32>) -> Vec<Happening> {
         self.slot(name).haunt(socket, pid)
     }
 
@@ -178,7 +179,7 @@ impl Engine {
     }
 
     /// The server that is known by that socket at a name.
-    pub(super) fn server(&self, name: &Name, socket: u32) -> Option<&Server> {
+    pub(super) fn server(&self, name: &Name, socket: SocketNumber) -> Option<&Server> {
         self.known(name)?.servers.iter().find(|server| server.socket == Some(socket))
     }
 

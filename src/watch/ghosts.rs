@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Instant;
 use tmux_sockets::ghost::{self, Anew, Area, Ghost};
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::report::Outcome;
 use tmux_sockets::report::Report;
 use tmux_sockets::sweep::{Act, Target};
@@ -69,7 +70,7 @@ impl Ghosts {
 }
 
 /// Rescues them one after the other.
-fn rescue(user: u32, said: &Said, ghosts: Vec<Ghost>) {
+fn rescue(user: Uid, said: &Said, ghosts: Vec<Ghost>) {
     let mut witness = Witness::new(user);
     for ghost in ghosts {
         let rescue = ghost::rescue(user, &mut witness, &ghost, Anew::Folder);

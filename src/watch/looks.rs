@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::time::Instant;
 use tmux_sockets::ghost::Ghost;
+use tmux_sockets::kernel::SocketNumber;
 use tmux_sockets::sweep::discover::{self, Surroundings};
 use tmux_sockets::sweep::{Act, Glance, Pass, Target};
 use tmux_sockets::tmux::Rule;
@@ -44,16 +45,16 @@ pub(super) struct Looks {
     /// Live servers that are not announced yet: their processes are looked for together.
     fresh: Vec<Fresh>,
     /// Sockets that their living servers have closed: seen so once.
-    closing: HashSet<u32>,
+    closing: HashSet<SocketNumber>,
     /// Sockets whose processes were not found, seen so once.
-    unfound: HashSet<u32>,
+    unfound: HashSet<SocketNumber>,
 }
 
 /// A live server whose process is not known yet.
 #[derive(Debug)]
 struct Fresh {
     name: Name,
-    socket: u32,
+    socket: SocketNumber,
 }
 
 impl Looks {
@@ -294,7 +295,7 @@ impl Looks {
         let sockets = fresh.iter().map(|fresh| (fresh.socket, fresh.name.clone())).collect();
         let ties = tools.deaths.tie(&sockets);
         self.witness.refresh();
-        let listed: HashSet<u32> = self.witness.table().iter().map(|bound| bound.socket).collect();
+        let listed: HashSet<SocketNumber> = self.witness.table().iter().map(|bound| bound.socket).collect();
         self.unfound.retain(|socket| listed.contains(socket));
         for Fresh { name, socket } in fresh {
             let Some(tie) = ties.get(&socket) else { continue };
@@ -361,7 +362,7 @@ impl Looks {
             let heir = deaths.listens_anew(pid, witness.table(), name);
             match heir {
                 _ if !deaths.is_alive(pid, name) => Listens::No,
-                Some(heir) => Listens::Anew(heir),
+                Some(heir) => Listens::Anew(heir.raw()),
                 None if closing.contains(&socket) => Listens::No,
                 None => {
                     closed.set(Some(socket));

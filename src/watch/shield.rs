@@ -55,10 +55,11 @@ mod tests {
     use super::*;
     use std::fs::File;
     use std::path::Path;
+    use tmux_sockets::kernel::Uid;
     use tmux_sockets::tmux::Rule;
 
     fn open(path: &Path) -> Option<SocketDir> {
-        SocketDir::open(path, rustix::process::getuid().as_raw(), Rule::LookedAt).unwrap()
+        SocketDir::open(path, Uid::ours(), Rule::LookedAt).unwrap()
     }
 
     fn is_shielded(path: &Path) -> bool {

@@ -1,6 +1,7 @@
 //! The kernel's table of sockets: whatever the bytes, nothing that they do not say; what the kernel says is read.
 
-use tmux_sockets::kernel::{Malformed, Message, Role, Row, messages};
+use tmux_sockets::kernel::SocketNumber;
+use tmux_sockets::kernel::{Malformed, Message, Role, Row, Uid, messages};
 
 /// The question that is answered. The corpus has it, too.
 const ASKED: u32 = 1;
@@ -88,7 +89,14 @@ fn what_the_kernel_writes_is_read(mut orders: &[u8]) {
             datagram.extend(message(SOCK_DIAG_BY_FAMILY, ASKED - 1, &body));
         }
         datagram.extend(message(SOCK_DIAG_BY_FAMILY, ASKED, &body));
-        expected.push(Ok(Message::Row(Row { socket: word(2), role, file, owner, peer, name })));
+        expected.push(Ok(Message::Row(Row {
+            socket: SocketNumber::new(word(2)),
+            role,
+            file,
+            owner: owner.map(Uid::new),
+            peer: peer.map(SocketNumber::new),
+            name,
+        })));
     }
     let mut end = message(NLMSG_DONE, ASKED, &[0; 4]);
     if names.len() % 2 == 1 {

@@ -14,6 +14,8 @@ use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 use tmux_sockets::ghost::{self, Area, Rescue};
 use tmux_sockets::judge::RescueFailure;
+use tmux_sockets::kernel::SocketNumber;
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::checkpoint::{self, Checkpoint};
 use tmux_sockets::report::{Failure, Outcome};
 use tmux_sockets::witness::Witness;
@@ -108,10 +110,10 @@ impl Stage {
     }
 
     fn set_aside(&self) -> Rescue {
-        let mut witness = Witness::new(user());
+        let mut witness = Witness::new(Uid::new(user()));
         witness.refresh();
-        let found = ghost::find(user(), &mut witness, &Area::path(&self.path()).unwrap());
-        ghost::set_aside(user(), &mut witness, &found[0])
+        let found = ghost::find(Uid::new(user()), &mut witness, &Area::path(&self.path()).unwrap());
+        ghost::set_aside(Uid::new(user()), &mut witness, &found[0])
     }
 
     /// The names under which a server answers.
@@ -123,7 +125,7 @@ impl Stage {
 }
 
 /// The sockets that a process holds, as the kernel numbers them.
-fn listener_of(pid: i32) -> BTreeSet<u32> {
+fn listener_of(pid: i32) -> BTreeSet<SocketNumber> {
     let process = tmux_sockets::kernel::Processes::open().unwrap().by_pid(pid).unwrap();
     process.sockets().unwrap().into_iter().collect()
 }
@@ -144,10 +146,10 @@ fn play(stage: &Rc<RefCell<Stage>>, story: Vec<(Checkpoint, Adversary)>) -> (Res
         }
     })));
     // The stage is free for whoever acts.
-    let (path, mut witness) = (stage.borrow().path(), Witness::new(user()));
+    let (path, mut witness) = (stage.borrow().path(), Witness::new(Uid::new(user())));
     witness.refresh();
-    let found = ghost::find(user(), &mut witness, &Area::path(&path).unwrap());
-    let rescue = ghost::set_aside(user(), &mut witness, &found[0]);
+    let found = ghost::find(Uid::new(user()), &mut witness, &Area::path(&path).unwrap());
+    let rescue = ghost::set_aside(Uid::new(user()), &mut witness, &found[0]);
     checkpoint::install(None);
     let acted = acted.borrow().clone();
     (rescue, acted)
@@ -238,10 +240,10 @@ fn the_one_that_is_killed() {
             let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::KILL);
         }
     })));
-    let mut witness = Witness::new(user());
+    let mut witness = Witness::new(Uid::new(user()));
     witness.refresh();
-    let found = ghost::find(user(), &mut witness, &Area::path(Path::new(&path)).unwrap());
-    ghost::set_aside(user(), &mut witness, &found[0]);
+    let found = ghost::find(Uid::new(user()), &mut witness, &Area::path(Path::new(&path)).unwrap());
+    ghost::set_aside(Uid::new(user()), &mut witness, &found[0]);
     checkpoint::install(None);
 }
 
@@ -314,10 +316,10 @@ fn a_ghost_that_answers_late_takes_its_path_and_the_newer_one_has_its_second_nam
             stage.older().signal(Signal::STOP);
         }
     })));
-    let (path, mut witness) = (stage.borrow().path(), Witness::new(user()));
+    let (path, mut witness) = (stage.borrow().path(), Witness::new(Uid::new(user())));
     witness.refresh();
-    let found = ghost::find(user(), &mut witness, &Area::path(&path).unwrap());
-    let rescue = ghost::set_aside(user(), &mut witness, &found[0]);
+    let found = ghost::find(Uid::new(user()), &mut witness, &Area::path(&path).unwrap());
+    let rescue = ghost::set_aside(Uid::new(user()), &mut witness, &found[0]);
     checkpoint::install(None);
     let stage = stage.borrow();
     assert_eq!(rescue.outcome, Outcome::Failed(Failure::Rescue(RescueFailure::NoAnswer)));

@@ -15,6 +15,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use tmux_sockets::judge::State;
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::checkpoint::{self, Checkpoint};
 use tmux_sockets::remove::{Reaped, Reaper};
 use tmux_sockets::report::{Failure, Outcome};
@@ -34,9 +35,9 @@ fn reap(
         act(at);
     })));
     let user = rustix::process::getuid().as_raw();
-    let dir = SocketDir::open(dir, user, Rule::Swept).unwrap().unwrap();
+    let dir = SocketDir::open(dir, Uid::new(user), Rule::Swept).unwrap().unwrap();
     let names: Vec<OsString> = names.iter().map(OsString::from).collect();
-    let reaped = Reaper::new(&dir, user).reap(&mut Witness::new(user), &names);
+    let reaped = Reaper::new(&dir, Uid::new(user)).reap(&mut Witness::new(Uid::new(user)), &names);
     checkpoint::install(None);
     (reaped, places.take())
 }
@@ -258,8 +259,8 @@ fn who_listens_at_the_last_moment_and_in_no_table_keeps_his_socket() {
 /// The last outcome of a reaper that is asked to put `x` back from its quarantine.
 fn put_back(dir: &Path) -> Outcome {
     let user = rustix::process::getuid().as_raw();
-    let open = SocketDir::open(dir, user, Rule::Swept).unwrap().unwrap();
-    Reaper::new(&open, user).put_back(".tmux-janitor-quarantine.x".as_ref(), "x".as_ref())
+    let open = SocketDir::open(dir, Uid::new(user), Rule::Swept).unwrap().unwrap();
+    Reaper::new(&open, Uid::new(user)).put_back(".tmux-janitor-quarantine.x".as_ref(), "x".as_ref())
 }
 
 #[test]
@@ -294,8 +295,8 @@ fn a_lock_alone_goes_unless_somebody_comes_for_it() {
     let user = rustix::process::getuid().as_raw();
     let lock = arena.path("x.lock");
     let clear = || {
-        let open = SocketDir::open(arena.dir(), user, Rule::Swept).unwrap().unwrap();
-        Reaper::new(&open, user).clear_lock("x.lock".as_ref(), "x".as_ref())
+        let open = SocketDir::open(arena.dir(), Uid::new(user), Rule::Swept).unwrap().unwrap();
+        Reaper::new(&open, Uid::new(user)).clear_lock("x.lock".as_ref(), "x".as_ref())
     };
     let leave = || {
         fs::write(&lock, "").unwrap();

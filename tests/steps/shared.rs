@@ -14,6 +14,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::rc::Rc;
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::checkpoint::{self, Checkpoint};
 use tmux_sockets::report::{Failure, Outcome};
 use tmux_sockets::sweep::{Act, Pass, RefuseFar, SpareNothing, Target};
@@ -84,8 +85,8 @@ fn stopped_at(folder: &Folder, name: &OsStr, act: impl FnMut(Checkpoint) + 'stat
     checkpoint::install(Some(Box::new(act)));
     let only = Some(vec![name.to_owned()]);
     let target = Target { path: folder.0.path().to_owned(), only, rule: Rule::Named };
-    let pass = Pass { policy: &SpareNothing, far: &RefuseFar, user: 0, act: Act::Remove };
-    let report = pass.run(&mut Witness::new(0), &[target]);
+    let pass = Pass { policy: &SpareNothing, far: &RefuseFar, user: Uid::ROOT, act: Act::Remove };
+    let report = pass.run(&mut Witness::new(Uid::ROOT), &[target]);
     checkpoint::install(None);
     report.entries[0].outcome
 }

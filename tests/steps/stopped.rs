@@ -14,6 +14,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::checkpoint::{self, Checkpoint};
 use tmux_sockets::remove::Reaper;
 use tmux_sockets::tmux::start_lock::{LockRack, Taken};
@@ -25,7 +26,7 @@ const SIGNALS: [Signal; 3] = [Signal::TSTP, Signal::TTIN, Signal::TTOU];
 
 fn folder() -> Option<SocketDir> {
     let folder = PathBuf::from(std::env::var_os(FOLDER)?);
-    SocketDir::open(&folder, user(), Rule::Swept).unwrap()
+    SocketDir::open(&folder, Uid::new(user()), Rule::Swept).unwrap()
 }
 
 fn user() -> u32 {
@@ -42,7 +43,7 @@ fn say(word: &str) {
 fn who_holds_a_lock() {
     let Some(dir) = folder() else { return };
     let mut orders = std::io::stdin().lines();
-    let mut rack = LockRack::new(&dir, user());
+    let mut rack = LockRack::new(&dir, Uid::new(user()));
     let Taken::Ours(guard) = rack.take(OsStr::new("x")) else { panic!("no lock") };
     say("held");
     orders.next();
@@ -65,7 +66,7 @@ fn who_removes_a_hundred() {
         }
     })));
     let names: Vec<OsString> = dir.names().unwrap();
-    let reaped = Reaper::new(&dir, user()).reap(&mut Witness::new(user()), &names);
+    let reaped = Reaper::new(&dir, Uid::new(user())).reap(&mut Witness::new(Uid::new(user())), &names);
     say(&format!("removed {}", reaped.len()));
 }
 

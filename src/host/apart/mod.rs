@@ -20,6 +20,7 @@ use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::path::Path;
 use std::sync::Mutex;
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::escaped;
 use tmux_sockets::kernel::{Mount, Mounts, Walk};
 use tmux_sockets::sweep::Target;
@@ -59,7 +60,7 @@ pub(crate) fn silent() -> Vec<Mount> {
 ///
 /// # Errors
 /// One sentence: it does not answer.
-pub(crate) fn vouch(dir: &Path, user: u32) -> Result<(), String> {
+pub(crate) fn vouch(dir: &Path, user: Uid) -> Result<(), String> {
     let mounts = Mounts::read();
     ask(&mounts, whereabouts(dir, user, &mounts))
 }

@@ -9,6 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::{Mount, Processes};
 use tmux_sockets::sweep::Target;
 use tmux_sockets::tmux::Rule;
@@ -77,7 +78,7 @@ fn start(order: &Order, input: Option<&File>, deadline: Instant) -> Option<Sent>
 
 /// Whether a child of an earlier run is still on its way to that mount, and stays there until the deadline.
 fn hangs(point: &Path, deadline: Instant) -> bool {
-    let user = rustix::process::getuid().as_raw();
+    let user = Uid::ours();
     let is_one = |process: &tmux_sockets::kernel::Process| {
         process.comm().is_some_and(|comm| comm == NAME.to_bytes())
             && process.command_line().is_some_and(|line| Order::is_for(&line, point))

@@ -2,6 +2,7 @@
 
 use super::{Happening, Listens, Seen, Server};
 use crate::view::events::EventKind;
+use tmux_sockets::kernel::SocketNumber;
 
 /// What is known of a name.
 #[derive(Debug, Default)]
@@ -88,7 +89,7 @@ impl Slot {
     }
 
     /// A server was found whose file is gone or is another's.
-    pub(super) fn haunt(&mut self, socket: u32, pid: Option<i32>) -> Vec<Happening> {
+    pub(super) fn haunt(&mut self, socket: SocketNumber, pid: Option<i32>) -> Vec<Happening> {
         let by_socket = self.servers.iter().position(|known| known.socket == Some(socket));
         let by_pid = || self.servers.iter().position(|known| known.pid.is_some() && known.pid == pid);
         let Some(at) = by_socket.or_else(by_pid) else {
@@ -129,7 +130,7 @@ impl Slot {
             }
             match listens(server) {
                 Listens::Yes => {}
-                Listens::Anew(socket) => server.made_anew(socket, &mut happenings),
+                Listens::Anew(socket) => server.made_anew(SocketNumber::new(socket), &mut happenings),
                 Listens::Maybe => return true,
                 Listens::No => {
                     if server.ghost && missing == Missing::IsGhost && self.births > 0 && !self.lock_seen {
@@ -152,7 +153,7 @@ impl Slot {
 
 impl Server {
     /// It has made its socket, if that is a new one: for a moment at least a file led to it.
-    fn made_anew(&mut self, socket: u32, happenings: &mut Vec<Happening>) {
+    fn made_anew(&mut self, socket: SocketNumber, happenings: &mut Vec<Happening>) {
         if self.socket.replace(socket) != Some(socket) {
             self.back(happenings);
         }

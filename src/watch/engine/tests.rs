@@ -3,6 +3,7 @@
 use super::*;
 use EventKind::{Ghost, Rescued, ServerGone, ServerUp, SocketRemoved};
 use std::cell::RefCell;
+use tmux_sockets::kernel::SocketNumber;
 
 fn x() -> Name {
     Name { dir: Dir(0), label: "x".into() }
@@ -12,10 +13,10 @@ fn x() -> Name {
 #[derive(Default)]
 struct World {
     engine: RefCell<Engine>,
-    listening: RefCell<Vec<u32>>,
-    closing: RefCell<Option<u32>>,
+    listening: RefCell<Vec<SocketNumber>>,
+    closing: RefCell<Option<SocketNumber>>,
     /// A socket that is closed, and the one that its server listens with instead.
-    anew: RefCell<Option<(u32, u32)>>,
+    anew: RefCell<Option<(SocketNumber, SocketNumber)>>,
 }
 
 impl World {
@@ -27,7 +28,7 @@ impl World {
         self.engine.borrow_mut().lock_seen(&x());
     }
 
-    fn listening(&self, sockets: &[u32]) {
+    fn listening(&self, sockets: &[SocketNumber]) {
         *self.listening.borrow_mut() = sockets.to_vec();
     }
 
@@ -38,7 +39,7 @@ impl World {
             Some(socket) if listening.contains(&socket) => Listens::Yes,
             Some(socket) if *self.closing.borrow() == Some(socket) => Listens::Maybe,
             Some(socket) => match *self.anew.borrow() {
-                Some((old, new)) if old == socket => Listens::Anew(new),
+                Some((old, new)) if old == socket => Listens::Anew(new.raw()),
                 _ => Listens::No,
             },
             None => Listens::No,
@@ -48,7 +49,7 @@ impl World {
     }
 
     /// Looks while `socket` of `pid` stands at the name.
-    fn live(&self, socket: u32, pid: i32) -> Vec<(EventKind, Option<i32>)> {
+    fn live(&self, socket: SocketNumber, pid: i32) -> Vec<(EventKind, Option<i32>)> {
         let mut listening = self.listening.borrow().clone();
         listening.push(socket);
         self.listening(&listening);
@@ -60,8 +61,8 @@ impl World {
 fn a_birth_and_a_death_are_told_once() {
     let world = World::default();
     world.born();
-    assert_eq!(world.live(1, 10), [(ServerUp, Some(10))]);
-    assert_eq!(world.live(1, 10), []);
+    assert_eq!(world.live(SocketNumber::new(1), 10), [(ServerUp, Some(10))]);
+    assert_eq!(world.live(SocketNumber::new(1), 10), []);
     world.listening(&[]);
     assert_eq!(world.see(Seen::Dead), [(ServerGone, Some(10))]);
     assert_eq!(world.see(Seen::Dead), [], "a socket that is kept makes no drumbeat");
@@ -76,7 +77,7 @@ fn a_birth_and_a_death_are_told_once() {
 #[test]
 fn a_removal_of_ours_follows_the_death() {
     let world = World::default();
-    world.live(1, 10);
+    world.live(SocketNumber::new(1), 10);
     world.listening(&[]);
     assert_eq!(world.see(Seen::Removed), [(ServerGone, Some(10)), (SocketRemoved, Some(10))]);
 }
@@ -90,12 +91,12 @@ fn servers_between_two_looks_get_their_pair() {
         world.see(Seen::Removed),
         [(ServerUp, None), (ServerGone, None), (ServerUp, None), (ServerGone, None), (SocketRemoved, None)]
     );
-    world.live(3, 30);
+    world.live(SocketNumber::new(3), 30);
     world.listening(&[]);
     world.born();
     world.born();
     assert_eq!(
-        world.live(5, 50),
+        world.live(SocketNumber::new(5), 50),
         [(ServerGone, Some(30)), (ServerUp, None), (ServerGone, None), (ServerUp, Some(50))]
     );
 }
@@ -103,13 +104,17 @@ fn servers_between_two_looks_get_their_pair() {
 #[test]
 fn a_birth_during_a_look_counts_for_the_next() {
     let world = World::default();
-    world.live(1, 10);
+    world.live(SocketNumber::new(1), 10);
     world.listening(&[]);
     world.engine.borrow_mut().look_begins();
     world.born();
-    assert_eq!(world.live(2, 20), [(ServerGone, Some(10))], "is it the one that was born?");
+    assert_eq!(
+        world.live(SocketNumber::new(2), 20),
+        [(ServerGone, Some(10))],
+        "is it the one that was born?"
+    );
     world.engine.borrow_mut().look_ends();
-    assert_eq!(world.live(2, 20), [(ServerUp, Some(20))]);
+    assert_eq!(world.live(SocketNumber::new(2), 20), [(ServerUp, Some(20))]);
     world.listening(&[]);
     world.engine.borrow_mut().look_begins();
     world.born();
@@ -137,12 +142,12 @@ fn of_a_file_that_came_and_went_only_a_lock_tells_a_server() {
 #[test]
 fn a_server_whose_file_goes_is_a_ghost_and_can_come_back() {
     let world = World::default();
-    world.live(1, 10);
+    world.live(SocketNumber::new(1), 10);
     assert_eq!(world.see(Seen::Absent), [(Ghost, Some(10))]);
     assert_eq!(world.see(Seen::Absent), []);
     assert_eq!(world.engine.borrow().counts(), Counts { live: 0, ghosts: 1, dead: 0, spared: 0 });
     world.listening(&[]);
-    assert_eq!(world.live(2, 10), [(Rescued, Some(10))], "SIGUSR1 makes another socket");
+    assert_eq!(world.live(SocketNumber::new(2), 10), [(Rescued, Some(10))], "SIGUSR1 makes another socket");
     world.see(Seen::Absent);
     world.listening(&[]);
     assert_eq!(world.see(Seen::Absent), [(ServerGone, Some(10))], "its file was gone before");
@@ -151,8 +156,8 @@ fn a_server_whose_file_goes_is_a_ghost_and_can_come_back() {
 #[test]
 fn a_server_keeps_the_pid_it_was_announced_with() {
     let world = World::default();
-    world.live(1, 10);
-    assert_eq!(world.live(1, 11), [], "a child of it holds the socket");
+    world.live(SocketNumber::new(1), 10);
+    assert_eq!(world.live(SocketNumber::new(1), 11), [], "a child of it holds the socket");
     world.listening(&[]);
     assert_eq!(world.see(Seen::Dead), [(ServerGone, Some(10))]);
 }
@@ -160,11 +165,11 @@ fn a_server_keeps_the_pid_it_was_announced_with() {
 #[test]
 fn a_server_between_two_sockets_has_not_gone() {
     let world = World::default();
-    world.live(1, 10);
+    world.live(SocketNumber::new(1), 10);
     world.listening(&[]);
-    *world.closing.borrow_mut() = Some(1);
+    *world.closing.borrow_mut() = Some(SocketNumber::new(1));
     assert_eq!(world.see(Seen::Absent), []);
-    assert_eq!(world.live(2, 10), [], "SIGUSR1 makes another socket");
+    assert_eq!(world.live(SocketNumber::new(2), 10), [], "SIGUSR1 makes another socket");
     world.listening(&[]);
     assert_eq!(world.see(Seen::Dead), [(ServerGone, Some(10))]);
 }
@@ -172,27 +177,27 @@ fn a_server_between_two_sockets_has_not_gone() {
 #[test]
 fn a_stolen_name_makes_a_ghost_of_the_one_who_had_it() {
     let world = World::default();
-    world.live(1, 10);
-    assert_eq!(world.live(2, 20), [(Ghost, Some(10)), (ServerUp, Some(20))]);
-    world.listening(&[2]);
-    assert_eq!(world.live(2, 20), [(ServerGone, Some(10))]);
+    world.live(SocketNumber::new(1), 10);
+    assert_eq!(world.live(SocketNumber::new(2), 20), [(Ghost, Some(10)), (ServerUp, Some(20))]);
+    world.listening(&[SocketNumber::new(2)]);
+    assert_eq!(world.live(SocketNumber::new(2), 20), [(ServerGone, Some(10))]);
 }
 
 #[test]
 fn what_is_not_decided_changes_nothing_but_a_death() {
     let world = World::default();
-    world.live(1, 10);
+    world.live(SocketNumber::new(1), 10);
     assert_eq!(world.see(Seen::Undecided), []);
     world.listening(&[]);
     world.born();
     assert_eq!(world.see(Seen::Undecided), [(ServerGone, Some(10))]);
-    assert_eq!(world.live(7, 70), [(ServerUp, Some(70))]);
+    assert_eq!(world.live(SocketNumber::new(7), 70), [(ServerUp, Some(70))]);
 }
 
 #[test]
 fn a_server_that_a_dump_has_missed_is_the_same_server() {
     let world = World::default();
-    world.live(1, 10);
+    world.live(SocketNumber::new(1), 10);
     assert_eq!(world.see(Seen::Live { socket: None, pid: None }), []);
     assert_eq!(world.engine.borrow().counts().live, 1);
 }
@@ -201,7 +206,7 @@ fn a_server_that_a_dump_has_missed_is_the_same_server() {
 fn a_removal_is_told_also_after_a_look_that_met_the_janitors_lock() {
     let world = World::default();
     world.born();
-    assert_eq!(world.live(1, 10), [(ServerUp, Some(10))]);
+    assert_eq!(world.live(SocketNumber::new(1), 10), [(ServerUp, Some(10))]);
     world.listening(&[]);
     assert_eq!(world.see(Seen::Undecided), [(ServerGone, Some(10))]);
     assert_eq!(world.see(Seen::Undecided), []);
@@ -212,10 +217,10 @@ fn a_removal_is_told_also_after_a_look_that_met_the_janitors_lock() {
 #[test]
 fn a_ghost_whose_new_socket_is_deleted_too_lives_on_as_one() {
     let world = World::default();
-    world.live(1, 10);
+    world.live(SocketNumber::new(1), 10);
     assert_eq!(world.see(Seen::Absent), [(Ghost, Some(10))]);
-    world.listening(&[2]);
-    *world.anew.borrow_mut() = Some((1, 2));
+    world.listening(&[SocketNumber::new(2)]);
+    *world.anew.borrow_mut() = Some((SocketNumber::new(1), SocketNumber::new(2)));
     world.born();
     assert_eq!(world.see(Seen::Absent), [(Rescued, Some(10)), (Ghost, Some(10))]);
     assert_eq!(world.see(Seen::Absent), []);
@@ -224,8 +229,12 @@ fn a_ghost_whose_new_socket_is_deleted_too_lives_on_as_one() {
         let happenings = world.engine.borrow_mut().haunt(&x(), socket, Some(10));
         happenings.iter().map(|happening| (happening.kind, happening.pid())).collect::<Vec<_>>()
     };
-    assert_eq!(found(2), [], "it is known");
-    assert_eq!(found(3), [(Rescued, Some(10)), (Ghost, Some(10))], "the same server, and another socket");
+    assert_eq!(found(SocketNumber::new(2)), [], "it is known");
+    assert_eq!(
+        found(SocketNumber::new(3)),
+        [(Rescued, Some(10)), (Ghost, Some(10))],
+        "the same server, and another socket"
+    );
     world.listening(&[]);
     assert_eq!(world.see(Seen::Absent), [(ServerGone, Some(10))]);
 }
@@ -234,7 +243,7 @@ fn a_ghost_whose_new_socket_is_deleted_too_lives_on_as_one() {
 fn what_a_ghost_has_made_before_it_ended_is_no_other_servers() {
     for (seen, last) in [(Seen::Removed, SocketRemoved), (Seen::Absent, SocketRemoved)] {
         let world = World::default();
-        world.live(1, 10);
+        world.live(SocketNumber::new(1), 10);
         world.see(Seen::Absent);
         world.listening(&[]);
         world.born();
@@ -242,7 +251,7 @@ fn what_a_ghost_has_made_before_it_ended_is_no_other_servers() {
         assert_eq!(world.see(seen), told);
     }
     let world = World::default();
-    world.live(1, 10);
+    world.live(SocketNumber::new(1), 10);
     world.see(Seen::Absent);
     world.listening(&[]);
     world.lock();

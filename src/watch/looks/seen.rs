@@ -4,6 +4,7 @@ use crate::watch::engine::{Name, Seen};
 use crate::watch::schedule::Schedule;
 use std::time::Instant;
 use tmux_sockets::judge::{Reason, State, TableSays};
+use tmux_sockets::kernel::SocketNumber;
 use tmux_sockets::report::Entry;
 use tmux_sockets::report::Outcome;
 
@@ -40,7 +41,7 @@ pub(super) fn of(
     seen
 }
 
-fn socket(listed: Option<TableSays>) -> Option<u32> {
+fn socket(listed: Option<TableSays>) -> Option<SocketNumber> {
     match listed {
         Some(TableSays::Listed { socket, .. }) => Some(socket),
         Some(TableSays::Elsewhere { .. } | TableSays::Twin | TableSays::Absent | TableSays::Blind(_))

@@ -15,6 +15,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 use tmux_sockets::ghost::{self, Area};
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::sweep::Target;
 use tmux_sockets::witness::Witness;
 
@@ -32,11 +33,11 @@ fn no_ghost_while(arena: &Arena, mut turn: impl FnMut(u32) + Send) {
                 turn(turns.fetch_add(1, Ordering::AcqRel));
             }
         });
-        let mut witness = Witness::new(user());
+        let mut witness = Witness::new(Uid::new(user()));
         let place = Area::new(&[Target::whole(arena.dir().to_owned())], false);
         while !churning.is_finished() {
             witness.refresh();
-            let found = ghost::find(user(), &mut witness, &place);
+            let found = ghost::find(Uid::new(user()), &mut witness, &place);
             let so_far = looks.fetch_add(1, Ordering::AcqRel);
             if !found.is_empty() {
                 // Lets the other thread end, too.

@@ -9,6 +9,7 @@ use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use tmux_sockets::ghost::{self, Anew, Area};
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::report::Outcome;
 use tmux_sockets::witness::Witness;
 
@@ -115,13 +116,13 @@ fn what_was_found_is_looked_at_again_under_the_lock() {
     let socket = arena.path("a");
     fs::remove_file(&socket).unwrap();
     let scope = Area::path(&socket).unwrap();
-    let mut witness = Witness::new(user());
+    let mut witness = Witness::new(Uid::new(user()));
     witness.refresh();
-    let found = ghost::find(user(), &mut witness, &scope);
+    let found = ghost::find(Uid::new(user()), &mut witness, &scope);
     assert_eq!((found.len(), found[0].plight.bar), (1, None));
     // Meanwhile somebody starts a server there.
     let second = arena::start(&socket);
-    let mut rescue = |ghost| ghost::rescue(user(), &mut witness, ghost, Anew::Folder).outcome;
+    let mut rescue = |ghost| ghost::rescue(Uid::new(user()), &mut witness, ghost, Anew::Folder).outcome;
     assert_eq!(rescue(&found[0]), Outcome::Kept);
     assert_eq!(arena::pid_of(&socket), second.pid, "the path was stolen");
     say(&socket, &["kill-server"]);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use tmux_sockets::judge::{Anchor, Bar, Blindness, Plight, Reason, Standing};
+use tmux_sockets::kernel::Uid;
 
 fn read(path: &str) -> String {
     fs::read_to_string(Path::new(REPOSITORY).join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
@@ -114,7 +115,7 @@ fn reasons() -> Vec<Reason> {
         Reason::BacklogFull,
         Reason::LockHeld,
         Reason::NobodyListens,
-        Reason::OtherUser(NUMBER.unsigned_abs()),
+        Reason::OtherUser(Uid::new(NUMBER.unsigned_abs())),
         Reason::FileSystem(0x6969),
         Reason::FileSystem(u64::from(NUMBER.unsigned_abs())),
         Reason::BoundOnly,

@@ -17,6 +17,7 @@ use std::rc::Rc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::checkpoint::{self, Checkpoint};
 use tmux_sockets::sweep::{Act, Pass, RefuseFar, SpareNothing, Target};
 use tmux_sockets::witness::Witness;
@@ -67,8 +68,8 @@ fn play(story: &Story) -> BTreeSet<Checkpoint> {
 
 fn sweep(dir: &Path) {
     let user = rustix::process::getuid().as_raw();
-    let pass = Pass { policy: &SpareNothing, far: &RefuseFar, user, act: Act::Remove };
-    pass.run(&mut Witness::new(user), &[Target::whole(dir.to_owned())]);
+    let pass = Pass { policy: &SpareNothing, far: &RefuseFar, user: Uid::new(user), act: Act::Remove };
+    pass.run(&mut Witness::new(Uid::new(user)), &[Target::whole(dir.to_owned())]);
 }
 
 fn check(story: &str, scene: &mut Scene, adversaries: &[Adversary]) {

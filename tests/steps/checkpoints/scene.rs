@@ -11,6 +11,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::witness::Witness;
 
 /// Who acts while the removal stands still.
@@ -195,11 +196,11 @@ pub(super) fn is_immutable(dir: &Path) -> bool {
 /// a [`Server`] that is dropped ends, and who counts the lost may not end them.
 pub(super) fn listeners_of(folder: &Path) -> BTreeSet<i32> {
     let uid = rustix::process::getuid().as_raw();
-    let mut witness = Witness::new(uid);
+    let mut witness = Witness::new(Uid::new(uid));
     witness.refresh();
     let sockets =
         witness.table().iter().filter(|bound| bound.name.starts_with(folder)).map(|bound| bound.socket);
-    let holders = tmux_sockets::kernel::Processes::open().unwrap().holders(uid, &sockets.collect());
+    let holders = tmux_sockets::kernel::Processes::open().unwrap().holders(Uid::new(uid), &sockets.collect());
     let me = i32::try_from(std::process::id()).unwrap();
     holders.into_values().filter(|pid| *pid != me).collect()
 }

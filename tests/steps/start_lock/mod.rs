@@ -19,6 +19,7 @@ use std::process::Command;
 use std::rc::Rc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::checkpoint::{self, Checkpoint};
 use tmux_sockets::tmux::start_lock::{Guard, LockFailure, LockRack, Released, Taken};
 use tmux_sockets::tmux::{Rule, SocketDir};
@@ -36,12 +37,12 @@ impl Folder {
         let path = parent.path().join("d");
         fs::create_dir(&path).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
-        let dir = SocketDir::open(&path, user(), Rule::Swept).unwrap().unwrap();
+        let dir = SocketDir::open(&path, Uid::new(user()), Rule::Swept).unwrap().unwrap();
         Self { _parent: parent, path, dir }
     }
 
     fn rack(&self) -> LockRack<'_> {
-        LockRack::new(&self.dir, user())
+        LockRack::new(&self.dir, Uid::new(user()))
     }
 
     fn names(&self) -> Vec<String> {
@@ -235,7 +236,7 @@ fn what_is_no_lock_of_ours_is_not_taken() {
     if user() == 0 {
         fs::write(folder.path.join("theirs.lock"), "").unwrap();
         std::os::unix::fs::chown(folder.path.join("theirs.lock"), Some(1), None).unwrap();
-        assert_eq!(failure(&mut rack, "theirs"), LockFailure::NotOurs(1));
+        assert_eq!(failure(&mut rack, "theirs"), LockFailure::NotOurs(Uid::new(1)));
     } else {
         crate::common::skip::skip("only root can make a lock of somebody else's");
     }

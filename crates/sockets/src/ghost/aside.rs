@@ -16,6 +16,7 @@ use crate::kernel::PidFd;
 use crate::kernel::Processes;
 use crate::kernel::Role;
 use crate::kernel::checkpoint::{Checkpoint, reach};
+use crate::kernel::{SocketNumber, Uid};
 use crate::report::{Failure, Outcome};
 use crate::sweep::Act;
 use crate::tmux::SocketDir;
@@ -41,11 +42,11 @@ pub struct Aside {
     /// The server.
     pub pid: i32,
     /// The number of its listening socket.
-    pub socket: u32,
+    pub socket: Option<SocketNumber>,
 }
 
 /// Gives a ghost its path back although a newer server has it.
-pub fn set_aside(user: u32, witness: &mut Witness, ghost: &Ghost) -> Rescue {
+pub fn set_aside(user: Uid, witness: &mut Witness, ghost: &Ghost) -> Rescue {
     let mut rescue = Rescue::kept(ghost);
     rescue.outcome = attempt(user, witness, ghost, &mut rescue).unwrap_or_else(|outcome| outcome);
     if rescue.outcome == Outcome::Rescued {
@@ -55,7 +56,7 @@ pub fn set_aside(user: u32, witness: &mut Witness, ghost: &Ghost) -> Rescue {
 }
 
 /// What [`set_aside`] would do as things stand.
-pub fn would_set_aside(user: u32, ghost: &Ghost) -> Rescue {
+pub fn would_set_aside(user: Uid, ghost: &Ghost) -> Rescue {
     let mut rescue = Rescue::kept(ghost);
     let look = |rescue: &mut Rescue| -> Result<(), Outcome> {
         let pid = newer_of(ghost).ok_or(Outcome::Kept)?;
@@ -72,7 +73,7 @@ pub fn would_set_aside(user: u32, ghost: &Ghost) -> Rescue {
                 return Err(outcome);
             }
         }
-        rescue.aside = Some(Aside { path: dir.path_of(&name), pid, socket: 0 });
+        rescue.aside = Some(Aside { path: dir.path_of(&name), pid, socket: None });
         Ok(())
     };
     rescue.outcome = look(&mut rescue).map_or_else(|outcome| outcome, |()| Outcome::WouldRescue);
@@ -91,7 +92,7 @@ fn newer_of(ghost: &Ghost) -> Option<i32> {
     }
 }
 
-fn open(user: u32, ghost: &Ghost) -> Result<SocketDir, Outcome> {
+fn open(user: Uid, ghost: &Ghost) -> Result<SocketDir, Outcome> {
     folder::open_or_make(ghost, user, Anew::Folder, &mut Made::default()).map_err(|trouble| match trouble {
         folder::Trouble::Failure(failure) => failed(failure),
         folder::Trouble::NoParent => Outcome::Kept,
@@ -149,7 +150,7 @@ impl Newer<'_> {
     }
 
     /// The number of its listening socket, as the table has it.
-    fn socket(&self, witness: &Witness) -> Option<u32> {
+    fn socket(&self, witness: &Witness) -> Option<SocketNumber> {
         let mut bound = witness.table().with_inode_of(self.id);
         bound
             .find(|bound| bound.role == Role::Listening && bound.dev == self.id.kernel_dev())
@@ -157,7 +158,7 @@ impl Newer<'_> {
     }
 }
 
-fn attempt(user: u32, witness: &mut Witness, ghost: &Ghost, rescue: &mut Rescue) -> Result<Outcome, Outcome> {
+fn attempt(user: Uid, witness: &mut Witness, ghost: &Ghost, rescue: &mut Rescue) -> Result<Outcome, Outcome> {
     let newer_pid = newer_of(ghost).ok_or(Outcome::Kept)?;
     let label = ghost.path.file_name().ok_or(Outcome::Kept)?;
     // Everything that is proven from here on is proven of the process behind this handle.
@@ -197,7 +198,8 @@ fn attempt(user: u32, witness: &mut Witness, ghost: &Ghost, rescue: &mut Rescue)
     witness.refresh();
     match newer.socket(witness) {
         Some(socket) if newer.is_at(&newer.name) => {
-            rescue.aside = Some(Aside { path: dir.path_of(&newer.name), pid: newer_pid, socket });
+            rescue.aside =
+                Some(Aside { path: dir.path_of(&newer.name), pid: newer_pid, socket: Some(socket) });
         }
         Some(_) => {}
         // It ended meanwhile; what it left is in nobody's way.
@@ -212,7 +214,7 @@ fn attempt(user: u32, witness: &mut Witness, ghost: &Ghost, rescue: &mut Rescue)
 /// Proves everything once more, gives the newer server its second name, and tells the ghost.
 #[expect(clippy::too_many_arguments, reason = "what was proven before, each of its own kind")]
 fn under_locks(
-    user: u32,
+    user: Uid,
     witness: &mut Witness,
     ghost: &Ghost,
     newer: &Newer<'_>,
@@ -264,7 +266,7 @@ fn under_locks(
 }
 
 /// Whether a tmux server holds a socket.
-fn holds(pid: i32, socket: u32) -> bool {
+fn holds(pid: i32, socket: SocketNumber) -> bool {
     let process = Processes::open().ok().and_then(|processes| processes.by_pid(pid));
     process.is_some_and(|process| proof::is_tmux(&process) && process.holds(socket))
 }
@@ -279,7 +281,7 @@ mod tests {
     #[test]
     fn the_second_name_is_free_or_its_own_and_never_too_long() {
         let folder = tempfile::tempdir().unwrap();
-        let user = rustix::process::getuid().as_raw();
+        let user = Uid::ours();
         let dir = SocketDir::open(folder.path(), user, Rule::Swept).unwrap().unwrap();
         let _server = UnixListener::bind(folder.path().join("x")).unwrap();
         let id = dir.look(OsStr::new("x")).unwrap().id;

@@ -2,17 +2,18 @@
 
 use super::{Aside, Ghost, Rescue, panes};
 use crate::judge::{Reason, State, Verdict};
+use crate::kernel::Uid;
 use crate::kernel::{Mounts, Walk};
 use crate::report::{Entry, Folder, Outcome, Report};
 use std::path::Path;
 
 /// Enters a newer server with the path that it has now, or would have.
-fn enter_aside(report: &mut Report, user: u32, aside: &Aside, is_dry: bool) {
+fn enter_aside(report: &mut Report, user: Uid, aside: &Aside, is_dry: bool) {
     let folder = Folder::Other(parent_of(&aside.path).to_owned());
     let label = aside.path.file_name().unwrap_or_default().to_owned();
     let outcome = if is_dry { Outcome::WouldSetAside } else { Outcome::SetAside };
     let verdict = Verdict::new(State::Live, Reason::Listening);
-    let (server_pid, socket) = (Some(aside.pid), Some(aside.socket));
+    let (server_pid, socket) = (Some(aside.pid), aside.socket);
     report.entries.push(Entry { server_pid, socket, ..Entry::new(folder, label, user, verdict, outcome) });
 }
 
@@ -21,7 +22,7 @@ fn parent_of(path: &Path) -> &Path {
 }
 
 /// Enters a ghost with what was done about it; `with_panes`: and with what runs in it.
-pub fn enter(report: &mut Report, user: u32, ghost: &Ghost, outcome: Outcome, with_panes: bool) {
+pub fn enter(report: &mut Report, user: Uid, ghost: &Ghost, outcome: Outcome, with_panes: bool) {
     let dir = parent_of(&ghost.path);
     let settled = match Mounts::read().walk(dir) {
         Walk::Near(settled) | Walk::Far(settled) => settled,
@@ -41,7 +42,7 @@ pub fn enter(report: &mut Report, user: u32, ghost: &Ghost, outcome: Outcome, wi
 
 /// Enters a ghost that was to be rescued. One that ended or was reachable again by itself is none;
 /// a dead socket that was removed from its path is entered too.
-pub fn enter_rescue(report: &mut Report, user: u32, ghost: &Ghost, rescue: Rescue) {
+pub fn enter_rescue(report: &mut Report, user: Uid, ghost: &Ghost, rescue: Rescue) {
     if let Some(cleared) = rescue.cleared {
         for mut entry in cleared.entries {
             if matches!(entry.outcome, Outcome::Removed | Outcome::WouldRemove | Outcome::Failed(_)) {

@@ -11,6 +11,7 @@ use crate::kernel::FileId;
 use crate::kernel::Role;
 use crate::kernel::{Bound, KernelTable};
 use crate::kernel::{Processes, Stat};
+use crate::kernel::{SocketNumber, Uid};
 use crate::tmux::paths;
 use crate::witness::Witness;
 use std::collections::HashSet;
@@ -22,7 +23,7 @@ use std::time::Duration;
 /// The table as `witness` read it last is the first look. Only if that shows something is it read
 /// again for the second, and `/proc` searched. What is doubtful is no ghost: a server that is just
 /// ending, one that makes its socket anew at this moment, one that sees other files than we do.
-pub fn find(user: u32, witness: &mut Witness, area: &Area) -> Vec<Ghost> {
+pub fn find(user: Uid, witness: &mut Witness, area: &Area) -> Vec<Ghost> {
     let Ok(processes) = Processes::open() else {
         return Vec::new();
     };
@@ -68,7 +69,7 @@ fn is_at_work(processes: &Processes, ghost: &Ghost) -> bool {
 }
 
 struct Search<'a> {
-    user: u32,
+    user: Uid,
     area: &'a Area,
     processes: &'a Processes,
     own: OwnView,
@@ -119,7 +120,7 @@ impl Search<'_> {
 
     fn second_look(&self, table: &KernelTable, suspects: &[Suspect]) -> Vec<Ghost> {
         let mut holders = Holders::servers(self.processes, self.user);
-        let unclaimed: HashSet<u32> = suspects
+        let unclaimed: HashSet<SocketNumber> = suspects
             .iter()
             .map(|suspect| suspect.listener.socket)
             .filter(|socket| !holders.is_held_by_tmux(*socket))

@@ -3,6 +3,7 @@
 use super::Ghost;
 use crate::judge::RescueFailure;
 use crate::kernel::FileFacts;
+use crate::kernel::Uid;
 use crate::tmux::paths::{self, Refusal};
 use crate::tmux::start_lock::OWN_PREFIX;
 use crate::tmux::{DirectoryError, Rule, SocketDir};
@@ -54,7 +55,7 @@ impl Made {
 /// Opens the ghost's directory, making it anew as far as `anew` goes. What was made is noted in `made`.
 pub(super) fn open_or_make(
     ghost: &Ghost,
-    user: u32,
+    user: Uid,
     anew: Anew,
     made: &mut Made,
 ) -> Result<SocketDir, Trouble> {
@@ -71,7 +72,7 @@ pub(super) fn open_or_make(
 }
 
 /// What [`open_or_make`] and [`can_bind`] would fail at as things stand. Nothing is changed.
-pub(super) fn trouble(ghost: &Ghost, user: u32, anew: Anew) -> Option<Trouble> {
+pub(super) fn trouble(ghost: &Ghost, user: Uid, anew: Anew) -> Option<Trouble> {
     let look = || {
         let (path, pid) = place(ghost)?;
         if let Some(dir) = open(path, user)? {
@@ -103,7 +104,7 @@ struct Gap {
 
 impl Gap {
     /// Of a `tmux-UID`, which tmux makes anew (tmux.c: `make_label`); any other folder had its owner's reasons.
-    fn of(path: &Path, user: u32, pid: i32) -> Result<Self, RescueFailure> {
+    fn of(path: &Path, user: Uid, pid: i32) -> Result<Self, RescueFailure> {
         if path.file_name() != Some(OsStr::new(&paths::directory_name(user))) {
             return Err(RescueFailure::OwnFolder(pid));
         }
@@ -129,7 +130,8 @@ impl Gap {
         }
         let facts = FileFacts::of(above.as_fd()).map_err(failed)?;
         // Whoever can rename in there could put another folder in the place of ours.
-        let is_safe = [0, user].contains(&facts.uid) && (facts.mode & 0o002 == 0 || facts.mode & 0o1000 != 0);
+        let is_safe =
+            [Uid::ROOT, user].contains(&facts.uid) && (facts.mode & 0o002 == 0 || facts.mode & 0o1000 != 0);
         if missing.len() > 1 && !is_safe {
             return Err(RescueFailure::Untrusted(pid));
         }
@@ -137,7 +139,7 @@ impl Gap {
     }
 
     /// Makes what is missing, each folder for the user alone, and through the handle of the one above.
-    fn fill(self, user: u32, made: &mut Made) -> Result<(), Errno> {
+    fn fill(self, user: Uid, made: &mut Made) -> Result<(), Errno> {
         let Self { mut above, missing } = self;
         for name in missing.into_iter().rev() {
             let is_made = match rustix::fs::mkdirat(&above, &name, Mode::RWXU) {
@@ -159,7 +161,7 @@ impl Gap {
     }
 }
 
-fn open(path: &Path, user: u32) -> Result<Option<SocketDir>, RescueFailure> {
+fn open(path: &Path, user: Uid) -> Result<Option<SocketDir>, RescueFailure> {
     match SocketDir::open(path, user, Rule::Swept) {
         // `tmux -S /tmp/x`: in a sticky folder nobody else can take away what is the user's.
         Err(DirectoryError::Refused(Refusal::WritableByOthers(mode))) if mode & 0o1000 != 0 => {
@@ -194,20 +196,21 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
     use super::*;
     use crate::judge::{Plight, Standing};
+    use crate::kernel::SocketNumber;
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
     use std::path::PathBuf;
     use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
     use std::time::{Duration, Instant};
 
-    fn user() -> u32 {
-        rustix::process::getuid().as_raw()
+    fn user() -> Uid {
+        Uid::ours()
     }
 
     /// A ghost at `NAME/tmux-UID/x` in a folder.
     fn ghost(base: &Path, name: &str) -> Ghost {
         let path = base.join(name).join(paths::directory_name(user())).join("x");
         let plight = Plight { pid: Some(1), standing: Standing::NoDirectory, bar: None };
-        Ghost { path, socket: 1, pid: Some(1), plight }
+        Ghost { path, socket: SocketNumber::new(1), pid: Some(1), plight }
     }
 
     fn made(ghost: &Ghost, anew: Anew) -> Result<Made, Trouble> {

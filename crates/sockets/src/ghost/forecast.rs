@@ -5,6 +5,7 @@ use super::rescue::{Rescue, barred, clear, declined};
 use super::{Anew, Ghost};
 use crate::judge::{Bar, Standing};
 use crate::kernel::ProcLocks;
+use crate::kernel::Uid;
 use crate::report::{Failure, Outcome};
 use crate::sweep::Act;
 use crate::tmux::paths;
@@ -15,7 +16,7 @@ use rustix::fs::FileType;
 use std::ffi::OsStr;
 
 /// What [`super::rescue()`] would do to a ghost: every step of it that can be looked at without taking it.
-pub fn would_rescue(user: u32, witness: &mut Witness, ghost: &Ghost, anew: Anew) -> Rescue {
+pub fn would_rescue(user: Uid, witness: &mut Witness, ghost: &Ghost, anew: Anew) -> Rescue {
     let mut rescue = Rescue { outcome: Outcome::WouldRescue, ..Rescue::kept(ghost) };
     if let Some(outcome) = barred(ghost.plight) {
         rescue.outcome = outcome;
@@ -46,7 +47,7 @@ pub fn would_rescue(user: u32, witness: &mut Witness, ghost: &Ghost, anew: Anew)
 }
 
 /// What taking a label's start lock would end with, if it could not be had.
-pub(super) fn lock_is_in_the_way(user: u32, dir: &SocketDir, label: &OsStr) -> Option<Outcome> {
+pub(super) fn lock_is_in_the_way(user: Uid, dir: &SocketDir, label: &OsStr) -> Option<Outcome> {
     let facts = dir.look(&paths::lock_name(label)).ok()?;
     let failed = |failure| Some(Outcome::Failed(Failure::Lock(failure)));
     match facts.kind {

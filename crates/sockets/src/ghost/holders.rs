@@ -2,6 +2,7 @@
 
 use crate::kernel::Mounts;
 use crate::kernel::{Process, Processes};
+use crate::kernel::{SocketNumber, Uid};
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -9,7 +10,7 @@ use std::path::Path;
 #[derive(Debug)]
 pub(super) struct Holder {
     pub(super) process: Process,
-    pub(super) sockets: Vec<u32>,
+    pub(super) sockets: Vec<SocketNumber>,
     pub(super) is_tmux: bool,
 }
 
@@ -23,7 +24,7 @@ pub(super) struct Holders {
 
 impl Holders {
     /// The tmux servers of `user` with their sockets.
-    pub(super) fn servers(processes: &Processes, user: u32) -> Self {
+    pub(super) fn servers(processes: &Processes, user: Uid) -> Self {
         let mut holders = Self::default();
         let Ok(servers) = processes.tmux_servers(user) else {
             return holders;
@@ -40,7 +41,7 @@ impl Holders {
     }
 
     /// Adds whoever else of `user` holds one of `sockets`.
-    pub(super) fn add_others(&mut self, processes: &Processes, user: u32, sockets: &HashSet<u32>) {
+    pub(super) fn add_others(&mut self, processes: &Processes, user: Uid, sockets: &HashSet<SocketNumber>) {
         let Ok(others) = processes.of_user(user) else {
             return;
         };
@@ -69,13 +70,13 @@ impl Holders {
     }
 
     /// Whether a tmux server holds a socket.
-    pub(super) fn is_held_by_tmux(&self, socket: u32) -> bool {
+    pub(super) fn is_held_by_tmux(&self, socket: SocketNumber) -> bool {
         self.known.iter().any(|holder| holder.is_tmux && holder.sockets.contains(&socket))
     }
 
     /// The server of a socket: a tmux server before others, and a parent before its child, which
     /// has its parent's descriptors and name until exec.
-    pub(super) fn of(&self, socket: u32) -> Option<&Holder> {
+    pub(super) fn of(&self, socket: SocketNumber) -> Option<&Holder> {
         let all: Vec<&Holder> = self.known.iter().filter(|holder| holder.sockets.contains(&socket)).collect();
         let is_child = |holder: &Holder| {
             holder.process.stat().is_some_and(|stat| all.iter().any(|other| other.process.pid == stat.parent))

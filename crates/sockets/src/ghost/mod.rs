@@ -31,6 +31,7 @@ pub use forecast::would_rescue;
 pub use rescue::{Rescue, rescue};
 
 use crate::judge::Plight;
+use crate::kernel::SocketNumber;
 use std::path::PathBuf;
 
 /// A server whose socket cannot be reached at its path.
@@ -39,7 +40,7 @@ pub struct Ghost {
     /// The path its socket was bound to, and that it would bind again. It ends in a name.
     pub path: PathBuf,
     /// The number of its listening socket, as the kernel's table has it.
-    pub socket: u32,
+    pub socket: SocketNumber,
     /// The server. `None`: it cannot be told from here (a user namespace: `PrivateUsers=`; another PID namespace).
     pub pid: Option<i32>,
     /// How it stands with it.

@@ -1,12 +1,13 @@
 //! What runs in a server's panes, as `/proc` tells it: the server cannot be asked.
 
+use crate::kernel::Uid;
 use crate::kernel::{Process, Processes};
 
 /// How many panes of one server are named.
 const NAMED: usize = 16;
 
 /// The names (`comm`) of what is in the foreground of the server's panes, in the order of their pids.
-pub fn of(user: u32, server: i32) -> Vec<String> {
+pub fn of(user: Uid, server: i32) -> Vec<String> {
     let Ok(processes) = Processes::open() else {
         return Vec::new();
     };

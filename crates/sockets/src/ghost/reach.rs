@@ -4,6 +4,7 @@ use crate::judge::Standing;
 use crate::kernel::KernelTable;
 use crate::kernel::Mounts;
 use crate::kernel::Role;
+use crate::kernel::SocketNumber;
 use crate::kernel::file_system::{self, FileSystem};
 use crate::kernel::{FileFacts, FileId};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
@@ -19,7 +20,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Listener {
     /// The socket's number.
-    pub(super) socket: u32,
+    pub(super) socket: SocketNumber,
     /// 32 bits of its file's inode number.
     pub(super) ino: u32,
     /// Its file's device as the kernel writes it.

@@ -12,6 +12,7 @@ use super::{Anew, Area, Aside, Ghost, find};
 use crate::judge::{Bar, Plight, RescueFailure, Standing};
 use crate::kernel::Processes;
 use crate::kernel::Role;
+use crate::kernel::Uid;
 use crate::kernel::{Mounts, PidFd};
 use crate::report::Report;
 use crate::report::{Failure, Outcome};
@@ -53,7 +54,7 @@ impl Rescue {
 }
 
 /// Rescues a ghost, if that is safe in every way.
-pub fn rescue(user: u32, witness: &mut Witness, ghost: &Ghost, anew: Anew) -> Rescue {
+pub fn rescue(user: Uid, witness: &mut Witness, ghost: &Ghost, anew: Anew) -> Rescue {
     let mut rescue = Rescue::kept(ghost);
     let mut made = Made::default();
     rescue.outcome =
@@ -95,7 +96,7 @@ pub(super) fn barred(plight: Plight) -> Option<Outcome> {
 
 /// A pass over what stands at a ghost's path, which is to be a dead socket. The settings that spare dead
 /// sockets are not asked: the path gets a live one.
-pub(super) fn clear(user: u32, witness: &mut Witness, ghost: &Ghost, act: Act) -> Option<Report> {
+pub(super) fn clear(user: Uid, witness: &mut Witness, ghost: &Ghost, act: Act) -> Option<Report> {
     let target = Target {
         path: ghost.path.parent()?.to_owned(),
         only: Some(vec![ghost.path.file_name()?.to_owned()]),
@@ -114,7 +115,7 @@ pub(super) fn pidfd_of(ghost: &Ghost) -> Result<PidFd, Outcome> {
 }
 
 fn attempt(
-    user: u32,
+    user: Uid,
     witness: &mut Witness,
     ghost: &Ghost,
     anew: Anew,
@@ -150,7 +151,7 @@ fn attempt(
 
 /// Proves everything once more and sends the signal; then waits until the server listens.
 fn under_lock(
-    user: u32,
+    user: Uid,
     witness: &mut Witness,
     ghost: &Ghost,
     area: &Area,

@@ -6,6 +6,7 @@
 use super::Plight;
 use crate::kernel::Role;
 use crate::kernel::file_system::FileSystem;
+use crate::kernel::{SocketNumber, Uid};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -68,7 +69,7 @@ pub enum TableSays {
         /// For what.
         role: Role,
         /// The socket's number, by which its owner is found.
-        socket: u32,
+        socket: SocketNumber,
     },
     /// A socket with its inode number is listed, and whether it is this one cannot be told.
     Twin,
@@ -87,7 +88,7 @@ pub enum TableSays {
 
 impl TableSays {
     /// The number of the socket that listens there, where this network namespace's table shows one.
-    pub fn listening_socket(self) -> Option<u32> {
+    pub fn listening_socket(self) -> Option<SocketNumber> {
         match self {
             Self::Listed { role: Role::Listening, socket } => Some(socket),
             Self::Listed { role: Role::Bound | Role::Datagram, .. }
@@ -141,9 +142,9 @@ pub struct Facts {
     /// The entry's type.
     pub kind: FileType,
     /// Its owner.
-    pub owner: u32,
+    pub owner: Uid,
     /// The user we judge for.
-    pub user: u32,
+    pub user: Uid,
     /// Where it lies.
     pub file_system: FileSystem,
     /// The kernel's table.
@@ -170,7 +171,7 @@ pub enum Reason {
     /// Absent, refused, lock free: nobody listens and nobody will.
     NobodyListens,
     /// Belongs to another user.
-    OtherUser(u32),
+    OtherUser(Uid),
     /// Lies on a network, shared or unknown file system: its magic number.
     FileSystem(u64),
     /// Bound, but nobody listens (yet).
@@ -272,8 +273,8 @@ mod tests {
 
     const DEAD: Facts = Facts {
         kind: FileType::Socket,
-        owner: 1000,
-        user: 1000,
+        owner: Uid::new(1000),
+        user: Uid::new(1000),
         file_system: FileSystem::Local { stacked: false },
         table: TableSays::Absent,
         answer: Some(ConnectSays::Refused),
@@ -288,7 +289,7 @@ mod tests {
     }
 
     fn listed(role: Role) -> TableSays {
-        TableSays::Listed { role, socket: 1 }
+        TableSays::Listed { role, socket: SocketNumber::new(1) }
     }
 
     fn elsewhere(role: Role) -> TableSays {
@@ -301,7 +302,7 @@ mod tests {
         assert_eq!(state(&Facts { lock: LockSays::Free, ..DEAD }), Some(State::Dead));
         let saved = [
             (Facts { kind: FileType::RegularFile, ..DEAD }, State::NotASocket),
-            (Facts { owner: 0, ..DEAD }, State::Foreign),
+            (Facts { owner: Uid::ROOT, ..DEAD }, State::Foreign),
             (Facts { file_system: FileSystem::Other(0x6969), ..DEAD }, State::Foreign),
             (
                 Facts { file_system: FileSystem::Other(0x6969), table: listed(Role::Bound), ..DEAD },
@@ -341,7 +342,7 @@ mod tests {
             Facts { table: elsewhere(Role::Listening), ..unasked },
             Facts { table: elsewhere(Role::Bound), ..unasked },
             Facts { table: TableSays::Blind(Blindness::TableTorn), ..unasked },
-            Facts { owner: 0, ..unasked },
+            Facts { owner: Uid::ROOT, ..unasked },
             Facts { kind: FileType::Fifo, ..unasked },
             Facts { file_system: FileSystem::Other(1), ..unasked },
         ] {

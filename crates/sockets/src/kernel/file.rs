@@ -1,5 +1,6 @@
 //! What a name in a directory stands for, as stat(2) tells it.
 
+use super::id::Uid;
 use rustix::fs::{AtFlags, FileType, Stat};
 use std::ffi::OsStr;
 use std::os::fd::BorrowedFd;
@@ -30,7 +31,7 @@ pub struct FileFacts {
     /// Its type.
     pub kind: FileType,
     /// Its owner.
-    pub uid: u32,
+    pub uid: Uid,
     /// Permission bits (07777).
     pub mode: u32,
     /// Bytes.
@@ -58,7 +59,7 @@ impl From<Stat> for FileFacts {
         Self {
             id: FileId { dev: stat.st_dev.into(), ino: stat.st_ino.into() },
             kind: FileType::from_raw_mode(stat.st_mode),
-            uid: stat.st_uid,
+            uid: Uid::new(stat.st_uid),
             mode: stat.st_mode & 0o7777,
             size: stat.st_size as u64,
             changed: time(stat.st_mtime as i64, stat.st_mtime_nsec as u64)

@@ -5,6 +5,7 @@ pub mod checkpoint;
 pub mod escape;
 mod file;
 pub mod file_system;
+mod id;
 pub(crate) mod lease;
 mod locks;
 mod mounts;
@@ -16,6 +17,7 @@ pub mod text;
 mod unstopped;
 
 pub use file::{FileFacts, FileId};
+pub use id::{SocketNumber, Uid};
 pub use locks::ProcLocks;
 pub(crate) use locks::held;
 pub use mounts::{Mount, Mounts, Walk, realpath, trust};

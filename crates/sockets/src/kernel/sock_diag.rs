@@ -2,6 +2,7 @@
 //!
 //! Pure: bytes in, values out. Hostile or torn input gives [`Malformed`], never a panic.
 
+use super::id::{SocketNumber, Uid};
 /// `nlmsg_type` of a question and an answer of `sock_diag(7)`.
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const NLMSG_ERROR: u16 = 2;
@@ -44,15 +45,15 @@ pub enum Role {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row<'a> {
     /// The socket's own number: what `/proc/PID/fd` shows as `socket:[N]`.
-    pub socket: u32,
+    pub socket: SocketNumber,
     /// What it is for.
     pub role: Role,
     /// The file it is bound to: inode (32 bits) and device as the kernel writes it.
     pub file: Option<(u32, u32)>,
     /// Who made it, where the kernel tells.
-    pub owner: Option<u32>,
+    pub owner: Option<Uid>,
     /// The number of the socket at the other end, where that was asked for.
-    pub peer: Option<u32>,
+    pub peer: Option<SocketNumber>,
     /// The path it was bound under; empty if it has none, first byte NUL if abstract.
     pub name: &'a [u8],
 }
@@ -170,7 +171,14 @@ fn row(body: &[u8]) -> Result<Row<'_>, Malformed> {
         (SOCK_DGRAM, _) => Role::Datagram,
         _ => Role::Bound,
     };
-    let mut row = Row { socket: u32_at(body, 4)?, role, file: None, owner: None, peer: None, name: &[] };
+    let mut row = Row {
+        socket: SocketNumber::new(u32_at(body, 4)?),
+        role,
+        file: None,
+        owner: None,
+        peer: None,
+        name: &[],
+    };
     let mut rest = &body[MESSAGE..];
     while rest.len() >= 4 {
         let length = usize::from(u16_at(rest, 0)?);
@@ -180,8 +188,8 @@ fn row(body: &[u8]) -> Result<Row<'_>, Malformed> {
         let value = &rest[4..length];
         match u16_at(rest, 2)? & 0x3fff {
             UNIX_DIAG_NAME => row.name = trimmed(value),
-            UNIX_DIAG_UID => row.owner = Some(u32_at(value, 0)?),
-            UNIX_DIAG_PEER => row.peer = Some(u32_at(value, 0)?),
+            UNIX_DIAG_UID => row.owner = Some(Uid::new(u32_at(value, 0)?)),
+            UNIX_DIAG_PEER => row.peer = Some(SocketNumber::new(u32_at(value, 0)?)),
             UNIX_DIAG_VFS => row.file = Some((u32_at(value, 0)?, u32_at(value, 4)?)),
             _ => {}
         }
@@ -258,7 +266,7 @@ mod tests {
         bytes.extend(message(NLMSG_ERROR, 3, &(-2_i32).to_ne_bytes()));
         bytes.extend(message(NLMSG_DONE, 3, &[0; 4]));
         let row = Row {
-            socket: 77,
+            socket: SocketNumber::new(77),
             role: Role::Listening,
             file: Some((5, 9)),
             owner: None,

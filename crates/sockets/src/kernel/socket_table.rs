@@ -1,6 +1,7 @@
 //! The kernel's table of unix sockets: the witness that needs no connection.
 
 use super::file::FileId;
+use super::id::{SocketNumber, Uid};
 use super::sock_diag::{self, Message, Role};
 use rustix::io::Errno;
 use rustix::net::netlink::SOCK_DIAG;
@@ -17,7 +18,7 @@ const ATTEMPTS: u32 = 4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bound<'a> {
     /// What `/proc/PID/fd` shows as `socket:[N]`.
-    pub socket: u32,
+    pub socket: SocketNumber,
     /// What it is for.
     pub role: Role,
     /// The inode number of its file, 32 bits of it.
@@ -25,15 +26,15 @@ pub struct Bound<'a> {
     /// The device of its file as the kernel writes it.
     pub dev: u32,
     /// Who made it, where the kernel tells. A name can be anybody's; this cannot.
-    pub owner: Option<u32>,
+    pub owner: Option<Uid>,
     /// The path it was bound under, as bind(2) was told it.
     pub name: &'a Path,
 }
 
 impl Bound<'_> {
     /// Whether it may be `user`'s: nobody else but root has made it.
-    pub fn may_be_of(&self, user: u32) -> bool {
-        self.owner.is_none_or(|owner| owner == user || owner == 0)
+    pub fn may_be_of(&self, user: Uid) -> bool {
+        self.owner.is_none_or(|owner| owner == user || owner == Uid::ROOT)
     }
 }
 
@@ -41,9 +42,9 @@ impl Bound<'_> {
 struct Row {
     ino: u32,
     dev: u32,
-    socket: u32,
+    socket: SocketNumber,
     role: Role,
-    owner: Option<u32>,
+    owner: Option<Uid>,
     name: (u32, u16),
 }
 
@@ -72,7 +73,7 @@ pub struct TableSource {
     netlink: OwnedFd,
     /// An unbound unix socket of our own: the table lists those too.
     _canary: OwnedFd,
-    canary: u32,
+    canary: SocketNumber,
     sequence: u32,
     buffer: Vec<u8>,
 }
@@ -88,14 +89,14 @@ impl TableSource {
             .map_err(TableError::Call)?;
         let stat = rustix::fs::fstat(&canary).map_err(TableError::Call)?;
         #[expect(clippy::cast_possible_truncation, reason = "the table has 32 bits of it")]
-        let number = stat.st_ino as u32;
+        let number = SocketNumber::new(stat.st_ino as u32);
         Ok(Self { netlink, _canary: canary, canary: number, sequence: 0, buffer: vec![0; 32 * 1024] })
     }
 
     /// Takes a number for the canary's that no socket has, for tests of who must notice.
     #[cfg(test)]
     pub(crate) fn lose_canary(&mut self) {
-        self.canary = 0;
+        self.canary = SocketNumber::new(0);
     }
 
     /// Reads the table into `table`, whose memory is used again.
@@ -116,7 +117,7 @@ impl TableSource {
     }
 
     /// The numbers of the sockets that are connected to a listener.
-    pub fn connected_to(&mut self, listener: &Bound<'_>) -> Result<Vec<u32>, TableError> {
+    pub fn connected_to(&mut self, listener: &Bound<'_>) -> Result<Vec<SocketNumber>, TableError> {
         for _ in 0..ATTEMPTS {
             let mut peers = Vec::new();
             let is_whole = self.dump(sock_diag::request_connected, |row| {
@@ -214,7 +215,7 @@ impl KernelTable {
     }
 
     /// Whether a socket of that number is in the table.
-    pub fn shows_socket(&self, number: u32) -> bool {
+    pub fn shows_socket(&self, number: SocketNumber) -> bool {
         self.rows.iter().any(|row| row.socket == number)
     }
 
@@ -250,13 +251,16 @@ mod tests {
         let mut source = TableSource::open().unwrap();
         let mut table = KernelTable::default();
         source.read(&mut table).unwrap();
-        let bound = table.iter().find(|bound| u64::from(bound.socket) == number(&listener)).unwrap();
-        assert_eq!(source.connected_to(&bound).unwrap(), Vec::<u32>::new());
+        let bound = table.iter().find(|bound| u64::from(bound.socket.raw()) == number(&listener)).unwrap();
+        assert_eq!(source.connected_to(&bound).unwrap(), Vec::new());
         let _elsewhere = UnixStream::connect(dir.path().join("b")).unwrap();
         let client = UnixStream::connect(&path).unwrap();
         let (_server, _) = listener.accept().unwrap();
         let peers = source.connected_to(&bound).unwrap();
-        assert_eq!(peers.into_iter().map(u64::from).collect::<Vec<_>>(), [number(&client)]);
+        assert_eq!(
+            peers.into_iter().map(|peer| u64::from(peer.raw())).collect::<Vec<_>>(),
+            [number(&client)]
+        );
         drop(other);
     }
 
@@ -272,11 +276,11 @@ mod tests {
         assert!(table.canary_shown());
         let bound = table.with_inode_of(id).find(|bound| bound.name == path).unwrap();
         assert_eq!(bound.role, Role::Listening);
-        let me = rustix::process::getuid().as_raw();
+        let me = Uid::ours();
         assert_eq!(bound.owner, Some(me));
-        assert!(bound.may_be_of(me) && (me == 0 || !bound.may_be_of(me + 1)));
+        assert!(bound.may_be_of(me) && (me == Uid::ROOT || !bound.may_be_of(Uid::new(me.raw() + 1))));
         let number = rustix::fs::fstat(listener.as_fd()).unwrap().st_ino;
-        assert_eq!(u64::from(bound.socket), number);
+        assert_eq!(u64::from(bound.socket.raw()), number);
         drop(listener);
         source.read(&mut table).unwrap();
         assert!(table.with_inode_of(id).all(|bound| bound.name != path));

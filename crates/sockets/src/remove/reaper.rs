@@ -9,6 +9,7 @@ use super::audience::{Audience, Next, Reaped};
 use super::batch::{BATCH, most_together, processor_time};
 use super::pin::Pin;
 use super::shared;
+use crate::kernel::Uid;
 
 use crate::judge::ConnectSays;
 use crate::judge::{Facts, Judgement, LockSays, Reason, State, Verdict, judge};
@@ -31,7 +32,7 @@ use std::time::Instant;
 #[derive(Debug)]
 pub struct Reaper<'d> {
     dir: &'d SocketDir,
-    user: u32,
+    user: Uid,
     rack: LockRack<'d>,
     asker: Asker,
     /// How many are locked together now.
@@ -40,7 +41,7 @@ pub struct Reaper<'d> {
 
 impl<'d> Reaper<'d> {
     /// A reaper of `user`'s sockets in `dir`.
-    pub fn new(dir: &'d SocketDir, user: u32) -> Self {
+    pub fn new(dir: &'d SocketDir, user: Uid) -> Self {
         Self { dir, user, rack: LockRack::new(dir, user), asker: Asker::default(), batch: BATCH }
     }
 

@@ -15,6 +15,7 @@
 use super::pin::Pin;
 use crate::judge::ConnectSays;
 use crate::kernel::FileFacts;
+use crate::kernel::Uid;
 use crate::kernel::checkpoint::{Checkpoint, reach};
 use crate::report::{Failure, Outcome};
 use crate::tmux::SocketDir;
@@ -29,7 +30,7 @@ use std::os::fd::AsFd;
 const PLACEHOLDER: Mode = Mode::XUSR;
 
 /// Takes the pinned socket away, which is dead and whose lock is ours.
-pub(super) fn take_away(dir: &SocketDir, user: u32, name: &OsStr, pin: &Pin, asker: &mut Asker) -> Outcome {
+pub(super) fn take_away(dir: &SocketDir, user: Uid, name: &OsStr, pin: &Pin, asker: &mut Asker) -> Outcome {
     let Some(aside) = quarantine::name_of(name) else {
         return Outcome::Failed(Failure::NameTooLong);
     };
@@ -69,7 +70,7 @@ pub(super) fn take_away(dir: &SocketDir, user: u32, name: &OsStr, pin: &Pin, ask
 }
 
 /// Under the lock of `name`: gives back what a killed run has left aside, so that it stands at its own name again.
-pub(super) fn restore(dir: &SocketDir, user: u32, name: &OsStr) {
+pub(super) fn restore(dir: &SocketDir, user: Uid, name: &OsStr) {
     let Some(aside) = quarantine::name_of(name) else { return };
     if is_left_aside(dir, user, name, &aside) {
         if exchange(dir, &aside, name).is_ok() {
@@ -86,7 +87,7 @@ pub(super) fn restore(dir: &SocketDir, user: u32, name: &OsStr) {
 
 /// Under the lock: frees the name that a killed run's directory has, before the dead socket goes that it stands for. Whoever
 /// is ended between the two leaves the socket, and not a directory that nobody knows.
-pub(super) fn free_name(dir: &SocketDir, user: u32, aside: &OsStr) {
+pub(super) fn free_name(dir: &SocketDir, user: Uid, aside: &OsStr) {
     if let Some(name) = quarantine::label_of(aside)
         && is_placeholder(dir, user, name)
     {
@@ -95,18 +96,18 @@ pub(super) fn free_name(dir: &SocketDir, user: u32, aside: &OsStr) {
 }
 
 /// Whether a killed run has left something of `name`.
-pub(super) fn is_left(dir: &SocketDir, user: u32, name: &OsStr) -> bool {
+pub(super) fn is_left(dir: &SocketDir, user: Uid, name: &OsStr) -> bool {
     quarantine::name_of(name)
         .is_some_and(|aside| is_placeholder(dir, user, name) || is_placeholder(dir, user, &aside))
 }
 
 /// Whether our directory stands at a name whose socket is aside.
-fn is_left_aside(dir: &SocketDir, user: u32, name: &OsStr, aside: &OsStr) -> bool {
+fn is_left_aside(dir: &SocketDir, user: Uid, name: &OsStr, aside: &OsStr) -> bool {
     let is_own_socket = |facts: FileFacts| facts.is_socket() && facts.uid == user;
     is_placeholder(dir, user, name) && dir.look(aside).is_ok_and(is_own_socket)
 }
 
-fn is_placeholder(dir: &SocketDir, user: u32, name: &OsStr) -> bool {
+fn is_placeholder(dir: &SocketDir, user: Uid, name: &OsStr) -> bool {
     dir.look(name).is_ok_and(|facts| {
         facts.kind == FileType::Directory && facts.uid == user && facts.mode == PLACEHOLDER.as_raw_mode()
     })

@@ -2,6 +2,7 @@
 
 use super::{Entry, Remark, Report};
 use crate::judge::{Reason, State};
+use crate::kernel::Uid;
 use crate::report::Outcome;
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Display, Formatter};
@@ -94,7 +95,7 @@ pub struct Untold {
     /// Of how many users.
     pub users: usize,
     /// One of these.
-    pub user: u32,
+    pub user: Option<Uid>,
 }
 
 /// Counts as they go from process to process: all of them, unlike in JSON. As large as they are, their sums are numbers.
@@ -137,7 +138,7 @@ const MOST_PLACES: usize = 256;
 impl Report {
     /// Counts what in this report of `user`'s is more than `most` entries, and leaves it out. What somebody has to see to
     /// is left out last.
-    pub fn sum_up(&mut self, user: u32, most: usize) {
+    pub fn sum_up(&mut self, user: Uid, most: usize) {
         for places in [&mut self.unseen, &mut self.strays, &mut self.held] {
             sum_up_places(places);
         }
@@ -151,7 +152,7 @@ impl Report {
             left -= *room;
         }
         let users = usize::from(self.untold.users == 0);
-        let mut more = Untold { users, user, ..Untold::default() };
+        let mut more = Untold { users, user: Some(user), ..Untold::default() };
         self.entries.retain(|entry| {
             let room = &mut room[entry.rank()];
             if *room > 0 {
@@ -192,15 +193,13 @@ impl Display for Untold {
     /// What one user, or several, have too much of.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { entries, users, user, .. } = self;
+        let whose = user.map(|user| format!(" of uid {user}")).unwrap_or_default();
         let others = match users.saturating_sub(1) {
             0 => String::new(),
             1 => " and another user".to_owned(),
             more => format!(" and {more} other users"),
         };
-        write!(
-            f,
-            "{entries} more entries of uid {user}{others} are counted and not told of one by one: too many"
-        )
+        write!(f, "{entries} more entries{whose}{others} are counted and not told of one by one: too many")
     }
 }
 
@@ -217,7 +216,7 @@ mod tests {
 
     fn entry(state: State, outcome: Outcome) -> Entry {
         let folder = Folder::Other("/x".into());
-        Entry::new(folder, "x".into(), 1, Verdict::new(state, Reason::NobodyListens), outcome)
+        Entry::new(folder, "x".into(), Uid::new(1), Verdict::new(state, Reason::NobodyListens), outcome)
     }
 
     #[test]
@@ -227,16 +226,16 @@ mod tests {
         report.entries.extend((0..50).map(|_| entry(State::Dead, Outcome::Removed)));
         report.entries.extend((0..3).map(|_| entry(State::Ghost, Outcome::Kept)));
         let all = report.counts();
-        report.sum_up(7, 200);
+        report.sum_up(Uid::new(7), 200);
         assert_eq!((report.entries.len(), report.untold), (103, Untold::default()));
-        report.sum_up(7, 10);
+        report.sum_up(Uid::new(7), 10);
         assert_eq!((report.entries.len(), report.untold.entries, report.untold.users), (10, 93, 1));
         assert_eq!(report.counts(), all);
         let is_ghost = |entry: &&Entry| entry.verdict.state == State::Ghost;
         assert_eq!(report.entries.iter().filter(is_ghost).count(), 3);
         assert!(report.entries.iter().all(|entry| entry.verdict.state != State::NotASocket));
         // Once more, as for the sum of all users.
-        report.sum_up(7, 2);
+        report.sum_up(Uid::new(7), 2);
         assert_eq!((report.entries.len(), report.untold.entries, report.untold.users), (2, 101, 1));
         assert_eq!((report.counts(), report.leaves_ghosts()), (all, true));
         report.entries.clear();
@@ -249,7 +248,7 @@ mod tests {
     fn of_many_places_the_rest_is_one() {
         let place = |number: usize| Remark { path: format!("/{number}").into(), why: "why".to_owned() };
         let mut report = Report { held: (0..1000).map(place).collect(), ..Report::default() };
-        report.sum_up(7, 1);
+        report.sum_up(Uid::new(7), 1);
         assert_eq!(report.held.len(), MOST_PLACES + 1);
         assert!(report.held[MOST_PLACES].why.contains("744"), "{:?}", report.held[MOST_PLACES]);
     }

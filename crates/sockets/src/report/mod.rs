@@ -6,6 +6,7 @@ mod sentences;
 
 use crate::judge::{Reason, State, Verdict};
 use crate::kernel::as_data;
+use crate::kernel::{SocketNumber, Uid};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -70,7 +71,7 @@ pub struct Entry {
     /// Its name.
     pub label: OsString,
     /// Its owner.
-    pub uid: u32,
+    pub uid: Uid,
     /// What it is and why.
     pub verdict: Verdict,
     /// What became of it.
@@ -80,7 +81,7 @@ pub struct Entry {
     /// What runs in the panes of a ghost, where it was looked for.
     pub panes: Vec<String>,
     /// The number of its listening socket, where the kernel's table shows one.
-    pub socket: Option<u32>,
+    pub socket: Option<SocketNumber>,
 }
 
 /// A whole run.
@@ -106,7 +107,7 @@ pub struct Report {
 
 impl Entry {
     /// An entry of which only the verdict is known.
-    pub fn new(folder: Folder, label: OsString, uid: u32, verdict: Verdict, outcome: Outcome) -> Self {
+    pub fn new(folder: Folder, label: OsString, uid: Uid, verdict: Verdict, outcome: Outcome) -> Self {
         Self { folder, label, uid, verdict, outcome, server_pid: None, panes: Vec::new(), socket: None }
     }
 

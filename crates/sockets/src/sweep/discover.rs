@@ -1,6 +1,7 @@
 //! Where a user's sockets are: the directories that tmux would use, and those it does use.
 
 use crate::kernel::KernelTable;
+use crate::kernel::Uid;
 use crate::kernel::{Mounts, Walk};
 use crate::tmux::paths;
 use std::ffi::OsStr;
@@ -23,7 +24,7 @@ impl Surroundings {
     pub fn of_this_process() -> Self {
         let path = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         // A cron job and a system unit with User= have none, and the sockets are there all the same.
-        let usual = || Path::new(RUNTIME_DIRS).join(rustix::process::getuid().as_raw().to_string());
+        let usual = || Path::new(RUNTIME_DIRS).join(Uid::ours().to_string());
         let runtime_dir = path("XDG_RUNTIME_DIR").unwrap_or_else(usual);
         Self { tmux_tmpdir: path("TMUX_TMPDIR"), runtime_dir: Some(runtime_dir) }
     }
@@ -37,7 +38,7 @@ impl Surroundings {
 
     /// The path that `tmux -L label` uses here: the first parent that can be resolved (tmux.c:
     /// `make_label` skips an unusable `TMUX_TMPDIR` since 3.2).
-    pub fn socket_path(&self, user: u32, label: &OsStr) -> PathBuf {
+    pub fn socket_path(&self, user: Uid, label: &OsStr) -> PathBuf {
         let default = Path::new(paths::DEFAULT_PARENT);
         let mounts = Mounts::read();
         let parent = self.tmux_tmpdir.as_deref().into_iter().chain([default]).find_map(|parent| match mounts
@@ -54,7 +55,7 @@ impl Surroundings {
 
 /// The socket directories of `user`, without looking whether they are there. One directory may
 /// appear under several names.
-pub fn socket_dirs(extra: &[PathBuf], around: &Surroundings, table: &KernelTable, user: u32) -> Vec<PathBuf> {
+pub fn socket_dirs(extra: &[PathBuf], around: &Surroundings, table: &KernelTable, user: Uid) -> Vec<PathBuf> {
     let own_name = paths::directory_name(user);
     let mut dirs: Vec<PathBuf> = around.parents().map(|parent| parent.join(&own_name)).collect();
     let bound = table
@@ -79,7 +80,7 @@ mod tests {
     fn the_users_directories_come_first_and_once() {
         let around = Surroundings { tmux_tmpdir: Some("/t".into()), runtime_dir: Some("/run/user/7".into()) };
         let extra = ["/x".into(), "/t/tmux-7".into()];
-        let dirs = socket_dirs(&extra, &around, &KernelTable::default(), 7);
+        let dirs = socket_dirs(&extra, &around, &KernelTable::default(), Uid::new(7));
         let expected = ["/t/tmux-7", "/tmp/tmux-7", "/run/user/7/tmux-7", "/x"].map(PathBuf::from);
         assert_eq!(dirs, expected);
     }

@@ -7,6 +7,7 @@ use super::sheet::{Candidate, Sheet};
 use super::{Act, Far, Policy, Target, servers};
 use crate::judge::{Facts, Judgement, LockSays, Reason, State, TableSays, Verdict, judge};
 use crate::kernel::{FileFacts, Mounts, Role, Walk};
+use crate::kernel::{SocketNumber, Uid};
 use crate::remove::Reaper;
 use crate::report::{DirectoryNumber, DirectoryReport, Failure, Report};
 use crate::tmux::start_lock::is_plain_lock;
@@ -26,7 +27,7 @@ pub struct Pass<'a> {
     /// What becomes of directories that may never answer.
     pub far: &'a dyn Far,
     /// Whose sockets.
-    pub user: u32,
+    pub user: Uid,
     /// What may be done.
     pub act: Act,
 }
@@ -37,7 +38,7 @@ pub enum Glance {
     /// A server listens on it.
     Live {
         /// What `/proc/PID/fd` shows as `socket:[N]`.
-        socket: u32,
+        socket: SocketNumber,
     },
     /// Nothing of that name is there.
     Absent,

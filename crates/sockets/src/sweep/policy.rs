@@ -2,6 +2,7 @@
 
 use super::Target;
 use crate::kernel::Mounts;
+use crate::kernel::Uid;
 use crate::report::{DirectoryReport, Report};
 use crate::tmux::DirectoryError;
 use crate::witness::Witness;
@@ -44,7 +45,7 @@ pub trait Far {
     /// Looks at `targets`, each with its path as far as it could be resolved, and enters what is there.
     fn look(
         &self,
-        user: u32,
+        user: Uid,
         witness: &Witness,
         targets: Vec<(Target, PathBuf)>,
         mounts: &Mounts,
@@ -57,7 +58,7 @@ pub trait Far {
 pub struct RefuseFar;
 
 impl Far for RefuseFar {
-    fn look(&self, _: u32, _: &Witness, targets: Vec<(Target, PathBuf)>, _: &Mounts, report: &mut Report) {
+    fn look(&self, _: Uid, _: &Witness, targets: Vec<(Target, PathBuf)>, _: &Mounts, report: &mut Report) {
         let refused = targets.into_iter().map(|(target, _)| DirectoryReport {
             path: target.path,
             error: Some(DirectoryError::Far.to_string()),

@@ -2,14 +2,15 @@
 
 use crate::judge::State;
 use crate::kernel::Processes;
+use crate::kernel::{SocketNumber, Uid};
 use crate::report::Report;
 use std::collections::HashSet;
 
 /// Finds the pids of live servers by their sockets' numbers.
-pub(super) fn find(user: u32, report: &mut Report) {
+pub(super) fn find(user: Uid, report: &mut Report) {
     let mut live: Vec<_> =
         report.entries.iter_mut().filter(|entry| entry.verdict.state == State::Live).collect();
-    let sockets: HashSet<u32> = live.iter().filter_map(|entry| entry.socket).collect();
+    let sockets: HashSet<SocketNumber> = live.iter().filter_map(|entry| entry.socket).collect();
     if sockets.is_empty() {
         return;
     }

@@ -1,6 +1,7 @@
 //! The entries of one directory while a pass settles them, in the order of their names.
 
 use crate::judge::{Reason, State, Verdict};
+use crate::kernel::Uid;
 use crate::report::{DirectoryNumber, Entry, EntryNumber, Folder, Outcome, Report};
 use std::ffi::{OsStr, OsString};
 
@@ -22,7 +23,7 @@ pub(super) struct Line(usize);
 pub(super) struct Candidate {
     pub(super) place: Line,
     pub(super) label: OsString,
-    uid: u32,
+    uid: Uid,
 }
 
 /// What stands at a place.
@@ -32,7 +33,7 @@ enum Slot {
     /// A [`Candidate`] is on its way.
     Open {
         label: OsString,
-        uid: u32,
+        uid: Uid,
     },
 }
 
@@ -55,14 +56,14 @@ impl Sheet {
     }
 
     /// A name that is settled at once.
-    pub(super) fn enter(&mut self, label: OsString, uid: u32, verdict: Verdict) -> Line {
+    pub(super) fn enter(&mut self, label: OsString, uid: Uid, verdict: Verdict) -> Line {
         let entry = Entry::new(self.folder(), label, uid, verdict, Outcome::Kept);
         self.slots.push(Slot::Settled(entry));
         Line(self.slots.len() - 1)
     }
 
     /// A name that is not settled yet.
-    pub(super) fn open(&mut self, label: OsString, uid: u32) -> Candidate {
+    pub(super) fn open(&mut self, label: OsString, uid: Uid) -> Candidate {
         self.slots.push(Slot::Open { label: label.clone(), uid });
         Candidate { place: Line(self.slots.len() - 1), label, uid }
     }

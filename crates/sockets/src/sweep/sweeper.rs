@@ -2,6 +2,7 @@
 
 use super::discover::{self, Surroundings};
 use super::{Act, Far, Pass, Policy, RefuseFar, SpareNothing, Target};
+use crate::kernel::Uid;
 use crate::report::Report;
 use crate::witness::Witness;
 use std::fmt::{self, Debug, Formatter};
@@ -58,7 +59,7 @@ impl<P: Policy> Sweeper<P> {
     /// Sweeps. What went wrong stands in the report, beside what was done: one directory or socket that cannot be
     /// looked at keeps nobody from the others.
     pub fn run(self) -> Report {
-        let user = rustix::process::getuid().as_raw();
+        let user = Uid::ours();
         let mut witness = Witness::new(user);
         let directories = if self.directories.is_empty() {
             witness.refresh();

@@ -1,5 +1,6 @@
 //! A socket directory: opened once, checked on the open handle as tmux would check it.
 
+use crate::kernel::Uid;
 use crate::kernel::file_system::{self, FileSystem};
 use crate::kernel::text::errno_text;
 use crate::kernel::{FileFacts, FileId};
@@ -42,7 +43,7 @@ pub enum DirectoryError {
 
 /// What a directory's path comes to: links in the parent are resolved, as tmux does (realpath(3)), and the last
 /// component only where tmux's own rule does not hold.
-pub fn whereabouts(path: &Path, uid: u32, mounts: &Mounts) -> Walk {
+pub fn whereabouts(path: &Path, uid: Uid, mounts: &Mounts) -> Walk {
     match (path.parent(), path.file_name()) {
         (Some(parent), Some(name)) if name == OsStr::new(&paths::directory_name(uid)) => {
             match mounts.walk(parent) {
@@ -61,7 +62,7 @@ pub struct SocketDir {
     fd: OwnedFd,
     path: PathBuf,
     id: FileId,
-    owner: u32,
+    owner: Uid,
     file_system: FileSystem,
     shared: bool,
 }
@@ -71,14 +72,14 @@ impl SocketDir {
     ///
     /// Links in the parent are resolved, as tmux does (realpath(3)); the last component must be no
     /// link where tmux's own rule holds, and may be one elsewhere.
-    pub fn open(path: &Path, uid: u32, rule: Rule) -> Result<Option<Self>, DirectoryError> {
+    pub fn open(path: &Path, uid: Uid, rule: Rule) -> Result<Option<Self>, DirectoryError> {
         match Self::open_present(path, uid, rule) {
             Err(DirectoryError::Unreadable(Errno::NOENT)) => Ok(None),
             other => other.map(Some),
         }
     }
 
-    fn open_present(path: &Path, uid: u32, rule: Rule) -> Result<Self, DirectoryError> {
+    fn open_present(path: &Path, uid: Uid, rule: Rule) -> Result<Self, DirectoryError> {
         let unreadable =
             |e: std::io::Error| DirectoryError::Unreadable(Errno::from_io_error(&e).unwrap_or(Errno::IO));
         if matches!(whereabouts(path, uid, &Mounts::read()), Walk::Far(_)) {
@@ -109,7 +110,7 @@ impl SocketDir {
             }
             Rule::Swept | Rule::Named => paths::refuses_plain(is_directory, facts.uid, facts.mode, uid),
         };
-        let is_sticky = facts.uid == 0 && facts.mode & STICKY != 0;
+        let is_sticky = facts.uid == Uid::ROOT && facts.mode & STICKY != 0;
         let shared = match refusal {
             None => false,
             Some(Refusal::WritableByOthers(_)) if rule == Rule::Named && is_sticky => true,
@@ -130,7 +131,7 @@ impl SocketDir {
     }
 
     /// Its owner.
-    pub fn owner(&self) -> u32 {
+    pub fn owner(&self) -> Uid {
         self.owner
     }
 
@@ -242,8 +243,8 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 
-    fn me() -> u32 {
-        rustix::process::getuid().as_raw()
+    fn me() -> Uid {
+        Uid::ours()
     }
 
     /// A folder of sockets, 0700, in a folder of its own.
@@ -301,15 +302,21 @@ mod tests {
         assert_eq!(names, ["link", "x"]);
         assert!(!dir.is_empty());
         let stat = fs::metadata(&path).unwrap();
-        assert_eq!((dir.owner(), dir.id()), (stat.uid(), FileId { dev: stat.dev(), ino: stat.ino() }));
+        assert_eq!(
+            (dir.owner(), dir.id()),
+            (Uid::new(stat.uid()), FileId { dev: stat.dev(), ino: stat.ino() })
+        );
         assert_eq!(dir.path_of(OsStr::new("x")), path.join("x"));
         // Neither a look nor a handle goes through a link.
         assert_eq!(dir.look(OsStr::new("link")).unwrap().kind, FileType::Symlink);
         let (_handle, facts) = dir.pin(OsStr::new("link")).unwrap();
         assert_eq!((facts.kind, facts.id), (FileType::Symlink, dir.look(OsStr::new("link")).unwrap().id));
-        if me() == 0 {
+        if me() == Uid::ROOT {
             chown(&path, Some(12345), None).unwrap();
-            assert_eq!(SocketDir::open(&path, 0, Rule::LookedAt).unwrap().unwrap().owner(), 12345);
+            assert_eq!(
+                SocketDir::open(&path, Uid::ROOT, Rule::LookedAt).unwrap().unwrap().owner(),
+                Uid::new(12345)
+            );
         }
         fs::remove_dir_all(&path).unwrap();
         assert!(dir.is_empty(), "nothing is in a directory that is gone");

@@ -1,5 +1,6 @@
 //! tmux's own rules for socket directories and labels (tmux.c: `make_label`).
 
+use crate::kernel::Uid;
 use serde::{Deserialize, Serialize};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -15,16 +16,16 @@ pub const DEFAULT_PARENT: &str = "/tmp";
 pub const DEFAULT_LABEL: &str = "default";
 
 /// The name of a user's socket directory: `tmux-UID`.
-pub fn directory_name(uid: u32) -> String {
+pub fn directory_name(uid: Uid) -> String {
     format!("tmux-{uid}")
 }
 
 /// The user whom a folder called `tmux-N` is for.
 ///
 /// Only the decimal form that tmux itself writes is taken: no sign, no leading zero.
-pub fn uid_of_directory_name(name: &OsStr) -> Option<u32> {
+pub fn uid_of_directory_name(name: &OsStr) -> Option<Uid> {
     let digits = name.to_str()?.strip_prefix("tmux-")?;
-    let uid: u32 = digits.parse().ok()?;
+    let uid: Uid = digits.parse().ok()?;
     (uid.to_string() == digits).then_some(uid)
 }
 
@@ -43,7 +44,7 @@ pub fn socket_of_lock(lock: &OsStr) -> Option<&OsStr> {
 }
 
 /// The socket that `tmux -L label` uses, given the parent it settled on.
-pub fn socket_path(parent: &Path, uid: u32, label: &OsStr) -> PathBuf {
+pub fn socket_path(parent: &Path, uid: Uid, label: &OsStr) -> PathBuf {
     let mut path = parent.join(directory_name(uid)).into_os_string();
     path.push("/");
     path.push(label);
@@ -56,7 +57,7 @@ pub enum Refusal {
     /// It is a symbolic link or no directory at all.
     NotADirectory,
     /// It belongs to somebody else: the owner's uid.
-    Owner(u32),
+    Owner(Uid),
     /// Others may enter or write it: its permission bits.
     OpenToOthers(u32),
     /// For a folder that tmux has no rule for: others than its owner can write it.
@@ -65,7 +66,7 @@ pub enum Refusal {
 
 /// tmux's judgement of a `tmux-UID` directory that was looked at with lstat(2): it must be a real
 /// directory, belong to the user and give others nothing (`TMUX_SOCK_PERM`, 07).
-pub fn refuses(is_directory: bool, owner: u32, mode: u32, uid: u32) -> Option<Refusal> {
+pub fn refuses(is_directory: bool, owner: Uid, mode: u32, uid: Uid) -> Option<Refusal> {
     if !is_directory {
         Some(Refusal::NotADirectory)
     } else if owner != uid {
@@ -79,10 +80,10 @@ pub fn refuses(is_directory: bool, owner: u32, mode: u32, uid: u32) -> Option<Re
 
 /// Our own rule for any other folder: owned by the user or root, writable by nobody else. Whoever
 /// can write the folder can swap what stands in it while we look.
-pub fn refuses_plain(is_directory: bool, owner: u32, mode: u32, uid: u32) -> Option<Refusal> {
+pub fn refuses_plain(is_directory: bool, owner: Uid, mode: u32, uid: Uid) -> Option<Refusal> {
     if !is_directory {
         Some(Refusal::NotADirectory)
-    } else if owner != uid && owner != 0 {
+    } else if owner != uid && owner != Uid::ROOT {
         Some(Refusal::Owner(owner))
     } else if mode & 0o022 != 0 {
         Some(Refusal::WritableByOthers(mode & 0o7777))
@@ -97,7 +98,7 @@ mod tests {
 
     #[test]
     fn only_the_decimal_form_is_a_users_directory() {
-        assert_eq!(uid_of_directory_name(OsStr::new("tmux-1000")), Some(1000));
+        assert_eq!(uid_of_directory_name(OsStr::new("tmux-1000")), Some(Uid::new(1000)));
         for name in ["tmux-", "tmux-01", "tmux-+1", "tmux--1", "tmux-1000x", "tmux-4294967296", "x"] {
             assert_eq!(uid_of_directory_name(OsStr::new(name)), None, "{name}");
         }
@@ -113,13 +114,16 @@ mod tests {
 
     #[test]
     fn directories_are_judged_as_tmux_judges_them() {
-        assert_eq!(refuses(true, 5, 0o700, 5), None);
-        assert_eq!(refuses(true, 5, 0o770, 5), None, "tmux looks at others only");
-        assert_eq!(refuses(false, 5, 0o700, 5), Some(Refusal::NotADirectory));
-        assert_eq!(refuses(true, 0, 0o700, 5), Some(Refusal::Owner(0)));
-        assert_eq!(refuses(true, 5, 0o701, 5), Some(Refusal::OpenToOthers(0o701)));
-        assert_eq!(refuses_plain(true, 0, 0o755, 5), None);
-        assert_eq!(refuses_plain(true, 6, 0o700, 5), Some(Refusal::Owner(6)));
-        assert_eq!(refuses_plain(true, 5, 0o1777, 5), Some(Refusal::WritableByOthers(0o1777)));
+        assert_eq!(refuses(true, Uid::new(5), 0o700, Uid::new(5)), None);
+        assert_eq!(refuses(true, Uid::new(5), 0o770, Uid::new(5)), None, "tmux looks at others only");
+        assert_eq!(refuses(false, Uid::new(5), 0o700, Uid::new(5)), Some(Refusal::NotADirectory));
+        assert_eq!(refuses(true, Uid::ROOT, 0o700, Uid::new(5)), Some(Refusal::Owner(Uid::ROOT)));
+        assert_eq!(refuses(true, Uid::new(5), 0o701, Uid::new(5)), Some(Refusal::OpenToOthers(0o701)));
+        assert_eq!(refuses_plain(true, Uid::ROOT, 0o755, Uid::new(5)), None);
+        assert_eq!(refuses_plain(true, Uid::new(6), 0o700, Uid::new(5)), Some(Refusal::Owner(Uid::new(6))));
+        assert_eq!(
+            refuses_plain(true, Uid::new(5), 0o1777, Uid::new(5)),
+            Some(Refusal::WritableByOthers(0o1777))
+        );
     }
 }

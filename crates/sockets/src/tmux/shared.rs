@@ -3,6 +3,7 @@
 use super::DirectoryError;
 use super::paths::Refusal;
 use crate::kernel::FileFacts;
+use crate::kernel::Uid;
 use crate::kernel::escape;
 use crate::tmux::paths;
 use rustix::fs::{FileType, Mode, OFlags};
@@ -25,7 +26,7 @@ pub struct Shared {
 }
 
 /// Looks into the folder; what cannot be looked at is not told.
-pub fn look(folder: &Path, user: u32) -> Shared {
+pub fn look(folder: &Path, user: Uid) -> Shared {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let Ok(dir) = rustix::fs::open(folder, flags, Mode::empty()) else {
         return Shared::default();
@@ -48,7 +49,7 @@ pub fn look(folder: &Path, user: u32) -> Shared {
 
 /// What is to be said of a directory that is left alone. Where others can write it, it was named in place of
 /// something that is in it.
-pub fn refused_directory(path: &Path, error: DirectoryError, user: u32) -> String {
+pub fn refused_directory(path: &Path, error: DirectoryError, user: Uid) -> String {
     let DirectoryError::Refused(Refusal::WritableByOthers(_)) = error else {
         return error.to_string();
     };
@@ -76,7 +77,7 @@ mod tests {
     #[test]
     fn what_is_the_users_own_is_told() {
         let folder = tempfile::tempdir().unwrap();
-        let user = rustix::process::getuid().as_raw();
+        let user = Uid::ours();
         assert_eq!(look(folder.path(), user), Shared::default());
         for name in ["d", "c", "b", "a"] {
             drop(UnixListener::bind(folder.path().join(name)).unwrap());
@@ -86,6 +87,10 @@ mod tests {
         std::fs::create_dir(&own).unwrap();
         let sockets = ["a", "b", "c"].map(|name| folder.path().join(name)).to_vec();
         assert_eq!(look(folder.path(), user), Shared { own: Some(own), sockets });
-        assert_eq!(look(folder.path(), user + 1), Shared::default(), "nothing of it is another's");
+        assert_eq!(
+            look(folder.path(), Uid::new(user.raw() + 1)),
+            Shared::default(),
+            "nothing of it is another's"
+        );
     }
 }

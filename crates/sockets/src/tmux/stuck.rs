@@ -7,6 +7,7 @@
 use super::paths;
 use super::start_lock::OWN_PREFIX;
 use crate::kernel::FileId;
+use crate::kernel::Uid;
 use crate::kernel::escape::escaped;
 use crate::kernel::{ProcLocks, held};
 use crate::kernel::{Process, Processes, Stat};
@@ -88,7 +89,7 @@ impl HolderState {
 }
 
 /// The stuck locks of these directories. Takes hardly longer than [`PATIENCE`], and no time where none is held.
-pub fn find(user: u32, dirs: &[SocketDir]) -> Vec<Stuck> {
+pub fn find(user: Uid, dirs: &[SocketDir]) -> Vec<Stuck> {
     let locks = ProcLocks::read_twice();
     let mut held = Vec::new();
     for dir in dirs.iter().filter(|dir| locks.has_any_on(dir.id().dev)) {
@@ -99,7 +100,7 @@ pub fn find(user: u32, dirs: &[SocketDir]) -> Vec<Stuck> {
 }
 
 /// The same for one label. Without patience only a holder that cannot go on is told of.
-pub fn of_label(user: u32, dir: &SocketDir, label: &OsStr, patience: Duration) -> Option<Stuck> {
+pub fn of_label(user: Uid, dir: &SocketDir, label: &OsStr, patience: Duration) -> Option<Stuck> {
     look_twice(user, &[(dir, paths::lock_name(label))], patience).pop()
 }
 
@@ -118,7 +119,7 @@ struct Seen<'a> {
     missed: u32,
 }
 
-fn look_twice(user: u32, locks: &[(&SocketDir, OsString)], patience: Duration) -> Vec<Stuck> {
+fn look_twice(user: Uid, locks: &[(&SocketDir, OsString)], patience: Duration) -> Vec<Stuck> {
     let begun = Instant::now();
     let (mut stuck, mut seen) = (Vec::new(), Vec::new());
     let table = ProcLocks::read_twice();
@@ -151,7 +152,7 @@ fn look_twice(user: u32, locks: &[(&SocketDir, OsString)], patience: Duration) -
 
 impl<'a> Seen<'a> {
     /// A lock that is held now.
-    fn now(user: u32, table: &ProcLocks, dir: &'a SocketDir, name: &'a OsStr) -> Option<Self> {
+    fn now(user: Uid, table: &ProcLocks, dir: &'a SocketDir, name: &'a OsStr) -> Option<Self> {
         let facts = dir.look(name).ok().filter(|facts| facts.kind == FileType::RegularFile)?;
         table.is_held(facts.id).then(|| {
             let holder = holder_of(user, table, facts.id);
@@ -182,7 +183,7 @@ impl<'a> Seen<'a> {
 }
 
 /// Who holds a lock. The table names who took it: a client that has ended since, where its server has it now.
-fn holder_of(user: u32, table: &ProcLocks, file: FileId) -> Option<Holder> {
+fn holder_of(user: Uid, table: &ProcLocks, file: FileId) -> Option<Holder> {
     let processes = Processes::open().ok()?;
     let named =
         table.holders(file).filter_map(|pid| processes.by_pid(pid)).find(|process| holds(process, file));

@@ -7,6 +7,7 @@
 use crate::judge::{Anchor, Blindness};
 use crate::kernel::{FileFacts, FileId, Role};
 use crate::kernel::{Network, Process, Processes, UserManager, is_in_first_network};
+use crate::kernel::{SocketNumber, Uid};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use std::ffi::OsStr;
 use std::os::fd::AsFd;
@@ -32,7 +33,7 @@ pub(super) enum Standpoint {
 }
 
 /// Compares our network namespace with the user manager's, or where there is none with that of process 1.
-pub(super) fn standpoint(processes: &Processes, user: u32, own: &Network) -> Standpoint {
+pub(super) fn standpoint(processes: &Processes, user: Uid, own: &Network) -> Standpoint {
     let ask = |process: Option<Process>| process.and_then(|process| own.is(&process.network()));
     let manager = processes.find_user_manager(user);
     let is_managed = !matches!(manager, UserManager::Absent);
@@ -69,7 +70,7 @@ pub(super) struct BoundElsewhere {
 }
 
 /// What a server, which holds these `sockets` and is in another network namespace, is bound to.
-pub(super) fn bound_by(server: &Process, sockets: &[u32]) -> Vec<BoundElsewhere> {
+pub(super) fn bound_by(server: &Process, sockets: &[SocketNumber]) -> Vec<BoundElsewhere> {
     let (Some(text), Some(root), Some(mounts)) = (server.unix_sockets(), server.root(), server.mounts())
     else {
         return Vec::new();
@@ -91,7 +92,7 @@ pub(super) fn bound_by(server: &Process, sockets: &[u32]) -> Vec<BoundElsewhere>
 /// One line of `/proc/PID/net/unix`.
 #[derive(Debug, PartialEq, Eq)]
 struct Line<'a> {
-    socket: u32,
+    socket: SocketNumber,
     role: Role,
     name: &'a Path,
 }
@@ -157,7 +158,7 @@ mod tests {
     #[test]
     fn lines_are_read_as_the_kernel_writes_them() {
         let line = |text: &'static str| row(text.as_bytes());
-        let expected = |role, name| Some(Line { socket: 77, role, name: Path::new(name) });
+        let expected = |role, name| Some(Line { socket: SocketNumber::new(77), role, name: Path::new(name) });
         let listens = "0000000000000000: 00000002 00000000 00010000 0001 01    77 /a b/c";
         assert_eq!(line(listens), expected(Role::Listening, "/a b/c"));
         let bound = "0000000000000000: 00000002 00000000 00000000 0001 01 77 /x";

@@ -1,6 +1,7 @@
 //! What the table lists for one file.
 
 use crate::judge::TableSays;
+use crate::kernel::Uid;
 use crate::kernel::file_system::{self, FileSystem};
 use crate::kernel::{Bound, FileFacts, FileId, KernelTable, Mounts, Role};
 use rustix::fs::{Mode, OFlags};
@@ -18,7 +19,7 @@ pub(super) fn mounts_in(cell: &OnceCell<Arc<Mounts>>) -> &Mounts {
 /// a twin that nothing is said of. An entry with exactly our device outweighs all others.
 pub(super) fn listed(
     table: &KernelTable,
-    user: u32,
+    user: Uid,
     id: FileId,
     mounts: &OnceCell<Arc<Mounts>>,
 ) -> Option<TableSays> {
@@ -89,6 +90,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
     use super::*;
     use crate::kernel::Row;
+    use crate::kernel::SocketNumber;
     use std::os::unix::ffi::OsStrExt as _;
     use std::os::unix::net::UnixListener;
     use std::path::{Path, PathBuf};
@@ -124,7 +126,7 @@ mod tests {
     }
 
     fn by_name(name: &Path, ino: u32, dev: u32, ours: FileId) -> Which {
-        let table = KernelTable::of([row((ino, dev), Role::Listening, USER, name)]);
+        let table = KernelTable::of([row((ino, dev), Role::Listening, Uid::new(USER), name)]);
         which(&table.iter().next().unwrap(), ours, &Mounts::of(b""))
     }
 
@@ -132,9 +134,9 @@ mod tests {
         u32::try_from(id.ino).unwrap()
     }
 
-    fn row(file: (u32, u32), role: Role, owner: u32, name: &Path) -> Row<'_> {
+    fn row(file: (u32, u32), role: Role, owner: Uid, name: &Path) -> Row<'_> {
         Row {
-            socket: 1,
+            socket: SocketNumber::new(1),
             role,
             file: Some(file),
             owner: Some(owner),
@@ -173,8 +175,8 @@ mod tests {
         let gone = Path::new("/nothing/here");
         let with = |kinds: [&str; 2]| {
             let text = format!("1 0 8:1 / / rw - {} a rw\n2 1 0:9 / /x rw - {} b rw\n", kinds[0], kinds[1]);
-            let table = KernelTable::of([row((7, 9), Role::Listening, USER, gone)]);
-            listed(&table, USER, id, &OnceCell::from(Arc::new(Mounts::of(text.as_bytes()))))
+            let table = KernelTable::of([row((7, 9), Role::Listening, Uid::new(USER), gone)]);
+            listed(&table, Uid::new(USER), id, &OnceCell::from(Arc::new(Mounts::of(text.as_bytes()))))
         };
         assert_eq!(with(["ext4", "tmpfs"]), None);
         for kinds in [["ext4", "overlay"], ["overlay", "tmpfs"], ["btrfs", "tmpfs"], ["ext4", "btrfs"]] {
@@ -186,11 +188,19 @@ mod tests {
     fn an_entry_with_our_device_outweighs_a_twin() {
         let id = FileId { dev: rustix::fs::makedev(8, 1), ino: 7 };
         let gone = Path::new("/nothing/here");
-        let ours = Row { socket: 2, ..row((7, id.kernel_dev()), Role::Bound, USER, gone) };
-        let twin = row((7, 9), Role::Listening, USER, gone);
+        let ours = Row {
+            socket: SocketNumber::new(2),
+            ..row((7, id.kernel_dev()), Role::Bound, Uid::new(USER), gone)
+        };
+        let twin = row((7, 9), Role::Listening, Uid::new(USER), gone);
         for rows in [[ours, twin], [twin, ours]] {
-            let says = listed(&KernelTable::of(rows), USER, id, &OnceCell::from(Arc::new(Mounts::of(b""))));
-            assert_eq!(says, Some(TableSays::Listed { role: Role::Bound, socket: 2 }));
+            let says = listed(
+                &KernelTable::of(rows),
+                Uid::new(USER),
+                id,
+                &OnceCell::from(Arc::new(Mounts::of(b""))),
+            );
+            assert_eq!(says, Some(TableSays::Listed { role: Role::Bound, socket: SocketNumber::new(2) }));
         }
     }
 
@@ -203,17 +213,24 @@ mod tests {
         let file = (ino(two.theirs), two.theirs.kernel_dev());
         let says = |owner, name: &Path| {
             let table = KernelTable::of([row(file, Role::Listening, owner, name)]);
-            listed(&table, USER, ours, &OnceCell::from(Arc::new(Mounts::of(b""))))
+            listed(&table, Uid::new(USER), ours, &OnceCell::from(Arc::new(Mounts::of(b""))))
         };
-        assert_eq!(says(USER, &theirs), None);
-        assert_eq!(says(USER, &two.path("gone")), Some(TableSays::Twin));
-        assert_eq!(says(0, &two.path("gone")), Some(TableSays::Twin), "root may have made it for him");
+        assert_eq!(says(Uid::new(USER), &theirs), None);
+        assert_eq!(says(Uid::new(USER), &two.path("gone")), Some(TableSays::Twin));
+        assert_eq!(
+            says(Uid::ROOT, &two.path("gone")),
+            Some(TableSays::Twin),
+            "root may have made it for him"
+        );
         // What a stranger made is no file of the user's, whatever its name.
-        assert_eq!(says(USER + 1, &two.path("gone")), None);
+        assert_eq!(says(Uid::new(USER + 1), &two.path("gone")), None);
         // With our device it is ours, whoever made it and whatever its name leads to now.
-        let table = KernelTable::of([row(file, Role::Listening, USER + 1, &theirs)]);
-        let listening = Some(TableSays::Listed { role: Role::Listening, socket: 1 });
-        assert_eq!(listed(&table, USER, two.theirs, &OnceCell::from(Arc::new(Mounts::of(b"")))), listening);
+        let table = KernelTable::of([row(file, Role::Listening, Uid::new(USER + 1), &theirs)]);
+        let listening = Some(TableSays::Listed { role: Role::Listening, socket: SocketNumber::new(1) });
+        assert_eq!(
+            listed(&table, Uid::new(USER), two.theirs, &OnceCell::from(Arc::new(Mounts::of(b"")))),
+            listening
+        );
     }
 
     #[test]
@@ -221,9 +238,14 @@ mod tests {
         let gone = Path::new("/nothing/here");
         let id = FileId { dev: rustix::fs::makedev(9, 9), ino: 7 };
         let file = (7, id.kernel_dev());
-        let (bound, listening) = (row(file, Role::Bound, USER, gone), row(file, Role::Listening, USER, gone));
-        let role = |rows: [Row<'static>; 2]| match listed(&KernelTable::of(rows), USER, id, &OnceCell::new())
-        {
+        let (bound, listening) =
+            (row(file, Role::Bound, Uid::new(USER), gone), row(file, Role::Listening, Uid::new(USER), gone));
+        let role = |rows: [Row<'static>; 2]| match listed(
+            &KernelTable::of(rows),
+            Uid::new(USER),
+            id,
+            &OnceCell::new(),
+        ) {
             Some(TableSays::Listed { role, .. }) => Some(role),
             _ => None,
         };

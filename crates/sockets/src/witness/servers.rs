@@ -1,6 +1,7 @@
 //! The user's tmux servers that `/proc` shows, as witnesses for or against the table.
 
 use super::elsewhere::{self, BoundElsewhere};
+use crate::kernel::Uid;
 use crate::kernel::{KernelTable, Network, Processes};
 
 /// The user's tmux servers, as witnesses.
@@ -17,7 +18,7 @@ impl Servers {
     pub(super) fn look(
         processes: &Processes,
         table: &KernelTable,
-        user: u32,
+        user: Uid,
         own: &Network,
         is_outer: bool,
     ) -> Self {

@@ -9,6 +9,7 @@ use super::servers::Servers;
 use crate::judge::{Blindness, TableSays};
 use crate::kernel::Mounts;
 use crate::kernel::Processes;
+use crate::kernel::Uid;
 use crate::kernel::{FileId, KernelTable, TableError, TableSource};
 use std::cell::OnceCell;
 use std::path::Path;
@@ -41,13 +42,13 @@ pub struct Witness {
     elsewhere: Vec<BoundElsewhere>,
     /// As old as the table at most: what is asked for each of many sockets is read once.
     mounts: OnceCell<Arc<Mounts>>,
-    user: u32,
+    user: Uid,
 }
 
 impl Witness {
     /// Opens the way to the table, for sockets of `user`. Failing is remembered, not fatal: without
     /// a table everything is unknown.
-    pub fn new(user: u32) -> Self {
+    pub fn new(user: Uid) -> Self {
         Self {
             source: TableSource::open(),
             table: KernelTable::default(),
@@ -182,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_table_that_does_not_show_our_own_socket_is_not_believed() {
-        let mut witness = Witness::new(rustix::process::getuid().as_raw());
+        let mut witness = Witness::new(Uid::ours());
         if let Ok(source) = &mut witness.source {
             source.lose_canary();
         }
@@ -193,7 +194,7 @@ mod tests {
 
     #[test]
     fn before_it_is_read_the_table_says_nothing() {
-        let user = rustix::process::getuid().as_raw();
+        let user = Uid::ours();
         let mut witness = Witness::new(user);
         assert!(!witness.was_read());
         assert_eq!(witness.says(FileId { dev: 1, ino: 1 }), TableSays::Blind(Blindness::TableTorn));

@@ -8,6 +8,7 @@ mod network;
 pub use network::{Network, UserManager, is_in_first_network};
 
 use crate::kernel::{FileFacts, FileId};
+use crate::kernel::{SocketNumber, Uid};
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 use std::collections::{HashMap, HashSet};
@@ -88,17 +89,17 @@ impl Processes {
     }
 
     /// The processes of `uid` that can be seen.
-    pub fn of_user(&self, uid: u32) -> Result<impl Iterator<Item = Process> + '_, Errno> {
+    pub fn of_user(&self, uid: Uid) -> Result<impl Iterator<Item = Process> + '_, Errno> {
         let entries = rustix::fs::Dir::read_from(&self.proc)?;
         Ok(entries.filter_map(move |entry| {
             let entry = entry.ok()?;
             let pid = pid_of(entry.file_name())?;
             let stat = rustix::fs::statat(&self.proc, entry.file_name(), AtFlags::empty()).ok()?;
-            if stat.st_uid != uid {
+            if stat.st_uid != uid.raw() {
                 return None;
             }
             let dir = open_dir(&self.proc, entry.file_name()).ok()?;
-            (rustix::fs::fstat(&dir).ok()?.st_uid == uid).then_some(Process { pid, dir })
+            (rustix::fs::fstat(&dir).ok()?.st_uid == uid.raw()).then_some(Process { pid, dir })
         }))
     }
 
@@ -116,7 +117,7 @@ impl Processes {
 
     /// The tmux servers of `uid`. Every process of the machine is asked for its name first, which is
     /// cheaper than its owner.
-    pub fn tmux_servers(&self, uid: u32) -> Result<impl Iterator<Item = Process> + '_, Errno> {
+    pub fn tmux_servers(&self, uid: Uid) -> Result<impl Iterator<Item = Process> + '_, Errno> {
         let entries = rustix::fs::Dir::read_from(&self.proc)?;
         let mut path = Vec::new();
         Ok(entries.filter_map(move |entry| {
@@ -130,13 +131,13 @@ impl Processes {
             }
             let dir = open_dir(&self.proc, entry.file_name()).ok()?;
             let process = Process { pid, dir };
-            let is_theirs = rustix::fs::fstat(&process.dir).ok()?.st_uid == uid;
+            let is_theirs = rustix::fs::fstat(&process.dir).ok()?.st_uid == uid.raw();
             (is_theirs && process.is_tmux_server()).then_some(process)
         }))
     }
 
     /// Whether any process that can be seen, whoever owns it, is seen to hold a socket.
-    pub fn is_held(&self, socket: u32) -> bool {
+    pub fn is_held(&self, socket: SocketNumber) -> bool {
         let Ok(entries) = rustix::fs::Dir::read_from(&self.proc) else {
             return false;
         };
@@ -146,7 +147,7 @@ impl Processes {
 
     /// Who holds the sockets that are asked for: socket number to pid. The search ends when all are
     /// found.
-    pub fn holders(&self, uid: u32, sockets: &HashSet<u32>) -> HashMap<u32, i32> {
+    pub fn holders(&self, uid: Uid, sockets: &HashSet<SocketNumber>) -> HashMap<SocketNumber, i32> {
         self.holders_besides(uid, sockets, |_| false)
     }
 
@@ -154,10 +155,10 @@ impl Processes {
     /// time is more than one of them held open: descriptors may be scarce.
     pub fn holders_besides(
         &self,
-        uid: u32,
-        sockets: &HashSet<u32>,
+        uid: Uid,
+        sockets: &HashSet<SocketNumber>,
         unlikely: impl Fn(i32) -> bool,
-    ) -> HashMap<u32, i32> {
+    ) -> HashMap<SocketNumber, i32> {
         let mut found = HashMap::new();
         let Ok(processes) = self.of_user(uid) else {
             return found;
@@ -184,7 +185,11 @@ impl Processes {
 }
 
 /// Enters which of the sockets a process holds. Whether all are found.
-fn note_holder(process: &Process, sockets: &HashSet<u32>, found: &mut HashMap<u32, i32>) -> bool {
+fn note_holder(
+    process: &Process,
+    sockets: &HashSet<SocketNumber>,
+    found: &mut HashMap<SocketNumber, i32>,
+) -> bool {
     for number in process.sockets().unwrap_or_default() {
         if sockets.contains(&number) {
             found.entry(number).or_insert(process.pid);
@@ -195,12 +200,12 @@ fn note_holder(process: &Process, sockets: &HashSet<u32>, found: &mut HashMap<u3
 
 impl Process {
     /// Whether it belongs to `uid`.
-    fn is_of(&self, uid: u32) -> bool {
-        rustix::fs::fstat(&self.dir).is_ok_and(|stat| stat.st_uid == uid)
+    fn is_of(&self, uid: Uid) -> bool {
+        rustix::fs::fstat(&self.dir).is_ok_and(|stat| stat.st_uid == uid.raw())
     }
 
     /// Whether it holds the socket of that number.
-    pub fn holds(&self, socket: u32) -> bool {
+    pub fn holds(&self, socket: SocketNumber) -> bool {
         self.sockets().is_ok_and(|sockets| sockets.contains(&socket))
     }
 
@@ -279,7 +284,7 @@ impl Process {
 
     /// The numbers of the sockets it holds. `EACCES`: not readable from here, as from a user
     /// namespace (`PrivateUsers=`).
-    pub fn sockets(&self) -> Result<Vec<u32>, Errno> {
+    pub fn sockets(&self) -> Result<Vec<SocketNumber>, Errno> {
         let mut sockets = Vec::new();
         self.each_descriptor(|target| sockets.extend(socket_number(target)))?;
         Ok(sockets)
@@ -332,9 +337,9 @@ fn pid_of(name: &CStr) -> Option<i32> {
     name.starts_with(|c: char| c.is_ascii_digit()).then(|| name.parse().ok())?
 }
 
-fn socket_number(link: &[u8]) -> Option<u32> {
+fn socket_number(link: &[u8]) -> Option<SocketNumber> {
     let number = link.strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
-    OsStr::from_bytes(number).to_str()?.parse().ok()
+    OsStr::from_bytes(number).to_str()?.parse().ok().map(SocketNumber::new)
 }
 
 #[cfg(test)]
@@ -346,9 +351,9 @@ mod tests {
     #[test]
     fn a_sockets_holder_is_found_by_its_number() {
         let socket = UnixDatagram::unbound().unwrap();
-        let number = u32::try_from(rustix::fs::fstat(&socket).unwrap().st_ino).unwrap();
+        let number = SocketNumber::new(u32::try_from(rustix::fs::fstat(&socket).unwrap().st_ino).unwrap());
         let me = rustix::process::getpid().as_raw_nonzero().get();
-        let uid = rustix::process::getuid().as_raw();
+        let uid = Uid::ours();
         let found = Processes::open().unwrap().holders(uid, &HashSet::from([number]));
         assert_eq!(found.get(&number), Some(&me));
     }
@@ -376,7 +381,7 @@ mod tests {
 
     #[test]
     fn links_of_other_kinds_are_no_sockets() {
-        assert_eq!(socket_number(b"socket:[12]"), Some(12));
+        assert_eq!(socket_number(b"socket:[12]"), Some(SocketNumber::new(12)));
         assert_eq!(socket_number(b"pipe:[12]"), None);
         assert_eq!(socket_number(b"socket:[x]"), None);
     }

@@ -3,6 +3,7 @@
 use super::{Process, Processes};
 use crate::kernel::FileFacts;
 use crate::kernel::Mounts;
+use crate::kernel::Uid;
 use rustix::fs::AtFlags;
 use std::ffi::CString;
 use std::path::Path;
@@ -52,7 +53,7 @@ pub fn is_in_first_network() -> bool {
 
 impl Processes {
     /// The user's service manager, if it can be seen.
-    pub fn user_manager(&self, user: u32) -> Option<Process> {
+    pub fn user_manager(&self, user: Uid) -> Option<Process> {
         match self.find_user_manager(user) {
             UserManager::Seen(process) => Some(process),
             UserManager::Absent | UserManager::Hidden => None,
@@ -60,7 +61,7 @@ impl Processes {
     }
 
     /// The user's service manager: the first process of `init.scope` in `user@UID.service`.
-    pub fn find_user_manager(&self, user: u32) -> UserManager {
+    pub fn find_user_manager(&self, user: Uid) -> UserManager {
         let mut hidden = UserManager::Absent;
         for hierarchy in ["", "/unified", "/systemd"] {
             let path = format!(

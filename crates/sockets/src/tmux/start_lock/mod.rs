@@ -14,6 +14,7 @@ mod displaced;
 
 use super::paths;
 use crate::kernel::FileFacts;
+use crate::kernel::Uid;
 use crate::kernel::checkpoint::{Checkpoint, reach};
 use crate::kernel::{ProcLocks, Unstopped, lease};
 use crate::tmux::SocketDir;
@@ -50,7 +51,7 @@ pub enum LockFailure {
     /// `NAME.lock` is no regular file.
     NotAFile(#[serde(with = "crate::kernel::as_data::file_type")] FileType),
     /// `NAME.lock` belongs to somebody else: the owner's uid.
-    NotOurs(u32),
+    NotOurs(Uid),
     /// None can be made: the file system has no inode left, or no room.
     NoRoom {
         /// It is inodes that lack.
@@ -103,7 +104,7 @@ struct Traveller {
 #[derive(Debug)]
 pub struct LockRack<'d> {
     dir: &'d SocketDir,
-    user: u32,
+    user: Uid,
     resting: VecDeque<Traveller>,
     /// Locks that a client has opened and whose place another lock has taken meanwhile. The client
     /// stays inside open(2) until they are back.
@@ -118,7 +119,7 @@ pub struct LockRack<'d> {
 
 impl<'d> LockRack<'d> {
     /// A rack without locks; they are made as they are needed.
-    pub fn new(dir: &'d SocketDir, user: u32) -> Self {
+    pub fn new(dir: &'d SocketDir, user: Uid) -> Self {
         Self {
             dir,
             user,
@@ -382,7 +383,7 @@ impl Drop for LockRack<'_> {
 
 /// Whether a file is a lock as tmux and we make it: regular, empty, 0600, the user's own. Anything
 /// else beside a socket may be locked by us, and is never removed.
-pub fn is_plain_lock(facts: &FileFacts, user: u32) -> bool {
+pub fn is_plain_lock(facts: &FileFacts, user: Uid) -> bool {
     facts.kind == FileType::RegularFile && facts.size == 0 && facts.mode == 0o600 && facts.uid == user
 }
 
