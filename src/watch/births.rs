@@ -2,13 +2,12 @@
 
 use super::engine::{Dir, Name};
 use super::readiness::Descriptor;
-use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
+use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
 use rustix::io::Errno;
 use std::collections::HashMap;
-use std::ffi::{CStr, OsStr, OsString};
+use std::ffi::{OsStr, OsString};
 use std::io;
-use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::task::{Context, Poll, ready};
 use tmux_sockets::tmux::start_lock::OWN_PREFIX;
@@ -17,24 +16,22 @@ use tokio::io::Interest;
 /// What is wanted of a socket directory. `ATTRIB` tells that a server has made its socket ready
 /// (chmod(2) follows listen(2)), and that the directory itself may be used again; `CLOSE_WRITE` that
 /// a start lock was let go.
-const OF_DIRECTORY: WatchFlags = WatchFlags::CREATE
-    .union(WatchFlags::MOVED_TO)
-    .union(WatchFlags::DELETE)
-    .union(WatchFlags::MOVED_FROM)
-    .union(WatchFlags::ATTRIB)
-    .union(WatchFlags::CLOSE_WRITE)
+const OF_DIRECTORY: WatchMask = WatchMask::CREATE
+    .union(WatchMask::MOVED_TO)
+    .union(WatchMask::DELETE)
+    .union(WatchMask::MOVED_FROM)
+    .union(WatchMask::ATTRIB)
+    .union(WatchMask::CLOSE_WRITE)
     .union(OF_ITSELF);
 
 /// What is wanted of a directory in which another one may come into being.
-const OF_PARENT: WatchFlags = WatchFlags::CREATE.union(WatchFlags::MOVED_TO).union(OF_ITSELF);
+const OF_PARENT: WatchMask = WatchMask::CREATE.union(WatchMask::MOVED_TO).union(OF_ITSELF);
 
 /// What is wanted of a directory that tmux would refuse: that somebody mends it.
-const OF_REFUSED: WatchFlags = WatchFlags::ATTRIB.union(OF_ITSELF);
+const OF_REFUSED: WatchMask = WatchMask::ATTRIB.union(OF_ITSELF);
 
-const OF_ITSELF: WatchFlags = WatchFlags::DELETE_SELF
-    .union(WatchFlags::MOVE_SELF)
-    .union(WatchFlags::ONLYDIR)
-    .union(WatchFlags::MASK_ADD);
+const OF_ITSELF: WatchMask =
+    WatchMask::DELETE_SELF.union(WatchMask::MOVE_SELF).union(WatchMask::ONLYDIR).union(WatchMask::MASK_ADD);
 
 /// Room for what is read at once.
 const BUFFER: usize = 16 * 1024;
@@ -82,14 +79,31 @@ pub(super) enum Role {
 }
 
 /// What each watch is for, by its number.
-pub(super) type Roles = HashMap<i32, Vec<Role>>;
+pub(super) type Roles = HashMap<i32, (WatchDescriptor, Vec<Role>)>;
+
+/// The inotify instance, and what tells that it has something to read.
+#[derive(Debug)]
+struct Instance {
+    inotify: Inotify,
+    /// A second descriptor of the same open file, and so ready when the first is: `inotify` has its own to itself,
+    /// and tokio needs one that stays open and the same.
+    readiness: Descriptor,
+}
+
+impl Instance {
+    fn new() -> io::Result<Self> {
+        let inotify = Inotify::init()?;
+        let readiness = Descriptor::new(inotify.as_fd().try_clone_to_owned()?, Interest::READABLE)?;
+        Ok(Self { inotify, readiness })
+    }
+}
 
 /// The inotify instance and its watches.
 #[derive(Debug)]
 pub(super) struct Births {
-    inotify: Option<Descriptor>,
+    instance: Option<Instance>,
     watches: Roles,
-    buffer: Vec<MaybeUninit<u8>>,
+    buffer: Vec<u8>,
     /// There were more than [`AT_ONCE`].
     has_more: bool,
 }
@@ -97,12 +111,7 @@ pub(super) struct Births {
 impl Default for Births {
     /// Without an instance; see [`Self::open`].
     fn default() -> Self {
-        Self {
-            inotify: None,
-            watches: HashMap::new(),
-            buffer: vec![MaybeUninit::uninit(); BUFFER],
-            has_more: false,
-        }
+        Self { instance: None, watches: HashMap::new(), buffer: vec![0; BUFFER], has_more: false }
     }
 }
 
@@ -110,13 +119,10 @@ impl Births {
     /// Makes the instance, unless there is one.
     ///
     /// # Errors
-    /// `EMFILE`: `fs.inotify.max_user_instances` is used up. The next rescan tries again.
+    /// `EMFILE`: `fs.inotify.max_user_instances`, or what this process may open, is used up. The next rescan tries again.
     pub(super) fn open(&mut self) -> Result<(), Errno> {
-        if self.inotify.is_none() {
-            let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-            let inotify = Descriptor::new(inotify, Interest::READABLE)
-                .map_err(|refused| Errno::from_io_error(&io::Error::from(refused)).unwrap_or(Errno::INVAL))?;
-            self.inotify = Some(inotify);
+        if self.instance.is_none() {
+            self.instance = Some(Instance::new().map_err(|error| errno(&error))?);
         }
         Ok(())
     }
@@ -132,7 +138,7 @@ impl Births {
     /// # Errors
     /// `ENOSPC`: `fs.inotify.max_user_watches` is used up.
     pub(super) fn watch(&mut self, directory: BorrowedFd<'_>, role: Role) -> Result<Option<i32>, Errno> {
-        let Some(inotify) = &self.inotify else {
+        let Some(instance) = &self.instance else {
             return Ok(None);
         };
         let mask = match role {
@@ -142,8 +148,9 @@ impl Births {
         };
         // Exactly the directory that was looked at, whatever stands at its path by now.
         let path = format!("/proc/self/fd/{}", directory.as_raw_fd());
-        let number = inotify::add_watch(inotify.get_ref(), path, mask)?;
-        let roles = self.watches.entry(number).or_default();
+        let watch = instance.inotify.watches().add(path, mask).map_err(|error| errno(&error))?;
+        let number = watch.get_watch_descriptor_id();
+        let (_, roles) = self.watches.entry(number).or_insert((watch, Vec::new()));
         if !roles.contains(&role) {
             roles.push(role);
         }
@@ -152,18 +159,18 @@ impl Births {
 
     /// Drops the watches of `before` that were not asked for again.
     pub(super) fn finish(&self, before: Roles) {
-        let Some(inotify) = &self.inotify else { return };
+        let Some(instance) = &self.instance else { return };
         let dropped = before.into_iter().filter(|(number, _)| !self.watches.contains_key(number));
-        for (number, _) in dropped {
+        for (_, (watch, _)) in dropped {
             // Gone already, if its directory is.
-            let _ = inotify::remove_watch(inotify.get_ref(), number);
+            let _ = instance.inotify.watches().remove(watch);
         }
     }
 
     /// Ready when there is something to read.
     pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
-        match &self.inotify {
-            Some(inotify) if ready!(inotify.poll_read_ready(cx)).is_ok() => Poll::Ready(()),
+        match &self.instance {
+            Some(instance) if ready!(instance.readiness.poll_read_ready(cx)).is_ok() => Poll::Ready(()),
             _ => Poll::Pending,
         }
     }
@@ -176,23 +183,26 @@ impl Births {
     /// Reads everything that was told, also what the event loop has not noticed yet.
     pub(super) fn read(&mut self) -> Vec<Hint> {
         let mut hints = Vec::new();
-        let Some(inotify) = &self.inotify else { return hints };
-        let mut events = Reader::new(inotify.get_ref(), &mut self.buffer);
+        let Some(Instance { inotify, readiness }) = &mut self.instance else { return hints };
         // What is left then is read at the next turn: nobody has said that nothing is left.
         self.has_more = true;
-        while hints.len() < AT_ONCE || !events.is_buffer_empty() {
-            match events.next() {
-                Ok(event) => {
-                    let roles = self.watches.get(&event.wd()).map(Vec::as_slice).unwrap_or_default();
-                    let name = event.file_name().map(CStr::to_bytes).map(OsStr::from_bytes);
-                    note(&mut hints, event.events(), roles, name);
+        while hints.len() < AT_ONCE {
+            match inotify.read_events(&mut self.buffer) {
+                // All of them: what has been read is told by nobody again. The crate panics at a bit that it does not
+                // know, but the kernel's `inotify_mask_to_arg` lets through only those of inotify(7).
+                Ok(events) => {
+                    for event in events {
+                        let watch = self.watches.get(&event.wd.get_watch_descriptor_id());
+                        let roles = watch.map(|(_, roles)| roles.as_slice()).unwrap_or_default();
+                        note(&mut hints, event.mask, roles, event.name);
+                    }
                 }
-                Err(Errno::INTR) => {}
-                Err(errno) => {
-                    if errno != Errno::AGAIN {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    if error.kind() != io::ErrorKind::WouldBlock {
                         hints.push(Hint::Lost);
                     }
-                    inotify.nothing_left(Interest::READABLE);
+                    readiness.nothing_left(Interest::READABLE);
                     self.has_more = false;
                     break;
                 }
@@ -202,17 +212,21 @@ impl Births {
     }
 }
 
+fn errno(error: &io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::INVAL)
+}
+
 /// From one event to hints. Pure.
-fn note(hints: &mut Vec<Hint>, flags: ReadFlags, roles: &[Role], name: Option<&OsStr>) {
+fn note(hints: &mut Vec<Hint>, flags: EventMask, roles: &[Role], name: Option<&OsStr>) {
     let mut once = |hint: Hint| {
         if hints.last() != Some(&hint) {
             hints.push(hint);
         }
     };
-    if flags.contains(ReadFlags::QUEUE_OVERFLOW) {
+    if flags.contains(EventMask::Q_OVERFLOW) {
         return once(Hint::Lost);
     }
-    let places = ReadFlags::IGNORED | ReadFlags::UNMOUNT | ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF;
+    let places = EventMask::IGNORED | EventMask::UNMOUNT | EventMask::DELETE_SELF | EventMask::MOVE_SELF;
     if flags.intersects(places) {
         // Also of watches that we dropped ourselves: then there is nothing to do.
         if !roles.is_empty() {
@@ -235,7 +249,7 @@ fn note(hints: &mut Vec<Hint>, flags: ReadFlags, roles: &[Role], name: Option<&O
                 }
             }
             Role::Directory(dir) => {
-                let change = change(flags).filter(|_| !flags.contains(ReadFlags::ISDIR) && !is_ours(name));
+                let change = change(flags).filter(|_| !flags.contains(EventMask::ISDIR) && !is_ours(name));
                 if let Some(change) = change {
                     once(Hint::Name(Name { dir: *dir, label: name.to_owned() }, change));
                 }
@@ -245,14 +259,14 @@ fn note(hints: &mut Vec<Hint>, flags: ReadFlags, roles: &[Role], name: Option<&O
     }
 }
 
-fn change(flags: ReadFlags) -> Option<Change> {
+fn change(flags: EventMask) -> Option<Change> {
     [
-        (ReadFlags::CREATE, Change::Made),
-        (ReadFlags::MOVED_TO, Change::Arrived),
-        (ReadFlags::DELETE, Change::Gone),
-        (ReadFlags::MOVED_FROM, Change::Left),
-        (ReadFlags::ATTRIB, Change::Touched),
-        (ReadFlags::CLOSE_WRITE, Change::Closed),
+        (EventMask::CREATE, Change::Made),
+        (EventMask::MOVED_TO, Change::Arrived),
+        (EventMask::DELETE, Change::Gone),
+        (EventMask::MOVED_FROM, Change::Left),
+        (EventMask::ATTRIB, Change::Touched),
+        (EventMask::CLOSE_WRITE, Change::Closed),
     ]
     .into_iter()
     .find_map(|(flag, change)| flags.contains(flag).then_some(change))
@@ -267,7 +281,7 @@ fn is_ours(name: &OsStr) -> bool {
 mod tests {
     use super::*;
 
-    fn hints(flags: ReadFlags, roles: &[Role], name: Option<&str>) -> Vec<Hint> {
+    fn hints(flags: EventMask, roles: &[Role], name: Option<&str>) -> Vec<Hint> {
         let mut hints = Vec::new();
         note(&mut hints, flags, roles, name.map(OsStr::new));
         hints
@@ -276,28 +290,28 @@ mod tests {
     #[test]
     fn a_lost_event_or_place_is_noticed_whatever_was_watched() {
         let dir = [Role::Directory(Dir(3))];
-        assert_eq!(hints(ReadFlags::QUEUE_OVERFLOW, &[], None), [Hint::Lost]);
-        for flags in [ReadFlags::DELETE_SELF, ReadFlags::MOVE_SELF, ReadFlags::UNMOUNT, ReadFlags::ATTRIB] {
+        assert_eq!(hints(EventMask::Q_OVERFLOW, &[], None), [Hint::Lost]);
+        for flags in [EventMask::DELETE_SELF, EventMask::MOVE_SELF, EventMask::UNMOUNT, EventMask::ATTRIB] {
             assert_eq!(hints(flags, &dir, None), [Hint::Directories]);
             assert_eq!(hints(flags, &[Role::Refused], None), [Hint::Directories]);
         }
-        assert_eq!(hints(ReadFlags::IGNORED, &[], None), [], "a watch that we dropped");
+        assert_eq!(hints(EventMask::IGNORED, &[], None), [], "a watch that we dropped");
     }
 
     #[test]
     fn names_are_told_with_their_directory_but_folders_and_our_own() {
         let dir = [Role::Directory(Dir(3))];
-        let made = hints(ReadFlags::CREATE, &dir, Some("x"));
+        let made = hints(EventMask::CREATE, &dir, Some("x"));
         assert_eq!(made, [Hint::Name(Name { dir: Dir(3), label: "x".into() }, Change::Made)]);
-        assert_eq!(hints(ReadFlags::CREATE | ReadFlags::ISDIR, &dir, Some("x")), []);
-        assert_eq!(hints(ReadFlags::MOVED_TO, &dir, Some(".tmux-janitor-quarantine.x")), []);
-        assert_eq!(hints(ReadFlags::CREATE, &dir, Some(".tmux-janitor-1-1.lock")), []);
+        assert_eq!(hints(EventMask::CREATE | EventMask::ISDIR, &dir, Some("x")), []);
+        assert_eq!(hints(EventMask::MOVED_TO, &dir, Some(".tmux-janitor-quarantine.x")), []);
+        assert_eq!(hints(EventMask::CREATE, &dir, Some(".tmux-janitor-1-1.lock")), []);
     }
 
     #[test]
     fn a_parent_is_listened_to_for_one_name_only() {
         let roles = [Role::Parent("tmux-7".into())];
-        assert_eq!(hints(ReadFlags::CREATE | ReadFlags::ISDIR, &roles, Some("other")), []);
-        assert_eq!(hints(ReadFlags::CREATE | ReadFlags::ISDIR, &roles, Some("tmux-7")), [Hint::Directories]);
+        assert_eq!(hints(EventMask::CREATE | EventMask::ISDIR, &roles, Some("other")), []);
+        assert_eq!(hints(EventMask::CREATE | EventMask::ISDIR, &roles, Some("tmux-7")), [Hint::Directories]);
     }
 }
