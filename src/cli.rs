@@ -11,6 +11,7 @@ use crate::spawn::{self, ScopeWish};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use std::ffi::OsString;
 use std::path::PathBuf;
+use tmux_sockets::kernel::Pid;
 
 /// Removes dead tmux sockets and never touches a live one.
 ///
@@ -260,7 +261,7 @@ pub(crate) enum Command {
     HandOver {
         /// Who started this: it ends with that process
         #[arg(long)]
-        parent: i32,
+        parent: Pid,
         /// Have it execute this very program
         #[arg(long)]
         own: bool,

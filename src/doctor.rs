@@ -35,6 +35,7 @@ use crate::record::Record;
 use std::path::PathBuf;
 use systemd::Systemd;
 use tmux_sockets::judge::{Blindness, State};
+use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::report::{Entry, Report};
 use tmux_sockets::sweep::discover::Surroundings;
@@ -216,7 +217,7 @@ impl<'a> Patient<'a> {
     }
 
     /// The servers that live, reachable or not, with their pids.
-    fn servers(&self) -> impl Iterator<Item = (&Entry, i32)> {
+    fn servers(&self) -> impl Iterator<Item = (&Entry, Pid)> {
         self.report
             .entries
             .iter()

@@ -10,6 +10,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use tmux_sockets::ghost::{self, Area, Ghost};
 use tmux_sockets::judge::{Reason, State, Verdict};
+use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::ProcLocks;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::{escaped, shell_word};
@@ -27,7 +28,7 @@ pub(super) struct Found {
     /// What stands there; `None`: nothing.
     pub verdict: Option<Verdict>,
     /// Who listens on it.
-    pub server_pid: Option<i32>,
+    pub server_pid: Option<Pid>,
     /// Why its directory was not looked into.
     directory_error: Option<String>,
     /// Its start lock is held, and not let go of.

@@ -4,6 +4,7 @@ use super::systemd::{Manager, Unit};
 use super::{Cure, Finding, Patient, Severity};
 use crate::host::{cgroup, lasting};
 use std::collections::HashSet;
+use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::escape::{escaped, shell_word};
 
 const PROPERTIES: &str = "ActiveState,OOMPolicy,Transient,MainPID,KillMode";
@@ -39,7 +40,7 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
 
 /// Whether one process' end for want of memory ends the server. A service that holds it beside its own work is what
 /// the check "cgroup" tells of, and one with KillMode=process spares it.
-fn ends_as_a_whole(facts: &Unit, unit: &str, pid: i32) -> bool {
+fn ends_as_a_whole(facts: &Unit, unit: &str, pid: Pid) -> bool {
     // Empty: this systemd has no such policy for a scope.
     let ends = matches!(facts.get("OOMPolicy"), "stop" | "kill") && facts.get("ActiveState") == "active";
     ends && (cgroup::kind_of(unit) == "scope" || facts.get("MainPID") == pid.to_string())

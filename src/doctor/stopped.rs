@@ -4,6 +4,7 @@ use super::{Cure, Finding, Patient, Severity};
 use rustix::fs::{Access, AtFlags, CWD};
 use std::path::{Path, PathBuf};
 use tmux_sockets::judge::State;
+use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::escape::{escaped, shell_word};
 
 /// Where cgroup v2 is mounted (cgroups(7)).
@@ -25,7 +26,7 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
 }
 
 /// What keeps a process from running, and what lets it go on.
-fn plight(patient: &Patient<'_>, pid: i32) -> Option<(String, Cure)> {
+fn plight(patient: &Patient<'_>, pid: Pid) -> Option<(String, Cure)> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let field = |name: &str| status.lines().find_map(|line| Some(line.strip_prefix(name)?.trim()));
     match field("State:")?.chars().next()? {
@@ -54,7 +55,7 @@ fn plight(patient: &Patient<'_>, pid: i32) -> Option<(String, Cure)> {
 }
 
 /// The cgroup that was frozen, if a process is in one: its own, or one around it.
-fn frozen(pid: i32) -> Option<PathBuf> {
+fn frozen(pid: Pid) -> Option<PathBuf> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
     let own = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
     let own = Path::new(CGROUPS).join(own);

@@ -1,5 +1,6 @@
 //! Which unit we run in, as `/proc/self/cgroup` (cgroups(7)) tells it. Pure but for what reads it.
 
+use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::Processes;
 
 /// A systemd service that a process runs in.
@@ -36,9 +37,9 @@ fn is_top(text: &str) -> bool {
 /// that systemd says it has started (systemd.exec(5), `$SYSTEMD_EXEC_PID`). The variable alone proves nothing: whatever
 /// a unit starts hands it on.
 fn nameless() -> Option<Service> {
-    let started: i32 = std::env::var("SYSTEMD_EXEC_PID").ok()?.parse().ok()?;
+    let started: Pid = std::env::var("SYSTEMD_EXEC_PID").ok()?.parse().ok()?;
     let processes = Processes::open().ok()?;
-    let mut pid = rustix::process::getpid().as_raw_nonzero().get();
+    let mut pid = Pid::new(rustix::process::getpid().as_raw_nonzero().get());
     while pid != started {
         pid = processes.by_pid(pid)?.stat()?.parent;
     }
@@ -47,7 +48,7 @@ fn nameless() -> Option<Service> {
 }
 
 /// Whether a process is in a unit.
-pub(crate) fn is_in(pid: i32, unit: &str) -> bool {
+pub(crate) fn is_in(pid: Pid, unit: &str) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/cgroup"))
         .is_ok_and(|text| text.lines().any(|line| line.split('/').any(|part| part == unit)))
 }

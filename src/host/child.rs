@@ -171,6 +171,7 @@ fn wait(command: &mut Command, deadline: Duration, patient: &mut dyn FnMut() -> 
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
     use super::*;
+    use tmux_sockets::kernel::Pid;
 
     fn shell(script: &str) -> Command {
         let mut command = Command::new("sh");
@@ -209,8 +210,8 @@ mod tests {
         let ended = run(&mut shell(script), Duration::from_millis(300)).unwrap();
         assert_eq!(ended.end, End::GivenUp);
         assert!(started.elapsed() < Duration::from_secs(4));
-        let grandchild: i32 = String::from_utf8(ended.out).unwrap().trim().parse().unwrap();
-        let grandchild = rustix::process::Pid::from_raw(grandchild).unwrap();
+        let grandchild: Pid = String::from_utf8(ended.out).unwrap().trim().parse().unwrap();
+        let grandchild = rustix::process::Pid::from_raw(grandchild.raw()).unwrap();
         rustix::process::kill_process(grandchild, rustix::process::Signal::KILL).unwrap();
     }
 }

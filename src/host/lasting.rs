@@ -6,6 +6,7 @@ use super::child::{self, End};
 use super::program;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::Uid;
 
 /// How long logind may take to answer.
@@ -25,7 +26,7 @@ pub(crate) enum Home {
 }
 
 /// Where a process is.
-pub(crate) fn home(pid: i32) -> Home {
+pub(crate) fn home(pid: Pid) -> Home {
     home_of(&std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default())
 }
 
@@ -45,7 +46,7 @@ fn home_of(text: &str) -> Home {
 }
 
 /// Why a server ends when its user logs out, in a sentence; `None`: it does not.
-pub(crate) fn ends_with(pid: i32, user: Uid) -> Option<String> {
+pub(crate) fn ends_with(pid: Pid, user: Uid) -> Option<String> {
     let home = home(pid);
     if home == Home::Elsewhere {
         return None;

@@ -7,6 +7,7 @@ use super::cgroup;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use tmux_sockets::kernel::Mounts;
+use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::{Processes, UserManager};
 use tmux_sockets::tmux::paths::DEFAULT_PARENT;
@@ -49,7 +50,7 @@ pub(crate) fn tmp(user: Uid) -> Tmp {
         UserManager::Seen(manager) => (Some(manager), false),
         UserManager::Hidden => (None, true),
         UserManager::Absent if cgroup::has_own_processes() => (None, true),
-        UserManager::Absent => (processes.by_pid(1), false),
+        UserManager::Absent => (processes.by_pid(Pid::new(1)), false),
     };
     match outside.and_then(|process| process.mounts()) {
         Some(theirs) if is_another(&ours, &theirs) => Tmp::Units,

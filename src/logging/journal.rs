@@ -5,6 +5,7 @@ use crate::view::events::Event;
 use crate::view::{json, people};
 use std::collections::HashSet;
 use tmux_sockets::judge::State;
+use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::escaped;
 use tmux_sockets::report::Outcome;
@@ -143,7 +144,7 @@ pub(crate) fn said(text: &str, healthy: bool) {
 }
 
 /// The same for one socket.
-pub(crate) fn probed(path: &std::path::Path, state: &str, reason: &str, server_pid: Option<i32>, text: &str) {
+pub(crate) fn probed(path: &std::path::Path, state: &str, reason: &str, server_pid: Option<Pid>, text: &str) {
     let dir = path.parent().unwrap_or(path);
     tracing::info!(
         message_id = id::LOOKED,
@@ -153,7 +154,7 @@ pub(crate) fn probed(path: &std::path::Path, state: &str, reason: &str, server_p
         tmux_janitor.uid = Uid::ours().raw(),
         tmux_janitor.state = state,
         tmux_janitor.reason = reason,
-        tmux_janitor.server_pid = server_pid,
+        tmux_janitor.server_pid = server_pid.map(Pid::raw),
         "{}",
         text.trim_end()
     );
@@ -169,7 +170,7 @@ pub(crate) fn server_gone(event: &Event) {
         tmux_janitor.label = json::text(event.path.file_name().unwrap_or_default()),
         tmux_janitor.dir = json::text(dir.as_os_str()),
         tmux_janitor.uid = Uid::ours().raw(),
-        tmux_janitor.server_pid = event.server_pid,
+        tmux_janitor.server_pid = event.server_pid.map(Pid::raw),
         "server gone: {}{pid}",
         escaped(&event.path)
     );
@@ -191,7 +192,7 @@ macro_rules! entry_event {
             tmux_janitor.state = entry.verdict.state.word(),
             tmux_janitor.reason = entry.verdict.reason.to_string(),
             tmux_janitor.outcome = entry.outcome.word(),
-            tmux_janitor.server_pid = entry.server_pid,
+            tmux_janitor.server_pid = entry.server_pid.map(Pid::raw),
             tmux_janitor.error = error,
             $($message)+
         );

@@ -159,6 +159,7 @@ mod tests {
     use std::os::unix::ffi::{OsStrExt, OsStringExt};
     use std::path::PathBuf;
     use tmux_sockets::judge::{Bar, Blindness, Plight, Reason, Standing, Verdict};
+    use tmux_sockets::kernel::Pid;
     use tmux_sockets::report::{DirectoryReport, Failure, Remark};
     use tmux_sockets::tmux::DirectoryError;
     use tmux_sockets::tmux::start_lock::LockFailure;
@@ -168,7 +169,7 @@ mod tests {
             path: PathBuf::from(OsStr::from_bytes(name)),
             error: error.map(str::to_owned),
         };
-        let plight = |bar| Plight { pid: Some(4), standing: Standing::Live(None), bar: Some(bar) };
+        let plight = |bar| Plight { pid: Some(Pid::new(4)), standing: Standing::Live(None), bar: Some(bar) };
         let verdicts = [
             (State::Dead, Reason::NobodyListens, Outcome::Removed, Some(7)),
             (State::Dead, Reason::Quarantine, Outcome::Removed, None),
@@ -202,7 +203,7 @@ mod tests {
                 let label = OsString::from_vec(label.clone());
                 let panes = vec!["sh".to_owned(); at % 3];
                 Entry {
-                    server_pid,
+                    server_pid: server_pid.map(Pid::new),
                     panes,
                     ..Entry::new(folder, label, Uid::new(5), Verdict::new(state, reason), outcome)
                 }

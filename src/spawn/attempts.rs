@@ -16,6 +16,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tmux_sockets::ghost::{self, Anew, Ghost};
+use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::await_end;
 use tmux_sockets::kernel::checkpoint::{self, Step};
 use tmux_sockets::report::{Outcome, Report};
@@ -270,7 +271,7 @@ fn strayed(cwd: &Path, made: &Made) -> Option<String> {
 }
 
 /// Waits for a server that may be just ending.
-fn wait_for_end(pid: Option<i32>, most: Duration) {
+fn wait_for_end(pid: Option<Pid>, most: Duration) {
     match pid {
         Some(pid) => await_end(pid, most),
         None => std::thread::sleep(most.min(Duration::from_millis(100))),

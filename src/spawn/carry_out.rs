@@ -16,6 +16,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::Duration;
+use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::text::io_text;
 
 /// How long a service may work on an order: less than systemd waits for it (`TimeoutStartSec=`).
@@ -27,11 +28,11 @@ const DEADLINE: Duration = Duration::from_secs(50);
 ///
 /// # Errors
 /// It cannot be run.
-pub(crate) fn hand_over(parent: i32, own: bool, words: &[OsString]) -> Result<Exit, Error> {
+pub(crate) fn hand_over(parent: Pid, own: bool, words: &[OsString]) -> Result<Exit, Error> {
     let wrong = |error: io::Error| Error::Usage(format!("systemd-run cannot be run: {}", io_text(&error)));
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(|errno| wrong(errno.into()))?;
-    if rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get()) != Some(parent) {
+    if rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get()) != Some(parent.raw()) {
         // It had ended before.
         return Ok(Exit::Found);
     }

@@ -10,6 +10,7 @@ use super::job::Job;
 use super::session;
 use rustix::process::Signal;
 use std::time::Duration;
+use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::{PidFd, Processes};
 use tmux_sockets::witness::Witness;
 
@@ -21,7 +22,7 @@ impl Job<'_> {
     /// run, so that it is of our client's version, and it hangs up on us now: nobody reaches it any more.
     ///
     /// `true`: it has ended.
-    pub(super) fn end_stuck(&self, server: i32, witness: &mut Witness) -> bool {
+    pub(super) fn end_stuck(&self, server: Pid, witness: &mut Witness) -> bool {
         // From here on the number is this process and no other.
         let Ok(pidfd) = PidFd::open(server) else {
             return false;

@@ -8,6 +8,7 @@ use super::words;
 use crate::config::Settings;
 use crate::host::client::{Start, Tmux};
 use crate::pass;
+use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::{Processes, Stat};
 use tmux_sockets::sweep::{Act, Pass};
@@ -44,7 +45,7 @@ pub(super) struct Asked {
     /// Whether a server has to be started first.
     pub(super) start: Start,
     /// The server that is to be asked, where it can be told.
-    pub(super) server: Option<i32>,
+    pub(super) server: Option<Pid>,
     /// It is too old for the client to understand what it says.
     pub(super) is_mute: bool,
 }
@@ -68,7 +69,7 @@ impl Job<'_> {
     }
 
     /// The server that listens at the path now.
-    pub(super) fn server(&self, witness: &mut Witness) -> Option<i32> {
+    pub(super) fn server(&self, witness: &mut Witness) -> Option<Pid> {
         self.place.look(self.settings, self.user, witness).server()
     }
 
@@ -85,7 +86,7 @@ impl Job<'_> {
 
 impl Standing {
     /// The server that listens there.
-    pub(super) fn server(&self) -> Option<i32> {
+    pub(super) fn server(&self) -> Option<Pid> {
         match self {
             Self::Live(pid) => *pid,
             _ => None,
@@ -94,7 +95,7 @@ impl Standing {
 }
 
 /// Whether a process is stopped.
-pub(super) fn is_stopped(pid: i32) -> bool {
+pub(super) fn is_stopped(pid: Pid) -> bool {
     Processes::open()
         .is_ok_and(|all| all.by_pid(pid).is_some_and(|process| process.stat().is_some_and(Stat::is_stopped)))
 }

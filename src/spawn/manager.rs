@@ -14,6 +14,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
+use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::text::io_text;
 use tmux_sockets::kernel::{Mounts, Processes};
@@ -131,7 +132,7 @@ impl Manager {
         let processes = Processes::open().ok()?;
         let theirs = match self {
             Self::User(user) => processes.user_manager(Uid::new(user))?,
-            Self::System => processes.by_pid(1).filter(|_| !cgroup::has_own_processes())?,
+            Self::System => processes.by_pid(Pid::new(1)).filter(|_| !cgroup::has_own_processes())?,
         };
         let theirs = theirs.mounts()?;
         Some(theirs.place(path) == Mounts::read().place(path))

@@ -14,6 +14,7 @@ use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use tmux_sockets::kernel::Mounts;
+use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::{Processes, UserManager};
 
@@ -80,7 +81,7 @@ fn outside(service: &Service, user: Uid, manager: Option<Manager>, is_mortal: bo
     let Ok(processes) = Processes::open() else {
         return if manager.is_some() { Outside::Hidden } else { Outside::Nothing };
     };
-    let first = || processes.by_pid(1).filter(|_| !is_mortal).and_then(|process| process.mounts());
+    let first = || processes.by_pid(Pid::new(1)).filter(|_| !is_mortal).and_then(|process| process.mounts());
     if user == Uid::ROOT && !service.is_users {
         return first().map_or(Outside::Hidden, Outside::Seen);
     }

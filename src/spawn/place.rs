@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tmux_sockets::ghost::{self, Area, Ghost};
 use tmux_sockets::judge::{Blindness, Reason, State, TableSays};
+use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::file_system::{self, FileSystem};
 use tmux_sockets::kernel::{Processes, await_end};
@@ -42,7 +43,7 @@ enum Look {
     /// It may be over with the next look, and is this if not: a server that the table does not show,
     /// so that it cannot be believed, may be just ending, its socket closed already (its pid); a
     /// socket that was bound only may listen since, its start over.
-    Passing(Option<i32>, Standing),
+    Passing(Option<Pid>, Standing),
 }
 
 /// What stands at a place.
@@ -53,7 +54,7 @@ pub(super) enum Standing {
     /// A start is under way.
     Starting,
     /// A server listens: its pid, where it can be told.
-    Live(Option<i32>),
+    Live(Option<Pid>),
     /// A server listens that has lost its socket.
     Ghost(Ghost),
     /// Something that forbids a start: one sentence with its cure.
@@ -102,7 +103,7 @@ impl Place {
     }
 
     /// Whether a process holds the socket that listens here. Cheaper than to search all processes.
-    pub(super) fn is_held_by(&self, pid: i32, witness: &mut Witness) -> bool {
+    pub(super) fn is_held_by(&self, pid: Pid, witness: &mut Witness) -> bool {
         let Ok(facts) = self.dir.look(&self.label) else {
             return false;
         };

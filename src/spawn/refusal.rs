@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tmux_sockets::judge::TableSays;
 use tmux_sockets::kernel::FileFacts;
+use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::SocketNumber;
 use tmux_sockets::kernel::TableSource;
 use tmux_sockets::kernel::escape::{escaped, shell_word};
@@ -29,7 +30,7 @@ const NAMED: usize = 3;
 #[derive(Debug)]
 pub(super) struct Refusal {
     path: PathBuf,
-    server: Option<i32>,
+    server: Option<Pid>,
     /// tmux's own words.
     said: String,
     after: Duration,
@@ -44,7 +45,7 @@ pub(super) struct Refusal {
 /// A client of the server.
 #[derive(Debug)]
 struct Client {
-    pid: i32,
+    pid: Pid,
     /// Its command line, or its name.
     line: OsString,
 }
@@ -53,7 +54,7 @@ impl Job<'_> {
     /// Looks at a server that has hung up on us for a time.
     pub(super) fn refusal(
         &self,
-        server: Option<i32>,
+        server: Option<Pid>,
         said: String,
         after: Duration,
         witness: &mut Witness,
@@ -77,7 +78,7 @@ impl Job<'_> {
         };
         let peers = TableSource::open().and_then(|mut source| source.connected_to(&listener));
         let peers: HashSet<SocketNumber> = peers.unwrap_or_default().into_iter().collect();
-        let mut pids: Vec<i32> = all.holders(self.user, &peers).into_values().collect();
+        let mut pids: Vec<Pid> = all.holders(self.user, &peers).into_values().collect();
         pids.sort_unstable();
         pids.dedup();
         pids.into_iter().filter_map(|pid| Client::of(&all.by_pid(pid)?)).collect()

@@ -14,6 +14,7 @@ use serde::Serialize;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::{escaped, shell_word};
 
@@ -64,7 +65,7 @@ pub(crate) struct Spawned {
     pub socket: PathBuf,
     pub label: OsString,
     /// The server, where it can be told.
-    pub server_pid: Option<i32>,
+    pub server_pid: Option<Pid>,
     /// How often `new-session` was asked.
     pub attempts: u32,
     /// The sockets that were removed first.
@@ -126,7 +127,7 @@ impl Spawned {
         self.ending = Ending::Made;
     }
 
-    pub(super) fn exists(&mut self, server_pid: Option<i32>) {
+    pub(super) fn exists(&mut self, server_pid: Option<Pid>) {
         self.ending = Ending::Exists;
         self.server_pid = server_pid;
         self.scope = None;
@@ -234,7 +235,7 @@ impl Spawned {
             tmux_janitor.label = text(&self.label),
             tmux_janitor.dir = text(dir.as_os_str()),
             tmux_janitor.uid = uid.raw(),
-            tmux_janitor.server_pid = self.server_pid,
+            tmux_janitor.server_pid = self.server_pid.map(Pid::raw),
             "{}",
             self.sentence()
         );
@@ -258,7 +259,7 @@ impl Spawned {
             #[serde(skip_serializing_if = "Option::is_none")]
             socket_bytes: Option<&'a [u8]>,
             label: Option<String>,
-            server_pid: Option<i32>,
+            server_pid: Option<Pid>,
             attempts: u32,
             swept: Vec<String>,
             rescued: Vec<String>,

@@ -8,6 +8,7 @@ use crate::host::quote;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use tmux_sockets::kernel::Pid;
 
 /// What a new session is told as. Its name, as tmux keeps it, is the last: anything may be in it.
 const MADE: &str = "#{pid}|#{session_id}|#{pane_id}|#{pane_pid}|#{exit-empty}|#{destroy-unattached}|#{?default-command,1,0}|#{default-shell}|#{session_name}";
@@ -78,7 +79,7 @@ pub(super) struct Target {
     /// Whether it may stand in a text that tmux reads as commands.
     is_safe: bool,
     /// Its server, where another one could answer.
-    server: Option<i32>,
+    server: Option<Pid>,
 }
 
 impl Target {
@@ -170,13 +171,13 @@ pub(super) fn let_go(pane: &str, age: Age) -> Vec<OsString> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Made {
     /// Its server, as the server itself tells it.
-    pub(super) server: i32,
+    pub(super) server: Pid,
     /// Its id.
     pub(super) session: String,
     /// The id of its pane.
     pub(super) pane: String,
     /// The process in the pane.
-    pub(super) process: Option<i32>,
+    pub(super) process: Option<Pid>,
     /// The server stays when its last session ends.
     pub(super) stays: bool,
     /// The session ends when nobody is attached.
@@ -258,7 +259,7 @@ impl Told {
             .map(|(_, _, told)| told)
     }
 
-    fn of_line(line: &str) -> Option<(i32, String, Self)> {
+    fn of_line(line: &str) -> Option<(Pid, String, Self)> {
         let fields: Vec<&str> = line.split('|').collect();
         let [server, session, pane, dead, status, signal, _] = fields[..] else {
             return None;
@@ -300,7 +301,7 @@ mod tests {
     #[test]
     fn what_was_printed_is_taken_apart() {
         let made = Made::of(b"12|$0|%3|14|1|0|0|/bin/sh|a | b").unwrap();
-        assert_eq!((made.server, made.process, made.pane.as_str()), (12, Some(14), "%3"));
+        assert_eq!((made.server, made.process, made.pane.as_str()), (Pid::new(12), Some(Pid::new(14)), "%3"));
         assert_eq!((made.stays, made.is_destroyed, made.has_default), (false, false, false));
         assert_eq!((made.shell.as_str(), made.name.clone()), ("/bin/sh", "a | b".into()));
         // Before 2.7 there is no exit-empty; later versions show words.

@@ -17,6 +17,7 @@ use rustix::process::Signal;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
+use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::checkpoint::{self, Step};
 use tmux_sockets::kernel::{PidFd, Processes};
 use tmux_sockets::witness::Witness;
@@ -133,7 +134,7 @@ impl Job<'_> {
 /// The process in a pane.
 enum Watched {
     /// It runs, or has ended and its server has not noticed yet.
-    Here(i32, PidFd),
+    Here(Pid, PidFd),
     /// It is over already.
     Over,
     /// It cannot be seen from here: in another process namespace the number is somebody else's.
@@ -162,7 +163,7 @@ impl Watched {
     }
 
     /// It has ended: waits until its server has noticed, and knows how.
-    fn await_noticed(&self, server: i32) {
+    fn await_noticed(&self, server: Pid) {
         let Self::Here(pid, _) = self else {
             return;
         };
@@ -179,7 +180,7 @@ impl Watched {
 }
 
 /// Tells a server that a child of its own has ended, as the kernel did. Whoever does not wait for it ignores SIGCHLD.
-fn remind(all: &Processes, server: i32, child: i32) {
+fn remind(all: &Processes, server: Pid, child: Pid) {
     let Ok(pidfd) = PidFd::open(server) else { return };
     // While the child is there its parent is, too, and its number is nobody else's.
     let stat = all.by_pid(child).and_then(|process| process.stat());

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 use tmux_sockets::ghost::Ghost;
 use tmux_sockets::judge::Reason;
+use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::escape::escaped;
 use tmux_sockets::kernel::text::{errno_text, io_text, kind_name};
 use tmux_sockets::tmux::DirectoryError;
@@ -49,14 +50,14 @@ pub(super) fn ghost(ghost: &Ghost, plight: &str) -> String {
     )
 }
 
-pub(super) fn stopped(path: &Path, pid: i32) -> String {
+pub(super) fn stopped(path: &Path, pid: Pid) -> String {
     format!(
         "{}: its server (pid {pid}) is stopped and cannot be asked; nothing was changed; `kill -CONT {pid}` wakes it",
         escaped(path)
     )
 }
 
-pub(super) fn silent(path: &Path, pid: Option<i32>) -> String {
+pub(super) fn silent(path: &Path, pid: Option<Pid>) -> String {
     let who = pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
     format!(
         "{}: its server{who} is alive and did not answer within 2 s; nothing was changed; see whether it is stopped or busy (`ps -o stat,wchan`)",
@@ -76,7 +77,7 @@ pub(super) fn stuck(stuck: &Stuck) -> String {
 }
 
 /// A server is not there yet. `pid`: one is coming up.
-pub(super) fn not_started(path: &Path, pid: Option<i32>, after: Duration) -> String {
+pub(super) fn not_started(path: &Path, pid: Option<Pid>, after: Duration) -> String {
     let (path, after) = (escaped(path), after.as_secs());
     match pid {
         Some(pid) => format!(

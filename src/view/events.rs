@@ -4,6 +4,7 @@ use super::json::{raw_bytes, text};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::SystemTime;
+use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::escape::escaped;
 
 /// What happened.
@@ -42,7 +43,7 @@ pub(crate) struct Event {
     /// The socket's full path.
     pub path: PathBuf,
     /// The server's process, where it is known.
-    pub server_pid: Option<i32>,
+    pub server_pid: Option<Pid>,
 }
 
 /// One JSON object, without a newline behind it.
@@ -57,7 +58,7 @@ pub(crate) fn json(event: &Event, time: SystemTime) -> serde_json::Result<String
         label: String,
         #[serde(skip_serializing_if = "Option::is_none")]
         label_bytes: Option<&'a [u8]>,
-        server_pid: Option<i32>,
+        server_pid: Option<Pid>,
         time: String,
     }
     let label = event.path.file_name().unwrap_or_default();
@@ -90,7 +91,7 @@ mod tests {
     #[test]
     fn a_name_is_exact_for_programs_and_harmless_for_people() {
         let path = PathBuf::from("/tmp/tmux-7/a\nb");
-        let event = Event { kind: EventKind::ServerUp, path, server_pid: Some(9) };
+        let event = Event { kind: EventKind::ServerUp, path, server_pid: Some(Pid::new(9)) };
         assert_eq!(
             json(&event, SystemTime::UNIX_EPOCH).unwrap(),
             "{\"version\":1,\"event\":\"server-up\",\"path\":\"/tmp/tmux-7/a\\nb\",\"label\":\"a\\nb\",\

@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use tmux_sockets::judge::{State, Verdict};
+use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::escaped;
 use tmux_sockets::report::Outcome;
@@ -71,7 +72,7 @@ struct Socket<'a> {
     reason: String,
     outcome: &'static str,
     error: Option<String>,
-    server_pid: Option<i32>,
+    server_pid: Option<Pid>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     panes: &'a [String],
 }
@@ -187,7 +188,7 @@ pub(crate) fn probe(
     path: &Path,
     verdict: Option<&Verdict>,
     reason: &str,
-    server_pid: Option<i32>,
+    server_pid: Option<Pid>,
 ) -> serde_json::Result<String> {
     #[derive(Serialize)]
     struct Probe<'a> {
@@ -198,7 +199,7 @@ pub(crate) fn probe(
         path_bytes: Option<&'a [u8]>,
         state: &'static str,
         reason: &'a str,
-        server_pid: Option<i32>,
+        server_pid: Option<Pid>,
     }
     serde_json::to_string(&Probe {
         version: 1,

@@ -15,6 +15,7 @@ use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::text::errno_text;
 use tmux_sockets::kernel::{Bound, KernelTable, PidFd, Processes, Role, SocketNumber, Uid, ends_within};
 use tokio::io::Interest;
@@ -56,7 +57,7 @@ impl Display for Untied {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tie {
     /// The process.
-    pub(super) pid: Option<i32>,
+    pub(super) pid: Option<Pid>,
     /// Why its end is not waited for, if so.
     pub(super) untied: Option<Untied>,
     /// Its end was not waited for before, on behalf of this name.
@@ -77,7 +78,7 @@ pub(super) struct Death {
     /// The name.
     pub(super) name: Name,
     /// The process.
-    pub(super) pid: i32,
+    pub(super) pid: Pid,
 }
 
 /// The servers' processes.
@@ -85,9 +86,9 @@ pub(super) struct Death {
 pub(super) struct Deaths {
     user: Uid,
     processes: Option<Processes>,
-    watched: HashMap<i32, Watched>,
+    watched: HashMap<Pid, Watched>,
     /// The processes that have ended, as their pidfds tell.
-    ends: JoinSet<i32>,
+    ends: JoinSet<Pid>,
     /// What has ended and was not asked for yet.
     untaken: Vec<Death>,
     most: usize,
@@ -110,7 +111,7 @@ impl Deaths {
     pub(super) fn tie(&mut self, sockets: &HashMap<SocketNumber, Name>) -> HashMap<SocketNumber, Tie> {
         let wanted: HashSet<SocketNumber> = sockets.keys().copied().collect();
         self.reopen();
-        let unlikely = |pid: i32| self.watched.contains_key(&pid);
+        let unlikely = |pid: Pid| self.watched.contains_key(&pid);
         let holders = match &self.processes {
             Some(processes) => processes.holders_besides(self.user, &wanted, unlikely),
             None => HashMap::new(),
@@ -138,7 +139,7 @@ impl Deaths {
     }
 
     /// Whether that is new.
-    fn watch(&mut self, pid: i32, socket: SocketNumber, name: &Name) -> Result<bool, Untied> {
+    fn watch(&mut self, pid: Pid, socket: SocketNumber, name: &Name) -> Result<bool, Untied> {
         if let Some(watched) = self.watched.get_mut(&pid) {
             if !has_ended(&watched.pidfd) {
                 return Ok(watched.names.insert(name.clone()));
@@ -165,7 +166,7 @@ impl Deaths {
     }
 
     /// Begins to wait for the end of a process.
-    fn wait_for(&mut self, pidfd: PidFd, pid: i32, name: &Name) -> io::Result<Watched> {
+    fn wait_for(&mut self, pidfd: PidFd, pid: Pid, name: &Name) -> io::Result<Watched> {
         let pidfd = Arc::new(Descriptor::new(pidfd.into(), Interest::READABLE)?);
         let waiting = Arc::clone(&pidfd);
         let waits = self.ends.spawn(async move {
@@ -199,21 +200,21 @@ impl Deaths {
         std::mem::take(&mut self.untaken)
     }
 
-    fn bury(&mut self, pid: i32) {
+    fn bury(&mut self, pid: Pid) {
         let watched = self.watched.remove(&pid);
         let names = watched.into_iter().flat_map(|mut watched| std::mem::take(&mut watched.names));
         self.untaken.extend(names.map(|name| Death { name, pid }));
     }
 
     /// Whether a process holds a socket now.
-    pub(super) fn holds(&self, pid: i32, socket: SocketNumber) -> bool {
+    pub(super) fn holds(&self, pid: Pid, socket: SocketNumber) -> bool {
         let process = self.processes.as_ref().and_then(|processes| processes.by_pid(pid));
         process.is_some_and(|process| process.holds(socket))
     }
 
     /// The number of the socket with which a process listens at a name, be it a file that is gone: SIGUSR1
     /// has tmux make its socket anew before it closes the one it had (server.c: `server_signal`).
-    pub(super) fn listens_anew(&self, pid: i32, table: &KernelTable, name: &Name) -> Option<SocketNumber> {
+    pub(super) fn listens_anew(&self, pid: Pid, table: &KernelTable, name: &Name) -> Option<SocketNumber> {
         let process = self.processes.as_ref()?.by_pid(pid)?;
         let held = process.sockets().ok()?;
         let mut listening = table.iter().filter(|bound| bound.role == Role::Listening);
@@ -224,19 +225,19 @@ impl Deaths {
     }
 
     /// Whether the end of a process is waited for, on behalf of a name.
-    pub(super) fn is_watching(&self, pid: i32, name: &Name) -> bool {
+    pub(super) fn is_watching(&self, pid: Pid, name: &Name) -> bool {
         self.watched.get(&pid).is_some_and(|watched| watched.names.contains(name))
     }
 
     /// Whether a process that serves a name has not ended.
-    pub(super) fn is_alive(&self, pid: i32, name: &Name) -> bool {
+    pub(super) fn is_alive(&self, pid: Pid, name: &Name) -> bool {
         self.watched
             .get(&pid)
             .is_some_and(|watched| watched.names.contains(name) && !has_ended(&watched.pidfd))
     }
 
     /// A process does not serve a name any more.
-    pub(super) fn forget(&mut self, pid: i32, name: &Name) {
+    pub(super) fn forget(&mut self, pid: Pid, name: &Name) {
         if let Some(watched) = self.watched.get_mut(&pid) {
             watched.names.remove(name);
             if watched.names.is_empty() {
@@ -282,7 +283,7 @@ mod tests {
     fn proc_is_looked_for_again() {
         let mut deaths = Deaths::new(Uid::ours());
         deaths.processes = None;
-        assert!(!deaths.holds(1, SocketNumber::new(0)));
+        assert!(!deaths.holds(Pid::new(1), SocketNumber::new(0)));
         deaths.reopen();
         assert!(deaths.processes.is_some());
     }
@@ -297,11 +298,11 @@ mod tests {
             let socket = std::os::unix::net::UnixDatagram::unbound().unwrap();
             let number = u32::try_from(rustix::fs::fstat(&socket).unwrap().st_ino).unwrap();
             let [one, other] = ["one", "other"].map(|label| Name { dir: Dir(0), label: label.into() });
-            assert_eq!(deaths.watch(me, SocketNumber::new(number), &one), Ok(true));
+            assert_eq!(deaths.watch(Pid::new(me), SocketNumber::new(number), &one), Ok(true));
             drop(socket);
             let mut deaths = Deaths::new(Uid::ours());
-            assert_eq!(deaths.watch(me, SocketNumber::new(number), &other), Err(Untied::Unseen));
-            assert!(!deaths.is_watching(me, &other));
+            assert_eq!(deaths.watch(Pid::new(me), SocketNumber::new(number), &other), Err(Untied::Unseen));
+            assert!(!deaths.is_watching(Pid::new(me), &other));
         });
     }
 
@@ -316,14 +317,18 @@ mod tests {
             let mut holder = std::process::Command::new("sleep").arg("3600").stdin(holder).spawn().unwrap();
             let pid = i32::try_from(holder.id()).unwrap();
             let name = Name { dir: Dir(0), label: "x".into() };
-            assert_eq!(deaths.watch(pid, SocketNumber::new(number), &name), Ok(true));
-            assert_eq!(deaths.watch(pid, SocketNumber::new(number), &name), Ok(false), "it is waited for");
+            assert_eq!(deaths.watch(Pid::new(pid), SocketNumber::new(number), &name), Ok(true));
+            assert_eq!(
+                deaths.watch(Pid::new(pid), SocketNumber::new(number), &name),
+                Ok(false),
+                "it is waited for"
+            );
             let asked = poll_fn(|cx| Poll::Ready(deaths.poll(cx))).await;
-            assert!(asked.is_pending() && deaths.is_alive(pid, &name));
+            assert!(asked.is_pending() && deaths.is_alive(Pid::new(pid), &name));
             holder.kill().unwrap();
             poll_fn(|cx| deaths.poll(cx)).await;
-            assert_eq!(deaths.take(), [Death { name: name.clone(), pid }]);
-            assert!(!deaths.is_watching(pid, &name) && deaths.take().is_empty());
+            assert_eq!(deaths.take(), [Death { name: name.clone(), pid: Pid::new(pid) }]);
+            assert!(!deaths.is_watching(Pid::new(pid), &name) && deaths.take().is_empty());
             holder.wait().unwrap();
         });
     }

@@ -11,6 +11,7 @@ use crate::view::events::EventKind;
 use slot::{Missing, Slot};
 use std::collections::HashMap;
 use std::ffi::OsString;
+use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::SocketNumber;
 
 /// A directory of the watch, by its place in the list of all that there ever were.
@@ -33,7 +34,7 @@ pub(super) enum Seen {
         /// The number that `/proc/PID/fd` shows.
         socket: Option<SocketNumber>,
         /// Who listens.
-        pid: Option<i32>,
+        pid: Option<Pid>,
     },
     /// A dead socket, which stays.
     Dead,
@@ -66,7 +67,7 @@ pub(super) struct Server {
     /// Its listening socket.
     pub(super) socket: Option<SocketNumber>,
     /// Its process.
-    pub(super) pid: Option<i32>,
+    pub(super) pid: Option<Pid>,
     ghost: bool,
 }
 
@@ -81,7 +82,7 @@ pub(super) struct Happening {
 
 impl Happening {
     /// The server's process.
-    pub(super) fn pid(&self) -> Option<i32> {
+    pub(super) fn pid(&self) -> Option<Pid> {
         self.server.and_then(|server| server.pid)
     }
 }
@@ -164,7 +165,7 @@ impl Engine {
     }
 
     /// A ghost was found, by its socket. Nothing, if it is known as one.
-    pub(super) fn haunt(&mut self, name: &Name, socket: SocketNumber, pid: Option<i32>) -> Vec<Happening> {
+    pub(super) fn haunt(&mut self, name: &Name, socket: SocketNumber, pid: Option<Pid>) -> Vec<Happening> {
         self.slot(name).haunt(socket, pid)
     }
 
@@ -184,7 +185,7 @@ impl Engine {
     }
 
     /// The process whose the socket at a name is or was, as far as that is known: no ghost's, which has another.
-    pub(super) fn owner(&self, name: &Name) -> Option<i32> {
+    pub(super) fn owner(&self, name: &Name) -> Option<Pid> {
         let slot = self.known(name)?;
         let here = slot.servers.iter().rev().find(|server| !server.ghost);
         here.map_or(slot.dead.and_then(|dead| dead.pid), |server| server.pid)

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Instant;
 use tmux_sockets::ghost::{self, Anew, Area, Ghost};
+use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::report::Outcome;
 use tmux_sockets::report::Report;
@@ -16,7 +17,7 @@ use tmux_sockets::sweep::{Act, Target};
 use tmux_sockets::witness::Witness;
 
 /// What was said of ghosts: path, process, what. The rescue's thread says some of it.
-type Said = Arc<Mutex<HashSet<(PathBuf, Option<i32>, String)>>>;
+type Said = Arc<Mutex<HashSet<(PathBuf, Option<Pid>, String)>>>;
 
 /// What was said of ghosts, and their rescues.
 #[derive(Debug, Default)]
@@ -81,7 +82,7 @@ fn rescue(user: Uid, said: &Said, ghosts: Vec<Ghost>) {
 }
 
 /// Forgets what was said of processes that are no ghosts any more: a daemon lives for long.
-fn forget_others(said: &Said, is_one: impl Fn(Option<i32>) -> bool) {
+fn forget_others(said: &Said, is_one: impl Fn(Option<Pid>) -> bool) {
     said.lock().unwrap_or_else(PoisonError::into_inner).retain(|(_, pid, _)| is_one(*pid));
 }
 
@@ -106,9 +107,9 @@ mod tests {
 
     #[test]
     fn what_was_said_of_a_ghost_is_kept_as_long_as_it_is_one() {
-        let of = |pid| (PathBuf::from("/x"), Some(pid), "a ghost".to_owned());
+        let of = |pid| (PathBuf::from("/x"), Some(Pid::new(pid)), "a ghost".to_owned());
         let said: Said = Arc::new(Mutex::new(HashSet::from([of(1), of(2)])));
-        forget_others(&said, |pid| pid == Some(2));
+        forget_others(&said, |pid| pid == Some(Pid::new(2)));
         assert_eq!(*said.lock().unwrap_or_else(PoisonError::into_inner), HashSet::from([of(2)]));
     }
 }

@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::time::Instant;
 use tmux_sockets::ghost::Ghost;
+use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::SocketNumber;
 use tmux_sockets::sweep::discover::{self, Surroundings};
 use tmux_sockets::sweep::{Act, Glance, Pass, Target};
@@ -96,7 +97,7 @@ impl Looks {
 
     /// Processes have ended: what they served is looked at at once.
     pub(super) fn deaths(&mut self, tools: &mut Tools<'_>, deaths: Vec<Death>) {
-        let mut dirs: BTreeMap<Dir, (BTreeSet<OsString>, HashSet<i32>)> = BTreeMap::new();
+        let mut dirs: BTreeMap<Dir, (BTreeSet<OsString>, HashSet<Pid>)> = BTreeMap::new();
         for Death { name, pid } in deaths {
             if tools.directories.wanted().contains(&name.dir) {
                 let (labels, pids) = dirs.entry(name.dir).or_default();
@@ -176,7 +177,7 @@ impl Looks {
     }
 
     /// The same; these processes have `ended`.
-    fn look_knowing(&mut self, tools: &mut Tools<'_>, dir: Dir, labels: &[OsString], ended: &HashSet<i32>) {
+    fn look_knowing(&mut self, tools: &mut Tools<'_>, dir: Dir, labels: &[OsString], ended: &HashSet<Pid>) {
         self.hints(tools);
         let started = Instant::now();
         self.engine.look_begins();
@@ -326,7 +327,7 @@ impl Looks {
     }
 
     /// A server that is not tied to its process yet waits for [`Self::announce`].
-    fn take_in(&mut self, tools: &mut Tools<'_>, name: Name, seen: Seen, ended: &HashSet<i32>) {
+    fn take_in(&mut self, tools: &mut Tools<'_>, name: Name, seen: Seen, ended: &HashSet<Pid>) {
         if let Seen::Live { socket: Some(socket), .. } = seen
             && !self.engine.is_late(&name)
         {
@@ -339,7 +340,7 @@ impl Looks {
         self.digest(tools, &name, seen, ended);
     }
 
-    fn digest(&mut self, tools: &mut Tools<'_>, name: &Name, seen: Seen, ended: &HashSet<i32>) {
+    fn digest(&mut self, tools: &mut Tools<'_>, name: &Name, seen: Seen, ended: &HashSet<Pid>) {
         let is_born = self.engine.expects(name);
         let (witness, deaths, closing) = (&self.witness, &*tools.deaths, &self.closing);
         let closed = Cell::new(None);

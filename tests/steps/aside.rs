@@ -14,6 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 use tmux_sockets::ghost::{self, Area, Rescue};
 use tmux_sockets::judge::RescueFailure;
+use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::SocketNumber;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::checkpoint::{self, Checkpoint};
@@ -126,7 +127,7 @@ impl Stage {
 
 /// The sockets that a process holds, as the kernel numbers them.
 fn listener_of(pid: i32) -> BTreeSet<SocketNumber> {
-    let process = tmux_sockets::kernel::Processes::open().unwrap().by_pid(pid).unwrap();
+    let process = tmux_sockets::kernel::Processes::open().unwrap().by_pid(Pid::new(pid)).unwrap();
     process.sockets().unwrap().into_iter().collect()
 }
 

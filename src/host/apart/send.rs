@@ -9,6 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::{Mount, Processes};
 use tmux_sockets::sweep::Target;
@@ -86,7 +87,7 @@ fn hangs(point: &Path, deadline: Instant) -> bool {
     let Ok(processes) = Processes::open() else {
         return false;
     };
-    let earlier: Vec<i32> =
+    let earlier: Vec<Pid> =
         processes.of_user(user).into_iter().flatten().filter(is_one).map(|found| found.pid).collect();
     earlier.into_iter().any(|pid| {
         tmux_sockets::kernel::await_end(pid, deadline.saturating_duration_since(Instant::now()));

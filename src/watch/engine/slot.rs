@@ -2,6 +2,7 @@
 
 use super::{Happening, Listens, Seen, Server};
 use crate::view::events::EventKind;
+use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::SocketNumber;
 
 /// What is known of a name.
@@ -22,7 +23,7 @@ pub(super) struct Slot {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Dead {
     /// The process whose it was, where that is known.
-    pub(super) pid: Option<i32>,
+    pub(super) pid: Option<Pid>,
     /// Whether the configuration keeps it.
     pub(super) spared: bool,
 }
@@ -89,7 +90,7 @@ impl Slot {
     }
 
     /// A server was found whose file is gone or is another's.
-    pub(super) fn haunt(&mut self, socket: SocketNumber, pid: Option<i32>) -> Vec<Happening> {
+    pub(super) fn haunt(&mut self, socket: SocketNumber, pid: Option<Pid>) -> Vec<Happening> {
         let by_socket = self.servers.iter().position(|known| known.socket == Some(socket));
         let by_pid = || self.servers.iter().position(|known| known.pid.is_some() && known.pid == pid);
         let Some(at) = by_socket.or_else(by_pid) else {

@@ -3,6 +3,7 @@
 use super::*;
 use EventKind::{Ghost, Rescued, ServerGone, ServerUp, SocketRemoved};
 use std::cell::RefCell;
+use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::SocketNumber;
 
 fn x() -> Name {
@@ -45,11 +46,11 @@ impl World {
             None => Listens::No,
         };
         let happenings = self.engine.borrow_mut().digest(&x(), seen, listens);
-        happenings.iter().map(|happening| (happening.kind, happening.pid())).collect()
+        happenings.iter().map(|happening| (happening.kind, happening.pid().map(Pid::raw))).collect()
     }
 
     /// Looks while `socket` of `pid` stands at the name.
-    fn live(&self, socket: SocketNumber, pid: i32) -> Vec<(EventKind, Option<i32>)> {
+    fn live(&self, socket: SocketNumber, pid: Pid) -> Vec<(EventKind, Option<i32>)> {
         let mut listening = self.listening.borrow().clone();
         listening.push(socket);
         self.listening(&listening);
@@ -61,8 +62,8 @@ impl World {
 fn a_birth_and_a_death_are_told_once() {
     let world = World::default();
     world.born();
-    assert_eq!(world.live(SocketNumber::new(1), 10), [(ServerUp, Some(10))]);
-    assert_eq!(world.live(SocketNumber::new(1), 10), []);
+    assert_eq!(world.live(SocketNumber::new(1), Pid::new(10)), [(ServerUp, Some(10))]);
+    assert_eq!(world.live(SocketNumber::new(1), Pid::new(10)), []);
     world.listening(&[]);
     assert_eq!(world.see(Seen::Dead), [(ServerGone, Some(10))]);
     assert_eq!(world.see(Seen::Dead), [], "a socket that is kept makes no drumbeat");
@@ -77,7 +78,7 @@ fn a_birth_and_a_death_are_told_once() {
 #[test]
 fn a_removal_of_ours_follows_the_death() {
     let world = World::default();
-    world.live(SocketNumber::new(1), 10);
+    world.live(SocketNumber::new(1), Pid::new(10));
     world.listening(&[]);
     assert_eq!(world.see(Seen::Removed), [(ServerGone, Some(10)), (SocketRemoved, Some(10))]);
 }
@@ -91,12 +92,12 @@ fn servers_between_two_looks_get_their_pair() {
         world.see(Seen::Removed),
         [(ServerUp, None), (ServerGone, None), (ServerUp, None), (ServerGone, None), (SocketRemoved, None)]
     );
-    world.live(SocketNumber::new(3), 30);
+    world.live(SocketNumber::new(3), Pid::new(30));
     world.listening(&[]);
     world.born();
     world.born();
     assert_eq!(
-        world.live(SocketNumber::new(5), 50),
+        world.live(SocketNumber::new(5), Pid::new(50)),
         [(ServerGone, Some(30)), (ServerUp, None), (ServerGone, None), (ServerUp, Some(50))]
     );
 }
@@ -104,17 +105,17 @@ fn servers_between_two_looks_get_their_pair() {
 #[test]
 fn a_birth_during_a_look_counts_for_the_next() {
     let world = World::default();
-    world.live(SocketNumber::new(1), 10);
+    world.live(SocketNumber::new(1), Pid::new(10));
     world.listening(&[]);
     world.engine.borrow_mut().look_begins();
     world.born();
     assert_eq!(
-        world.live(SocketNumber::new(2), 20),
+        world.live(SocketNumber::new(2), Pid::new(20)),
         [(ServerGone, Some(10))],
         "is it the one that was born?"
     );
     world.engine.borrow_mut().look_ends();
-    assert_eq!(world.live(SocketNumber::new(2), 20), [(ServerUp, Some(20))]);
+    assert_eq!(world.live(SocketNumber::new(2), Pid::new(20)), [(ServerUp, Some(20))]);
     world.listening(&[]);
     world.engine.borrow_mut().look_begins();
     world.born();
@@ -142,12 +143,16 @@ fn of_a_file_that_came_and_went_only_a_lock_tells_a_server() {
 #[test]
 fn a_server_whose_file_goes_is_a_ghost_and_can_come_back() {
     let world = World::default();
-    world.live(SocketNumber::new(1), 10);
+    world.live(SocketNumber::new(1), Pid::new(10));
     assert_eq!(world.see(Seen::Absent), [(Ghost, Some(10))]);
     assert_eq!(world.see(Seen::Absent), []);
     assert_eq!(world.engine.borrow().counts(), Counts { live: 0, ghosts: 1, dead: 0, spared: 0 });
     world.listening(&[]);
-    assert_eq!(world.live(SocketNumber::new(2), 10), [(Rescued, Some(10))], "SIGUSR1 makes another socket");
+    assert_eq!(
+        world.live(SocketNumber::new(2), Pid::new(10)),
+        [(Rescued, Some(10))],
+        "SIGUSR1 makes another socket"
+    );
     world.see(Seen::Absent);
     world.listening(&[]);
     assert_eq!(world.see(Seen::Absent), [(ServerGone, Some(10))], "its file was gone before");
@@ -156,8 +161,8 @@ fn a_server_whose_file_goes_is_a_ghost_and_can_come_back() {
 #[test]
 fn a_server_keeps_the_pid_it_was_announced_with() {
     let world = World::default();
-    world.live(SocketNumber::new(1), 10);
-    assert_eq!(world.live(SocketNumber::new(1), 11), [], "a child of it holds the socket");
+    world.live(SocketNumber::new(1), Pid::new(10));
+    assert_eq!(world.live(SocketNumber::new(1), Pid::new(11)), [], "a child of it holds the socket");
     world.listening(&[]);
     assert_eq!(world.see(Seen::Dead), [(ServerGone, Some(10))]);
 }
@@ -165,11 +170,11 @@ fn a_server_keeps_the_pid_it_was_announced_with() {
 #[test]
 fn a_server_between_two_sockets_has_not_gone() {
     let world = World::default();
-    world.live(SocketNumber::new(1), 10);
+    world.live(SocketNumber::new(1), Pid::new(10));
     world.listening(&[]);
     *world.closing.borrow_mut() = Some(SocketNumber::new(1));
     assert_eq!(world.see(Seen::Absent), []);
-    assert_eq!(world.live(SocketNumber::new(2), 10), [], "SIGUSR1 makes another socket");
+    assert_eq!(world.live(SocketNumber::new(2), Pid::new(10)), [], "SIGUSR1 makes another socket");
     world.listening(&[]);
     assert_eq!(world.see(Seen::Dead), [(ServerGone, Some(10))]);
 }
@@ -177,27 +182,27 @@ fn a_server_between_two_sockets_has_not_gone() {
 #[test]
 fn a_stolen_name_makes_a_ghost_of_the_one_who_had_it() {
     let world = World::default();
-    world.live(SocketNumber::new(1), 10);
-    assert_eq!(world.live(SocketNumber::new(2), 20), [(Ghost, Some(10)), (ServerUp, Some(20))]);
+    world.live(SocketNumber::new(1), Pid::new(10));
+    assert_eq!(world.live(SocketNumber::new(2), Pid::new(20)), [(Ghost, Some(10)), (ServerUp, Some(20))]);
     world.listening(&[SocketNumber::new(2)]);
-    assert_eq!(world.live(SocketNumber::new(2), 20), [(ServerGone, Some(10))]);
+    assert_eq!(world.live(SocketNumber::new(2), Pid::new(20)), [(ServerGone, Some(10))]);
 }
 
 #[test]
 fn what_is_not_decided_changes_nothing_but_a_death() {
     let world = World::default();
-    world.live(SocketNumber::new(1), 10);
+    world.live(SocketNumber::new(1), Pid::new(10));
     assert_eq!(world.see(Seen::Undecided), []);
     world.listening(&[]);
     world.born();
     assert_eq!(world.see(Seen::Undecided), [(ServerGone, Some(10))]);
-    assert_eq!(world.live(SocketNumber::new(7), 70), [(ServerUp, Some(70))]);
+    assert_eq!(world.live(SocketNumber::new(7), Pid::new(70)), [(ServerUp, Some(70))]);
 }
 
 #[test]
 fn a_server_that_a_dump_has_missed_is_the_same_server() {
     let world = World::default();
-    world.live(SocketNumber::new(1), 10);
+    world.live(SocketNumber::new(1), Pid::new(10));
     assert_eq!(world.see(Seen::Live { socket: None, pid: None }), []);
     assert_eq!(world.engine.borrow().counts().live, 1);
 }
@@ -206,7 +211,7 @@ fn a_server_that_a_dump_has_missed_is_the_same_server() {
 fn a_removal_is_told_also_after_a_look_that_met_the_janitors_lock() {
     let world = World::default();
     world.born();
-    assert_eq!(world.live(SocketNumber::new(1), 10), [(ServerUp, Some(10))]);
+    assert_eq!(world.live(SocketNumber::new(1), Pid::new(10)), [(ServerUp, Some(10))]);
     world.listening(&[]);
     assert_eq!(world.see(Seen::Undecided), [(ServerGone, Some(10))]);
     assert_eq!(world.see(Seen::Undecided), []);
@@ -217,7 +222,7 @@ fn a_removal_is_told_also_after_a_look_that_met_the_janitors_lock() {
 #[test]
 fn a_ghost_whose_new_socket_is_deleted_too_lives_on_as_one() {
     let world = World::default();
-    world.live(SocketNumber::new(1), 10);
+    world.live(SocketNumber::new(1), Pid::new(10));
     assert_eq!(world.see(Seen::Absent), [(Ghost, Some(10))]);
     world.listening(&[SocketNumber::new(2)]);
     *world.anew.borrow_mut() = Some((SocketNumber::new(1), SocketNumber::new(2)));
@@ -226,8 +231,8 @@ fn a_ghost_whose_new_socket_is_deleted_too_lives_on_as_one() {
     assert_eq!(world.see(Seen::Absent), []);
     assert!(world.engine.borrow().is_haunted_at(&x()));
     let found = |socket| {
-        let happenings = world.engine.borrow_mut().haunt(&x(), socket, Some(10));
-        happenings.iter().map(|happening| (happening.kind, happening.pid())).collect::<Vec<_>>()
+        let happenings = world.engine.borrow_mut().haunt(&x(), socket, Some(Pid::new(10)));
+        happenings.iter().map(|happening| (happening.kind, happening.pid().map(Pid::raw))).collect::<Vec<_>>()
     };
     assert_eq!(found(SocketNumber::new(2)), [], "it is known");
     assert_eq!(
@@ -243,7 +248,7 @@ fn a_ghost_whose_new_socket_is_deleted_too_lives_on_as_one() {
 fn what_a_ghost_has_made_before_it_ended_is_no_other_servers() {
     for (seen, last) in [(Seen::Removed, SocketRemoved), (Seen::Absent, SocketRemoved)] {
         let world = World::default();
-        world.live(SocketNumber::new(1), 10);
+        world.live(SocketNumber::new(1), Pid::new(10));
         world.see(Seen::Absent);
         world.listening(&[]);
         world.born();
@@ -251,7 +256,7 @@ fn what_a_ghost_has_made_before_it_ended_is_no_other_servers() {
         assert_eq!(world.see(seen), told);
     }
     let world = World::default();
-    world.live(SocketNumber::new(1), 10);
+    world.live(SocketNumber::new(1), Pid::new(10));
     world.see(Seen::Absent);
     world.listening(&[]);
     world.lock();

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use tmux_sockets::judge::{Anchor, Bar, Blindness, Plight, Reason, Standing};
+use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::Uid;
 
 fn read(path: &str) -> String {
@@ -103,7 +104,7 @@ fn reasons() -> Vec<Reason> {
         Blindness::TableRefused(Errno::PERM),
         Blindness::TableTorn,
         Blindness::CanaryMissing,
-        Blindness::ServersMissing(NUMBER),
+        Blindness::ServersMissing(Pid::new(NUMBER)),
         Blindness::OtherNetwork(Anchor::User),
         Blindness::ManagerHidden,
         Blindness::FromOutside,

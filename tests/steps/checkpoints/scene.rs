@@ -11,6 +11,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::witness::Witness;
 
@@ -202,7 +203,7 @@ pub(super) fn listeners_of(folder: &Path) -> BTreeSet<i32> {
         witness.table().iter().filter(|bound| bound.name.starts_with(folder)).map(|bound| bound.socket);
     let holders = tmux_sockets::kernel::Processes::open().unwrap().holders(Uid::new(uid), &sockets.collect());
     let me = i32::try_from(std::process::id()).unwrap();
-    holders.into_values().filter(|pid| *pid != me).collect()
+    holders.into_values().map(Pid::raw).filter(|pid| *pid != me).collect()
 }
 
 pub(super) fn kill_servers_of(socket: &Path) {

@@ -12,6 +12,7 @@ use super::{Area, Ghost, find, proof};
 use crate::judge::RescueFailure;
 use crate::judge::{Bar, Standing};
 use crate::kernel::FileId;
+use crate::kernel::Pid;
 use crate::kernel::PidFd;
 use crate::kernel::Processes;
 use crate::kernel::Role;
@@ -40,7 +41,7 @@ pub struct Aside {
     /// The path by which it is reached now.
     pub path: PathBuf,
     /// The server.
-    pub pid: i32,
+    pub pid: Pid,
     /// The number of its listening socket.
     pub socket: Option<SocketNumber>,
 }
@@ -85,7 +86,7 @@ fn failed(failure: RescueFailure) -> Outcome {
 }
 
 /// The newer server, if it can be set aside.
-fn newer_of(ghost: &Ghost) -> Option<i32> {
+fn newer_of(ghost: &Ghost) -> Option<Pid> {
     match ghost.plight.bar {
         Some(Bar::Held { pid, yields: true }) => pid,
         _ => None,
@@ -218,7 +219,7 @@ fn under_locks(
     witness: &mut Witness,
     ghost: &Ghost,
     newer: &Newer<'_>,
-    newer_pid: i32,
+    newer_pid: Pid,
     is_linked: bool,
     pidfd: &PidFd,
     rescue: &mut Rescue,
@@ -266,7 +267,7 @@ fn under_locks(
 }
 
 /// Whether a tmux server holds a socket.
-fn holds(pid: i32, socket: SocketNumber) -> bool {
+fn holds(pid: Pid, socket: SocketNumber) -> bool {
     let process = Processes::open().ok().and_then(|processes| processes.by_pid(pid));
     process.is_some_and(|process| proof::is_tmux(&process) && process.holds(socket))
 }

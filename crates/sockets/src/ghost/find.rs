@@ -8,6 +8,7 @@ use super::reach::{Listener, Reach, View};
 use super::{Anew, Area, Ghost};
 use crate::judge::{Bar, Plight, Standing, Way};
 use crate::kernel::FileId;
+use crate::kernel::Pid;
 use crate::kernel::Role;
 use crate::kernel::{Bound, KernelTable};
 use crate::kernel::{Processes, Stat};
@@ -288,7 +289,7 @@ impl Search<'_> {
     }
 }
 
-fn ghost(listener: &Listener, pid: Option<i32>, standing: Standing, bar: Option<Bar>) -> Ghost {
+fn ghost(listener: &Listener, pid: Option<Pid>, standing: Standing, bar: Option<Bar>) -> Ghost {
     let plight = Plight { pid, standing, bar };
     Ghost { path: listener.path.clone(), socket: listener.socket, pid, plight }
 }

@@ -3,6 +3,7 @@
 use super::Ghost;
 use crate::judge::RescueFailure;
 use crate::kernel::FileFacts;
+use crate::kernel::Pid;
 use crate::kernel::Uid;
 use crate::tmux::paths::{self, Refusal};
 use crate::tmux::start_lock::OWN_PREFIX;
@@ -87,10 +88,10 @@ pub(super) fn trouble(ghost: &Ghost, user: Uid, anew: Anew) -> Option<Trouble> {
     look().err()
 }
 
-fn place(ghost: &Ghost) -> Result<(&Path, i32), RescueFailure> {
+fn place(ghost: &Ghost) -> Result<(&Path, Pid), RescueFailure> {
     match (ghost.path.parent(), ghost.pid) {
         (Some(path), Some(pid)) => Ok((path, pid)),
-        (_, pid) => Err(RescueFailure::MakeDirectory(Errno::INVAL, pid.unwrap_or(0))),
+        (_, pid) => Err(RescueFailure::MakeDirectory(Errno::INVAL, pid.unwrap_or(Pid::new(0)))),
     }
 }
 
@@ -104,7 +105,7 @@ struct Gap {
 
 impl Gap {
     /// Of a `tmux-UID`, which tmux makes anew (tmux.c: `make_label`); any other folder had its owner's reasons.
-    fn of(path: &Path, user: Uid, pid: i32) -> Result<Self, RescueFailure> {
+    fn of(path: &Path, user: Uid, pid: Pid) -> Result<Self, RescueFailure> {
         if path.file_name() != Some(OsStr::new(&paths::directory_name(user))) {
             return Err(RescueFailure::OwnFolder(pid));
         }
@@ -209,8 +210,8 @@ mod tests {
     /// A ghost at `NAME/tmux-UID/x` in a folder.
     fn ghost(base: &Path, name: &str) -> Ghost {
         let path = base.join(name).join(paths::directory_name(user())).join("x");
-        let plight = Plight { pid: Some(1), standing: Standing::NoDirectory, bar: None };
-        Ghost { path, socket: SocketNumber::new(1), pid: Some(1), plight }
+        let plight = Plight { pid: Some(Pid::new(1)), standing: Standing::NoDirectory, bar: None };
+        Ghost { path, socket: SocketNumber::new(1), pid: Some(Pid::new(1)), plight }
     }
 
     fn made(ghost: &Ghost, anew: Anew) -> Result<Made, Trouble> {
@@ -261,10 +262,10 @@ mod tests {
             foreseen
         };
         mode(0o777);
-        assert_eq!(same("a"), Some(RescueFailure::Untrusted(1).into()));
+        assert_eq!(same("a"), Some(RescueFailure::Untrusted(Pid::new(1)).into()));
         mode(0o700);
         symlink("nowhere", base.path().join("link")).unwrap();
-        assert_eq!(same("link"), Some(RescueFailure::MakeDirectory(Errno::NOTDIR, 1).into()));
+        assert_eq!(same("link"), Some(RescueFailure::MakeDirectory(Errno::NOTDIR, Pid::new(1)).into()));
         mode(0o1777);
         assert_eq!(trouble(&ghost(base.path(), "a"), user(), Anew::Parents), None);
     }

@@ -31,6 +31,7 @@ pub use forecast::would_rescue;
 pub use rescue::{Rescue, rescue};
 
 use crate::judge::Plight;
+use crate::kernel::Pid;
 use crate::kernel::SocketNumber;
 use std::path::PathBuf;
 
@@ -42,7 +43,7 @@ pub struct Ghost {
     /// The number of its listening socket, as the kernel's table has it.
     pub socket: SocketNumber,
     /// The server. `None`: it cannot be told from here (a user namespace: `PrivateUsers=`; another PID namespace).
-    pub pid: Option<i32>,
+    pub pid: Option<Pid>,
     /// How it stands with it.
     pub plight: Plight,
 }

@@ -3,6 +3,7 @@
 use super::folder::may_write;
 use super::holders::Holder;
 use crate::judge::{Bar, Way};
+use crate::kernel::Pid;
 use crate::kernel::{FileFacts, FileId};
 use crate::kernel::{Process, Stat};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
@@ -53,8 +54,8 @@ pub(super) fn is_unborn(process: &Process) -> bool {
 }
 
 /// A server leads its session without a terminal (daemon(3)), or in the foreground (`tmux -D`) its process group.
-fn has_no_servers_place(pid: i32, stat: Stat) -> bool {
-    stat.group != pid || (stat.session == pid && stat.terminal != 0)
+fn has_no_servers_place(pid: Pid, stat: Stat) -> bool {
+    stat.group != pid.raw() || (stat.session == pid.raw() && stat.terminal != 0)
 }
 
 /// Why a process must not be sent SIGUSR1, if so. That it sees other files comes last: then a person may send
@@ -122,15 +123,15 @@ mod tests {
     fn a_pane_before_its_exec_is_no_server() {
         let stat = |group, session, terminal| Stat {
             state: b'S',
-            parent: 1,
+            parent: Pid::new(1),
             group,
             session,
             terminal,
             foreground: -1,
         };
-        assert!(!has_no_servers_place(7, stat(7, 7, 0)), "a daemon");
-        assert!(!has_no_servers_place(7, stat(7, 5, 34816)), "tmux -D in a shell");
-        assert!(has_no_servers_place(7, stat(5, 5, 0)), "forked");
-        assert!(has_no_servers_place(7, stat(7, 7, 34816)), "after login_tty(3)");
+        assert!(!has_no_servers_place(Pid::new(7), stat(7, 7, 0)), "a daemon");
+        assert!(!has_no_servers_place(Pid::new(7), stat(7, 5, 34816)), "tmux -D in a shell");
+        assert!(has_no_servers_place(Pid::new(7), stat(5, 5, 0)), "forked");
+        assert!(has_no_servers_place(Pid::new(7), stat(7, 7, 34816)), "after login_tty(3)");
     }
 }

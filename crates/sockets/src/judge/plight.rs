@@ -2,6 +2,7 @@
 //!
 //! A command in them is one that helps as things stand, and has the pid in it.
 
+use crate::kernel::Pid;
 use crate::kernel::text::{cause, errno_text, kind_name};
 use crate::tmux::DirectoryError;
 use rustix::fs::FileType;
@@ -13,7 +14,7 @@ use std::fmt::{self, Display, Formatter};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plight {
     /// The server, as in [`crate::ghost::Ghost::pid`]: what a person can do about it names it.
-    pub pid: Option<i32>,
+    pub pid: Option<Pid>,
     /// What stands at its path.
     pub standing: Standing,
     /// Why it is not to be rescued; `None`: it can be.
@@ -28,7 +29,7 @@ pub enum Standing {
     /// Not even the folder is there.
     NoDirectory,
     /// The socket of another server that listens: its pid, where it can be told.
-    Live(Option<i32>),
+    Live(Option<Pid>),
     /// A socket on which nobody is seen to listen.
     Socket,
     /// Something else.
@@ -57,7 +58,7 @@ pub enum Bar {
     /// A live server has the path.
     Held {
         /// Which one, where that can be told.
-        pid: Option<i32>,
+        pid: Option<Pid>,
         /// It is a tmux server and the ghost the only one of the path: it can be set aside.
         yields: bool,
     },
@@ -90,11 +91,11 @@ pub enum RescueFailure {
     /// The directory cannot be used.
     Directory(DirectoryError),
     /// It is gone, and only a `tmux-UID` is made anew. With the server's pid, as the next two.
-    OwnFolder(i32),
+    OwnFolder(Pid),
     /// It is gone and cannot be made anew.
-    MakeDirectory(#[serde(with = "crate::kernel::as_data::errno")] Errno, i32),
+    MakeDirectory(#[serde(with = "crate::kernel::as_data::errno")] Errno, Pid),
     /// It is gone, and others could swap what is made in its place.
-    Untrusted(i32),
+    Untrusted(Pid),
     /// No socket can be made in it.
     NotWritable(#[serde(with = "crate::kernel::as_data::errno")] Errno),
     /// The server could not be told.
@@ -173,7 +174,7 @@ fn elsewhere(f: &mut Formatter<'_>, way: Way, standing: Standing, pid: PidOf) ->
 
 /// A pid in a command; `PID` where it is not known.
 #[derive(Clone, Copy)]
-struct PidOf(Option<i32>);
+struct PidOf(Option<Pid>);
 
 impl Display for PidOf {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {

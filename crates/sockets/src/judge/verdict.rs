@@ -4,6 +4,7 @@
 //! from a table that sees, refused by connect(2), and its start lock not held by anybody else.
 
 use super::Plight;
+use crate::kernel::Pid;
 use crate::kernel::Role;
 use crate::kernel::file_system::FileSystem;
 use crate::kernel::{SocketNumber, Uid};
@@ -42,7 +43,7 @@ pub enum Blindness {
     /// It does not show a socket of our own.
     CanaryMissing,
     /// It shows none of the tmux servers that `/proc` shows: the pid of one.
-    ServersMissing(i32),
+    ServersMissing(Pid),
     /// We are in another network namespace than our service manager.
     OtherNetwork(Anchor),
     /// The directory came from outside of a container, and nothing tells whether our network namespace is that of
@@ -78,7 +79,7 @@ pub enum TableSays {
         /// For what.
         role: Role,
         /// The server that is bound to it.
-        pid: i32,
+        pid: Pid,
     },
     /// It is not listed, in a table that sees.
     Absent,
@@ -100,7 +101,7 @@ impl TableSays {
     }
 
     /// The pid of the server that listens there in another network namespace.
-    pub fn listener_elsewhere(self) -> Option<i32> {
+    pub fn listener_elsewhere(self) -> Option<Pid> {
         match self {
             Self::Elsewhere { role: Role::Listening, pid } => Some(pid),
             Self::Elsewhere { role: Role::Bound | Role::Datagram, .. }
@@ -293,7 +294,7 @@ mod tests {
     }
 
     fn elsewhere(role: Role) -> TableSays {
-        TableSays::Elsewhere { role, pid: 1 }
+        TableSays::Elsewhere { role, pid: Pid::new(1) }
     }
 
     #[test]

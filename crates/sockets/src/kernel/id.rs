@@ -75,3 +75,35 @@ impl Display for SocketNumber {
         self.0.fmt(f)
     }
 }
+
+/// A process, as this PID namespace numbers it (`pid_namespaces(7)`). Another may have the number when this one has ended:
+/// what must hold on to one process takes a [`super::PidFd`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Pid(i32);
+
+impl Pid {
+    /// The process of that number.
+    pub const fn new(number: i32) -> Self {
+        Self(number)
+    }
+
+    /// The number.
+    pub const fn raw(self) -> i32 {
+        self.0
+    }
+}
+
+impl Display for Pid {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for Pid {
+    type Err = ParseIntError;
+
+    fn from_str(digits: &str) -> Result<Self, ParseIntError> {
+        digits.parse().map(Self)
+    }
+}

@@ -4,6 +4,7 @@
 //! Holders in a foreign pid namespace are hidden: "not seen" proves nothing, flock(2) decides.
 
 use crate::kernel::FileId;
+use crate::kernel::Pid;
 
 /// One reading of `/proc/locks`.
 #[derive(Debug, Default)]
@@ -29,7 +30,7 @@ impl ProcLocks {
     }
 
     /// Who took the flocks and leases on the file. They may have ended since, or live in another pid namespace (0).
-    pub fn holders(&self, file: FileId) -> impl Iterator<Item = i32> {
+    pub fn holders(&self, file: FileId) -> impl Iterator<Item = Pid> {
         self.0.lines().filter_map(held).filter(move |(_, held)| *held == file).map(|(pid, _)| pid)
     }
 
@@ -41,7 +42,7 @@ impl ProcLocks {
 
 /// The holder and the file of `N: FLOCK ADVISORY WRITE PID MAJ:MIN:INO START END`. Who only waits has `->` before the
 /// kind and is passed over.
-pub(crate) fn held(line: &str) -> Option<(i32, FileId)> {
+pub(crate) fn held(line: &str) -> Option<(Pid, FileId)> {
     let mut fields = line.split_ascii_whitespace().skip(1);
     if !matches!(fields.next()?, "FLOCK" | "LEASE") {
         return None;
@@ -72,7 +73,7 @@ mod tests {
         let file = |ino| FileId { dev: rustix::fs::makedev(0xfe, 0), ino };
         assert!(locks.is_held(file(77)) && locks.is_held(file(78)));
         assert!(!locks.is_held(file(79)) && !locks.is_held(file(7)));
-        assert_eq!(locks.holders(file(78)).collect::<Vec<_>>(), [13]);
+        assert_eq!(locks.holders(file(78)).collect::<Vec<_>>(), [Pid::new(13)]);
         assert!(locks.has_any_on(file(1).dev) && !locks.has_any_on(rustix::fs::makedev(0xfe, 1)));
     }
 }

@@ -17,7 +17,7 @@ pub mod text;
 mod unstopped;
 
 pub use file::{FileFacts, FileId};
-pub use id::{SocketNumber, Uid};
+pub use id::{Pid, SocketNumber, Uid};
 pub use locks::ProcLocks;
 pub(crate) use locks::held;
 pub use mounts::{Mount, Mounts, Walk, realpath, trust};

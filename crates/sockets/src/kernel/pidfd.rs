@@ -1,8 +1,9 @@
 //! A process by a handle: its number may be another's tomorrow, the handle never is (`pidfd_open(2)`).
 
+use super::Pid;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::Child;
 use std::time::{Duration, Instant};
@@ -16,8 +17,8 @@ impl PidFd {
     ///
     /// # Errors
     /// `ESRCH`: there is none. `EMFILE`, `ENFILE`: no descriptor is left.
-    pub fn open(pid: i32) -> Result<Self, Errno> {
-        let pid = Pid::from_raw(pid).ok_or(Errno::SRCH)?;
+    pub fn open(pid: Pid) -> Result<Self, Errno> {
+        let pid = rustix::process::Pid::from_raw(pid.raw()).ok_or(Errno::SRCH)?;
         pidfd_open(pid, PidfdFlags::empty()).map(Self)
     }
 
@@ -26,7 +27,7 @@ impl PidFd {
     /// # Errors
     /// `EMFILE`, `ENFILE`: no descriptor is left.
     pub fn of(child: &Child) -> Result<Self, Errno> {
-        pidfd_open(Pid::from_child(child), PidfdFlags::empty()).map(Self)
+        pidfd_open(rustix::process::Pid::from_child(child), PidfdFlags::empty()).map(Self)
     }
 
     /// Sends it a signal.
@@ -64,7 +65,7 @@ impl From<PidFd> for OwnedFd {
 }
 
 /// Waits until a process has ended, at most that long; then the caller looks again.
-pub fn await_end(pid: i32, most: Duration) {
+pub fn await_end(pid: Pid, most: Duration) {
     if let Ok(pidfd) = PidFd::open(pid) {
         let _ = pidfd.ends_within(most);
     }

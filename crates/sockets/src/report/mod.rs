@@ -5,6 +5,7 @@ mod outcome;
 mod sentences;
 
 use crate::judge::{Reason, State, Verdict};
+use crate::kernel::Pid;
 use crate::kernel::as_data;
 use crate::kernel::{SocketNumber, Uid};
 use serde::{Deserialize, Serialize};
@@ -77,7 +78,7 @@ pub struct Entry {
     /// What became of it.
     pub outcome: Outcome,
     /// The server that listens on it, where it was looked for.
-    pub server_pid: Option<i32>,
+    pub server_pid: Option<Pid>,
     /// What runs in the panes of a ghost, where it was looked for.
     pub panes: Vec<String>,
     /// The number of its listening socket, where the kernel's table shows one.

@@ -7,6 +7,7 @@
 use super::paths;
 use super::start_lock::OWN_PREFIX;
 use crate::kernel::FileId;
+use crate::kernel::Pid;
 use crate::kernel::Uid;
 use crate::kernel::escape::escaped;
 use crate::kernel::{ProcLocks, held};
@@ -47,7 +48,7 @@ pub struct Stuck {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
     /// Its pid.
-    pub pid: i32,
+    pub pid: Pid,
     /// Its program's name (`comm`).
     pub program: OsString,
     /// Whether it can let go.
@@ -290,7 +291,9 @@ mod tests {
 
     #[test]
     fn who_cannot_go_on_is_told_from_who_runs() {
-        let stat = |state| Some(Stat { state, parent: 1, group: 1, session: 1, terminal: 0, foreground: -1 });
+        let stat = |state| {
+            Some(Stat { state, parent: Pid::new(1), group: 1, session: 1, terminal: 0, foreground: -1 })
+        };
         assert_eq!(HolderState::of(stat(b'T'), false), HolderState::Stopped);
         assert_eq!(HolderState::of(stat(b't'), false), HolderState::Traced);
         assert_eq!(HolderState::of(stat(b'S'), true), HolderState::Frozen);

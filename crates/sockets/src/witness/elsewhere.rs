@@ -5,6 +5,7 @@
 //! path: enough to know it alive without a connection, never enough to know it dead.
 
 use crate::judge::{Anchor, Blindness};
+use crate::kernel::Pid;
 use crate::kernel::{FileFacts, FileId, Role};
 use crate::kernel::{Network, Process, Processes, UserManager, is_in_first_network};
 use crate::kernel::{SocketNumber, Uid};
@@ -42,7 +43,7 @@ pub(super) fn standpoint(processes: &Processes, user: Uid, own: &Network) -> Sta
         UserManager::Absent | UserManager::Hidden => None,
     };
     // Process 1 may be that of our own process namespace: where a manager is hidden it is not asked.
-    let of_init = if is_managed { None } else { ask(processes.by_pid(1)) };
+    let of_init = if is_managed { None } else { ask(processes.by_pid(Pid::new(1))) };
     decide(is_managed, of_manager, of_init, is_in_first_network())
 }
 
@@ -66,7 +67,7 @@ fn decide(is_managed: bool, of_manager: Option<bool>, of_init: Option<bool>, is_
 pub(super) struct BoundElsewhere {
     pub(super) file: FileId,
     pub(super) role: Role,
-    pub(super) pid: i32,
+    pub(super) pid: Pid,
 }
 
 /// What a server, which holds these `sockets` and is in another network namespace, is bound to.

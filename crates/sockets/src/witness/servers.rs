@@ -1,13 +1,14 @@
 //! The user's tmux servers that `/proc` shows, as witnesses for or against the table.
 
 use super::elsewhere::{self, BoundElsewhere};
+use crate::kernel::Pid;
 use crate::kernel::Uid;
 use crate::kernel::{KernelTable, Network, Processes};
 
 /// The user's tmux servers, as witnesses.
 pub(super) struct Servers {
     /// The pid of one that should be in the table, if none of those is.
-    pub(super) missing: Option<i32>,
+    pub(super) missing: Option<Pid>,
     /// What those of other network namespaces are bound to.
     pub(super) elsewhere: Vec<BoundElsewhere>,
 }

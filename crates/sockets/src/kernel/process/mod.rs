@@ -7,6 +7,7 @@ mod network;
 
 pub use network::{Network, UserManager, is_in_first_network};
 
+use crate::kernel::Pid;
 use crate::kernel::{FileFacts, FileId};
 use crate::kernel::{SocketNumber, Uid};
 use rustix::fs::{AtFlags, Mode, OFlags};
@@ -35,7 +36,7 @@ pub struct Processes {
 #[derive(Debug)]
 pub struct Process {
     /// Its number.
-    pub pid: i32,
+    pub pid: Pid,
     dir: OwnedFd,
 }
 
@@ -45,7 +46,7 @@ pub struct Stat {
     /// `R`, `S`, `D`, `T` (stopped), `t` (traced), `Z` …
     pub state: u8,
     /// Its parent.
-    pub parent: i32,
+    pub parent: Pid,
     /// Its process group.
     pub group: i32,
     /// Its session.
@@ -104,7 +105,7 @@ impl Processes {
     }
 
     /// One process by its number, whoever owns it.
-    pub fn by_pid(&self, pid: i32) -> Option<Process> {
+    pub fn by_pid(&self, pid: Pid) -> Option<Process> {
         open_dir(&self.proc, pid.to_string()).ok().map(|dir| Process { pid, dir })
     }
 
@@ -112,7 +113,7 @@ impl Processes {
     pub fn own(&self) -> Option<Process> {
         let pid = rustix::process::getpid().as_raw_nonzero().get();
         // The number is that of the namespace that /proc was mounted in, which need not be ours.
-        open_dir(&self.proc, "self").ok().map(|dir| Process { pid, dir })
+        open_dir(&self.proc, "self").ok().map(|dir| Process { pid: Pid::new(pid), dir })
     }
 
     /// The tmux servers of `uid`. Every process of the machine is asked for its name first, which is
@@ -147,7 +148,7 @@ impl Processes {
 
     /// Who holds the sockets that are asked for: socket number to pid. The search ends when all are
     /// found.
-    pub fn holders(&self, uid: Uid, sockets: &HashSet<SocketNumber>) -> HashMap<SocketNumber, i32> {
+    pub fn holders(&self, uid: Uid, sockets: &HashSet<SocketNumber>) -> HashMap<SocketNumber, Pid> {
         self.holders_besides(uid, sockets, |_| false)
     }
 
@@ -157,8 +158,8 @@ impl Processes {
         &self,
         uid: Uid,
         sockets: &HashSet<SocketNumber>,
-        unlikely: impl Fn(i32) -> bool,
-    ) -> HashMap<SocketNumber, i32> {
+        unlikely: impl Fn(Pid) -> bool,
+    ) -> HashMap<SocketNumber, Pid> {
         let mut found = HashMap::new();
         let Ok(processes) = self.of_user(uid) else {
             return found;
@@ -188,7 +189,7 @@ impl Processes {
 fn note_holder(
     process: &Process,
     sockets: &HashSet<SocketNumber>,
-    found: &mut HashMap<SocketNumber, i32>,
+    found: &mut HashMap<SocketNumber, Pid>,
 ) -> bool {
     for number in process.sockets().unwrap_or_default() {
         if sockets.contains(&number) {
@@ -332,7 +333,7 @@ fn comm_at(dir: &OwnedFd, path: &OsStr) -> Option<Vec<u8>> {
     Some(buffer[..length].trim_ascii_end().to_vec())
 }
 
-fn pid_of(name: &CStr) -> Option<i32> {
+fn pid_of(name: &CStr) -> Option<Pid> {
     let name = name.to_str().ok()?;
     name.starts_with(|c: char| c.is_ascii_digit()).then(|| name.parse().ok())?
 }
@@ -355,15 +356,15 @@ mod tests {
         let me = rustix::process::getpid().as_raw_nonzero().get();
         let uid = Uid::ours();
         let found = Processes::open().unwrap().holders(uid, &HashSet::from([number]));
-        assert_eq!(found.get(&number), Some(&me));
+        assert_eq!(found.get(&number), Some(&Pid::new(me)));
     }
 
     #[test]
     fn a_process_tells_of_itself() {
         let me = rustix::process::getpid().as_raw_nonzero().get();
-        let process = Processes::open().unwrap().by_pid(me).unwrap();
+        let process = Processes::open().unwrap().by_pid(Pid::new(me)).unwrap();
         let stat = process.stat().unwrap();
-        assert_eq!(stat.parent, rustix::process::getppid().unwrap().as_raw_nonzero().get());
+        assert_eq!(stat.parent, Pid::new(rustix::process::getppid().unwrap().as_raw_nonzero().get()));
         assert!(!stat.is_stopped() && !stat.has_ended());
         assert!(process.caught_signals().is_some() && process.blocked_signals().is_some());
         assert_eq!(process.program().unwrap(), std::env::current_exe().unwrap());
@@ -373,7 +374,8 @@ mod tests {
     #[test]
     fn a_name_with_parentheses_hides_nothing() {
         let stat = parse_stat(b"7 (a) T 1 (b) t 2 3 4 34816 99 0 0").unwrap();
-        let expected = Stat { state: b't', parent: 2, group: 3, session: 4, terminal: 34816, foreground: 99 };
+        let expected =
+            Stat { state: b't', parent: Pid::new(2), group: 3, session: 4, terminal: 34816, foreground: 99 };
         assert_eq!(stat, expected);
         assert!(stat.is_stopped());
         assert_eq!(parse_stat(b"7 (a) S"), None);

@@ -3,6 +3,7 @@
 use super::{Process, Processes};
 use crate::kernel::FileFacts;
 use crate::kernel::Mounts;
+use crate::kernel::Pid;
 use crate::kernel::Uid;
 use rustix::fs::AtFlags;
 use std::ffi::CString;
@@ -104,7 +105,7 @@ impl Process {
 }
 
 /// The first of the numbers in a file, one a line.
-fn first_number(path: &str) -> Option<i32> {
+fn first_number(path: &str) -> Option<Pid> {
     std::fs::read_to_string(path).ok()?.lines().next()?.parse().ok()
 }
 
