@@ -32,7 +32,7 @@ use tmux_sockets::kernel::escape::escaped;
 use tmux_sockets::report::{Health, Report};
 use tmux_sockets::sweep::Act;
 use tmux_sockets::sweep::discover::Surroundings;
-use tmux_sockets::tmux::Rule;
+use tmux_sockets::tmux::Strictness;
 use tmux_sockets::witness::Witness;
 
 /// Has a command line carried out by a child of ours, where it may go to a mount that may not answer. `None`: it can
@@ -333,10 +333,10 @@ fn probe_one(global: &Global, arguments: &Probe, output: &mut Output) -> Result<
                 Some(dir) => dir.join(label),
                 None => Surroundings::of_this_process().socket_path(user, label),
             };
-            let found = probe::look(&settings, user, &path, Rule::Swept)?;
+            let found = probe::look(&settings, user, &path, Strictness::Swept)?;
             (path, found)
         }
-        (None, Some(path), _) => (path.clone(), probe::look(&settings, user, path, Rule::LookedAt)?),
+        (None, Some(path), _) => (path.clone(), probe::look(&settings, user, path, Strictness::LookedAt)?),
         (None, None, Some(name)) => {
             let request = Request { name: name.clone(), dirs: global.dir.clone(), ..Request::default() };
             request.check()?;

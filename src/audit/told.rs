@@ -43,8 +43,8 @@ struct Object<'a> {
     command: &'static str,
     healthy: bool,
     files: Vec<File<'a>>,
-    findings: Vec<Place<'a>>,
-    notes: Vec<Place<'a>>,
+    findings: Vec<Position<'a>>,
+    notes: Vec<Position<'a>>,
 }
 
 #[derive(Serialize)]
@@ -56,7 +56,7 @@ struct File<'a> {
 }
 
 #[derive(Serialize)]
-struct Place<'a> {
+struct Position<'a> {
     path: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     path_bytes: Option<&'a [u8]>,
@@ -71,7 +71,7 @@ struct Place<'a> {
 pub(crate) fn json(files: &[PathBuf], audits: &[FileAudit]) -> serde_json::Result<String> {
     let each = || files.iter().map(|file| file.as_os_str()).zip(audits);
     let findings = each().flat_map(|(file, audit)| {
-        audit.findings.iter().map(move |finding| Place {
+        audit.findings.iter().map(move |finding| Position {
             path: text(file),
             path_bytes: raw_bytes(file),
             line: finding.line,
@@ -81,7 +81,7 @@ pub(crate) fn json(files: &[PathBuf], audits: &[FileAudit]) -> serde_json::Resul
         })
     });
     let notes = each().flat_map(|(file, audit)| {
-        audit.notes.iter().map(move |note| Place {
+        audit.notes.iter().map(move |note| Position {
             path: text(file),
             path_bytes: raw_bytes(file),
             line: note.line,

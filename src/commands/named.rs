@@ -12,7 +12,7 @@ use tmux_sockets::kernel::escape::escaped;
 use tmux_sockets::kernel::{Mounts, Walk};
 use tmux_sockets::report::Report;
 use tmux_sockets::sweep::{Act, Pass, Target};
-use tmux_sockets::tmux::Rule;
+use tmux_sockets::tmux::Strictness;
 use tmux_sockets::tmux::quarantine;
 use tmux_sockets::witness::Witness;
 
@@ -56,8 +56,10 @@ pub(super) fn sweep(
         let left = std::iter::successors(Some(name.to_owned()), |name| quarantine::name_of(name));
         names.extend(left.take(1 + ASIDE).filter(|name| !names.contains(name)).collect::<Vec<_>>());
     }
-    let targets: Vec<Target> =
-        dirs.into_iter().map(|(path, names)| Target { path, only: Some(names), rule: Rule::Named }).collect();
+    let targets: Vec<Target> = dirs
+        .into_iter()
+        .map(|(path, names)| Target { path, only: Some(names), rule: Strictness::Named })
+        .collect();
     let act = if dry_run { Act::DryRun } else { Act::Remove };
     let pass = Pass { policy: &settings, far: &Apart, user, act };
     let report = pass.run_before(&mut Witness::new(user), &targets, narrator);

@@ -19,12 +19,12 @@ use tmux_sockets::report::Outcome;
 use tmux_sockets::sweep::{Act, Pass, Target};
 use tmux_sockets::tmux::start_lock;
 use tmux_sockets::tmux::stuck::{self, Stuck};
-use tmux_sockets::tmux::{Rule, SocketDir};
+use tmux_sockets::tmux::{SocketDir, Strictness};
 use tmux_sockets::witness::Witness;
 
 /// What was found at a path.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct Probed {
     /// What stands there; `None`: nothing.
     pub verdict: Option<Verdict>,
     /// Who listens on it.
@@ -47,7 +47,7 @@ pub(super) fn look_for_session(
     settings: &Settings,
     user: Uid,
     request: &Request,
-) -> Result<(PathBuf, Found), Error> {
+) -> Result<(PathBuf, Probed), Error> {
     let Whereabouts { socket, first, others, hidden } = spawn::find(settings, user, request);
     let (path, unusable) = match socket {
         Ok(path) => (path, hidden),
@@ -56,15 +56,15 @@ pub(super) fn look_for_session(
     };
     if unusable.is_some() {
         let verdict = Some(Verdict::new(State::Unknown, Reason::NoSuchSocket));
-        return Ok((path, Found { verdict, unusable, ..Found::default() }));
+        return Ok((path, Probed { verdict, unusable, ..Probed::default() }));
     }
-    let mut found = look(settings, user, &path, Rule::Swept)?;
+    let mut found = look(settings, user, &path, Strictness::Swept)?;
     match found.verdict.map(|verdict| verdict.state) {
         Some(State::Live) => found.notes.push(ask_it(settings, &path, &request.name)),
         None | Some(State::Dead) => {
             // One that was made when another directory was the first that could be used.
             for other in &others {
-                let there = look(settings, user, other, Rule::Swept)?;
+                let there = look(settings, user, other, Strictness::Swept)?;
                 if there.exit() == Exit::Done {
                     let there = there.sentence(other);
                     found.notes.push(format!(
@@ -93,7 +93,7 @@ fn ask_it(settings: &Settings, path: &Path, name: &OsStr) -> String {
 }
 
 /// Looks at the socket of `path`. Links are followed, as tmux follows them.
-pub(super) fn look(settings: &Settings, user: Uid, path: &Path, rule: Rule) -> Result<Found, Error> {
+pub(super) fn look(settings: &Settings, user: Uid, path: &Path, rule: Strictness) -> Result<Probed, Error> {
     let resolved = match Mounts::read().walk(path) {
         Walk::Near(resolved) | Walk::Far(resolved) => resolved,
         Walk::Broken(_) => path.to_owned(),
@@ -124,7 +124,7 @@ pub(super) fn look(settings: &Settings, user: Uid, path: &Path, rule: Rule) -> R
     let ghosts = if is_deserted { ghosts(user, &dir.join(name)) } else { Vec::new() };
     let server_pid =
         server_pid.or_else(|| ghosts.iter().filter(|_| verdict.is_none()).find_map(|ghost| ghost.pid));
-    Ok(Found { verdict, server_pid, directory_error, held, ghosts, ..Found::default() })
+    Ok(Probed { verdict, server_pid, directory_error, held, ghosts, ..Probed::default() })
 }
 
 /// The live servers that were bound to a path and cannot be reached there.
@@ -138,7 +138,7 @@ fn ghosts(user: Uid, path: &Path) -> Vec<Ghost> {
 }
 
 fn is_starting(user: Uid, dir: &Path, name: &OsStr) -> bool {
-    let dir = SocketDir::open(dir, user, Rule::LookedAt);
+    let dir = SocketDir::open(dir, user, Strictness::LookedAt);
     dir.ok().flatten().is_some_and(|dir| {
         let mut locks: Option<ProcLocks> = None;
         start_lock::is_seen_held(&dir, name, &mut locks)
@@ -146,7 +146,7 @@ fn is_starting(user: Uid, dir: &Path, name: &OsStr) -> bool {
 }
 
 fn stuck(user: Uid, dir: &Path, name: &OsStr) -> Option<Stuck> {
-    let dir = SocketDir::open(dir, user, Rule::LookedAt).ok().flatten()?;
+    let dir = SocketDir::open(dir, user, Strictness::LookedAt).ok().flatten()?;
     stuck::of_label(user, &dir, name, stuck::PATIENCE)
 }
 
@@ -155,7 +155,7 @@ fn parent(path: &Path) -> Option<PathBuf> {
     Some(if parent.as_os_str().is_empty() { PathBuf::from(".") } else { parent.to_owned() })
 }
 
-impl Found {
+impl Probed {
     /// One sentence.
     pub(super) fn reason(&self) -> String {
         let reason = match (&self.directory_error, &self.verdict) {

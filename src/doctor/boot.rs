@@ -1,6 +1,6 @@
 //! Units that are meant to run at boot, of a user who does not linger.
 
-use super::systemd::Manager;
+use super::systemd::Instance;
 use super::{Cure, Finding, Patient, Severity};
 use crate::host::lasting::lingers;
 use tmux_sockets::kernel::escape::shell_word;
@@ -19,7 +19,7 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     if lingers(&name) {
         return;
     }
-    let Some(units) = patient.systemd.show(Manager::User, &UNITS, "Id,UnitFileState") else {
+    let Some(units) = patient.systemd.show(Instance::User, &UNITS, "Id,UnitFileState") else {
         return;
     };
     let enabled: Vec<&str> = units

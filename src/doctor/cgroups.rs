@@ -1,6 +1,6 @@
 //! Servers inside a service's cgroup, which end with it.
 
-use super::systemd::Manager;
+use super::systemd::Instance;
 use super::{Cure, Finding, Patient, Severity};
 use crate::host::cgroup::{self, Service};
 use tmux_sockets::kernel::escape::{escaped, shell_word};
@@ -11,7 +11,7 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
         let Some(Service { unit, is_users }) = cgroup::service_of(&text) else {
             continue;
         };
-        let manager = if is_users { Manager::User } else { Manager::System };
+        let manager = if is_users { Instance::User } else { Instance::System };
         let path = patient.report.path_of(entry);
         let path = escaped(&path);
         let Some(facts) = patient
@@ -35,15 +35,15 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
 }
 
 /// Lets the service end without what it started.
-fn spare(patient: &Patient<'_>, manager: Manager, unit: &str) -> Cure {
+fn spare(patient: &Patient<'_>, manager: Instance, unit: &str) -> Cure {
     let folder = shell_word(&format!("{unit}.d"));
     let lines = "printf '[Service]\\nKillMode=process\\n'";
     Cure::command(match manager {
-        Manager::User => {
+        Instance::User => {
             let dir = format!("~/.config/systemd/user/{folder}");
             format!("mkdir -p {dir} && {lines} >{dir}/tmux.conf && systemctl --user daemon-reload")
         }
-        Manager::System => {
+        Instance::System => {
             let (dir, sudo) = (format!("/etc/systemd/system/{folder}"), patient.sudo());
             format!(
                 "{sudo}mkdir -p {dir} && {lines} | {sudo}tee {dir}/tmux.conf >/dev/null && {sudo}systemctl daemon-reload"

@@ -3,7 +3,7 @@
 //! What they run is read by `audit`, which goes through a script as a shell would; a cure is printed only after the line
 //! that it makes was read in the same way, and found harmless.
 
-use super::systemd::{Manager, Unit};
+use super::systemd::{Instance, Unit};
 use super::{Cure, Finding, Patient, Severity, cron};
 use crate::audit::{self, AuditFinding, FileAudit};
 use crate::host::apart;
@@ -36,12 +36,12 @@ enum Kind {
     /// A script, or the user's own table.
     Plain,
     /// A unit file of a manager.
-    Unit(Manager),
+    Unit(Instance),
 }
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     let mut sources = of_cron(patient);
-    for manager in [Manager::User, Manager::System] {
+    for manager in [Instance::User, Instance::System] {
         of_timers(patient, manager, &mut sources);
     }
     sources.retain(|source| source.text.contains("/tmp"));
@@ -123,10 +123,10 @@ fn cure(patient: &Patient<'_>, source: &Source, told: &AuditFinding, line: &str)
     let line = quoted(&format!("s|^{}$|{}|", pattern(line), replacement(&edited)));
     Cure::command(match (&source.path, &source.kind) {
         (None, _) => format!("crontab -l | sed {line} | crontab -"),
-        (Some(_), Kind::Unit(Manager::User)) => {
+        (Some(_), Kind::Unit(Instance::User)) => {
             format!("{sudo}sed -i {line} {path} && systemctl --user daemon-reload")
         }
-        (Some(_), Kind::Unit(Manager::System)) => {
+        (Some(_), Kind::Unit(Instance::System)) => {
             format!("{sudo}sed -i {line} {path} && {sudo}systemctl daemon-reload")
         }
         (Some(_), Kind::Table | Kind::Plain) => format!("{sudo}sed -i {line} {path}"),
@@ -228,7 +228,7 @@ fn of_cron(patient: &Patient<'_>) -> Vec<Source> {
 }
 
 /// What timers start.
-fn of_timers(patient: &Patient<'_>, manager: Manager, sources: &mut Vec<Source>) {
+fn of_timers(patient: &Patient<'_>, manager: Instance, sources: &mut Vec<Source>) {
     let list = ["list-units", "--type=timer", "--no-legend", "--plain"];
     let Some(text) = patient.systemd.systemctl(manager, &list) else { return };
     let names: Vec<&str> = text.lines().filter_map(|line| line.split_ascii_whitespace().next()).collect();
@@ -242,7 +242,7 @@ fn of_timers(patient: &Patient<'_>, manager: Manager, sources: &mut Vec<Source>)
     let name = patient.name();
     let concerns = |unit: &&Unit| {
         let user = unit.get("User");
-        manager == Manager::User || matches!(user, "" | "root") || name.as_deref() == Some(user)
+        manager == Instance::User || matches!(user, "" | "root") || name.as_deref() == Some(user)
     };
     for unit in units.iter().flatten().filter(concerns) {
         let files = [unit.get("FragmentPath")].into_iter().chain(unit.get("DropInPaths").split(' '));

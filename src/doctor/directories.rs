@@ -13,7 +13,7 @@ use tmux_sockets::kernel::file_system::{self, FileSystem};
 use tmux_sockets::kernel::text::errno_text;
 use tmux_sockets::report::DirectoryReport;
 use tmux_sockets::tmux::paths::{self, MAX_SOCKET_PATH, Refusal};
-use tmux_sockets::tmux::{DirectoryError, Rule, SocketDir};
+use tmux_sockets::tmux::{DirectoryError, SocketDir, Strictness};
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     for directory in &patient.report.directories {
@@ -57,7 +57,7 @@ fn refused(patient: &Patient<'_>, directory: &DirectoryReport, error: &str) -> F
     }
     let owner = std::fs::symlink_metadata(path).ok().map(|about| about.uid());
     let is_own = owner == Some(patient.user.raw());
-    let cure = match SocketDir::open(path, patient.user, Rule::Swept) {
+    let cure = match SocketDir::open(path, patient.user, Strictness::Swept) {
         Err(DirectoryError::Refused(Refusal::OpenToOthers(_))) if is_own => {
             Cure::command(format!("chmod o-rwx {word}"))
         }
@@ -115,7 +115,7 @@ fn set_aside(patient: &Patient<'_>, path: &Path, is_own: bool) -> Cure {
 /// One that tmux uses, or would.
 fn usable(patient: &Patient<'_>, directory: &DirectoryReport, findings: &mut Vec<Finding>) {
     let (word, path) = (shell_word(&directory.path), escaped(&directory.path));
-    let Ok(Some(dir)) = SocketDir::open(&directory.path, patient.user, Rule::LookedAt) else {
+    let Ok(Some(dir)) = SocketDir::open(&directory.path, patient.user, Strictness::LookedAt) else {
         return;
     };
     if let FileSystem::Other(magic) = dir.file_system() {

@@ -1,6 +1,6 @@
 //! Servers in a unit that ends as a whole when one of its processes is killed for want of memory.
 
-use super::systemd::{Manager, Unit};
+use super::systemd::{Instance, Unit};
 use super::{Cure, Finding, Patient, Severity};
 use crate::host::{cgroup, lasting};
 use std::collections::HashSet;
@@ -16,7 +16,7 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
         let Some((unit, is_users)) = cgroup::unit_of(&text).filter(|unit| known.insert(unit.clone())) else {
             continue;
         };
-        let manager = if is_users { Manager::User } else { Manager::System };
+        let manager = if is_users { Instance::User } else { Instance::System };
         let facts = patient.systemd.show(manager, &[&unit], PROPERTIES);
         let Some(facts) = facts.and_then(|units| units.into_iter().next()) else {
             continue;
@@ -47,12 +47,12 @@ fn ends_as_a_whole(facts: &Unit, unit: &str, pid: Pid) -> bool {
 }
 
 /// Adds a drop-in: for as long as the machine runs to a unit that does not live longer.
-fn go_on(patient: &Patient<'_>, manager: Manager, unit: &str, is_transient: bool) -> Cure {
+fn go_on(patient: &Patient<'_>, manager: Instance, unit: &str, is_transient: bool) -> Cure {
     let folder = shell_word(&format!("{unit}.d"));
     let section = if cgroup::kind_of(unit) == "scope" { "Scope" } else { "Service" };
     let lines = format!("printf '[{section}]\\nOOMPolicy=continue\\n'");
     Cure::command(match manager {
-        Manager::User => {
+        Instance::User => {
             let dir = if is_transient {
                 lasting::runtime_dir(patient.user).join("systemd/user").display().to_string()
             } else {
@@ -62,7 +62,7 @@ fn go_on(patient: &Patient<'_>, manager: Manager, unit: &str, is_transient: bool
                 "mkdir -p {dir}/{folder} && {lines} >{dir}/{folder}/oom.conf && systemctl --user daemon-reload"
             )
         }
-        Manager::System => {
+        Instance::System => {
             let dir = if is_transient { "/run/systemd/system" } else { "/etc/systemd/system" };
             let sudo = patient.sudo();
             format!(

@@ -1,6 +1,6 @@
 //! Who sweeps by itself here, and when next.
 
-use super::systemd::{Manager, Systemd};
+use super::systemd::{Instance, Systemd};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 use tmux_sockets::kernel::Uid;
@@ -30,12 +30,12 @@ pub(crate) fn rounds(user: Uid, runtime_dir: Option<PathBuf>) -> Rounds {
     let systemd = Systemd::new(user, runtime_dir);
     let units = ["tmux-janitor-watch.service", "tmux-janitor.timer"];
     let mut nobody = Rounds::Unknown;
-    for manager in [Manager::User, Manager::System] {
+    for manager in [Instance::User, Instance::System] {
         let Some(shown) = systemd.show(manager, &units, "Id,ActiveState,LoadState") else { continue };
         let is =
             |id: &str, what, state| shown.iter().any(|unit| unit.get("Id") == id && unit.get(what) == state);
         let is_active = |id: &str| is(id, "ActiveState", "active");
-        if manager == Manager::User && is(units[1], "LoadState", "loaded") {
+        if manager == Instance::User && is(units[1], "LoadState", "loaded") {
             nobody = Rounds::Nobody;
         } else if nobody == Rounds::Unknown {
             nobody = Rounds::NoTimer;

@@ -1,6 +1,6 @@
 //! Units that start tmux at boot and are not ordered after the janitor.
 
-use super::systemd::{Manager, Unit};
+use super::systemd::{Instance, Unit};
 use super::{Cure, Finding, Patient, Severity};
 use crate::host::apart;
 use std::io::Read as _;
@@ -13,7 +13,7 @@ const SWEEP: &str = "tmux-janitor.service";
 const MOST: u64 = 64 * 1024;
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
-    for manager in [Manager::User, Manager::System] {
+    for manager in [Instance::User, Instance::System] {
         let list = ["list-unit-files", "--type=service", "--state=enabled", "--no-legend", "--plain"];
         let Some(text) = patient.systemd.systemctl(manager, &list) else {
             continue;
@@ -46,15 +46,15 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
 }
 
 /// Orders a unit after the sweep, and has it swept before.
-fn order(patient: &Patient<'_>, manager: Manager, id: &str) -> Cure {
+fn order(patient: &Patient<'_>, manager: Instance, id: &str) -> Cure {
     let folder = shell_word(&format!("{id}.d"));
     let lines = format!("printf '[Unit]\\nWants={SWEEP}\\nAfter={SWEEP}\\n'");
     Cure::command(match manager {
-        Manager::User => {
+        Instance::User => {
             let dir = format!("~/.config/systemd/user/{folder}");
             format!("mkdir -p {dir} && {lines} >{dir}/tmux-janitor.conf && systemctl --user daemon-reload")
         }
-        Manager::System => {
+        Instance::System => {
             let (dir, sudo) = (format!("/etc/systemd/system/{folder}"), patient.sudo());
             format!(
                 "{sudo}mkdir -p {dir} && {lines} | {sudo}tee {dir}/tmux-janitor.conf >/dev/null && {sudo}systemctl daemon-reload"

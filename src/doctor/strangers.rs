@@ -6,7 +6,7 @@ use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::{escaped, shell_word};
 use tmux_sockets::kernel::file_system::FileSystem;
 use tmux_sockets::tmux::paths::lock_name;
-use tmux_sockets::tmux::{Rule, SocketDir};
+use tmux_sockets::tmux::{SocketDir, Strictness};
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     if patient.blindness.is_some() {
@@ -19,7 +19,7 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
         let path = patient.report.path_of(entry);
         let Some(folder) = path.parent() else { continue };
         // In a folder of ours its owner can be nobody but us or root: others cannot come in.
-        let Ok(Some(dir)) = SocketDir::open(folder, patient.user, Rule::Swept) else {
+        let Ok(Some(dir)) = SocketDir::open(folder, patient.user, Strictness::Swept) else {
             continue;
         };
         let Ok((pin, facts)) = dir.pin(&entry.label) else { continue };

@@ -17,7 +17,7 @@ const IGNORED: &[u8] = b"Running in chroot, ignoring";
 
 /// Whose units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Manager {
+pub(super) enum Instance {
     User,
     System,
 }
@@ -72,10 +72,10 @@ impl Systemd {
     }
 
     /// `systemctl` for one of the managers.
-    pub(super) fn systemctl(&self, manager: Manager, arguments: &[&str]) -> Option<String> {
+    pub(super) fn systemctl(&self, manager: Instance, arguments: &[&str]) -> Option<String> {
         let scope = match manager {
-            Manager::User => "--user",
-            Manager::System => "--system",
+            Instance::User => "--user",
+            Instance::System => "--system",
         };
         self.run("systemctl", &[&[scope, "--no-pager"], arguments].concat())
     }
@@ -87,7 +87,7 @@ impl Systemd {
 
     /// Properties of units; a unit that does not exist has the `LoadState` `not-found`. `None`: the
     /// manager does not answer.
-    pub(super) fn show(&self, manager: Manager, units: &[&str], properties: &str) -> Option<Vec<Unit>> {
+    pub(super) fn show(&self, manager: Instance, units: &[&str], properties: &str) -> Option<Vec<Unit>> {
         let property = format!("--property={properties}");
         let text = self.systemctl(manager, &[&["show", &property, "--"], units].concat())?;
         // Each unit that is asked for has its answer.
@@ -96,7 +96,7 @@ impl Systemd {
 
     /// A variable of the environment that the user manager gives its units; empty if it is not set.
     pub(super) fn environment(&self, name: &str) -> Option<String> {
-        let text = self.systemctl(Manager::User, &["show-environment"])?;
+        let text = self.systemctl(Instance::User, &["show-environment"])?;
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=').map(unquoted));
         Some(value.unwrap_or_default())
     }

@@ -14,7 +14,7 @@ use tmux_sockets::kernel::ProcLocks;
 use tmux_sockets::kernel::escape::{escaped, shell_word};
 use tmux_sockets::report::DirectoryReport;
 use tmux_sockets::tmux::paths;
-use tmux_sockets::tmux::{Rule as Strictness, SocketDir};
+use tmux_sockets::tmux::{SocketDir, Strictness};
 
 /// A line of tmpfiles.d(5), as far as it matters here.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Nothing sweeps by itself: no timer, no watcher, no job of cron; or what should sweep failed lately.
 
-use super::systemd::{Manager, Silence, Systemd, Unit};
+use super::systemd::{Instance, Silence, Systemd, Unit};
 use super::{Cure, Finding, Patient, Severity, cron};
 use crate::host::apart;
 use crate::host::lasting::lingers;
@@ -28,8 +28,8 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     let machines: Vec<&str> = [Some(TIMER), watcher.as_deref(), Some(SWEEP)].into_iter().flatten().collect();
     let properties = "Id,LoadState,ActiveState,UnitFileState,Result,ExecMainStatus";
     let show = |manager, units: &[&str]| patient.systemd.show(manager, units, properties);
-    let told = Told { own: show(Manager::User, &own), machines: show(Manager::System, &machines) };
-    for (manager, units) in [(Manager::User, &told.own), (Manager::System, &told.machines)] {
+    let told = Told { own: show(Instance::User, &own), machines: show(Instance::System, &machines) };
+    for (manager, units) in [(Instance::User, &told.own), (Instance::System, &told.machines)] {
         findings.extend(units.iter().flatten().filter_map(|unit| failed(patient, manager, unit)));
     }
     let sweeps = |unit: &Unit| unit.get("Id") != SWEEP && unit.get("ActiveState") == "active";
@@ -40,14 +40,14 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
 }
 
 /// One that did not do what it should have.
-fn failed(patient: &Patient<'_>, manager: Manager, unit: &Unit) -> Option<Finding> {
+fn failed(patient: &Patient<'_>, manager: Instance, unit: &Unit) -> Option<Finding> {
     if unit.get("ActiveState") != "failed" && matches!(unit.get("Result"), "" | "success") {
         return None;
     }
     let id = unit.get("Id");
     let (whose, sudo, option) = match manager {
-        Manager::User => ("", "", "--user "),
-        Manager::System => ("the machine's ", patient.sudo(), ""),
+        Instance::User => ("", "", "--user "),
+        Instance::System => ("the machine's ", patient.sudo(), ""),
     };
     let word = shell_word(id);
     Some(Finding::new(
@@ -127,7 +127,7 @@ fn nothing_sweeps(patient: &Patient<'_>, told: &Told) -> Finding {
 /// What brings the user's manager up. What runs is not started anew: the user's servers may be in it.
 fn start_manager(patient: &Patient<'_>) -> (String, Cure) {
     let id = format!("user@{}.service", patient.user);
-    let units = patient.systemd.show(Manager::System, &[&id], "ActiveState");
+    let units = patient.systemd.show(Instance::System, &[&id], "ActiveState");
     let state = units.iter().flatten().next().map(|unit| unit.get("ActiveState").to_owned());
     let sudo = patient.sudo();
     let cure = match (state.as_deref(), patient.name()) {

@@ -12,7 +12,7 @@ use tmux_sockets::report::Outcome;
 use tmux_sockets::report::{DirectoryReport, Remark, Report};
 use tmux_sockets::sweep::Target;
 use tmux_sockets::tmux::stuck;
-use tmux_sockets::tmux::{Rule, SocketDir};
+use tmux_sockets::tmux::{SocketDir, Strictness};
 use tmux_sockets::witness::Witness;
 
 /// Where every process finds its own descriptors: connect(2) goes through it, and ghosts are found by it.
@@ -56,7 +56,7 @@ pub(crate) fn note_unseen(report: &mut Report, witness: &mut Witness, targets: &
 pub(crate) fn note_held_locks(report: &mut Report, user: Uid) {
     let readable = report.directories.iter().filter(|directory| directory.error.is_none());
     let dirs: Vec<SocketDir> = readable
-        .filter_map(|directory| SocketDir::open(&directory.path, user, Rule::Swept).ok().flatten())
+        .filter_map(|directory| SocketDir::open(&directory.path, user, Strictness::Swept).ok().flatten())
         .collect();
     report.held = stuck::find(user, &dirs)
         .into_iter()

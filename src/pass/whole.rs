@@ -15,7 +15,7 @@ use tmux_sockets::kernel::Uid;
 use tmux_sockets::report::{DirectoryReport, Entry, Outcome, Report};
 use tmux_sockets::sweep::discover::{self, Surroundings};
 use tmux_sockets::sweep::{Act, Pass, Target};
-use tmux_sockets::tmux::Rule;
+use tmux_sockets::tmux::Strictness;
 use tmux_sockets::tmux::paths::DEFAULT_PARENT;
 use tmux_sockets::witness::Witness;
 
@@ -167,7 +167,7 @@ fn no_directory(dir: &Path) -> DirectoryReport {
 /// One name in its directory, wherever that is. `None`: the path has no name at its end.
 pub(crate) fn one_name(path: &Path) -> Option<Target> {
     let (dir, name) = (path.parent()?, path.file_name()?);
-    Some(Target { path: dir.to_owned(), only: Some(vec![name.to_owned()]), rule: Rule::LookedAt })
+    Some(Target { path: dir.to_owned(), only: Some(vec![name.to_owned()]), rule: Strictness::LookedAt })
 }
 
 /// Enters what a run did into the user's record, or reads there what others did.

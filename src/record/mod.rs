@@ -131,7 +131,7 @@ impl Record {
 
 /// Where a user's record stands.
 #[derive(Debug, Clone)]
-struct Place {
+struct Location {
     /// tmux's own directory.
     parent: PathBuf,
     /// Where it stood before; everybody could make that name.
@@ -139,7 +139,7 @@ struct Place {
     user: Uid,
 }
 
-impl Place {
+impl Location {
     fn of(user: Uid) -> Self {
         let tmp = Path::new(paths::DEFAULT_PARENT);
         let parent = tmp.join(paths::directory_name(user));
@@ -149,7 +149,7 @@ impl Place {
 
 /// Where a user's record stands.
 pub(crate) fn folder(user: Uid) -> PathBuf {
-    Place::of(user).parent.join(NAME)
+    Location::of(user).parent.join(NAME)
 }
 
 /// Whether an entry of a socket directory is the record's folder: nothing that concerns tmux or anybody who asks.
@@ -162,7 +162,7 @@ pub(crate) fn is_folder(name: &OsStr, kind: FileType) -> bool {
 /// # Errors
 /// Where it cannot be read, or its folder is not the user's alone.
 pub(crate) fn read(user: Uid) -> Result<Record, Errno> {
-    read_at(&Place::of(user))
+    read_at(&Location::of(user))
 }
 
 /// Adds to the record, which is begun if there is none. `patient`: waits a little for somebody who is at it.
@@ -170,7 +170,7 @@ pub(crate) fn read(user: Uid) -> Result<Record, Errno> {
 /// # Errors
 /// Where that cannot be done; nothing was added then.
 pub(crate) fn add(user: Uid, deeds: &Deeds, patient: bool) -> Result<Record, Errno> {
-    add_at(&Place::of(user), deeds, patient)
+    add_at(&Location::of(user), deeds, patient)
 }
 
 /// [`add`] for a run that has nothing else to do about it.
@@ -193,7 +193,7 @@ pub(crate) fn unread(user: Uid, errno: Errno) -> String {
     format!("{}: {why}; nothing is known of earlier sweeps and removals", escaped(&path))
 }
 
-fn read_at(place: &Place) -> Result<Record, Errno> {
+fn read_at(place: &Location) -> Result<Record, Errno> {
     match open(&place.parent, place.user).and_then(|parent| open_in(&parent, place.user)) {
         Ok(dir) => sums(&dir),
         Err(Errno::NOENT) => Ok(old_sums(place).unwrap_or_default()),
@@ -202,7 +202,7 @@ fn read_at(place: &Place) -> Result<Record, Errno> {
 }
 
 /// Where no server ever was and nothing was done, nothing is made: it returns an empty record.
-fn add_at(place: &Place, deeds: &Deeds, patient: bool) -> Result<Record, Errno> {
+fn add_at(place: &Location, deeds: &Deeds, patient: bool) -> Result<Record, Errno> {
     if deeds.removed + deeds.failed > 0 && Mounts::read().lets_look_at(&place.parent) {
         make(rustix::fs::mkdir(&place.parent, Mode::RWXU))?;
     }
@@ -248,7 +248,7 @@ fn make(made: Result<(), Errno>) -> Result<(), Errno> {
 }
 
 /// What stands at the old place, if it is the user's alone.
-fn old_sums(place: &Place) -> Option<Record> {
+fn old_sums(place: &Location) -> Option<Record> {
     let record = open(&place.old, place.user).and_then(|dir| sums(&dir)).ok()?;
     (record.since_us > 0).then_some(record)
 }
@@ -308,9 +308,9 @@ mod tests {
         Deeds { removed, failed: 1, swept: None }
     }
 
-    fn place_in(tmp: &Path) -> (Place, PathBuf) {
+    fn place_in(tmp: &Path) -> (Location, PathBuf) {
         let user = Uid::ours();
-        let place = Place { parent: tmp.join("tmux-7"), old: tmp.join("old"), user };
+        let place = Location { parent: tmp.join("tmux-7"), old: tmp.join("old"), user };
         let folder = place.parent.join(NAME);
         (place, folder)
     }
@@ -354,7 +354,7 @@ mod tests {
         let tmp = tempfile::tempdir().unwrap();
         let (place, folder) = place_in(tmp.path());
         add_at(&place, &deeds(1), true).unwrap();
-        let stranger = Place { user: Uid::new(place.user.raw() + 1), ..place.clone() };
+        let stranger = Location { user: Uid::new(place.user.raw() + 1), ..place.clone() };
         assert_eq!(add_at(&stranger, &deeds(1), true), Err(Errno::PERM));
         assert_eq!(read_at(&stranger), Err(Errno::PERM));
         for open in [&folder, &place.parent] {

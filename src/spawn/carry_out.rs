@@ -1,6 +1,6 @@
 //! The other side of [`super::handover`]: what runs where systemd put it.
 
-use super::handover::{Answer, BEGAN, COMMAND, Order, TOLD};
+use super::handover::{BEGAN, COMMAND, Order, Reply, TOLD};
 use crate::exit::Error;
 use crate::exit::Exit;
 use crate::host::child::{self, End};
@@ -84,7 +84,7 @@ fn stay(command: &mut Command, answer: &File) -> io::Result<Exit> {
     if !is_awaited(io::stderr().as_fd()) {
         return Ok(Exit::Found);
     }
-    Answer::begin(answer)?;
+    Reply::begin(answer)?;
     io::stderr().write_all(BEGAN)?;
     let (code, out, err) = match child::run(command, DEADLINE) {
         Ok(ended) => {
@@ -96,7 +96,7 @@ fn stay(command: &mut Command, answer: &File) -> io::Result<Exit> {
         }
         Err(error) => (Exit::Found as i32, Vec::new(), io_text(&error).into_bytes()),
     };
-    Answer::end(answer, code, &out, &err)?;
+    Reply::end(answer, code, &out, &err)?;
     io::stderr().write_all(TOLD)?;
     Ok(Exit::Done)
 }
@@ -120,7 +120,7 @@ mod tests {
         command.args(["-c", script, "$HOME;", ""]).env_clear().env("A", "b=\n$c").current_dir("/");
         let answer = child::memory_file().unwrap();
         stay(&mut command, &answer).unwrap();
-        let Answer::Ended(ended) = Answer::read(&answer).unwrap() else { panic!("no end") };
+        let Reply::Ended(ended) = Reply::read(&answer).unwrap() else { panic!("no end") };
         assert_eq!(
             (ended.end, &ended.out[..], &ended.err[..]),
             (End::Code(7), &b"b=\n$c|$HOME;|1|/"[..], &b"e\n"[..])

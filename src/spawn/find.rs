@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use tmux_sockets::judge::Reason;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::file_system::FileSystem;
-use tmux_sockets::tmux::{Rule, SocketDir};
+use tmux_sockets::tmux::{SocketDir, Strictness};
 use tmux_sockets::witness::Witness;
 
 /// Where a session's socket would be.
@@ -94,7 +94,7 @@ fn spot(
 ) -> Result<Spot, String> {
     apart::vouch(dir, user)?;
     let Some(open) =
-        SocketDir::open(dir, user, Rule::Swept).map_err(|error| words::refused_dir(dir, error))?
+        SocketDir::open(dir, user, Strictness::Swept).map_err(|error| words::refused_dir(dir, error))?
     else {
         return missing(user, dir, name);
     };
@@ -115,7 +115,7 @@ fn missing(user: Uid, dir: &Path, name: &OsStr) -> Result<Spot, String> {
     let dir = parent.join(dir.file_name().ok_or_else(|| cannot(Errno::INVAL))?);
     let label = label::of(name, room_in(&dir)).ok_or_else(|| words::too_long(&dir))?;
     // It would lie on the same file system.
-    let above = SocketDir::open(&parent, user, Rule::LookedAt).ok().flatten();
+    let above = SocketDir::open(&parent, user, Strictness::LookedAt).ok().flatten();
     let fitness = match above.map(|above| above.file_system()) {
         Some(FileSystem::Other(magic)) => Fitness::Far(words::far(&dir, Reason::FileSystem(magic))),
         Some(FileSystem::Local { .. }) | None => Fitness::Usable,

@@ -120,7 +120,7 @@ impl Order {
 
 /// What a service tells of its order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum Reply {
     /// Nobody read it: the manager did not start it.
     None,
     /// The command was started, and nothing more is known.
@@ -131,7 +131,7 @@ pub(super) enum Answer {
 /// Bytes before an answer's streams: its state, the exit code, the length of stdout.
 const HEADER: usize = 1 + 4 + 8;
 
-impl Answer {
+impl Reply {
     /// Enters that the command is started now.
     pub(super) fn begin(file: &File) -> io::Result<()> {
         file.write_all_at(b"B", 0)
@@ -218,14 +218,14 @@ mod tests {
     #[test]
     fn an_answer_counts_when_it_is_complete() {
         let file = child::memory_file().unwrap();
-        assert_eq!(Answer::read(&file).unwrap(), Answer::None);
-        Answer::begin(&file).unwrap();
-        assert_eq!(Answer::read(&file).unwrap(), Answer::Began);
-        Answer::end(&file, 3, b"out", b"err").unwrap();
+        assert_eq!(Reply::read(&file).unwrap(), Reply::None);
+        Reply::begin(&file).unwrap();
+        assert_eq!(Reply::read(&file).unwrap(), Reply::Began);
+        Reply::end(&file, 3, b"out", b"err").unwrap();
         let ended = Ended { end: End::Code(3), out: b"out".to_vec(), err: b"err".to_vec() };
-        assert_eq!(Answer::read(&file).unwrap(), Answer::Ended(ended));
+        assert_eq!(Reply::read(&file).unwrap(), Reply::Ended(ended));
         file.set_len(10).unwrap();
-        assert_eq!(Answer::read(&file).unwrap(), Answer::Began);
+        assert_eq!(Reply::read(&file).unwrap(), Reply::Began);
     }
 
     #[test]

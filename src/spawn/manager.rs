@@ -1,6 +1,6 @@
 //! The service manager: whose it is, and starting a command under it, away from the unit that we run in.
 
-use super::handover::{self, Answer, HAND_OVER, Order};
+use super::handover::{self, HAND_OVER, Order, Reply};
 use super::program;
 use crate::host::apart;
 use crate::host::cgroup::{self, Service};
@@ -189,10 +189,10 @@ impl Manager {
         let streams = (order, file.try_clone().map_err(no_memory)?);
         let said =
             child::run_until(&mut command, streams, handover::TOLD, SERVICE_DEADLINES).map_err(not_run)?;
-        match Answer::read(&file).map_err(no_memory)? {
-            Answer::None => Err(not_started(&said)),
-            Answer::Began => Ok(Ended { end: End::GivenUp, out: Vec::new(), err: Vec::new() }),
-            Answer::Ended(ended) => Ok(ended),
+        match Reply::read(&file).map_err(no_memory)? {
+            Reply::None => Err(not_started(&said)),
+            Reply::Began => Ok(Ended { end: End::GivenUp, out: Vec::new(), err: Vec::new() }),
+            Reply::Ended(ended) => Ok(ended),
         }
     }
 }

@@ -21,7 +21,7 @@ use tmux_sockets::sweep::{Act, Pass, Target};
 use tmux_sockets::tmux::paths;
 use tmux_sockets::tmux::start_lock::is_seen_held;
 use tmux_sockets::tmux::stuck::{self, Stuck};
-use tmux_sockets::tmux::{Rule, SocketDir};
+use tmux_sockets::tmux::{SocketDir, Strictness};
 use tmux_sockets::witness::Witness;
 
 /// How often and how long a server that seems to be ending is waited for.
@@ -74,7 +74,7 @@ impl Place {
     ) -> Result<Self, String> {
         apart::vouch(path, user)?;
         let refused = |error| words::refused_dir(path, error);
-        let dir = match SocketDir::open(path, user, Rule::Swept).map_err(refused)? {
+        let dir = match SocketDir::open(path, user, Strictness::Swept).map_err(refused)? {
             Some(dir) => dir,
             None => make(path, user)?,
         };
@@ -118,7 +118,7 @@ impl Place {
     /// This place alone, for a pass.
     pub(super) fn target(&self) -> Target {
         let only = Some(vec![self.label.clone()]);
-        Target { path: self.dir.path().to_owned(), only, rule: Rule::Swept }
+        Target { path: self.dir.path().to_owned(), only, rule: Strictness::Swept }
     }
 
     /// Judges what stands here.
@@ -280,7 +280,7 @@ fn make(path: &Path, user: Uid) -> Result<SocketDir, String> {
         Ok(()) | Err(Errno::EXIST) => {}
         Err(errno) => return Err(words::cannot_make(path, errno)),
     }
-    match SocketDir::open(path, user, Rule::Swept) {
+    match SocketDir::open(path, user, Strictness::Swept) {
         Ok(Some(dir)) => Ok(dir),
         Ok(None) => Err(words::cannot_make(path, Errno::NOENT)),
         Err(error) => Err(words::refused_dir(path, error)),

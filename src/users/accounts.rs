@@ -38,12 +38,12 @@ pub(super) struct Account {
 
 /// What is known of one user's account. One that cannot be looked up is something else than none: the home, and
 /// with it the list of what to keep, would go unread.
-pub(super) type Answer = (Uid, Result<Account, Errno>);
+pub(super) type LookUp = (Uid, Result<Account, Errno>);
 
 /// Questions that are being asked.
 #[derive(Debug)]
 pub(super) struct LookUps {
-    told: Receiver<Answer>,
+    told: Receiver<LookUp>,
     /// Can be read when there are answers.
     bell: OwnedFd,
     /// Who has no answer yet.
@@ -75,7 +75,7 @@ impl LookUps {
     }
 
     /// The answers that are there. Does not wait.
-    pub(super) fn take(&mut self) -> Vec<Answer> {
+    pub(super) fn take(&mut self) -> Vec<LookUp> {
         let _ = rustix::io::read(&self.bell, &mut [0; 8]);
         let mut answers = Vec::new();
         loop {

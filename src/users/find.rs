@@ -81,7 +81,7 @@ impl std::fmt::Display for Stray {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct Census {
     /// Whom, and the folder that told; in the order of their numbers.
     pub(super) users: BTreeMap<Uid, PathBuf>,
     /// Who has a runtime directory.
@@ -95,8 +95,8 @@ pub(super) struct Found {
 }
 
 /// Looks into `extra`, `/tmp` and `/run/user`; for those of `accounts` by name, and first.
-pub(super) fn find(extra: Option<&Path>, accounts: &[Uid]) -> Found {
-    let mut found = Found::default();
+pub(super) fn find(extra: Option<&Path>, accounts: &[Uid]) -> Census {
+    let mut found = Census::default();
     let plain_number = |name: &OsStr| name.to_str()?.parse().ok();
     found.take(Path::new(RUNTIME_DIRS), plain_number, false, Vec::new());
     found.logged_in = found.users.keys().copied().collect();
@@ -112,7 +112,7 @@ pub(super) fn find(extra: Option<&Path>, accounts: &[Uid]) -> Found {
     found
 }
 
-impl Found {
+impl Census {
     /// Enters whoever has a folder in `parent`, and the names that lie where that matters. What was found before
     /// the time was over counts.
     fn take(

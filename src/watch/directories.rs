@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::task::{Context, Poll};
 use tmux_sockets::kernel::FileId;
 use tmux_sockets::kernel::Uid;
-use tmux_sockets::tmux::{DirectoryError, Rule, SocketDir};
+use tmux_sockets::tmux::{DirectoryError, SocketDir, Strictness};
 
 /// How often a missing directory is looked for while it comes into being under our eyes.
 const LOOKS: usize = 16;
@@ -144,7 +144,7 @@ impl Directories {
 
     /// Opens one that is there.
     pub(super) fn open(&self, dir: Dir) -> Option<SocketDir> {
-        SocketDir::open(self.path(dir), self.user, Rule::Swept).ok().flatten()
+        SocketDir::open(self.path(dir), self.user, Strictness::Swept).ok().flatten()
     }
 
     /// Looks at all of them, and watches what there is to watch. `is_haunted`: servers live whose
@@ -186,7 +186,7 @@ impl Directories {
             let id = present.id.file;
             if protect {
                 present.shield.update(|| {
-                    let directory = SocketDir::open(path, user, Rule::Swept).ok().flatten();
+                    let directory = SocketDir::open(path, user, Strictness::Swept).ok().flatten();
                     directory.filter(|directory| directory.id() == id)
                 });
             } else {
@@ -211,7 +211,7 @@ impl Directories {
             })
         };
         for _ in 0..LOOKS {
-            match SocketDir::open(&path, self.user, Rule::Swept) {
+            match SocketDir::open(&path, self.user, Strictness::Swept) {
                 Ok(Some(directory)) => {
                     let number = watch(&mut self.births, &directory, Role::Directory(dir));
                     self.resolved.insert(dir, directory.path().to_owned());

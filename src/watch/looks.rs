@@ -24,7 +24,7 @@ use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::SocketNumber;
 use tmux_sockets::sweep::discover::{self, Surroundings};
 use tmux_sockets::sweep::{Act, Glance, Pass, Target};
-use tmux_sockets::tmux::Rule;
+use tmux_sockets::tmux::Strictness;
 use tmux_sockets::witness::Witness;
 
 /// What a look works with.
@@ -182,7 +182,7 @@ impl Looks {
         let started = Instant::now();
         self.engine.look_begins();
         let path = tools.directories.path(dir).to_owned();
-        let target = Target { path, only: Some(labels.to_vec()), rule: Rule::Swept };
+        let target = Target { path, only: Some(labels.to_vec()), rule: Strictness::Swept };
         let Duties { settings, user, act, .. } = tools.duties;
         let pass = Pass { policy: settings, far: &Apart, user: *user, act: *act };
         let engine = &self.engine;

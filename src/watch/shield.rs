@@ -56,10 +56,10 @@ mod tests {
     use std::fs::File;
     use std::path::Path;
     use tmux_sockets::kernel::Uid;
-    use tmux_sockets::tmux::Rule;
+    use tmux_sockets::tmux::Strictness;
 
     fn open(path: &Path) -> Option<SocketDir> {
-        SocketDir::open(path, Uid::ours(), Rule::LookedAt).unwrap()
+        SocketDir::open(path, Uid::ours(), Strictness::LookedAt).unwrap()
     }
 
     fn is_shielded(path: &Path) -> bool {

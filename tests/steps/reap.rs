@@ -19,7 +19,7 @@ use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::checkpoint::{self, Checkpoint};
 use tmux_sockets::remove::{Reaped, Reaper};
 use tmux_sockets::report::{Failure, Outcome};
-use tmux_sockets::tmux::{Rule, SocketDir};
+use tmux_sockets::tmux::{SocketDir, Strictness};
 use tmux_sockets::witness::Witness;
 
 /// Has `act` done at each place that the removal of these names comes to; what it ended with, and the places.
@@ -35,7 +35,7 @@ fn reap(
         act(at);
     })));
     let user = rustix::process::getuid().as_raw();
-    let dir = SocketDir::open(dir, Uid::new(user), Rule::Swept).unwrap().unwrap();
+    let dir = SocketDir::open(dir, Uid::new(user), Strictness::Swept).unwrap().unwrap();
     let names: Vec<OsString> = names.iter().map(OsString::from).collect();
     let reaped = Reaper::new(&dir, Uid::new(user)).reap(&mut Witness::new(Uid::new(user)), &names);
     checkpoint::install(None);
@@ -259,7 +259,7 @@ fn who_listens_at_the_last_moment_and_in_no_table_keeps_his_socket() {
 /// The last outcome of a reaper that is asked to put `x` back from its quarantine.
 fn put_back(dir: &Path) -> Outcome {
     let user = rustix::process::getuid().as_raw();
-    let open = SocketDir::open(dir, Uid::new(user), Rule::Swept).unwrap().unwrap();
+    let open = SocketDir::open(dir, Uid::new(user), Strictness::Swept).unwrap().unwrap();
     Reaper::new(&open, Uid::new(user)).put_back(".tmux-janitor-quarantine.x".as_ref(), "x".as_ref())
 }
 
@@ -295,7 +295,7 @@ fn a_lock_alone_goes_unless_somebody_comes_for_it() {
     let user = rustix::process::getuid().as_raw();
     let lock = arena.path("x.lock");
     let clear = || {
-        let open = SocketDir::open(arena.dir(), Uid::new(user), Rule::Swept).unwrap().unwrap();
+        let open = SocketDir::open(arena.dir(), Uid::new(user), Strictness::Swept).unwrap().unwrap();
         Reaper::new(&open, Uid::new(user)).clear_lock("x.lock".as_ref(), "x".as_ref())
     };
     let leave = || {

@@ -18,7 +18,7 @@ use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::checkpoint::{self, Checkpoint};
 use tmux_sockets::report::{Failure, Outcome};
 use tmux_sockets::sweep::{Act, Pass, RefuseFar, SpareNothing, Target};
-use tmux_sockets::tmux::Rule;
+use tmux_sockets::tmux::Strictness;
 use tmux_sockets::tmux::quarantine;
 use tmux_sockets::witness::Witness;
 
@@ -84,7 +84,7 @@ fn stopped(folder: &Folder, act: impl FnMut(Checkpoint) + 'static) -> Outcome {
 fn stopped_at(folder: &Folder, name: &OsStr, act: impl FnMut(Checkpoint) + 'static) -> Outcome {
     checkpoint::install(Some(Box::new(act)));
     let only = Some(vec![name.to_owned()]);
-    let target = Target { path: folder.0.path().to_owned(), only, rule: Rule::Named };
+    let target = Target { path: folder.0.path().to_owned(), only, rule: Strictness::Named };
     let pass = Pass { policy: &SpareNothing, far: &RefuseFar, user: Uid::ROOT, act: Act::Remove };
     let report = pass.run(&mut Witness::new(Uid::ROOT), &[target]);
     checkpoint::install(None);

@@ -18,7 +18,7 @@ use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::checkpoint::{self, Checkpoint};
 use tmux_sockets::remove::Reaper;
 use tmux_sockets::tmux::start_lock::{LockRack, Taken};
-use tmux_sockets::tmux::{Rule, SocketDir};
+use tmux_sockets::tmux::{SocketDir, Strictness};
 use tmux_sockets::witness::Witness;
 
 const FOLDER: &str = "TMUX_JANITOR_STOPPED";
@@ -26,7 +26,7 @@ const SIGNALS: [Signal; 3] = [Signal::TSTP, Signal::TTIN, Signal::TTOU];
 
 fn folder() -> Option<SocketDir> {
     let folder = PathBuf::from(std::env::var_os(FOLDER)?);
-    SocketDir::open(&folder, Uid::new(user()), Rule::Swept).unwrap()
+    SocketDir::open(&folder, Uid::new(user()), Strictness::Swept).unwrap()
 }
 
 fn user() -> u32 {

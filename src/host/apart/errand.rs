@@ -3,13 +3,13 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use tmux_sockets::sweep::Target;
-use tmux_sockets::tmux::Rule;
+use tmux_sockets::tmux::Strictness;
 
 /// The first word.
 const WORD: &str = "apart";
 
 /// The rules and their words.
-const RULES: [(Rule, &str); 2] = [(Rule::Swept, "swept"), (Rule::LookedAt, "looked-at")];
+const RULES: [(Strictness, &str); 2] = [(Strictness::Swept, "swept"), (Strictness::LookedAt, "looked-at")];
 
 /// What is to be done on a mount that may not answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,7 +94,7 @@ impl Order {
     }
 }
 
-fn word_of(rule: Rule) -> &'static str {
+fn word_of(rule: Strictness) -> &'static str {
     RULES.iter().find(|(known, _)| *known == rule).map_or("", |(_, word)| word)
 }
 
@@ -120,9 +120,9 @@ mod tests {
         for errand in [
             Errand::Look(vec![]),
             Errand::Look(vec![
-                target(None, Rule::Swept),
-                target(Some(vec!["all".into(), "a b".into()]), Rule::LookedAt),
-                target(Some(vec![]), Rule::Swept),
+                target(None, Strictness::Swept),
+                target(Some(vec!["all".into(), "a b".into()]), Strictness::LookedAt),
+                target(Some(vec![]), Strictness::Swept),
             ]),
             Errand::Read { path: "/far/x".into(), is_named: true },
             Errand::Read { path: "/far/x".into(), is_named: false },

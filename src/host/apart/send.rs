@@ -13,7 +13,7 @@ use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::{Mount, Processes};
 use tmux_sockets::sweep::Target;
-use tmux_sockets::tmux::Rule;
+use tmux_sockets::tmux::Strictness;
 
 /// How long a mount is waited for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
@@ -130,7 +130,7 @@ impl Sent {
 
 /// Whether a mount answers now, by a path on it.
 pub(super) fn has_answered(mount: &Mount, path: PathBuf) -> bool {
-    let target = Target { path, only: Some(Vec::new()), rule: Rule::LookedAt };
+    let target = Target { path, only: Some(Vec::new()), rule: Strictness::LookedAt };
     let order = Order { point: mount.point.clone(), errand: Errand::Look(vec![target]) };
     send(&[order], None).pop().flatten().is_some()
 }

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::checkpoint::{self, Checkpoint};
 use tmux_sockets::tmux::start_lock::{Guard, LockFailure, LockRack, Released, Taken};
-use tmux_sockets::tmux::{Rule, SocketDir};
+use tmux_sockets::tmux::{SocketDir, Strictness};
 
 /// A folder of sockets, without any.
 struct Folder {
@@ -37,7 +37,7 @@ impl Folder {
         let path = parent.path().join("d");
         fs::create_dir(&path).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
-        let dir = SocketDir::open(&path, Uid::new(user()), Rule::Swept).unwrap().unwrap();
+        let dir = SocketDir::open(&path, Uid::new(user()), Strictness::Swept).unwrap().unwrap();
         Self { _parent: parent, path, dir }
     }
 

@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// a tmux server of the user is bound to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Area {
-    places: Vec<Place>,
+    places: Vec<Spot>,
     /// As they were when it was made.
     pub(super) mounts: Arc<Mounts>,
     /// Any path of a tmux server, in none of the places too (`tmux -S`).
@@ -25,7 +25,7 @@ pub struct Area {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Place {
+struct Spot {
     /// As it was named, and as it is with links resolved.
     named: PathBuf,
     settled: PathBuf,
@@ -44,7 +44,7 @@ impl Area {
             let named: PathBuf = target.path.components().collect();
             let (real, id) = settled.of(&named).clone();
             let device = id.filter(|_| has_true_numbers(&named)).map(FileId::kernel_dev);
-            Place { settled: real, id, device, named, only: target.only.clone() }
+            Spot { settled: real, id, device, named, only: target.only.clone() }
         };
         Self { places: targets.iter().map(place).collect(), mounts, anywhere }
     }
@@ -53,7 +53,7 @@ impl Area {
     pub fn path(path: &Path) -> Option<Self> {
         let dir = path.parent()?.to_owned();
         let only = Some(vec![path.file_name()?.to_owned()]);
-        let target = Target { path: dir, only, rule: crate::tmux::Rule::LookedAt };
+        let target = Target { path: dir, only, rule: crate::tmux::Strictness::LookedAt };
         Some(Self::new(&[target], false))
     }
 
@@ -80,7 +80,7 @@ impl Area {
             return false;
         };
         let (dir, name) = (&bytes[..at], &bytes[at + 1..]);
-        let is_in = |place: &Place| {
+        let is_in = |place: &Spot| {
             dir == place.named.as_os_str().as_bytes() || dir == place.settled.as_os_str().as_bytes()
         };
         // "//" and "/./" are in names that programs put together; tmux 3.1c does so by itself.
@@ -100,7 +100,7 @@ impl Area {
     pub(super) fn may_hold(&self, bound: &Bound<'_>) -> bool {
         let name = bound.name.file_name();
         let is_wanted = |only: &Vec<OsString>| only.iter().any(|wanted| Some(wanted.as_os_str()) == name);
-        let is_possible = |place: &Place| {
+        let is_possible = |place: &Spot| {
             place.id.is_some()
                 && place.device.is_none_or(|known| known == bound.dev)
                 && place.only.as_ref().is_none_or(is_wanted)
@@ -121,7 +121,7 @@ impl Area {
     }
 }
 
-impl Place {
+impl Spot {
     fn has(&self, path: &Path, is_dir: impl Fn(&Path) -> bool) -> bool {
         let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
             return false;

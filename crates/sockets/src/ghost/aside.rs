@@ -276,14 +276,14 @@ fn holds(pid: Pid, socket: SocketNumber) -> bool {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
     use super::*;
-    use crate::tmux::Rule;
+    use crate::tmux::Strictness;
     use std::os::unix::net::UnixListener;
 
     #[test]
     fn the_second_name_is_free_or_its_own_and_never_too_long() {
         let folder = tempfile::tempdir().unwrap();
         let user = Uid::ours();
-        let dir = SocketDir::open(folder.path(), user, Rule::Swept).unwrap().unwrap();
+        let dir = SocketDir::open(folder.path(), user, Strictness::Swept).unwrap().unwrap();
         let _server = UnixListener::bind(folder.path().join("x")).unwrap();
         let id = dir.look(OsStr::new("x")).unwrap().id;
         let second = |label: &str| second_name(&dir, OsStr::new(label), id);

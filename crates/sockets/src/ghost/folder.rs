@@ -7,7 +7,7 @@ use crate::kernel::Pid;
 use crate::kernel::Uid;
 use crate::tmux::paths::{self, Refusal};
 use crate::tmux::start_lock::OWN_PREFIX;
-use crate::tmux::{DirectoryError, Rule, SocketDir};
+use crate::tmux::{DirectoryError, SocketDir, Strictness};
 use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
@@ -163,10 +163,10 @@ impl Gap {
 }
 
 fn open(path: &Path, user: Uid) -> Result<Option<SocketDir>, RescueFailure> {
-    match SocketDir::open(path, user, Rule::Swept) {
+    match SocketDir::open(path, user, Strictness::Swept) {
         // `tmux -S /tmp/x`: in a sticky folder nobody else can take away what is the user's.
         Err(DirectoryError::Refused(Refusal::WritableByOthers(mode))) if mode & 0o1000 != 0 => {
-            SocketDir::open(path, user, Rule::LookedAt)
+            SocketDir::open(path, user, Strictness::LookedAt)
         }
         other => other,
     }
@@ -273,7 +273,7 @@ mod tests {
     #[test]
     fn a_try_that_a_sweep_removes_is_no_failure() {
         let folder = tempfile::tempdir().unwrap();
-        let dir = SocketDir::open(folder.path(), user(), Rule::Swept).unwrap().unwrap();
+        let dir = SocketDir::open(folder.path(), user(), Strictness::Swept).unwrap().unwrap();
         let path = folder.path().join(format!("{OWN_PREFIX}{}-try", std::process::id()));
         let (over, taken) = (AtomicBool::new(false), AtomicU32::new(0));
         let deadline = Instant::now() + Duration::from_secs(20);

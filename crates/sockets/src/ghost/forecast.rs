@@ -10,7 +10,7 @@ use crate::report::{Failure, Outcome};
 use crate::sweep::Act;
 use crate::tmux::paths;
 use crate::tmux::start_lock::LockFailure;
-use crate::tmux::{Rule, SocketDir};
+use crate::tmux::{SocketDir, Strictness};
 use crate::witness::Witness;
 use rustix::fs::FileType;
 use std::ffi::OsStr;
@@ -32,7 +32,7 @@ pub fn would_rescue(user: Uid, witness: &mut Witness, ghost: &Ghost, anew: Anew)
         }
     }
     let in_the_way = || {
-        let dir = SocketDir::open(ghost.path.parent()?, user, Rule::LookedAt).ok()??;
+        let dir = SocketDir::open(ghost.path.parent()?, user, Strictness::LookedAt).ok()??;
         lock_is_in_the_way(user, &dir, ghost.path.file_name()?)
     };
     if let Some(trouble) = trouble(ghost, user, anew) {

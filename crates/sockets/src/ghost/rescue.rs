@@ -18,7 +18,7 @@ use crate::report::Report;
 use crate::report::{Failure, Outcome};
 use crate::sweep::{Act, Pass, RefuseFar, SpareNothing, Target};
 use crate::tmux::start_lock::{LockRack, Taken};
-use crate::tmux::{Rule, SocketDir};
+use crate::tmux::{SocketDir, Strictness};
 use crate::witness::Witness;
 use rustix::io::Errno;
 use rustix::process::Signal;
@@ -100,7 +100,7 @@ pub(super) fn clear(user: Uid, witness: &mut Witness, ghost: &Ghost, act: Act) -
     let target = Target {
         path: ghost.path.parent()?.to_owned(),
         only: Some(vec![ghost.path.file_name()?.to_owned()]),
-        rule: Rule::Swept,
+        rule: Strictness::Swept,
     };
     Some(Pass { policy: &SpareNothing, far: &RefuseFar, user, act }.run(witness, &[target]))
 }

@@ -1,6 +1,6 @@
 //! Where a pass goes, and what it may do there.
 
-use crate::tmux::Rule;
+use crate::tmux::Strictness;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -23,12 +23,12 @@ pub struct Target {
     /// These names in it; `None`: all.
     pub only: Option<Vec<OsString>>,
     /// Whether the directory must pass tmux's rule and ours.
-    pub rule: Rule,
+    pub rule: Strictness,
 }
 
 impl Target {
     /// A whole directory.
     pub fn whole(path: PathBuf) -> Self {
-        Self { path, only: None, rule: Rule::Swept }
+        Self { path, only: None, rule: Strictness::Swept }
     }
 }

@@ -20,7 +20,7 @@ const STICKY: u32 = 0o1000;
 
 /// Which rule a directory must pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rule {
+pub enum Strictness {
     /// tmux's for a `tmux-UID` directory, ours for any other folder.
     Swept,
     /// The same, and for sockets that were named one by one also a folder of root's that everybody may write and
@@ -72,14 +72,14 @@ impl SocketDir {
     ///
     /// Links in the parent are resolved, as tmux does (realpath(3)); the last component must be no
     /// link where tmux's own rule holds, and may be one elsewhere.
-    pub fn open(path: &Path, uid: Uid, rule: Rule) -> Result<Option<Self>, DirectoryError> {
+    pub fn open(path: &Path, uid: Uid, rule: Strictness) -> Result<Option<Self>, DirectoryError> {
         match Self::open_present(path, uid, rule) {
             Err(DirectoryError::Unreadable(Errno::NOENT)) => Ok(None),
             other => other.map(Some),
         }
     }
 
-    fn open_present(path: &Path, uid: Uid, rule: Rule) -> Result<Self, DirectoryError> {
+    fn open_present(path: &Path, uid: Uid, rule: Strictness) -> Result<Self, DirectoryError> {
         let unreadable =
             |e: std::io::Error| DirectoryError::Unreadable(Errno::from_io_error(&e).unwrap_or(Errno::IO));
         if matches!(whereabouts(path, uid, &Mounts::read()), Walk::Far(_)) {
@@ -104,16 +104,18 @@ impl SocketDir {
         let facts = FileFacts::of(fd.as_fd()).map_err(DirectoryError::Unreadable)?;
         let is_directory = facts.kind == FileType::Directory;
         let refusal = match rule {
-            Rule::LookedAt => None,
-            Rule::Swept | Rule::Named if is_tmux_dir => {
+            Strictness::LookedAt => None,
+            Strictness::Swept | Strictness::Named if is_tmux_dir => {
                 paths::refuses(is_directory, facts.uid, facts.mode, uid)
             }
-            Rule::Swept | Rule::Named => paths::refuses_plain(is_directory, facts.uid, facts.mode, uid),
+            Strictness::Swept | Strictness::Named => {
+                paths::refuses_plain(is_directory, facts.uid, facts.mode, uid)
+            }
         };
         let is_sticky = facts.uid == Uid::ROOT && facts.mode & STICKY != 0;
         let shared = match refusal {
             None => false,
-            Some(Refusal::WritableByOthers(_)) if rule == Rule::Named && is_sticky => true,
+            Some(Refusal::WritableByOthers(_)) if rule == Strictness::Named && is_sticky => true,
             Some(refusal) => return Err(DirectoryError::Refused(refusal)),
         };
         let file_system = file_system::of(fd.as_fd()).map_err(DirectoryError::Unreadable)?;
@@ -257,7 +259,7 @@ mod tests {
     }
 
     fn open(path: &Path) -> SocketDir {
-        SocketDir::open(path, me(), Rule::Swept).unwrap().unwrap()
+        SocketDir::open(path, me(), Strictness::Swept).unwrap().unwrap()
     }
 
     #[test]
@@ -269,11 +271,11 @@ mod tests {
         let mode = Mode::RUSR | Mode::WUSR;
         rustix::fs::mknodat(rustix::fs::CWD, path.join("fifo"), FileType::Fifo, mode, 0).unwrap();
         for name in ["file", "fifo"] {
-            let opened = SocketDir::open(&path.join(name), me(), Rule::Swept);
+            let opened = SocketDir::open(&path.join(name), me(), Strictness::Swept);
             assert_eq!(opened.map(|dir| dir.is_some()), refused, "{name}");
         }
         assert_eq!(
-            SocketDir::open(&path.join("nothing"), me(), Rule::Swept).map(|dir| dir.is_some()),
+            SocketDir::open(&path.join("nothing"), me(), Strictness::Swept).map(|dir| dir.is_some()),
             Ok(false)
         );
     }
@@ -287,7 +289,7 @@ mod tests {
         assert_eq!(open(&link).path(), real);
         let own = real.with_file_name(own);
         symlink(&real, &own).unwrap();
-        let opened = SocketDir::open(&own, me(), Rule::Swept);
+        let opened = SocketDir::open(&own, me(), Strictness::Swept);
         assert_eq!(opened.map(drop), Err(DirectoryError::Refused(Refusal::NotADirectory)));
     }
 
@@ -314,13 +316,13 @@ mod tests {
         if me() == Uid::ROOT {
             chown(&path, Some(12345), None).unwrap();
             assert_eq!(
-                SocketDir::open(&path, Uid::ROOT, Rule::LookedAt).unwrap().unwrap().owner(),
+                SocketDir::open(&path, Uid::ROOT, Strictness::LookedAt).unwrap().unwrap().owner(),
                 Uid::new(12345)
             );
         }
         fs::remove_dir_all(&path).unwrap();
         assert!(dir.is_empty(), "nothing is in a directory that is gone");
-        let root = SocketDir::open(Path::new("/"), me(), Rule::LookedAt).unwrap().unwrap();
+        let root = SocketDir::open(Path::new("/"), me(), Strictness::LookedAt).unwrap().unwrap();
         assert_eq!(root.path_of(OsStr::new("x")), Path::new("/x"));
     }
 }

@@ -8,4 +8,4 @@ pub mod shared;
 pub mod start_lock;
 pub mod stuck;
 
-pub use directory::{DirectoryError, Rule, SocketDir, whereabouts};
+pub use directory::{DirectoryError, SocketDir, Strictness, whereabouts};
