@@ -1,4 +1,4 @@
-//! Configuration, in three steps: the file as it is written ([`file`]), found and read ([`load`]),
+//! Configuration, in three steps: the file as it is written (`file`), found and read (`load`),
 //! and [`Settings`], validated; nothing else leaves this module.
 
 mod file;
