@@ -23,7 +23,7 @@ let
 
   system = "x86_64-linux";
   built = { inherit lib; rustPlatform.buildRustPackage = about: about // { outPath = "/nix/store/${about.pname}"; }; };
-  flake = (import ../../packaging/nix/flake.nix).outputs {
+  flake = (import ../../../packaging/nix/flake.nix).outputs {
     self = flake;
     nixpkgs = { inherit lib; legacyPackages.${system}.callPackage = file: extra: import file (built // extra); };
   };
