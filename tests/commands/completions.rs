@@ -90,7 +90,8 @@ impl Desk {
         Some(said.lines().map(|line| line.split('\t').next().unwrap_or_default().to_owned()).collect())
     }
 
-    /// zsh completes only what somebody types: into a terminal of its own, which lists what it has.
+    /// zsh completes only what somebody types: into a terminal of its own, which lists what it has. What is typed before
+    /// its line editor has that terminal is edited by the kernel.
     fn zsh(&self, words: &[&str]) -> Option<String> {
         self.asks(&["zsh", "-fc"], &format!(
             "zmodload zsh/zpty; zpty shell zsh -f -i
@@ -99,7 +100,7 @@ impl Desk {
              tell 'list() {{ compstate[list]=; compstate[insert]=; }}
              compadd() {{ local -a found; builtin compadd -O found \"$@\"; print -rl -- \"offer:\"${{^found}}; builtin compadd \"$@\"; }}
              zle -C ask list-choices _generic; bindkey \"^I\" ask'
-             tell $'print rea\\'\\'dy'
+             tell $'zle-line-init() {{ print rea\\'\\'dy }}; zle -N zle-line-init'
              zpty -r shell seen $'*ready*'
              zpty -w -n shell $'{}\\t\\x15'; tell $'print do\\'\\'ne'
              zpty -r shell seen $'*done*'; print -r -- \"$seen\"; zpty -d shell",

@@ -37,7 +37,7 @@ fn seconds() -> u64 {
 /// A server that lives on, and its socket.
 type Living = (PathBuf, Server);
 
-/// What the watch needs at rest: open files, and memory in kB.
+/// What the watch needs at rest: open files, and memory of its own in kB (of the program's file it touches ever more).
 type Cost = (usize, u64);
 
 /// One folder with everybody who works in it.
@@ -123,7 +123,7 @@ impl Place {
         if let Some((before, _)) = self.before {
             wait::until("the watch has no more files open", || self.daemon.descriptors() <= before);
         }
-        (self.daemon.descriptors(), self.daemon.status("VmRSS"))
+        (self.daemon.descriptors(), self.daemon.status("RssAnon"))
     }
 
     /// All end at once, and the watch removes what they leave. What it has logged.
