@@ -220,7 +220,7 @@ fn whoever_kills_a_command_is_never_started_twice() {
 /// The answer gets lost as often as not, and COMMAND has run each time.
 #[test]
 fn a_command_that_takes_its_server_along_runs_once() {
-    let scene = Scene::new();
+    let scene = Scene::settled("");
     let mut states = std::collections::BTreeSet::new();
     for number in 0..20 {
         let file = scene.path(format!("lines-{number}"));

@@ -136,5 +136,7 @@ fn a_terminal_is_shown_how_far_it_is_while_nothing_is_heard() {
     root.wait().unwrap();
     drop(attacker);
     let text = terminal.all();
-    assert!(text.contains("\r\x1b[K1 of 2 users looked at, 0 removed\r\x1b[K"), "{text:?}");
+    // The worker may have told of its first removals before it was stopped.
+    let shown = |part: &str| part.starts_with("1 of 2 users looked at, ") && part.ends_with(" removed");
+    assert!(text.split("\r\x1b[K").any(shown), "{text:?}");
 }
