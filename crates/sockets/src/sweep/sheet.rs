@@ -111,3 +111,24 @@ impl Sheet {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::DirectoryReport;
+
+    #[test]
+    fn what_was_not_settled_is_unknown_and_keeps_its_place() {
+        let mut report = Report::default();
+        let directory = report.add_directory(DirectoryReport { path: "/x".into(), error: None });
+        let dead = Verdict::new(State::Dead, Reason::NobodyListens);
+        let mut sheet = Sheet::new(directory, &report);
+        let (left, done) = (sheet.open("a".into(), Uid::ROOT), sheet.open("b".into(), Uid::ROOT));
+        sheet.settle(done, dead, Outcome::Removed);
+        drop(left);
+        let entries: Vec<_> =
+            sheet.close().map(|entry| (entry.label, entry.verdict, entry.outcome)).collect();
+        let unknown = Verdict::new(State::Unknown, Reason::NotReached);
+        assert_eq!(entries, [("a".into(), unknown, Outcome::Kept), ("b".into(), dead, Outcome::Removed)]);
+    }
+}
