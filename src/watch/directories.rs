@@ -9,7 +9,7 @@ use super::shield::Shield;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use std::collections::{BTreeMap, HashSet};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::task::{Context, Poll};
@@ -24,6 +24,13 @@ const LOOKS: usize = 16;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Identity {
     file: FileId,
+    watch: Option<i32>,
+}
+
+/// What a missing directory waits for: the topmost name of its path that is not there, and the watch of where it will be.
+#[derive(Debug, PartialEq, Eq)]
+struct Awaited {
+    name: OsString,
     watch: Option<i32>,
 }
 
@@ -53,6 +60,8 @@ pub(super) struct Directories {
     present: BTreeMap<Dir, Present>,
     /// Under which path each was last found.
     resolved: BTreeMap<Dir, PathBuf>,
+    /// What each that is missing waits for.
+    awaited: BTreeMap<Dir, Awaited>,
     births: Births,
 }
 
@@ -63,6 +72,8 @@ pub(super) struct Settled {
     pub(super) changed: Vec<Dir>,
     /// Why some are not watched.
     pub(super) unwatched: Option<Unwatched>,
+    /// The folder above one that is missing has come back: what lives without it can have its own again.
+    pub(super) has_parent_back: bool,
     /// One that lies where a look may never end.
     pub(super) far: Option<PathBuf>,
 }
@@ -76,6 +87,7 @@ impl Directories {
             wanted: Vec::new(),
             present: BTreeMap::new(),
             resolved: BTreeMap::new(),
+            awaited: BTreeMap::new(),
             births: Births::default(),
         }
     }
@@ -213,6 +225,7 @@ impl Directories {
         for _ in 0..LOOKS {
             match SocketDir::open(&path, self.user, Strictness::Swept) {
                 Ok(Some(directory)) => {
+                    self.awaited.remove(&dir);
                     let number = watch(&mut self.births, &directory, Role::Directory(dir));
                     self.resolved.insert(dir, directory.path().to_owned());
                     // Their sockets hold on to it: that it is removed would not be told.
@@ -223,9 +236,15 @@ impl Directories {
                 }
                 Ok(None) => {
                     let (parent, awaited) = nearest(&path)?;
-                    watch(&mut self.births, &parent, Role::Parent(awaited.to_owned()));
+                    let number = watch(&mut self.births, &parent, Role::Parent(awaited.to_owned()));
                     // Has it come before we began to watch?
                     if nearest(&path).is_some_and(|(_, now)| now == awaited) && !is_there(&path) {
+                        let is_own = path.file_name() == Some(awaited);
+                        let now = Awaited { name: awaited.to_owned(), watch: number };
+                        if self.awaited.get(&dir) != Some(&now) {
+                            settled.has_parent_back |= is_haunted && is_own;
+                            self.awaited.insert(dir, now);
+                        }
                         return None;
                     }
                 }

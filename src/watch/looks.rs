@@ -151,8 +151,12 @@ impl Looks {
         !changed.is_empty()
     }
 
-    fn settle(&self, tools: &mut Tools<'_>) -> Vec<Dir> {
-        let Settled { changed, unwatched, far } = tools.directories.settle(|dir| self.engine.is_haunted(dir));
+    fn settle(&mut self, tools: &mut Tools<'_>) -> Vec<Dir> {
+        let Settled { changed, unwatched, has_parent_back, far } =
+            tools.directories.settle(|dir| self.engine.is_haunted(dir));
+        if has_parent_back {
+            self.schedule.ghost_seen(Instant::now());
+        }
         for warning in unwatched.map(Warning::Unwatched).into_iter().chain(far.map(Warning::Far)) {
             tools.announcer.warn(&warning);
         }

@@ -184,6 +184,19 @@ impl Daemon {
         line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().unwrap()
     }
 
+    /// Waits until it has rested for a whole second: whatever it had in mind to do soon is done.
+    #[track_caller]
+    pub(crate) fn until_at_rest(&self) {
+        let mut last = (self.status("voluntary_ctxt_switches"), Instant::now());
+        wait::until("the daemon rests", || {
+            let switches = self.status("voluntary_ctxt_switches");
+            if switches != last.0 {
+                last = (switches, Instant::now());
+            }
+            last.1.elapsed() > Duration::from_secs(1)
+        });
+    }
+
     /// The processes whose ends it waits for (pidfds; `/proc/PID/fdinfo`).
     pub(crate) fn waits_for(&self) -> Vec<i32> {
         let infos = fs::read_dir(format!("/proc/{}/fdinfo", self.pid())).unwrap().map_while(Result::ok);

@@ -152,7 +152,8 @@ fn a_folder_that_a_test_has_removed_does_not_come_back() {
     fs::remove_dir_all(&parent).unwrap();
     wait::until("it is told", || daemon.logged("the folder above that is gone, too") > 0);
     assert!(server.is_alive() && !parent.exists());
-    // Its own folder comes back where the one above it is there.
+    // Its own folder comes back where the one above it is there, however late that comes.
+    daemon.until_at_rest();
     fs::create_dir(&parent).unwrap();
     wait::until("its socket is back", || dir.join("t").exists());
     daemon.stop();
