@@ -1,7 +1,6 @@
 //! The configuration file as it is written: everything optional, nothing unknown.
 
 use super::{CHECKS, ConfigError, Keep, Settings, position, span};
-use glob::Pattern;
 use serde::Deserialize;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -172,9 +171,9 @@ fn check(name: Spanned<String>) -> Result<String, Mistake> {
 
 fn keep(globs: Vec<Spanned<String>>) -> Result<Keep, Mistake> {
     let read = |glob: Spanned<String>| {
-        Pattern::new(glob.get_ref()).map_err(|error| {
-            Mistake(glob.span().start, format!("\"{}\" is no glob: {}", glob.get_ref(), error.msg))
-        })
+        glob.get_ref()
+            .parse()
+            .map_err(|error| Mistake(glob.span().start, format!("\"{}\" is {error}", glob.get_ref())))
     };
     globs.into_iter().map(read).collect::<Result<_, _>>().map(Keep)
 }

@@ -15,6 +15,7 @@ use glob::{MatchOptions, Pattern};
 use rustix::fs::FileType;
 use std::ffi::OsStr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 use tmux_sockets::sweep::Policy;
 
@@ -100,22 +101,39 @@ pub struct SpawnSettings {
     pub clear_registration: bool,
 }
 
-/// The labels of `keep`.
-#[derive(Debug, Clone, Default)]
-pub struct Keep(Vec<Pattern>);
+/// A pattern that labels match: `*`, `?` and `[...]`, as a shell has them. A label is one name: no character in it is
+/// special, and in one that is not UTF-8 the bytes that are not can only be matched by `*` and `?`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LabelGlob(Pattern);
 
-impl Keep {
-    /// Whether a label is never to be removed. In one that is not UTF-8 the bytes that are not can
-    /// only be matched by `*` and `?`.
-    pub fn contains(&self, label: &OsStr) -> bool {
-        // A label is one name: nothing in it is special.
+impl LabelGlob {
+    /// Whether a label matches.
+    pub(crate) fn matches(&self, label: &OsStr) -> bool {
         let options = MatchOptions {
             case_sensitive: true,
             require_literal_separator: false,
             require_literal_leading_dot: false,
         };
-        let label = label.to_string_lossy();
-        self.0.iter().any(|glob| glob.matches_with(&label, options))
+        self.0.matches_with(&label.to_string_lossy(), options)
+    }
+}
+
+impl FromStr for LabelGlob {
+    type Err = ConfigError;
+
+    fn from_str(glob: &str) -> Result<Self, ConfigError> {
+        Pattern::new(glob).map(Self).map_err(|error| ConfigError(format!("no glob: {}", error.msg)))
+    }
+}
+
+/// The labels of `keep`.
+#[derive(Debug, Clone, Default)]
+pub struct Keep(Vec<LabelGlob>);
+
+impl Keep {
+    /// Whether a label is never to be removed.
+    pub fn contains(&self, label: &OsStr) -> bool {
+        self.0.iter().any(|glob| glob.matches(label))
     }
 }
 

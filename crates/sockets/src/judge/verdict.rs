@@ -31,6 +31,12 @@ pub enum State {
     NotASocket,
 }
 
+impl State {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::Live, Self::Starting, Self::Dead, Self::Ghost, Self::Foreign, Self::Unknown, Self::NotASocket];
+}
+
 /// Why the kernel's table must not be believed here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Blindness {
