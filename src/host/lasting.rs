@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::Uid;
+use tmux_sockets::tmux::paths;
 
 /// How long logind may take to answer.
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -112,7 +113,7 @@ fn says_kill(line: &str) -> bool {
 
 /// Where a user's manager has its sockets and the units that are made at run time, whatever the environment says.
 pub(crate) fn runtime_dir(user: Uid) -> PathBuf {
-    PathBuf::from(format!("/run/user/{user}"))
+    paths::runtime_dir(user)
 }
 
 /// What a file system lacks, if it is full.

@@ -15,8 +15,8 @@ use tmux_sockets::kernel::Uid;
 use tmux_sockets::report::{DirectoryReport, Entry, Outcome, Report};
 use tmux_sockets::sweep::discover::{self, Surroundings};
 use tmux_sockets::sweep::{Act, Pass, Target};
-use tmux_sockets::tmux::Strictness;
 use tmux_sockets::tmux::paths::DEFAULT_PARENT;
+use tmux_sockets::tmux::{Strictness, is_in_the_making};
 use tmux_sockets::witness::Witness;
 
 /// What is to be done about ghosts, and whether only to say so.
@@ -100,7 +100,7 @@ impl Whole<'_> {
             let area = Area::new(&targets, given.is_empty() && rescuing.only.is_none());
             self.ghosts(&mut report, user, &mut witness, &area);
         }
-        note_missing(&mut report, given);
+        note_missing(&mut report, given, user);
         report.elapsed = started.elapsed();
         see::say_where(&report);
         let mut run = Run::of(report);
@@ -131,11 +131,12 @@ impl Whole<'_> {
 }
 
 /// Directories that were named and are not there, nor come back with a rescue.
-fn note_missing(report: &mut Report, named: &[PathBuf]) {
+fn note_missing(report: &mut Report, named: &[PathBuf], user: Uid) {
     for dir in named {
         // What did not answer has been told of.
         let is_missing = Mounts::read().lets_look_at(dir)
-            && std::fs::metadata(dir).is_err_and(|error| error.kind() == ErrorKind::NotFound);
+            && (std::fs::metadata(dir).is_err_and(|error| error.kind() == ErrorKind::NotFound)
+                || is_in_the_making(dir, user));
         let comes_back = |entry: &Entry| {
             entry.outcome == Outcome::WouldRescue && report.path_of(entry).parent() == Some(dir)
         };

@@ -21,7 +21,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use tmux_sockets::kernel::PidFd;
-use tmux_sockets::sweep::discover::RUNTIME_DIRS;
+use tmux_sockets::tmux::paths;
 
 /// How many workers run at once, per processor and in all. A worker waits for its exec and its locks'
 /// rest, so two share a processor well.
@@ -182,7 +182,7 @@ impl<'a> Worker<'a> {
         }
         // By which it knows that it is in a unit, where /tmp may be another one.
         command.envs(std::env::var_os(sandbox::UNIT).map(|unit| (sandbox::UNIT, unit)));
-        command.env("XDG_RUNTIME_DIR", Path::new(RUNTIME_DIRS).join(user.uid.to_string()));
+        command.env("XDG_RUNTIME_DIR", paths::runtime_dir(user.uid));
         // Root's own may be closed to others; who has a folder in it can use it.
         if let Some(parent) = parent.filter(|parent| user.folder.parent() == Some(parent)) {
             command.env("TMUX_TMPDIR", parent);

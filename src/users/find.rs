@@ -19,7 +19,6 @@ use std::time::{Duration, Instant};
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::text::{errno_text, kind_name};
 use tmux_sockets::report::{DirectoryReport, Remark};
-use tmux_sockets::sweep::discover::RUNTIME_DIRS;
 use tmux_sockets::tmux::paths;
 
 /// How many names that lie are reported one by one, of one owner and in all. Anybody can make any number of them.
@@ -98,7 +97,7 @@ pub(super) struct Census {
 pub(super) fn find(extra: Option<&Path>, accounts: &[Uid]) -> Census {
     let mut found = Census::default();
     let plain_number = |name: &OsStr| name.to_str()?.parse().ok();
-    found.take(Path::new(RUNTIME_DIRS), plain_number, false, Vec::new());
+    found.take(Path::new(paths::RUNTIME_DIRS), plain_number, false, Vec::new());
     found.logged_in = found.users.keys().copied().collect();
     let runtime = std::mem::take(&mut found.users);
     let wanted: BTreeSet<Uid> = accounts.iter().chain(&found.logged_in).copied().collect();

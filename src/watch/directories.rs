@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::task::{Context, Poll};
 use tmux_sockets::kernel::FileId;
 use tmux_sockets::kernel::Uid;
-use tmux_sockets::tmux::{DirectoryError, SocketDir, Strictness};
+use tmux_sockets::tmux::{DirectoryError, SocketDir, Strictness, is_in_the_making};
 
 /// How often a missing directory is looked for while it comes into being under our eyes.
 const LOOKS: usize = 16;
@@ -229,16 +229,17 @@ impl Directories {
                     let number = watch(&mut self.births, &directory, Role::Directory(dir));
                     self.resolved.insert(dir, directory.path().to_owned());
                     // Their sockets hold on to it: that it is removed would not be told.
-                    if let (true, Some((parent, awaited))) = (is_haunted, nearest(&path)) {
+                    if let (true, Some((parent, awaited))) = (is_haunted, nearest(&path, self.user)) {
                         watch(&mut self.births, &parent, Role::Parent(awaited.to_owned()));
                     }
                     return Some(Identity { file: directory.id(), watch: number });
                 }
                 Ok(None) => {
-                    let (parent, awaited) = nearest(&path)?;
+                    let (parent, awaited) = nearest(&path, self.user)?;
                     let number = watch(&mut self.births, &parent, Role::Parent(awaited.to_owned()));
                     // Has it come before we began to watch?
-                    if nearest(&path).is_some_and(|(_, now)| now == awaited) && !is_there(&path) {
+                    let now = nearest(&path, self.user).map(|(_, now)| now);
+                    if now == Some(awaited) && !is_there(&path) {
                         let is_own = path.file_name() == Some(awaited);
                         let now = Awaited { name: awaited.to_owned(), watch: number };
                         if self.awaited.get(&dir) != Some(&now) {
@@ -265,9 +266,13 @@ impl Directories {
 }
 
 /// The nearest directory above `path` that is there, and what is missing in it.
-fn nearest(path: &Path) -> Option<(OwnedFd, &OsStr)> {
+fn nearest(path: &Path, user: Uid) -> Option<(OwnedFd, &OsStr)> {
     path.ancestors().zip(path.ancestors().skip(1)).find_map(|(child, parent)| {
         let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        // It may not be watched; what is mounted on it is told by the mounts.
+        if is_in_the_making(parent, user) {
+            return None;
+        }
         Some((open_dir(parent, OFlags::empty()).ok()?, child.file_name()?))
     })
 }

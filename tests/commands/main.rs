@@ -11,6 +11,7 @@ mod cli;
 mod completions;
 mod doctor;
 mod far;
+mod folders;
 mod full;
 mod ghosts;
 mod health;

@@ -6,7 +6,7 @@ mod hostile;
 mod lost;
 mod metrics;
 mod price;
-mod scene;
+pub(crate) mod scene;
 
 use crate::common::janitor::{Run, bare, copy_program, entry};
 use scene::{Hall, User, all_users, error_of, removed};

@@ -7,9 +7,6 @@ use crate::tmux::paths;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-/// Where systemd-logind makes each user's `$XDG_RUNTIME_DIR`.
-pub const RUNTIME_DIRS: &str = "/run/user";
-
 /// The environment that decides where tmux looks.
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
@@ -24,7 +21,7 @@ impl Surroundings {
     pub fn of_this_process() -> Self {
         let path = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         // A cron job and a system unit with User= have none, and the sockets are there all the same.
-        let usual = || Path::new(RUNTIME_DIRS).join(Uid::ours().to_string());
+        let usual = || paths::runtime_dir(Uid::ours());
         let runtime_dir = path("XDG_RUNTIME_DIR").unwrap_or_else(usual);
         Self { tmux_tmpdir: path("TMUX_TMPDIR"), runtime_dir: Some(runtime_dir) }
     }

@@ -56,6 +56,19 @@ pub fn whereabouts(path: &Path, uid: Uid, mounts: &Mounts) -> Walk {
     }
 }
 
+/// Whether `path` leads to logind's runtime directory of the user, or through it, at a moment at which that is not the user's:
+/// it is made as root's, 0700, before a file system of the user's is mounted on it, and is root's again between the unmount and
+/// its removal (systemd: `user-runtime-dir.c`). Nothing of the user's is there then.
+pub fn is_in_the_making(path: &Path, uid: Uid) -> bool {
+    let runtime_dir = paths::runtime_dir(uid);
+    path.starts_with(&runtime_dir)
+        && match rustix::fs::lstat(&runtime_dir) {
+            Ok(stat) => FileFacts::from(stat).uid != uid,
+            // Gone by now.
+            Err(errno) => errno == Errno::NOENT,
+        }
+}
+
 /// An open socket directory.
 #[derive(Debug)]
 pub struct SocketDir {
@@ -73,7 +86,13 @@ impl SocketDir {
     /// Links in the parent are resolved, as tmux does (realpath(3)); the last component must be no
     /// link where tmux's own rule holds, and may be one elsewhere.
     pub fn open(path: &Path, uid: Uid, rule: Strictness) -> Result<Option<Self>, DirectoryError> {
-        match Self::open_present(path, uid, rule) {
+        let opened = match Self::open_present(path, uid, rule) {
+            Err(DirectoryError::Unreadable(Errno::ACCESS)) if is_in_the_making(path, uid) => return Ok(None),
+            // It has become the user's since.
+            Err(DirectoryError::Unreadable(Errno::ACCESS)) => Self::open_present(path, uid, rule),
+            other => other,
+        };
+        match opened {
             Err(DirectoryError::Unreadable(Errno::NOENT)) => Ok(None),
             other => other.map(Some),
         }

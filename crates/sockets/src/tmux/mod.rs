@@ -8,4 +8,4 @@ pub mod shared;
 pub mod start_lock;
 pub mod stuck;
 
-pub use directory::{DirectoryError, SocketDir, Strictness, whereabouts};
+pub use directory::{DirectoryError, SocketDir, Strictness, is_in_the_making, whereabouts};

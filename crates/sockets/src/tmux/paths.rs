@@ -12,12 +12,20 @@ pub const MAX_SOCKET_PATH: usize = 107;
 /// Where tmux looks when `TMUX_TMPDIR` is unset or cannot be used (`_PATH_TMP`).
 pub const DEFAULT_PARENT: &str = "/tmp";
 
+/// Where systemd-logind makes each user's `$XDG_RUNTIME_DIR`.
+pub const RUNTIME_DIRS: &str = "/run/user";
+
 /// The label of `tmux` without `-L` and `-S`.
 pub const DEFAULT_LABEL: &str = "default";
 
 /// The name of a user's socket directory: `tmux-UID`.
 pub fn directory_name(uid: Uid) -> String {
     format!("tmux-{uid}")
+}
+
+/// What logind makes a user's `$XDG_RUNTIME_DIR`, as `pam_systemd(8)` tells.
+pub fn runtime_dir(uid: Uid) -> PathBuf {
+    Path::new(RUNTIME_DIRS).join(uid.to_string())
 }
 
 /// The user whom a folder called `tmux-N` is for.

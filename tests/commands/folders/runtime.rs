@@ -1,0 +1,91 @@
+//! logind's runtime directory before it is the user's: root's, 0700, until a file system is mounted on it.
+
+use super::{install, janitor, run};
+use crate::common::daemon::Daemon;
+use crate::common::wait;
+use crate::users::scene::{Hall, User, dead_at, make_dir};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The runtime directory as systemd's `user-runtime-dir` makes it, before the mount.
+#[track_caller]
+fn begin(user: User) -> PathBuf {
+    let path = Path::new("/run/user").join(user.0.to_string());
+    make_dir(&path, User(0));
+    path
+}
+
+/// Mounts on it, as `user-runtime-dir` does.
+#[track_caller]
+fn mount(user: User, on: &Path) {
+    let options = format!("mode=0700,uid={0},gid={0}", user.0);
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(on).status();
+    assert!(mounted.is_ok_and(|done| done.success()), "mount");
+}
+
+#[test]
+fn a_runtime_directory_in_the_making_is_a_missing_one() {
+    let Some(_hall) = Hall::open() else { return };
+    install();
+    let user = User::new();
+    let path = begin(user);
+    for command in ["sweep", "list", "status"] {
+        let run = run(user, &[command]);
+        assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{command}: {}", run.stdout);
+    }
+    // One that was named is told of.
+    let named = path.join(format!("tmux-{}", user.0));
+    let run = run(user, &["--dir", named.to_str().unwrap(), "sweep"]);
+    assert_eq!(run.code, Some(1), "{}", run.stderr);
+    assert!(run.stderr.contains("there is no such directory"), "{}", run.stderr);
+}
+
+#[test]
+fn what_the_user_may_not_read_of_their_own_is_still_told() {
+    let Some(_hall) = Hall::open() else { return };
+    install();
+    let user = User::new();
+    let own = Path::new("/run/user").join(user.0.to_string());
+    make_dir(&own, user);
+    let dir = own.join(format!("tmux-{}", user.0));
+    make_dir(&dir, user);
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o0)).unwrap();
+    let run = run(user, &["sweep"]);
+    assert_eq!(run.code, Some(1), "{}", run.stderr);
+    assert!(run.stderr.contains("it cannot be read: Permission denied"), "{}", run.stderr);
+}
+
+#[test]
+fn a_watch_waits_for_the_mount_without_a_word() {
+    let Some(_hall) = Hall::open() else { return };
+    install();
+    let user = User::new();
+    let mut command = janitor(user);
+    command.args(["-v", "watch"]);
+    let mut daemon = Daemon::begin(command, |_, room| {
+        for (path, mode) in [(room.to_owned(), 0o755), (room.join("notify"), 0o777)] {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        }
+    });
+    daemon.until_told("READY=1");
+    let path = begin(user);
+    mount(user, &path);
+    let dir = path.join(format!("tmux-{}", user.0));
+    make_dir(&dir, user);
+    dead_at(&dir.join("first"), user);
+    wait::until("the socket goes", || !dir.join("first").exists());
+    // The logout, and the next login.
+    let unmounted = Command::new("umount").arg(&path).status();
+    assert!(unmounted.is_ok_and(|done| done.success()), "umount");
+    fs::remove_dir(&path).unwrap();
+    begin(user);
+    mount(user, &path);
+    make_dir(&dir, user);
+    dead_at(&dir.join("second"), user);
+    wait::until("the socket goes", || !dir.join("second").exists());
+    let log = daemon.log();
+    assert!(!log.contains("cannot be"), "{log}");
+    daemon.stop();
+}
