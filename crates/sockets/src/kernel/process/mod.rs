@@ -4,6 +4,7 @@
 //! Identity is ownership of the listening socket (`/proc/PID/fd`).
 
 mod network;
+mod started;
 
 pub use network::{Network, UserManager, is_in_first_network};
 
@@ -70,9 +71,13 @@ impl Stat {
 }
 
 /// The fields behind the name, which may hold anything, parentheses too.
-fn parse_stat(text: &[u8]) -> Option<Stat> {
+fn fields_of_stat(text: &[u8]) -> Option<std::str::SplitAsciiWhitespace<'_>> {
     let behind = text.iter().rposition(|byte| *byte == b')')? + 1;
-    let mut fields = std::str::from_utf8(text.get(behind..)?).ok()?.split_ascii_whitespace();
+    Some(std::str::from_utf8(text.get(behind..)?).ok()?.split_ascii_whitespace())
+}
+
+fn parse_stat(text: &[u8]) -> Option<Stat> {
+    let mut fields = fields_of_stat(text)?;
     Some(Stat {
         state: *fields.next()?.as_bytes().first()?,
         parent: fields.next()?.parse().ok()?,
