@@ -36,6 +36,12 @@ fn next_command(report: &Report, counts: &Counts, rounds: Option<Rounds>) -> Str
         "`tmux-janitor doctor` says what keeps it from looking".to_owned()
     } else if counts.unknown > 0 {
         "`tmux-janitor list` says why sockets are unknown".to_owned()
+    } else if counts.elsewhere > 0 {
+        let servers = people::plural(counts.elsewhere, "server");
+        let are = if counts.elsewhere == 1 { "is" } else { "are" };
+        format!(
+            "{servers} {are} bound outside of the socket directories: `tmux-janitor list` shows where, `tmux-janitor doctor` says how to have a folder swept, or how to get there"
+        )
     } else {
         format!("nothing to do{}", rounds.map(keeps_it_so).unwrap_or_default())
     }

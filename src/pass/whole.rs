@@ -99,6 +99,10 @@ impl Whole<'_> {
         if !narrator.is_ended() {
             let area = Area::new(&targets, given.is_empty() && rescuing.only.is_none());
             self.ghosts(&mut report, user, &mut witness, &area);
+            if act == Some(Act::Look) && given.is_empty() && rescuing.only.is_none() {
+                let outside = ghost::find_outside(user, &witness, &area, &report);
+                ghost::enter_outside(&mut report, user, outside);
+            }
         }
         note_missing(&mut report, given, user);
         report.elapsed = started.elapsed();

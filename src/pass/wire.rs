@@ -160,7 +160,7 @@ mod tests {
     use std::path::PathBuf;
     use tmux_sockets::judge::{Bar, Blindness, Plight, Reason, Standing, Verdict};
     use tmux_sockets::kernel::Pid;
-    use tmux_sockets::report::{DirectoryReport, Failure, Remark};
+    use tmux_sockets::report::{DirectoryReport, Entrance, Failure, Outside, Remark};
     use tmux_sockets::tmux::DirectoryError;
     use tmux_sockets::tmux::start_lock::LockFailure;
 
@@ -202,7 +202,10 @@ mod tests {
                 };
                 let label = OsString::from_vec(label.clone());
                 let panes = vec!["sh".to_owned(); at % 3];
+                let entrance = Entrance { namespace: at % 2 == 0, root: at % 3 == 0, user: false };
+                let outside = [None, Some(Outside::Reached), Some(Outside::Behind(entrance))][at % 3];
                 Entry {
+                    outside,
                     server_pid: server_pid.map(Pid::new),
                     panes,
                     ..Entry::new(folder, label, Uid::new(5), Verdict::new(state, reason), outcome)

@@ -73,6 +73,10 @@ struct Socket<'a> {
     outcome: &'static str,
     error: Option<String>,
     server_pid: Option<Pid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reachable: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    way_in: Option<String>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     panes: &'a [String],
 }
@@ -149,13 +153,18 @@ impl<'a> Socket<'a> {
             label_bytes: raw_bytes(&entry.label),
             uid: entry.uid,
             state: entry.verdict.state.word(),
-            reason: entry.verdict.reason.to_string(),
+            reason: match entry.whereabouts(&path, Uid::ours()) {
+                Some(whereabouts) => format!("{}; {whereabouts}", entry.verdict.reason),
+                None => entry.verdict.reason.to_string(),
+            },
             outcome: entry.outcome.word(),
             error: match entry.outcome {
                 Outcome::Failed(failure) => Some(failure.to_string()),
                 _ => None,
             },
             server_pid: entry.server_pid,
+            reachable: entry.is_reachable(),
+            way_in: entry.way_in(&path, Uid::ours()),
             panes: &entry.panes,
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 use tmux_sockets::judge::State;
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::escaped;
 use tmux_sockets::report::Outcome;
 use tmux_sockets::report::{Entry, EntryNumber, Health, Report};
@@ -137,6 +138,9 @@ pub(crate) fn list(report: &Report, palette: Palette) -> String {
         if entry.verdict.state != State::Live || pid == "-" {
             let _ = write!(text, "  ({})", entry.verdict.reason);
         }
+        if let Some(whereabouts) = entry.whereabouts(&report.path_of(entry), Uid::ours()) {
+            let _ = write!(text, "  ({whereabouts})");
+        }
         if !entry.panes.is_empty() {
             let _ = write!(text, "  panes: {}", entry.panes.join(", "));
         }
@@ -165,6 +169,7 @@ pub(crate) fn status(report: &Report) -> String {
         (counts.unknown, "unknown"),
         (counts.orphaned_locks, plural_of(counts.orphaned_locks)),
         (counts.strays, if counts.strays == 1 { "stray" } else { "strays" }),
+        (counts.elsewhere, "elsewhere"),
     ] {
         if count > 0 {
             let _ = write!(text, ", {count} {word}");

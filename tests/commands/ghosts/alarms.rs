@@ -276,8 +276,12 @@ fn a_server_that_sees_other_files_is_no_ghost() {
     assert_eq!(ghosts(&private), []);
     fs::remove_file(format!("/proc/{}/root{}/a", server.pid, private.display())).unwrap();
     assert_eq!(ghosts(&private), []);
-    let all = Run::of(bare().args(["list", "--json"])).stdout;
-    assert!(!all.contains(&format!("\"server_pid\":{}", server.pid)), "{all}");
+    // Nor is anybody led there who would find another server, or none.
+    let all = Run::of(bare().args(["list", "--json"])).json();
+    let is_its = |entry: &&serde_json::Value| entry["server_pid"] == server.pid;
+    let found = all["sockets"].as_array().unwrap().iter().find(is_its).unwrap();
+    let said = (&found["state"], &found["reachable"], &found["way_in"]);
+    assert_eq!(said, (&"live".into(), &false.into(), &serde_json::Value::Null), "{found:#}");
 }
 
 #[test]

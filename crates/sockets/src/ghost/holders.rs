@@ -1,6 +1,7 @@
 //! Who holds which listening socket.
 
 use crate::kernel::Mounts;
+use crate::kernel::Pid;
 use crate::kernel::{Process, Processes};
 use crate::kernel::{SocketNumber, Uid};
 use std::collections::HashSet;
@@ -25,11 +26,16 @@ pub(super) struct Holders {
 impl Holders {
     /// The tmux servers of `user` with their sockets.
     pub(super) fn servers(processes: &Processes, user: Uid) -> Self {
+        Self::servers_besides(processes, user, &HashSet::new())
+    }
+
+    /// The same without those that are known.
+    pub(super) fn servers_besides(processes: &Processes, user: Uid, known: &HashSet<Pid>) -> Self {
         let mut holders = Self::default();
         let Ok(servers) = processes.tmux_servers(user) else {
             return holders;
         };
-        for process in servers {
+        for process in servers.filter(|process| !known.contains(&process.pid)) {
             match process.sockets() {
                 Ok(sockets) if sockets.is_empty() => {}
                 Ok(sockets) => holders.known.push(Holder { process, sockets, is_tmux: true }),
@@ -72,6 +78,11 @@ impl Holders {
     /// Whether a tmux server holds a socket.
     pub(super) fn is_held_by_tmux(&self, socket: SocketNumber) -> bool {
         self.known.iter().any(|holder| holder.is_tmux && holder.sockets.contains(&socket))
+    }
+
+    /// Whether somebody else than a tmux server is known to hold a socket.
+    pub(super) fn is_held_by_another(&self, socket: SocketNumber) -> bool {
+        self.known.iter().any(|holder| !holder.is_tmux && holder.sockets.contains(&socket))
     }
 
     /// The server of a socket: a tmux server before others, and a parent before its child, which

@@ -7,6 +7,8 @@
 //!
 //! [`rescue()`] asks such a server to make its socket anew (SIGUSR1), and only where nothing can be
 //! lost: everything that is proven about it is in `proof`, and the path's start lock is held.
+//! The same look shows the live servers that are bound outside of the directories, and are no ghosts: [`find_outside`].
+//!
 //! [`would_rescue`] says what it would do. [`set_aside`] does it where a newer server has taken the path, which gets a
 //! second name first.
 
@@ -17,6 +19,7 @@ pub mod find;
 mod folder;
 mod forecast;
 mod holders;
+mod outside;
 pub mod panes;
 mod proof;
 mod reach;
@@ -28,6 +31,7 @@ pub use entries::{enter, enter_rescue};
 pub use find::find;
 pub use folder::Anew;
 pub use forecast::would_rescue;
+pub use outside::{Outsider, enter_outside, find_behind, find_outside};
 pub use rescue::{Rescue, rescue};
 
 use crate::judge::Plight;

@@ -6,6 +6,7 @@ use crate::judge::{Bar, Way};
 use crate::kernel::Pid;
 use crate::kernel::{FileFacts, FileId};
 use crate::kernel::{Process, Stat};
+use crate::report::Entrance;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, OwnedFd};
@@ -39,6 +40,21 @@ impl OwnView {
             && self.namespace == process.mount_namespace()
             && self.root.is_some()
             && self.root == root.map(|facts| facts.id)
+    }
+
+    /// What has to be entered to see the files that a process sees. That its sockets could be read is the proof that its
+    /// user namespace, where that is another one, may be entered: either needs every right in it (`ptrace(2)`,
+    /// `PTRACE_MODE_READ_FSCREDS`; `user_namespaces(7)`).
+    pub(super) fn entrance(&self, process: &Process) -> Entrance {
+        let root = process.root().and_then(|root| FileFacts::of(root.as_fd()).ok());
+        let own_user = rustix::fs::readlink("/proc/self/ns/user", Vec::new()).ok();
+        let namespace = self.namespace.is_none() || self.namespace != process.mount_namespace();
+        Entrance {
+            namespace,
+            // An unshared namespace has the same directory for its root.
+            root: self.root.is_none() || self.root != root.map(|facts| facts.id),
+            user: own_user.map(std::ffi::CString::into_bytes) != process.user_namespace(),
+        }
     }
 }
 

@@ -79,6 +79,44 @@ impl View {
         }
     }
 
+    /// Whether the file at the path is the listener's own. `None`: that cannot be told, or nobody is to wait for it.
+    pub(super) fn finds(&self, table: &KernelTable, listener: &Listener) -> Option<bool> {
+        let file = match self.open_near(&listener.path) {
+            Ok(file) => file,
+            Err(Errno::NOENT | Errno::NOTDIR) => return Some(false),
+            Err(_) => return None,
+        };
+        let facts = FileFacts::of(file.as_fd()).ok()?;
+        if !facts.is_socket() || facts.id.kernel_dev() == listener.dev {
+            return Some(facts.is_socket() && is_file_of(listener, facts.id, true));
+        }
+        // Another device proves nothing on a stacked file system, and an inode number alone not much.
+        let is_anothers = table
+            .with_inode_of(facts.id)
+            .any(|bound| bound.dev == facts.id.kernel_dev() && bound.socket != listener.socket);
+        let is_its = is_file_of(listener, facts.id, file_system::has_true_numbers(file.as_fd()));
+        Some(is_its && !is_anothers)
+    }
+
+    /// Opens a path by which nobody has to be waited for. Behind another root that is known of links only where no
+    /// mount there is far.
+    fn open_near(&self, path: &Path) -> Result<OwnedFd, Errno> {
+        match &self.root {
+            Some(root) if self.mounts.has_far() => {
+                if !self.mounts.is_near(path) {
+                    return Err(Errno::AGAIN);
+                }
+                let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
+                rustix::fs::openat2(root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
+            }
+            Some(root) => {
+                let flags = OFlags::PATH | OFlags::CLOEXEC;
+                rustix::fs::openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT)
+            }
+            None => self.open(path, OFlags::PATH),
+        }
+    }
+
     /// The identity of a path's directory.
     pub(super) fn directory_id(&self, path: &Path) -> Option<FileId> {
         let dir = self.open(path.parent()?, OFlags::PATH | OFlags::DIRECTORY).ok()?;

@@ -24,6 +24,8 @@ pub struct Counts {
     pub failed: usize,
     pub orphaned_locks: usize,
     pub strays: usize,
+    /// Those of the live servers that are bound outside of the directories.
+    pub elsewhere: usize,
     #[serde(skip)]
     pub would_remove: usize,
     #[serde(skip)]
@@ -46,6 +48,7 @@ impl Counts {
             State::Unknown => self.unknown += 1,
             State::NotASocket => self.not_a_socket += 1,
         }
+        self.elsewhere += usize::from(entry.verdict.state == State::Live && entry.outside.is_some());
         match entry.outcome {
             Outcome::Removed if !entry.is_litter() => self.removed += 1,
             Outcome::WouldRemove if !entry.is_litter() => self.would_remove += 1,
@@ -59,10 +62,10 @@ impl Counts {
     }
 
     /// All of them, in an order of their own.
-    fn fields(&mut self) -> [&mut usize; 16] {
+    fn fields(&mut self) -> [&mut usize; 17] {
         let Self { live, starting, dead, spared, ghost, foreign, unknown, not_a_socket, .. } = self;
         let Self { removed, rescued, failed, orphaned_locks, strays, .. } = self;
-        let Self { would_remove, would_rescue, not_reached, .. } = self;
+        let Self { elsewhere, would_remove, would_rescue, not_reached, .. } = self;
         [
             live,
             starting,
@@ -77,6 +80,7 @@ impl Counts {
             failed,
             orphaned_locks,
             strays,
+            elsewhere,
             would_remove,
             would_rescue,
             not_reached,
@@ -110,7 +114,7 @@ mod all_fields {
 
     pub(super) fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<Counts, D::Error> {
         let mut counts = Counts::default();
-        let told: [u32; 16] = Deserialize::deserialize(from)?;
+        let told: [u32; 17] = Deserialize::deserialize(from)?;
         for (count, told) in counts.fields().into_iter().zip(told) {
             *count = told as usize;
         }

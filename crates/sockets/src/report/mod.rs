@@ -2,6 +2,7 @@
 
 mod counts;
 mod outcome;
+mod outside;
 mod sentences;
 
 use crate::judge::{Reason, State, Verdict};
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 pub use counts::{Counts, Untold};
 pub use outcome::{Failure, Outcome};
+pub use outside::{Entrance, Outside};
 
 /// One directory of a run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -60,7 +62,7 @@ pub struct EntryNumber(u32);
 pub enum Folder {
     /// One of the report's.
     Of(DirectoryNumber),
-    /// None of them: a ghost's, as a rule.
+    /// None of them: a ghost's, or that of a server that is bound elsewhere.
     Other(#[serde(with = "as_data::path")] PathBuf),
 }
 
@@ -83,6 +85,8 @@ pub struct Entry {
     pub panes: Vec<String>,
     /// The number of its listening socket, where the kernel's table shows one.
     pub socket: Option<SocketNumber>,
+    /// For a live server that is bound outside of the directories that were looked into: how it can be reached.
+    pub outside: Option<Outside>,
 }
 
 /// A whole run.
@@ -109,7 +113,8 @@ pub struct Report {
 impl Entry {
     /// An entry of which only the verdict is known.
     pub fn new(folder: Folder, label: OsString, uid: Uid, verdict: Verdict, outcome: Outcome) -> Self {
-        Self { folder, label, uid, verdict, outcome, server_pid: None, panes: Vec::new(), socket: None }
+        let (server_pid, socket, outside) = (None, None, None);
+        Self { folder, label, uid, verdict, outcome, server_pid, panes: Vec::new(), socket, outside }
     }
 
     /// Whether it is litter of a killed run, which counts as no dead socket.

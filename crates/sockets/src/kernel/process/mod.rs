@@ -267,6 +267,17 @@ impl Process {
         rustix::fs::readlinkat(&self.dir, "ns/mnt", Vec::new()).ok().map(std::ffi::CString::into_bytes)
     }
 
+    /// Its user namespace, as `/proc/PID/ns/user` names it. `None`: not readable from here.
+    pub fn user_namespace(&self) -> Option<Vec<u8>> {
+        rustix::fs::readlinkat(&self.dir, "ns/user", Vec::new()).ok().map(std::ffi::CString::into_bytes)
+    }
+
+    /// Its current directory. `None`: not readable from here.
+    pub fn directory(&self) -> Option<PathBuf> {
+        let link = rustix::fs::readlinkat(&self.dir, "cwd", Vec::new()).ok()?;
+        Some(PathBuf::from(OsString::from_vec(link.into_bytes())))
+    }
+
     /// Its root directory, open: what it sees behind `/`. `None`: not readable from here.
     pub fn root(&self) -> Option<OwnedFd> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;

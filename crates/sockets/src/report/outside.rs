@@ -1,0 +1,108 @@
+//! Live servers that are bound outside of the directories that were looked into, and how to get at them.
+
+use super::Entry;
+use crate::judge::State;
+use crate::kernel::escape::shell_word;
+use crate::kernel::{Pid, Uid};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// How a server can be reached that is bound outside of the directories of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Outside {
+    /// At its path, as any other.
+    Reached,
+    /// At its path too, but only from within its mount namespace or root directory: here the path leads nowhere, or to
+    /// another server.
+    Behind(Entrance),
+    /// It sees other files than we do, and is not proven to be reached at its path there either.
+    Unproven,
+}
+
+/// What has to be entered to see the files that a server sees (`nsenter(1)`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Entrance {
+    /// Its mount namespace is another one than ours.
+    pub namespace: bool,
+    /// Its root directory is another one than ours.
+    pub root: bool,
+    /// Its user namespace is another one, into which we may go (`user_namespaces(7)`): the user who made it may do there
+    /// what elsewhere only root may.
+    pub user: bool,
+}
+
+impl Outside {
+    /// Where the server of that pid is, which is bound to `path`, and the way in, for the user who asks. `None`: its path
+    /// leads to it.
+    pub fn whereabouts(self, pid: Pid, path: &Path, user: Uid) -> Option<String> {
+        const THERE: &str = "in another mount namespace or root directory";
+        match self {
+            Self::Reached => None,
+            Self::Behind(entrance) => {
+                Some(format!("{THERE}; `{}` leads there", entrance.way_in(pid, path, user)))
+            }
+            Self::Unproven => Some(format!("{THERE}, and that its path leads to it there is not proven")),
+        }
+    }
+}
+
+impl Entrance {
+    /// The line for a shell that attaches to the server of that pid, which is bound to `path`. `user`: who runs it.
+    ///
+    /// A mount namespace is entered with `CAP_SYS_ADMIN` in the user namespace that owns it (`setns(2)`).
+    pub fn way_in(self, pid: Pid, path: &Path, user: Uid) -> String {
+        let by_itself = self.user && user != Uid::ROOT;
+        let sudo = if by_itself || user == Uid::ROOT { "" } else { "sudo " };
+        let flags = [(by_itself, " -U --preserve-credentials"), (self.namespace, " -m"), (self.root, " -r")];
+        let flags: String =
+            flags.into_iter().filter(|(is_needed, _)| *is_needed).map(|(_, flag)| flag).collect();
+        format!("{sudo}nsenter -t {pid}{flags} tmux -S {} attach", shell_word(path))
+    }
+}
+
+impl Entry {
+    /// Whether it is a live server's socket and its path leads to that server from here. `None`: no live server.
+    pub fn is_reachable(&self) -> Option<bool> {
+        (self.verdict.state == State::Live)
+            .then_some(!matches!(self.outside, Some(Outside::Behind(_) | Outside::Unproven)))
+    }
+
+    /// The line for a shell that attaches to a live server that cannot be reached at its path from here, for the user who
+    /// asks. `None`: none is known, or none is needed.
+    pub fn way_in(&self, path: &Path, user: Uid) -> Option<String> {
+        match (self.outside?, self.server_pid?) {
+            (Outside::Behind(entrance), pid) => Some(entrance.way_in(pid, path, user)),
+            (Outside::Reached | Outside::Unproven, _) => None,
+        }
+    }
+
+    /// Why a live server cannot be reached at its path from here, and the way in, for the user who asks. `None`: it can,
+    /// or is none.
+    pub fn whereabouts(&self, path: &Path, user: Uid) -> Option<String> {
+        self.outside?.whereabouts(self.server_pid?, path, user)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_in_is_one_that_whoever_asks_may_go() {
+        let entrance = |namespace, root, user| Entrance { namespace, root, user };
+        let (root, user) = (Uid::ROOT, Uid::new(1000));
+        for (entrance, asks, expected) in [
+            (entrance(true, false, false), root, "nsenter -t 7 -m tmux -S '/tmp/a b' attach"),
+            (entrance(true, false, true), root, "nsenter -t 7 -m tmux -S '/tmp/a b' attach"),
+            (entrance(false, true, false), root, "nsenter -t 7 -r tmux -S '/tmp/a b' attach"),
+            (entrance(true, true, false), user, "sudo nsenter -t 7 -m -r tmux -S '/tmp/a b' attach"),
+            (
+                entrance(true, false, true),
+                user,
+                "nsenter -t 7 -U --preserve-credentials -m tmux -S '/tmp/a b' attach",
+            ),
+        ] {
+            assert_eq!(entrance.way_in(Pid::new(7), Path::new("/tmp/a b"), asks), expected);
+        }
+    }
+}
