@@ -161,7 +161,8 @@ pub(crate) enum Command {
     /// Follow births, deaths and removals as lines; removes nothing
     ///
     /// Servers that run already are announced first. Each line is written as it happens: one pipe takes
-    /// the place of a polling loop. A death gives exactly one server-gone, however the server died.
+    /// the place of a polling loop. A death gives exactly one server-gone, however the server died,
+    /// and says how where the kernel tells that.
     Events {
         /// Print one JSON object per line
         #[arg(long)]

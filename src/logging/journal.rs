@@ -1,6 +1,7 @@
 //! What a run writes to the log: an entry per removal and per failure, and one at the end.
 
 use super::id;
+use crate::view::cause::Cause;
 use crate::view::events::Event;
 use crate::view::{json, people};
 use std::collections::HashSet;
@@ -164,6 +165,7 @@ pub(crate) fn probed(path: &std::path::Path, state: &str, reason: &str, server_p
 pub(crate) fn server_gone(event: &Event) {
     let dir = event.path.parent().unwrap_or(&event.path);
     let pid = event.server_pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
+    let cause = event.cause.map(|cause| format!(", {cause}")).unwrap_or_default();
     tracing::info!(
         message_id = id::SERVER_GONE,
         tmux_janitor.socket = json::text(event.path.as_os_str()),
@@ -171,7 +173,8 @@ pub(crate) fn server_gone(event: &Event) {
         tmux_janitor.dir = json::text(dir.as_os_str()),
         tmux_janitor.uid = Uid::ours().raw(),
         tmux_janitor.server_pid = event.server_pid.map(Pid::raw),
-        "server gone: {}{pid}",
+        tmux_janitor.cause = event.cause.map(Cause::field),
+        "server gone: {}{pid}{cause}",
         escaped(&event.path)
     );
 }

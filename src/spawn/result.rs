@@ -8,6 +8,7 @@ use crate::exit::output::Output;
 use crate::host::child::{End, Ended};
 use crate::host::quote::{argument, is_plain_name};
 use crate::logging::id;
+use crate::view::cause::signal_name;
 use crate::view::json::{raw_bytes, text};
 use crate::view::people::plural;
 use serde::Serialize;
@@ -287,7 +288,7 @@ impl Spawned {
                 CommandState::Unknown => "unknown",
             },
             exit_status: self.exit_status,
-            signal: self.signal.map(words::signal_name),
+            signal: self.signal.map(signal_name),
             session: text(&self.session),
             session_bytes: raw_bytes(&self.session),
             tmux_name: self.tmux_name.as_deref().map(text),

@@ -3,6 +3,7 @@
 use super::Request;
 use super::answer::Answer;
 use super::session::{Made, PaneEnd};
+use crate::view::cause::signal_name;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::ffi::OsStr;
@@ -218,17 +219,6 @@ fn missing(program: &OsStr) -> Option<String> {
     let paths = std::env::var_os("PATH").unwrap_or_default();
     let is_there = std::env::split_paths(&paths).any(|dir| dir.join(path).is_file());
     (!is_there).then(|| format!("no program {} is in PATH", escaped(program)))
-}
-
-/// A signal's name: signal(7), x86 and ARM.
-pub(super) fn signal_name(number: i32) -> String {
-    const NAMES: [&str; 31] = [
-        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
-        "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
-        "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
-    ];
-    let name = usize::try_from(number).ok().and_then(|number| NAMES.get(number.checked_sub(1)?));
-    name.map_or_else(|| format!("SIG{number}"), |name| format!("SIG{name}"))
 }
 
 pub(super) fn not_writable(dir: &Path, errno: Errno) -> String {

@@ -1,5 +1,6 @@
 //! A run as it is shown: to people, to programs, to monitoring.
 
+pub(crate) mod cause;
 pub(crate) mod events;
 pub(crate) mod json;
 pub(crate) mod people;

@@ -37,8 +37,8 @@ impl Announcer {
         Self { audience, failures: HashSet::new(), refused: HashSet::new(), warnings: HashSet::new() }
     }
 
-    /// Tells one event. The reader may have gone: see [`Self::is_reader_gone`].
-    pub(super) fn tell(&mut self, event: &Event) {
+    /// Tells one event, which was noticed then. The reader may have gone: see [`Self::is_reader_gone`].
+    pub(super) fn tell(&mut self, event: &Event, time: SystemTime) {
         if event.kind == EventKind::SocketRemoved {
             // What is not there any more cannot fail any more.
             self.failures.remove(&event.path);
@@ -46,11 +46,10 @@ impl Announcer {
         match &mut self.audience {
             // Removals are logged with all that is known of the entry.
             Audience::Log if event.kind == EventKind::ServerGone => journal::server_gone(event),
-            Audience::Log => tracing::debug!("{}", events::people(event, SystemTime::now())),
+            Audience::Log => tracing::debug!("{}", events::people(event, time)),
             Audience::Reader { lines, json } => {
-                let now = SystemTime::now();
-                let line = if *json { events::json(event, now).ok() } else { None };
-                lines.line(&line.unwrap_or_else(|| events::people(event, now)));
+                let line = if *json { events::json(event, time).ok() } else { None };
+                lines.line(&line.unwrap_or_else(|| events::people(event, time)));
             }
         }
     }

@@ -9,7 +9,7 @@ use super::engine::Name;
 use super::readiness::Descriptor;
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use rustix::io::Errno;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::{self, Display, Formatter};
 use std::io;
 use std::sync::Arc;
@@ -91,6 +91,8 @@ pub(super) struct Deaths {
     ends: JoinSet<Pid>,
     /// What has ended and was not asked for yet.
     untaken: Vec<Death>,
+    /// The processes that have ended, by what they served, until that is told.
+    ended: BTreeMap<(Pid, Name), Arc<Descriptor>>,
     most: usize,
 }
 
@@ -103,6 +105,7 @@ impl Deaths {
             watched: HashMap::new(),
             ends: JoinSet::new(),
             untaken: Vec::new(),
+            ended: BTreeMap::new(),
             most: usize::try_from(open_files()).unwrap_or(usize::MAX).saturating_sub(RESERVE),
         }
     }
@@ -146,6 +149,10 @@ impl Deaths {
             }
             // Another process than the one we knew by this number.
             self.bury(pid);
+        }
+        if self.watched.len() + self.ended.len() >= self.most {
+            // To notice a death is worth more than to know its cause.
+            self.forget_ended();
         }
         if self.watched.len() >= self.most {
             return Err(Untied::TooMany);
@@ -201,9 +208,11 @@ impl Deaths {
     }
 
     fn bury(&mut self, pid: Pid) {
-        let watched = self.watched.remove(&pid);
-        let names = watched.into_iter().flat_map(|mut watched| std::mem::take(&mut watched.names));
-        self.untaken.extend(names.map(|name| Death { name, pid }));
+        let Some(mut watched) = self.watched.remove(&pid) else { return };
+        for name in std::mem::take(&mut watched.names) {
+            self.ended.insert((pid, name.clone()), Arc::clone(&watched.pidfd));
+            self.untaken.push(Death { name, pid });
+        }
     }
 
     /// Whether a process holds a socket now.
@@ -236,14 +245,25 @@ impl Deaths {
             .is_some_and(|watched| watched.names.contains(name) && !has_ended(&watched.pidfd))
     }
 
-    /// A process does not serve a name any more.
-    pub(super) fn forget(&mut self, pid: Pid, name: &Name) {
-        if let Some(watched) = self.watched.get_mut(&pid) {
-            watched.names.remove(name);
-            if watched.names.is_empty() {
-                self.watched.remove(&pid);
-            }
+    /// A process does not serve a name any more. The process, if its end was or would have been noticed.
+    pub(super) fn let_go(&mut self, pid: Pid, name: &Name) -> Option<Arc<Descriptor>> {
+        let ended = self.ended.remove(&(pid, name.clone()));
+        if ended.is_some() {
+            return ended;
         }
+        let watched = self.watched.get_mut(&pid)?;
+        let is_its = watched.names.remove(name);
+        let pidfd = Arc::clone(&watched.pidfd);
+        if watched.names.is_empty() {
+            self.watched.remove(&pid);
+        }
+        is_its.then_some(pidfd)
+    }
+
+    /// Of those that have ended and of which nothing was told since, nothing will be. Such a one is rare: another process
+    /// has its socket.
+    pub(super) fn forget_ended(&mut self) {
+        self.ended.clear();
     }
 }
 

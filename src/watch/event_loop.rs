@@ -1,6 +1,7 @@
 //! What the daemon waits for, in one place: one thread on tokio, and nothing that is asked again and
 //! again.
 
+use super::causes::Causes;
 use super::deaths::Deaths;
 use super::directories::Directories;
 use super::ghosts::Ghosts;
@@ -39,6 +40,8 @@ pub(super) enum Wake {
     Output,
     /// Processes have ended.
     Deaths,
+    /// How processes ended can be told.
+    Causes,
     /// The rescue of ghosts has come to its end.
     Rescued,
 }
@@ -57,6 +60,7 @@ pub(super) fn runtime() -> io::Result<Runtime> {
 pub(super) struct Sources<'a> {
     pub(super) directories: &'a Directories,
     pub(super) deaths: &'a mut Deaths,
+    pub(super) causes: &'a mut Causes,
     pub(super) ghosts: &'a mut Ghosts,
     pub(super) output: Option<&'a LineWriter>,
 }
@@ -96,7 +100,7 @@ impl EventLoop {
 
     /// Waits until something happens, at most until `deadline`.
     pub(super) async fn wait(&mut self, deadline: Option<Instant>, sources: Sources<'_>) -> Vec<Wake> {
-        let Sources { directories, deaths, ghosts, output } = sources;
+        let Sources { directories, deaths, causes, ghosts, output } = sources;
         let is_idle = deadline.is_none_or(|at| at > Instant::now()) && !directories.has_more_hints();
         let Self { signals, come, mounts, clock } = self;
         clock.set(deadline);
@@ -118,6 +122,7 @@ impl EventLoop {
             }
             once(Wake::Rescued, ghosts.poll(cx).is_ready());
             once(Wake::Deaths, deaths.poll(cx).is_ready());
+            once(Wake::Causes, causes.poll(cx).is_ready());
             clock.poll(cx).is_ready() || !wakes.is_empty()
         };
         // All that there is, and not what would be a task's fair share.

@@ -5,6 +5,7 @@ mod seen;
 
 use super::announce::Announcer;
 use super::bookkeeping::Books;
+use super::causes::Causes;
 use super::deaths::{Death, Deaths, Untied};
 use super::directories::{Directories, Settled};
 use super::duties::Duties;
@@ -35,6 +36,16 @@ pub(super) struct Tools<'a> {
     pub(super) deaths: &'a mut Deaths,
     pub(super) announcer: &'a mut Announcer,
     pub(super) books: &'a mut Books,
+    pub(super) causes: &'a mut Causes,
+}
+
+impl Tools<'_> {
+    /// Tells what need not wait any longer.
+    pub(super) fn tell(&mut self) {
+        for (event, time) in self.causes.take(Instant::now()) {
+            self.announcer.tell(&event, time);
+        }
+    }
 }
 
 /// What was seen, what it means, and when to look again.
@@ -116,6 +127,7 @@ impl Looks {
 
     /// Looks at everything: which directories there are, and what is in them, part by part.
     pub(super) fn rescan(&mut self, tools: &mut Tools<'_>) {
+        tools.deaths.forget_ended();
         self.witness.forget_surroundings();
         self.witness.refresh();
         if let Some(why) = self.witness.blindness() {
@@ -393,8 +405,9 @@ impl Looks {
     fn pass_on(&mut self, tools: &mut Tools<'_>, name: &Name, happenings: Vec<Happening>) {
         for happening in happenings {
             let (kind, server_pid) = (happening.kind, happening.pid());
+            let mut ended = None;
             match (kind, server_pid) {
-                (EventKind::ServerGone, Some(pid)) => tools.deaths.forget(pid, name),
+                (EventKind::ServerGone, Some(pid)) => ended = tools.deaths.let_go(pid, name),
                 (EventKind::Ghost | EventKind::Rescued, _) => {
                     // What to do about it is looked at when it has settled. Its directory may go without a word.
                     self.schedule.ghost_seen(Instant::now());
@@ -403,8 +416,10 @@ impl Looks {
                 (EventKind::ServerGone | EventKind::ServerUp | EventKind::SocketRemoved, _) => {}
             }
             tools.books.note_news();
-            tools.announcer.tell(&Event { kind, path: tools.directories.full_path(name), server_pid });
+            let event = Event { kind, path: tools.directories.full_path(name), server_pid, cause: None };
+            tools.causes.enter(event, ended);
         }
+        tools.tell();
     }
 }
 

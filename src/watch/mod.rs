@@ -15,13 +15,14 @@
 //!   [`bookkeeping`] keeps the record and the metrics.
 //!
 //! A death on its way: its task in [`deaths`] ends, [`watcher`] takes it, [`looks`] looks at its name and has the
-//! socket removed, [`engine`] says what that means, [`announce`] tells.
+//! socket removed, [`engine`] says what that means, [`causes`] asks how it ended, [`announce`] tells.
 //!
 //! `events` is the same with the removal off and a reader instead of the log.
 
 mod announce;
 mod births;
 mod bookkeeping;
+mod causes;
 mod deaths;
 mod directories;
 mod duties;

@@ -2,6 +2,7 @@
 
 use super::announce::{Announcer, Audience};
 use super::bookkeeping::Books;
+use super::causes::Causes;
 use super::deaths::Deaths;
 use super::directories::Directories;
 use super::duties::Duties;
@@ -49,6 +50,7 @@ pub(super) struct Watcher {
     event_loop: EventLoop,
     directories: Directories,
     deaths: Deaths,
+    causes: Causes,
     looks: Looks,
     ghosts: Ghosts,
     announcer: Announcer,
@@ -73,6 +75,7 @@ impl Watcher {
         Self {
             directories: Directories::new(user),
             deaths: Deaths::new(user),
+            causes: Causes::default(),
             looks: Looks::new(&duties),
             ghosts: Ghosts::default(),
             announcer: Announcer::new(audience),
@@ -93,6 +96,10 @@ impl Watcher {
             match self.turn().await {
                 Ok(()) => {}
                 Err(End::Asked) => {
+                    for (event, time) in self.causes.rest() {
+                        self.announcer.tell(&event, time);
+                    }
+                    self.announcer.flush();
                     self.keep_books();
                     self.manager.stopping();
                     return Exit::Done;
@@ -107,6 +114,7 @@ impl Watcher {
         let sources = Sources {
             directories: &self.directories,
             deaths: &mut self.deaths,
+            causes: &mut self.causes,
             ghosts: &mut self.ghosts,
             output: self.announcer.lines(),
         };
@@ -121,12 +129,13 @@ impl Watcher {
                 Wake::Output => self.announcer.flush(),
                 Wake::Rescued => self.ghosts.rescued(&mut self.looks),
                 // After whatever is told of their names.
-                Wake::Deaths => {}
+                Wake::Deaths | Wake::Causes => {}
             }
         }
         let deaths = self.deaths.take();
         let (looks, _, mut tools) = self.parts();
         looks.deaths(&mut tools, deaths);
+        tools.tell();
         self.work(Instant::now());
         self.tell_manager();
         while self.announcer.is_reader_behind()
@@ -148,7 +157,14 @@ impl Watcher {
             Progress::Told(at) if self.books.has_news() && is_awaited() => Some(at + STATUS_AGE),
             Progress::Told(_) | Progress::Beginning | Progress::Complete => None,
         };
-        self.looks.schedule().next().into_iter().chain(status).chain(self.manager.next_ping()).min()
+        self.looks
+            .schedule()
+            .next()
+            .into_iter()
+            .chain(status)
+            .chain(self.causes.next())
+            .chain(self.manager.next_ping())
+            .min()
     }
 
     fn parts(&mut self) -> (&mut Looks, &mut Ghosts, Tools<'_>) {
@@ -158,6 +174,7 @@ impl Watcher {
             deaths: &mut self.deaths,
             announcer: &mut self.announcer,
             books: &mut self.books,
+            causes: &mut self.causes,
         };
         (&mut self.looks, &mut self.ghosts, tools)
     }

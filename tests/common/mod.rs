@@ -16,6 +16,14 @@ pub(crate) mod starts;
 pub(crate) mod terminal;
 pub(crate) mod wait;
 
+/// Whether the kernel tells how a process ended to whoever holds a handle on it: `PIDFD_INFO_EXIT`, of Linux 6.15.
+pub(crate) fn kernel_tells_ends() -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers =
+        release.split(|char: char| !char.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (6, 15)
+}
+
 /// A login may come with the umask 0002, with which whatever is made is open to a group: folders that no tmux would use.
 pub(crate) fn usual_umask() {
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));

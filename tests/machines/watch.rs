@@ -1,5 +1,6 @@
 //! The watcher as a service, on a real machine with real tmux servers.
 
+use crate::common::kernel_tells_ends;
 use crate::machine::{Machine, User};
 use crate::units::scene::{INSTALL, start};
 use serde_json::Value;
@@ -33,7 +34,7 @@ fn entries(machine: &Machine) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("journalctl prints JSON")).collect()
 }
 
-/// Kills a server and waits until its socket is gone.
+/// Kills a server and waits until its socket is gone and that is told.
 #[track_caller]
 fn dies_and_is_cleaned_up(machine: &Machine, user: &User, label: &str) -> String {
     let pid = start(machine, user, "/tmp", label);
@@ -45,6 +46,9 @@ fn dies_and_is_cleaned_up(machine: &Machine, user: &User, label: &str) -> String
 fn kill(machine: &Machine, user: &User, pid: &str, label: &str) {
     let socket = format!("/tmp/tmux-{}/{label}", user.uid);
     machine.sh_as(user, &format!("kill -KILL {pid}; {}", until(&format!("[ ! -e {socket} ]"))));
+    // It is told when its parent has waited for it.
+    let told = format!("journalctl --user -o cat MESSAGE_ID={SERVER_GONE} | grep -q '{socket} '");
+    machine.sh_as(user, &until(&told));
 }
 
 /// A line of shell that waits for a condition.
@@ -83,8 +87,10 @@ fn started_it_removes_each_socket_and_the_journal_tells_all() {
             ] {
                 assert_eq!(of_it[0][field], value, "{field} of {:#}", of_it[0]);
             }
-            if let Some(outcome) = outcome {
-                assert_eq!(of_it[0]["TMUX_JANITOR_OUTCOME"], outcome);
+            match outcome {
+                Some(outcome) => assert_eq!(of_it[0]["TMUX_JANITOR_OUTCOME"], outcome),
+                None if kernel_tells_ends() => assert_eq!(of_it[0]["TMUX_JANITOR_CAUSE"], "signal:SIGKILL"),
+                None => {}
             }
         }
     }

@@ -7,7 +7,7 @@ use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 /// A running `tmux-janitor events --json`.
@@ -20,8 +20,13 @@ impl Events {
     /// Follows `dir`. What runs there is announced first: waits for `announced` servers.
     #[track_caller]
     pub(crate) fn of(dir: &Path, announced: usize) -> Self {
-        let mut child =
-            with(janitor(dir), ["events", "--json"]).stdout(Stdio::piped()).spawn().expect("it starts");
+        Self::from(with(janitor(dir), ["events", "--json"]), announced)
+    }
+
+    /// The same by a command.
+    #[track_caller]
+    pub(crate) fn from(mut command: Command, announced: usize) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
         let lines = Arc::new(Mutex::new(Vec::new()));
         let (reader, sink) = (BufReader::new(child.stdout.take().unwrap()), Arc::clone(&lines));
         std::thread::spawn(move || {
@@ -54,6 +59,13 @@ impl Events {
     /// How many events of that kind a label has had.
     pub(crate) fn count(&self, label: &str, what: &str) -> usize {
         self.of_label(label).iter().filter(|(event, _)| event == what).count()
+    }
+
+    /// How the one server of a label ended.
+    #[track_caller]
+    pub(crate) fn cause(&self, label: &str) -> Value {
+        let gone = |event: &&Value| event["label"] == label && event["event"] == "server-gone";
+        self.all().iter().find(gone).expect("it has gone")["cause"].clone()
     }
 
     /// Waits for an event.

@@ -80,6 +80,7 @@ const LIMITS: &[(&str, &str, &str, &str)] = &[
         "src/host/apart/send.rs",
         "const PATIENCE: Duration = Duration::from_secs(2)",
     ),
+    ("docs/watch.md", "3 s", "src/watch/causes.rs", "const PATIENCE: Duration = Duration::from_secs(3);"),
     ("docs/watch.md", "10 minutes", "src/config/mod.rs", "rescan: Some(Duration::from_secs(600))"),
     (
         "docs/watch.md",

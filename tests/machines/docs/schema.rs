@@ -22,7 +22,9 @@ const SCENES: [&str; 3] = [
        tmux-janitor list --json; tmux-janitor status --json; tmux-janitor doctor --json
        tmux-janitor rescue --dry-run --json; tmux-janitor sweep --dry-run --json; tmux-janitor sweep --json
        timeout 1 tmux-janitor events --json
-       tmux-janitor rescue --json; tmux-janitor status --json; tmux-janitor --dir /none list --json"#,
+       tmux-janitor rescue --json; tmux-janitor status --json; tmux-janitor --dir /none list --json
+       tmux-janitor events --json >told & until grep -q server-up told; do sleep 0.1; done
+       tmux -L homebase kill-server; until grep -q server-gone told; do sleep 0.1; done; kill $!; cat told"#,
     r"tmux-janitor spawn work --json -- sleep 1000; tmux-janitor spawn work --json; tmux-janitor spawn work --exist-ok --json
        tmux-janitor spawn short --json -- false; tmux-janitor spawn none --join-only --json
        tmux-janitor spawn killed --json -- sh -c 'kill -9 $$'; chmod 500 /tmp/tmux-1000; chmod 500 /run/user/1000

@@ -1,0 +1,111 @@
+//! The cause of a death, and the events that wait for it.
+//!
+//! The kernel tells how a process ended when its parent has waited for it: a moment after the end itself, which is when
+//! the socket is looked at. Removals and other deaths wait for nothing here; only what is told of the same path does, so
+//! that it keeps its order.
+
+use super::readiness::Descriptor;
+use crate::view::cause::Cause;
+use crate::view::events::Event;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant, SystemTime};
+use tmux_sockets::kernel::PidFdInfo;
+
+/// How long the end of a process may go without being waited for by its parent, before it is told without its cause. A
+/// parent that never waits leaves it a zombie for ever; some that are process 1 wait for others every two seconds.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Events in their order.
+#[derive(Debug, Default)]
+pub(super) struct Causes {
+    held: Vec<Held>,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Held {
+    event: Event,
+    time: SystemTime,
+    /// Whose end it tells, while its cause is not known, and until when that is waited for.
+    awaited: Option<(Arc<Descriptor>, Instant)>,
+}
+
+impl Held {
+    /// Asks the kernel.
+    fn ask(&mut self) {
+        let Some((pidfd, _)) = &self.awaited else { return };
+        match PidFdInfo::of(pidfd.get_ref()).map(|info| info.end) {
+            Ok(None) => return,
+            Ok(Some(status)) => self.event.cause = Cause::of(status, None),
+            // It never will: an older kernel.
+            Err(_) => {}
+        }
+        self.awaited = None;
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut asked = false;
+        loop {
+            let Some((pidfd, _)) = &self.awaited else { return Poll::Ready(()) };
+            let pidfd = Arc::clone(pidfd);
+            match pidfd.poll_read_ready(cx) {
+                Poll::Pending => return Poll::Pending,
+                // Its parent has waited for it, which is told for ever, and the kernel has not kept how it ended.
+                Poll::Ready(Ok(_)) if asked => self.awaited = None,
+                Poll::Ready(Ok(mut told)) => {
+                    self.ask();
+                    told.clear_ready();
+                    asked = true;
+                }
+                Poll::Ready(Err(_)) => self.awaited = None,
+            }
+        }
+    }
+}
+
+impl Causes {
+    /// Something has happened. `ended`: the process whose end it tells.
+    pub(super) fn enter(&mut self, event: Event, ended: Option<Arc<Descriptor>>) {
+        let until = Instant::now() + PATIENCE;
+        let mut held = Held { event, time: SystemTime::now(), awaited: ended.map(|pidfd| (pidfd, until)) };
+        held.ask();
+        self.held.push(held);
+    }
+
+    /// Ready when there may be something in [`Self::take`].
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut is_ready = false;
+        for held in self.held.iter_mut().filter(|held| held.awaited.is_some()) {
+            is_ready |= held.poll(cx).is_ready();
+        }
+        if is_ready { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// When the next one is not waited for any longer.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.held.iter().filter_map(|held| held.awaited.as_ref().map(|(_, until)| *until)).min()
+    }
+
+    /// What can be told now, and when it was noticed.
+    pub(super) fn take(&mut self, now: Instant) -> Vec<(Event, SystemTime)> {
+        let mut waiting = HashSet::new();
+        let (told, held) = std::mem::take(&mut self.held).into_iter().partition(|held: &Held| {
+            let is_awaited = held.awaited.as_ref().is_some_and(|(_, until)| *until > now);
+            if is_awaited {
+                waiting.insert(held.event.path.clone());
+            }
+            !is_awaited && !waiting.contains(&held.event.path)
+        });
+        self.held = held;
+        let told: Vec<Held> = told;
+        told.into_iter().map(|held| (held.event, held.time)).collect()
+    }
+
+    /// All that is left, with what is known by now.
+    pub(super) fn rest(&mut self) -> Vec<(Event, SystemTime)> {
+        self.held.iter_mut().for_each(Held::ask);
+        self.held.drain(..).map(|held| (held.event, held.time)).collect()
+    }
+}
