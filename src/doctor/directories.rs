@@ -7,13 +7,12 @@ use rustix::io::Errno;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use tmux_sockets::kernel::Mounts;
-use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::{escaped, shell_word};
 use tmux_sockets::kernel::file_system::{self, FileSystem};
 use tmux_sockets::kernel::text::errno_text;
 use tmux_sockets::report::DirectoryReport;
-use tmux_sockets::tmux::paths::{self, MAX_SOCKET_PATH, Refusal};
-use tmux_sockets::tmux::{DirectoryError, SocketDir, Strictness};
+use tmux_sockets::tmux::paths::{self, MAX_SOCKET_PATH, Refusal, Rule};
+use tmux_sockets::tmux::{DirectoryError, SocketDir, Strictness, shared};
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     for directory in &patient.report.directories {
@@ -36,7 +35,7 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
 }
 
 fn is_missing_own(patient: &Patient<'_>, path: &Path) -> bool {
-    path.ends_with(paths::directory_name(patient.user))
+    Rule::of(path, patient.user).forbids_link()
         && Mounts::read().lets_look_at(path)
         && path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }
@@ -61,10 +60,11 @@ fn refused(patient: &Patient<'_>, directory: &DirectoryReport, error: &str) -> F
         Err(DirectoryError::Refused(Refusal::OpenToOthers(_))) if is_own => {
             Cure::command(format!("chmod o-rwx {word}"))
         }
-        Err(DirectoryError::Refused(Refusal::WritableByOthers(_)))
-            if is_own && !is_shared(path, patient.user) =>
+        Err(DirectoryError::Refused(Refusal::WritableByOthers(mode)))
+            if is_own && !shared::is_for_others(path, patient.user) =>
         {
-            Cure::command(format!("chmod go-w {word}"))
+            let closing = shared::close(mode);
+            Cure::command(format!("chmod {closing} {word}"))
         }
         Err(DirectoryError::Refused(Refusal::WritableByOthers(_))) => {
             Cure::advice("name the folder in it that holds your sockets, and nobody else can write")
@@ -83,16 +83,6 @@ fn refused(patient: &Patient<'_>, directory: &DirectoryReport, error: &str) -> F
         "tmux does not start there, and the janitor does not clean there",
         cure,
     )
-}
-
-/// Whether a folder is meant for others too, as `/tmp` and a group's are: its mode is right. Sticky, with a group that is
-/// handed down, or with something of somebody else in it.
-fn is_shared(path: &Path, user: Uid) -> bool {
-    let is_others = |entry: std::io::Result<std::fs::DirEntry>| {
-        entry.and_then(|entry| entry.metadata()).is_ok_and(|about| about.uid() != user.raw())
-    };
-    std::fs::metadata(path).is_ok_and(|about| about.mode() & 0o3000 != 0)
-        || std::fs::read_dir(path).is_ok_and(|mut entries| entries.any(is_others))
 }
 
 /// Moves away what is in tmux's place; not where that would take a server's socket from its path.

@@ -84,11 +84,12 @@ fn cure(
     labels: &[PathBuf],
 ) -> Cure {
     let dir = &directory.path;
-    let is_tmuxs = dir.file_name() == Some(paths::directory_name(patient.user).as_ref());
-    let folder = match dir.parent().and_then(Path::to_str).filter(|_| is_tmuxs) {
+    let path = dir.display().to_string();
+    let is_tmuxs = paths::Rule::of(dir, patient.user) == paths::Rule::Tmux;
+    let folder = match path.strip_suffix(&patient.user.to_string()).filter(|_| is_tmuxs) {
         // One line for all users.
-        Some(parent) => format!("{}/tmux-*", parent.trim_end_matches('/')),
-        None => dir.display().to_string(),
+        Some(program) => format!("{program}*"),
+        None => path,
     };
     // The folder, what is in it, and what in it begins with a dot.
     let lines = ["", "/*", "/.*"].map(|rest| format!("x {folder}{rest}"));

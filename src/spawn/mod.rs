@@ -47,7 +47,6 @@ use place::{Fitness, Place, Standing};
 use rustix::fs::{Access, AtFlags, Mode, OFlags};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tmux_sockets::kernel::KernelTable;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::checkpoint::{self, Step};
 use tmux_sockets::sweep::discover::{self, Surroundings};
@@ -181,7 +180,7 @@ fn candidates(settings: &Settings, user: Uid, request: &Request) -> Vec<PathBuf>
     }
     let mut around = Surroundings::of_this_process();
     around.runtime_dir = around.runtime_dir.or_else(|| Some(lasting::runtime_dir(user)));
-    discover::socket_dirs(&settings.extra_socket_dirs, &around, &KernelTable::default(), user)
+    discover::tmuxs_own(&settings.extra_socket_dirs, &around, user)
 }
 
 /// The first place that can be used.

@@ -1,4 +1,4 @@
-//! Which users may have sockets: whose `tmux-UID` folders and runtime directories are there.
+//! Which users may have sockets: whose `tmux-UID` folders, `tmate-UID` and the like, and runtime directories are there.
 //!
 //! Names are read and looked at, nothing is opened or entered: what stands in `/tmp` was put there by
 //! anybody, and may be swapped for something else the moment after. Who is found here gets a worker, which
@@ -10,7 +10,7 @@
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -93,18 +93,32 @@ pub(super) struct Census {
     pub(super) refused: Vec<DirectoryReport>,
 }
 
-/// Looks into `extra`, `/tmp` and `/run/user`; for those of `accounts` by name, and first.
+/// How users' folders are called in one place.
+#[derive(Debug, Clone, Copy)]
+struct Naming {
+    uid_of: fn(&OsStr) -> Option<Uid>,
+    names_of: fn(Uid) -> Vec<String>,
+}
+
+/// `tmux-UID` and its kin.
+const BY_PROGRAM: Naming =
+    Naming { uid_of: paths::uid_of_directory_name, names_of: |uid| paths::directory_names(uid).into() };
+
+/// The number alone.
+const BY_NUMBER: Naming = Naming { uid_of: paths::uid_of_number, names_of: |uid| vec![uid.to_string()] };
+
+/// Looks into `extra`, `/tmp`, `/run/tmux` and `/run/user`; for those of `accounts` by name, and first.
 pub(super) fn find(extra: Option<&Path>, accounts: &[Uid]) -> Census {
     let mut found = Census::default();
-    let plain_number = |name: &OsStr| name.to_str()?.parse().ok();
-    found.take(Path::new(paths::RUNTIME_DIRS), plain_number, false, Vec::new());
+    found.take(Path::new(paths::RUNTIME_DIRS), BY_NUMBER, false, Vec::new());
     found.logged_in = found.users.keys().copied().collect();
     let runtime = std::mem::take(&mut found.users);
     let wanted: BTreeSet<Uid> = accounts.iter().chain(&found.logged_in).copied().collect();
     let wanted: Vec<Uid> = wanted.into_iter().collect();
     for parent in extra.into_iter().chain([Path::new(paths::DEFAULT_PARENT)]) {
-        found.take(parent, paths::uid_of_directory_name, true, wanted.clone());
+        found.take(parent, BY_PROGRAM, true, wanted.clone());
     }
+    found.take(Path::new(paths::COMPILED_IN), BY_NUMBER, true, wanted);
     for (uid, path) in runtime {
         found.users.entry(uid).or_insert(path);
     }
@@ -114,18 +128,12 @@ pub(super) fn find(extra: Option<&Path>, accounts: &[Uid]) -> Census {
 impl Census {
     /// Enters whoever has a folder in `parent`, and the names that lie where that matters. What was found before
     /// the time was over counts.
-    fn take(
-        &mut self,
-        parent: &Path,
-        uid_of: fn(&OsStr) -> Option<Uid>,
-        strays_matter: bool,
-        first: Vec<Uid>,
-    ) {
+    fn take(&mut self, parent: &Path, naming: Naming, strays_matter: bool, first: Vec<Uid>) {
         let (tell, told) = channel();
         let folder = parent.to_owned();
         // It ends with the process if it hangs.
         let reader = std::thread::Builder::new().spawn(move || {
-            let end = read(&folder, uid_of, &first, &tell);
+            let end = read(&folder, naming, &first, &tell);
             let _ = tell.send(Told::End(end));
         });
         let deadline = Instant::now() + DEADLINE;
@@ -135,16 +143,16 @@ impl Census {
             let told = told.recv_timeout(left.min(SILENCE));
             match told {
                 Ok(Told::Names(names)) => {
-                    for Name { uid, look } in names {
+                    for Name { uid, called, look } in names {
                         match look {
                             Ok(path) => {
                                 self.users.entry(uid).or_insert(path);
                             }
                             // No stranger can have made it.
                             Err((_, stray @ Stray::Owner(Uid::ROOT))) if strays_matter => {
-                                self.refuse(parent.join(paths::directory_name(uid)), stray);
+                                self.refuse(parent.join(called), stray);
                             }
-                            Err((owner, stray)) => strays.add(uid, owner, stray),
+                            Err((owner, stray)) => strays.add(uid, called, owner, stray),
                         }
                     }
                 }
@@ -159,9 +167,8 @@ impl Census {
             Err(errno) => self.refuse(parent.to_owned(), Stray::Unreadable(errno)),
         }
         if strays_matter {
-            for (uid, stray) in strays.told() {
-                let path =
-                    uid.map_or_else(|| parent.to_owned(), |uid| parent.join(paths::directory_name(uid)));
+            for (name, stray) in strays.told() {
+                let path = name.map_or_else(|| parent.to_owned(), |name| parent.join(name));
                 self.report(path, stray);
             }
         }
@@ -179,40 +186,43 @@ impl Census {
     }
 }
 
+/// Whom a name is for, and the name.
+type Called = (Uid, OsString);
+
 /// The names that lie in one folder, counted for each owner: who makes many hides nobody else's.
 #[derive(Debug, Default)]
 struct Strays {
-    of: BTreeMap<Option<Uid>, (BTreeMap<Uid, Stray>, usize)>,
+    of: BTreeMap<Option<Uid>, (BTreeMap<Called, Stray>, usize)>,
 }
 
 impl Strays {
     /// One that is called like `uid`'s. The lowest numbers of each owner are kept, of the others only the count.
-    fn add(&mut self, uid: Uid, owner: Option<Uid>, stray: Stray) {
+    fn add(&mut self, uid: Uid, name: OsString, owner: Option<Uid>, stray: Stray) {
         let (kept, others) = self.of.entry(owner).or_default();
-        kept.insert(uid, stray);
+        kept.insert((uid, name), stray);
         if kept.len() > STRAYS_OF_ONE {
             kept.pop_last();
             *others += 1;
         }
     }
 
-    /// What is told one by one, with the number in its name, and the sums.
-    fn told(self) -> Vec<(Option<Uid>, Stray)> {
-        let mut ranked: Vec<(usize, Uid, Stray)> = Vec::new();
+    /// What is told one by one, with its name, and the sums.
+    fn told(self) -> Vec<(Option<OsString>, Stray)> {
+        let mut ranked: Vec<(usize, Called, Stray)> = Vec::new();
         let mut sums: Vec<(usize, Uid)> = Vec::new();
         let mut beyond = 0;
         for (owner, (kept, others)) in self.of {
-            ranked.extend(kept.into_iter().zip(0..).map(|((uid, stray), rank)| (rank, uid, stray)));
+            ranked.extend(kept.into_iter().zip(0..).map(|((name, stray), rank)| (rank, name, stray)));
             match owner {
                 Some(owner) if others > 0 => sums.push((others, owner)),
                 _ => beyond += others,
             }
         }
-        ranked.sort_unstable_by_key(|(rank, uid, _)| (*rank, *uid));
+        ranked.sort_unstable_by(|(one, first, _), (other, second, _)| (one, first).cmp(&(other, second)));
         beyond += ranked.len().saturating_sub(STRAYS_TOLD);
         ranked.truncate(STRAYS_TOLD);
-        ranked.sort_unstable_by_key(|(_, uid, _)| *uid);
-        let mut told: Vec<_> = ranked.into_iter().map(|(_, uid, stray)| (Some(uid), stray)).collect();
+        ranked.sort_unstable_by(|(_, one, _), (_, other, _)| one.cmp(other));
+        let mut told: Vec<_> = ranked.into_iter().map(|(_, (_, name), stray)| (Some(name), stray)).collect();
         // Those who made most by name, the rest in one.
         sums.sort_unstable_by(|one, other| other.cmp(one));
         beyond += sums.iter().skip(STRAYS_OF_ONE).map(|(others, _)| others).sum::<usize>();
@@ -233,20 +243,17 @@ enum Told {
 /// A name like that of `uid`'s folder: its path, or whose lie it is, where that is known, and which.
 struct Name {
     uid: Uid,
+    called: OsString,
     look: Result<PathBuf, (Option<Uid>, Stray)>,
 }
 
-fn read(
-    parent: &Path,
-    uid_of: fn(&OsStr) -> Option<Uid>,
-    first: &[Uid],
-    tell: &Sender<Told>,
-) -> Result<(), Errno> {
+fn read(parent: &Path, naming: Naming, first: &[Uid], tell: &Sender<Told>) -> Result<(), Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let dir = rustix::fs::openat(CWD, parent, flags, Mode::empty())?;
     let mut names = Vec::new();
     for uid in first {
-        names.extend(look(parent, &dir, OsStr::new(&paths::directory_name(*uid)), *uid));
+        let called = (naming.names_of)(*uid);
+        names.extend(called.iter().filter_map(|name| look(parent, &dir, OsStr::new(name), *uid)));
     }
     let _ = tell.send(Told::Names(std::mem::take(&mut names)));
     for (entry, count) in rustix::fs::Dir::read_from(&dir)?.zip(1..) {
@@ -256,7 +263,9 @@ fn read(
         }
         let name = OsStr::from_bytes(entry.file_name().to_bytes());
         // In order.
-        let Some(uid) = uid_of(name).filter(|uid| first.binary_search(uid).is_err()) else { continue };
+        let Some(uid) = (naming.uid_of)(name).filter(|uid| first.binary_search(uid).is_err()) else {
+            continue;
+        };
         names.extend(look(parent, &dir, name, uid));
         if names.len() == PORTION && tell.send(Told::Names(std::mem::take(&mut names))).is_err() {
             break;
@@ -288,23 +297,32 @@ fn look(parent: &Path, dir: &OwnedFd, name: &OsStr, uid: Uid) -> Option<Name> {
             }
         }
     };
-    Some(Name { uid, look })
+    Some(Name { uid, called: name.to_owned(), look })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn name(uid: u32) -> OsString {
+        paths::directory_name(Uid::new(uid)).into()
+    }
+
     #[test]
     fn who_makes_many_hides_nobody_elses() {
         let mut strays = Strays::default();
         for uid in 0..100_000 {
-            strays.add(Uid::new(uid), Some(Uid::new(5)), Stray::Owner(Uid::new(5)));
+            strays.add(Uid::new(uid), name(uid), Some(Uid::new(5)), Stray::Owner(Uid::new(5)));
         }
-        strays.add(Uid::new(4_000_000), Some(Uid::new(6)), Stray::NoDirectory(FileType::Fifo));
+        strays.add(
+            Uid::new(4_000_000),
+            name(4_000_000),
+            Some(Uid::new(6)),
+            Stray::NoDirectory(FileType::Fifo),
+        );
         let told = strays.told();
         assert_eq!(told.len(), STRAYS_OF_ONE + 2, "{told:?}");
-        assert!(told.contains(&(Some(Uid::new(4_000_000)), Stray::NoDirectory(FileType::Fifo))), "{told:?}");
+        assert!(told.contains(&(Some(name(4_000_000)), Stray::NoDirectory(FileType::Fifo))), "{told:?}");
         assert_eq!(told.last(), Some(&(None, Stray::OthersOf(Uid::new(5), 100_000 - STRAYS_OF_ONE))));
     }
 
@@ -315,6 +333,7 @@ mod tests {
             for number in 0..10 {
                 strays.add(
                     Uid::new(owner * 10 + number),
+                    name(owner * 10 + number),
                     Some(Uid::new(owner)),
                     Stray::Owner(Uid::new(owner)),
                 );

@@ -1,7 +1,7 @@
 //! The socket directories: those that are there, those that may come, and what becomes of them.
 //!
 //! A directory that is there is watched itself. For one that is missing, the nearest directory above
-//! it is watched until it comes, and only so long: everybody makes files in `/tmp`.
+//! it is watched until it comes, and only so long: everybody makes files in `/tmp`. For a `tmate-UID` nobody waits there.
 
 use super::births::{Births, Hint, Role};
 use super::engine::{Dir, Name};
@@ -13,8 +13,9 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::task::{Context, Poll};
-use tmux_sockets::kernel::FileId;
 use tmux_sockets::kernel::Uid;
+use tmux_sockets::kernel::{FileFacts, FileId};
+use tmux_sockets::tmux::paths::{self, Rule};
 use tmux_sockets::tmux::{DirectoryError, SocketDir, Strictness, is_in_the_making};
 
 /// How often a missing directory is looked for while it comes into being under our eyes.
@@ -212,6 +213,14 @@ impl Directories {
         self.open(dir).is_none_or(|directory| directory.is_empty())
     }
 
+    /// Whether a missing directory is not waited for: of a program that most people do not have, in a place where everybody
+    /// makes files all the time. It would wake us for each of them, for ever.
+    fn is_left_to_the_rescan(&self, path: &Path, parent: &OwnedFd) -> bool {
+        let tmuxs_own = paths::directory_name(self.user);
+        let is_shared = FileFacts::of(parent.as_fd()).is_ok_and(|facts| facts.mode & 0o1000 != 0);
+        is_shared && Rule::of(path, self.user) == Rule::Tmux && !path.ends_with(tmuxs_own)
+    }
+
     /// Watches a directory, or what may bring it into being. Its identity, if it is there and
     /// may be used.
     fn find(&mut self, dir: Dir, is_haunted: bool, settled: &mut Settled) -> Option<Identity> {
@@ -236,6 +245,9 @@ impl Directories {
                 }
                 Ok(None) => {
                     let (parent, awaited) = nearest(&path, self.user)?;
+                    if !is_haunted && self.is_left_to_the_rescan(&path, &parent) {
+                        return None;
+                    }
                     let number = watch(&mut self.births, &parent, Role::Parent(awaited.to_owned()));
                     // Has it come before we began to watch?
                     let now = nearest(&path, self.user).map(|(_, now)| now);

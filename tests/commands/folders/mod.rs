@@ -1,5 +1,7 @@
 //! Where sockets are looked for.
 
+mod closed;
+mod kin;
 mod runtime;
 
 use crate::common::janitor::{Run, copy_program};

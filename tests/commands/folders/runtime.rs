@@ -77,7 +77,7 @@ fn a_watch_waits_for_the_mount_without_a_word() {
     dead_at(&dir.join("first"), user);
     wait::until("the socket goes", || !dir.join("first").exists());
     // The logout, and the next login.
-    let unmounted = Command::new("umount").arg(&path).status();
+    let unmounted = Command::new("umount").arg("--lazy").arg(&path).status();
     assert!(unmounted.is_ok_and(|done| done.success()), "umount");
     fs::remove_dir(&path).unwrap();
     begin(user);

@@ -84,7 +84,7 @@ fn harm(sentence: &str) -> Option<String> {
                 "chmod u+rwx {",
                 "chmod 700 ",
                 "chmod 0700 ",
-                "chmod go-w {word}",
+                "chmod {closing} {word}",
                 "chmod -R u+rwX,go-w {word}",
             ][..],
         ),

@@ -13,7 +13,7 @@ use crate::kernel::Role;
 use crate::kernel::{Bound, KernelTable};
 use crate::kernel::{Processes, Stat};
 use crate::kernel::{SocketNumber, Uid};
-use crate::tmux::paths;
+use crate::tmux::paths::Rule;
 use crate::witness::Witness;
 use std::collections::HashSet;
 use std::path::Path;
@@ -252,8 +252,8 @@ impl Search<'_> {
     /// Whether the holder has another listening socket that might as well be its own. What lies in
     /// a `tmux-UID` is no starter's: tmux closes its descriptors before it runs anything.
     fn is_ambiguous(&self, table: &KernelTable, holder: &Holder, listener: &Listener) -> bool {
-        let own_name = paths::directory_name(self.user);
-        let is_tmux_dir = listener.path.parent().is_some_and(|dir| dir.ends_with(&own_name));
+        let dir = listener.path.parent();
+        let is_tmux_dir = dir.is_some_and(|dir| Rule::of(dir, self.user) == Rule::Tmux);
         listeners(table)
             .filter(|bound| bound.socket != listener.socket && bound.name != listener.path)
             .filter(|bound| holder.sockets.contains(&bound.socket))

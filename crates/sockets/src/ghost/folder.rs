@@ -5,12 +5,12 @@ use crate::judge::RescueFailure;
 use crate::kernel::FileFacts;
 use crate::kernel::Pid;
 use crate::kernel::Uid;
-use crate::tmux::paths::{self, Refusal};
+use crate::tmux::paths::{Refusal, Rule};
 use crate::tmux::start_lock::OWN_PREFIX;
 use crate::tmux::{DirectoryError, SocketDir, Strictness};
 use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
@@ -106,7 +106,7 @@ struct Gap {
 impl Gap {
     /// Of a `tmux-UID`, which tmux makes anew (tmux.c: `make_label`); any other folder had its owner's reasons.
     fn of(path: &Path, user: Uid, pid: Pid) -> Result<Self, RescueFailure> {
-        if path.file_name() != Some(OsStr::new(&paths::directory_name(user))) {
+        if Rule::of(path, user) != Rule::Tmux {
             return Err(RescueFailure::OwnFolder(pid));
         }
         let failed = |errno| RescueFailure::MakeDirectory(errno, pid);
@@ -198,6 +198,7 @@ mod tests {
     use super::*;
     use crate::judge::{Plight, Standing};
     use crate::kernel::SocketNumber;
+    use crate::tmux::paths;
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
     use std::path::PathBuf;
     use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};

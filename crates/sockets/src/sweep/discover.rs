@@ -50,20 +50,34 @@ impl Surroundings {
     }
 }
 
+/// The directories in which tmux would start a server of `user`, the first that can be used, and those in `extra`.
+pub fn tmuxs_own(extra: &[PathBuf], around: &Surroundings, user: Uid) -> Vec<PathBuf> {
+    let own = paths::directory_name(user);
+    each_once(around.parents().map(|parent| parent.join(&own)).chain(extra.iter().cloned()))
+}
+
 /// The socket directories of `user`, without looking whether they are there. One directory may
 /// appear under several names.
 pub fn socket_dirs(extra: &[PathBuf], around: &Surroundings, table: &KernelTable, user: Uid) -> Vec<PathBuf> {
-    let own_name = paths::directory_name(user);
-    let mut dirs: Vec<PathBuf> = around.parents().map(|parent| parent.join(&own_name)).collect();
+    let names = paths::directory_names(user);
+    let usual = names.iter().flat_map(|name| around.parents().map(move |parent| parent.join(name)));
     let bound = table
         .iter()
         // Anybody may bind a name like ours: in a folder of theirs, on a file system that never answers.
         .filter(|socket| socket.may_be_of(user))
         .filter_map(|socket| socket.name.parent())
-        .filter(|dir| dir.is_absolute() && dir.file_name() == Some(OsStr::new(&own_name)));
-    for dir in bound.chain(extra.iter().map(PathBuf::as_path)) {
-        if !dirs.iter().any(|known| known == dir) {
-            dirs.push(dir.to_owned());
+        .filter(|dir| {
+            dir.is_absolute() && dir.file_name().is_some_and(|name| paths::is_directory_name(name, user))
+        });
+    let bound = bound.map(Path::to_owned);
+    each_once(usual.chain([paths::compiled_in(user)]).chain(bound).chain(extra.iter().cloned()))
+}
+
+fn each_once(paths: impl Iterator<Item = PathBuf>) -> Vec<PathBuf> {
+    let mut dirs: Vec<PathBuf> = Vec::new();
+    for path in paths {
+        if !dirs.contains(&path) {
+            dirs.push(path);
         }
     }
     dirs
@@ -78,7 +92,22 @@ mod tests {
         let around = Surroundings { tmux_tmpdir: Some("/t".into()), runtime_dir: Some("/run/user/7".into()) };
         let extra = ["/x".into(), "/t/tmux-7".into()];
         let dirs = socket_dirs(&extra, &around, &KernelTable::default(), Uid::new(7));
-        let expected = ["/t/tmux-7", "/tmp/tmux-7", "/run/user/7/tmux-7", "/x"].map(PathBuf::from);
+        let expected = [
+            "/t/tmux-7",
+            "/tmp/tmux-7",
+            "/run/user/7/tmux-7",
+            "/t/tmate-7",
+            "/tmp/tmate-7",
+            "/run/user/7/tmate-7",
+            "/t/ztmux-7",
+            "/tmp/ztmux-7",
+            "/run/user/7/ztmux-7",
+            "/run/tmux/7",
+            "/x",
+        ]
+        .map(PathBuf::from);
         assert_eq!(dirs, expected);
+        let tmuxs = ["/t/tmux-7", "/tmp/tmux-7", "/run/user/7/tmux-7", "/x"].map(PathBuf::from);
+        assert_eq!(tmuxs_own(&extra, &around, Uid::new(7)), tmuxs);
     }
 }

@@ -10,8 +10,8 @@ use std::path::PathBuf;
 
 /// Removes the dead sockets of this process's user, and never one behind which a server lives.
 ///
-/// Without [`Sweeper::directory`] it goes where tmux would: `$TMUX_TMPDIR`, `/tmp` and `$XDG_RUNTIME_DIR`, and to every
-/// `tmux-UID` in which the kernel knows a socket of the user's. Directories that are not safe, and those on network or
+/// Without [`Sweeper::directory`] it goes where tmux, tmate and ztmux would: `$TMUX_TMPDIR`, `/tmp` and `$XDG_RUNTIME_DIR`,
+/// `/run/tmux/UID`, and to every `tmux-UID` and the like in which the kernel knows a socket of the user's. Directories that are not safe, and those on network or
 /// FUSE mounts, are left alone, and the report says so.
 ///
 /// ```

@@ -5,7 +5,7 @@ use crate::kernel::file_system::{self, FileSystem};
 use crate::kernel::text::errno_text;
 use crate::kernel::{FileFacts, FileId};
 use crate::kernel::{Mounts, Walk};
-use crate::tmux::paths::{self, Refusal};
+use crate::tmux::paths::{self, Refusal, Rule};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -45,13 +45,11 @@ pub enum DirectoryError {
 /// component only where tmux's own rule does not hold.
 pub fn whereabouts(path: &Path, uid: Uid, mounts: &Mounts) -> Walk {
     match (path.parent(), path.file_name()) {
-        (Some(parent), Some(name)) if name == OsStr::new(&paths::directory_name(uid)) => {
-            match mounts.walk(parent) {
-                Walk::Near(parent) if mounts.is_near(&parent.join(name)) => Walk::Near(parent.join(name)),
-                Walk::Near(parent) | Walk::Far(parent) => Walk::Far(parent.join(name)),
-                Walk::Broken(errno) => Walk::Broken(errno),
-            }
-        }
+        (Some(parent), Some(name)) if Rule::of(path, uid).forbids_link() => match mounts.walk(parent) {
+            Walk::Near(parent) if mounts.is_near(&parent.join(name)) => Walk::Near(parent.join(name)),
+            Walk::Near(parent) | Walk::Far(parent) => Walk::Far(parent.join(name)),
+            Walk::Broken(errno) => Walk::Broken(errno),
+        },
         _ => mounts.walk(path),
     }
 }
@@ -104,10 +102,9 @@ impl SocketDir {
         if matches!(whereabouts(path, uid, &Mounts::read()), Walk::Far(_)) {
             return Err(DirectoryError::Far);
         }
-        let own_name = paths::directory_name(uid);
-        let is_tmux_dir = path.file_name() == Some(OsStr::new(&own_name));
+        let kind = Rule::of(path, uid);
         let path = match (path.parent(), path.file_name()) {
-            (Some(parent), Some(name)) if is_tmux_dir => {
+            (Some(parent), Some(name)) if kind.forbids_link() => {
                 let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
                 parent.canonicalize().map_err(unreadable)?.join(name)
             }
@@ -124,12 +121,7 @@ impl SocketDir {
         let is_directory = facts.kind == FileType::Directory;
         let refusal = match rule {
             Strictness::LookedAt => None,
-            Strictness::Swept | Strictness::Named if is_tmux_dir => {
-                paths::refuses(is_directory, facts.uid, facts.mode, uid)
-            }
-            Strictness::Swept | Strictness::Named => {
-                paths::refuses_plain(is_directory, facts.uid, facts.mode, uid)
-            }
+            Strictness::Swept | Strictness::Named => kind.refuses(is_directory, facts.uid, facts.mode, uid),
         };
         let is_sticky = facts.uid == Uid::ROOT && facts.mode & STICKY != 0;
         let shared = match refusal {
@@ -247,7 +239,8 @@ impl Display for DirectoryError {
             ),
             Self::Refused(Refusal::WritableByOthers(mode)) => write!(
                 f,
-                "others can write it (mode {mode:04o}), so it is no folder for sockets; left alone; sockets belong into a folder of your own, 0700"
+                "{} can write it (mode {mode:04o}), so it is no folder for sockets; left alone; sockets belong into a folder of your own, 0700",
+                if mode & 0o002 == 0 { "its group" } else { "others" }
             ),
             Self::Unreadable(errno) => write!(f, "it cannot be read: {}", errno_text(*errno)),
             Self::Far => f.write_str(

@@ -12,13 +12,20 @@ pub const MAX_SOCKET_PATH: usize = 107;
 /// Where tmux looks when `TMUX_TMPDIR` is unset or cannot be used (`_PATH_TMP`).
 pub const DEFAULT_PARENT: &str = "/tmp";
 
+/// Where openSUSE's tmux has each user's folder, by its number alone (tmux issue 1092). No tmux tells where it looks without
+/// making that folder and trying to connect.
+pub const COMPILED_IN: &str = "/run/tmux";
+
+/// tmux, and what was made from it and kept its folders: `PROGRAM-UID`.
+const PROGRAMS: [&str; 3] = ["tmux", "tmate", "ztmux"];
+
 /// Where systemd-logind makes each user's `$XDG_RUNTIME_DIR`.
 pub const RUNTIME_DIRS: &str = "/run/user";
 
 /// The label of `tmux` without `-L` and `-S`.
 pub const DEFAULT_LABEL: &str = "default";
 
-/// The name of a user's socket directory: `tmux-UID`.
+/// The name of the socket directory in which `tmux -L` looks: `tmux-UID`.
 pub fn directory_name(uid: Uid) -> String {
     format!("tmux-{uid}")
 }
@@ -28,13 +35,35 @@ pub fn runtime_dir(uid: Uid) -> PathBuf {
     Path::new(RUNTIME_DIRS).join(uid.to_string())
 }
 
-/// The user whom a folder called `tmux-N` is for.
+/// The names of a user's folders of tmux and of what was made from it, tmux's first. They go by the same rule and start
+/// their servers under the same lock: docs/protocol.md says what was seen of tmate.
+pub fn directory_names(uid: Uid) -> [String; PROGRAMS.len()] {
+    PROGRAMS.map(|program| format!("{program}-{uid}"))
+}
+
+/// Whether a folder is called as one of [`directory_names`].
+pub fn is_directory_name(name: &OsStr, uid: Uid) -> bool {
+    uid_of_directory_name(name) == Some(uid)
+}
+
+/// The user whom a folder called `tmux-N`, or as one of the others, is for.
 ///
 /// Only the decimal form that tmux itself writes is taken: no sign, no leading zero.
 pub fn uid_of_directory_name(name: &OsStr) -> Option<Uid> {
-    let digits = name.to_str()?.strip_prefix("tmux-")?;
+    let (program, number) = name.to_str()?.rsplit_once('-')?;
+    PROGRAMS.contains(&program).then_some(number).and_then(|number| uid_of_number(OsStr::new(number)))
+}
+
+/// The user whom a folder called `N` is for, as in [`RUNTIME_DIRS`] and [`COMPILED_IN`]; the decimal form alone.
+pub fn uid_of_number(name: &OsStr) -> Option<Uid> {
+    let digits = name.to_str()?;
     let uid: Uid = digits.parse().ok()?;
     (uid.to_string() == digits).then_some(uid)
+}
+
+/// A user's folder in [`COMPILED_IN`].
+pub fn compiled_in(uid: Uid) -> PathBuf {
+    Path::new(COMPILED_IN).join(uid.to_string())
 }
 
 /// The name of the start lock of a socket: its name with `.lock` behind it (client.c:
@@ -72,6 +101,49 @@ pub enum Refusal {
     WritableByOthers(u32),
 }
 
+/// Which rule a folder has to pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// tmux's own, for `tmux-UID` and its kin.
+    Tmux,
+    /// tmux's and ours, for the folder in [`COMPILED_IN`], whose name alone says little of who made it.
+    Both,
+    /// Ours, for any other.
+    Plain,
+}
+
+impl Rule {
+    /// That of a folder, by its path.
+    pub fn of(path: &Path, uid: Uid) -> Self {
+        if path.file_name().is_some_and(|name| is_directory_name(name, uid)) {
+            Self::Tmux
+        } else if path == compiled_in(uid) {
+            Self::Both
+        } else {
+            Self::Plain
+        }
+    }
+
+    /// Whether the last component must be no link: tmux looks at it with lstat(2).
+    pub fn forbids_link(self) -> bool {
+        match self {
+            Self::Tmux | Self::Both => true,
+            Self::Plain => false,
+        }
+    }
+
+    /// Why it refuses a folder.
+    pub fn refuses(self, is_directory: bool, owner: Uid, mode: u32, uid: Uid) -> Option<Refusal> {
+        let tmuxs = || refuses(is_directory, owner, mode, uid);
+        let ours = || refuses_plain(is_directory, owner, mode, uid);
+        match self {
+            Self::Tmux => tmuxs(),
+            Self::Both => tmuxs().or_else(ours),
+            Self::Plain => ours(),
+        }
+    }
+}
+
 /// tmux's judgement of a `tmux-UID` directory that was looked at with lstat(2): it must be a real
 /// directory, belong to the user and give others nothing (`TMUX_SOCK_PERM`, 07).
 pub fn refuses(is_directory: bool, owner: Uid, mode: u32, uid: Uid) -> Option<Refusal> {
@@ -107,7 +179,12 @@ mod tests {
     #[test]
     fn only_the_decimal_form_is_a_users_directory() {
         assert_eq!(uid_of_directory_name(OsStr::new("tmux-1000")), Some(Uid::new(1000)));
-        for name in ["tmux-", "tmux-01", "tmux-+1", "tmux--1", "tmux-1000x", "tmux-4294967296", "x"] {
+        for name in directory_names(Uid::new(7)) {
+            assert_eq!(uid_of_directory_name(OsStr::new(&name)), Some(Uid::new(7)), "{name}");
+        }
+        for name in
+            ["tmux-", "tmux-01", "tmux-+1", "tmux--1", "tmux-1000x", "tmux-4294967296", "x", "xtmux-1", "-1"]
+        {
             assert_eq!(uid_of_directory_name(OsStr::new(name)), None, "{name}");
         }
     }
@@ -127,6 +204,14 @@ mod tests {
         assert_eq!(refuses(false, Uid::new(5), 0o700, Uid::new(5)), Some(Refusal::NotADirectory));
         assert_eq!(refuses(true, Uid::ROOT, 0o700, Uid::new(5)), Some(Refusal::Owner(Uid::ROOT)));
         assert_eq!(refuses(true, Uid::new(5), 0o701, Uid::new(5)), Some(Refusal::OpenToOthers(0o701)));
+        let both = |owner, mode| {
+            Rule::of(Path::new("/run/tmux/5"), Uid::new(5)).refuses(true, owner, mode, Uid::new(5))
+        };
+        assert_eq!(both(Uid::new(5), 0o700), None);
+        assert_eq!(both(Uid::new(5), 0o770), Some(Refusal::WritableByOthers(0o770)));
+        assert_eq!(both(Uid::new(5), 0o701), Some(Refusal::OpenToOthers(0o701)));
+        assert_eq!(both(Uid::ROOT, 0o700), Some(Refusal::Owner(Uid::ROOT)));
+        assert_eq!(Rule::of(Path::new("/run/tmux/6"), Uid::new(5)), Rule::Plain);
         assert_eq!(refuses_plain(true, Uid::ROOT, 0o755, Uid::new(5)), None);
         assert_eq!(refuses_plain(true, Uid::new(6), 0o700, Uid::new(5)), Some(Refusal::Owner(Uid::new(6))));
         assert_eq!(

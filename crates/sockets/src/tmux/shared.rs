@@ -8,8 +8,10 @@ use crate::kernel::escape;
 use crate::tmux::paths;
 use rustix::fs::{FileType, Mode, OFlags};
 use std::ffi::OsStr;
+use std::fmt::Write;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// How many names are looked at, and how many sockets are told. Anybody can make any number of names there.
@@ -47,14 +49,39 @@ pub fn look(folder: &Path, user: Uid) -> Shared {
     Shared { own: own.map(|_| folder.join(own_name)), sockets }
 }
 
+/// Whether a folder is meant for others too, as `/tmp` and a group's are: its mode is right. Sticky, with a group that is
+/// handed down, or with something of somebody else in it.
+pub fn is_for_others(path: &Path, user: Uid) -> bool {
+    let is_others = |entry: std::io::Result<std::fs::DirEntry>| {
+        entry.and_then(|entry| entry.metadata()).is_ok_and(|about| about.uid() != user.raw())
+    };
+    std::fs::metadata(path).is_ok_and(|about| about.mode() & 0o3000 != 0)
+        || std::fs::read_dir(path).is_ok_and(|entries| entries.take(LOOKED_AT).any(is_others))
+}
+
+/// What takes the others' right to write from a folder of this mode: an argument of chmod(1).
+pub fn close(mode: u32) -> &'static str {
+    match mode & 0o022 {
+        0o020 => "g-w",
+        0o002 => "o-w",
+        _ => "go-w",
+    }
+}
+
 /// What is to be said of a directory that is left alone. Where others can write it, it was named in place of
 /// something that is in it.
 pub fn refused_directory(path: &Path, error: DirectoryError, user: Uid) -> String {
-    let DirectoryError::Refused(Refusal::WritableByOthers(_)) = error else {
+    let DirectoryError::Refused(Refusal::WritableByOthers(mode)) = error else {
         return error.to_string();
     };
     let Shared { own, sockets } = look(path, user);
     let mut text = error.to_string();
+    // Often it is nobody's intention: a umask of 002, where each user's group is that user's alone.
+    let is_own = rustix::fs::stat(path).is_ok_and(|stat| FileFacts::from(stat).uid == user);
+    if is_own && !is_for_others(path, user) {
+        let (closing, word) = (close(mode), escape::shell_word(path));
+        let _ = write!(text, "; `chmod {closing} {word}` mends it");
+    }
     if let Some(own) = own {
         text.push_str("; tmux's own folder in it is ");
         text.push_str(&escape::shell_word(&own));
