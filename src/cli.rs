@@ -63,7 +63,7 @@ Exit codes:
       ghost; rescue: a ghost is left; probe: dead; spawn: the session could not be made;
       doctor: a problem or a risk; audit: a finding
   2   usage; audit: a file that is missing, or neither a shell script nor a unit file
-  3   probe: absent (a ghost of that path is named);
+  3   probe: absent (a live server of that path, and where it is, is named);
       spawn: a session of that name is there already, nothing was changed
   4   probe: unknown, foreign, or not a socket;
       spawn: the session was made and COMMAND has ended already; it ran once, and how it ended is told;
@@ -169,6 +169,10 @@ pub(crate) enum Command {
         json: bool,
     },
     /// Show every socket with its state and the reason
+    ///
+    /// Live servers that are bound outside of the socket directories (`tmux -S PATH`, another mount namespace) are shown,
+    /// too: found without a connection, never touched. One that cannot be reached at its path from here is shown with the
+    /// command that leads there. With --dir only what is in these directories is shown.
     List {
         /// For every user of this machine, each as that user; needs root
         #[arg(long)]
@@ -186,7 +190,9 @@ pub(crate) enum Command {
     /// Say whether one socket is alive; never starts a server
     ///
     /// Looks, and connects to no live server: with --session, too, it tells the state of the socket, and not whether
-    /// the server has that session; `tmux -S PATH has-session -t =NAME` does.
+    /// the server has that session; `tmux -S PATH has-session -t =NAME` does. Of an absent socket it names the live
+    /// servers that were bound to that path: a ghost, or one in another mount namespace, with the way in; and with -L where
+    /// else a server of that label is.
     Probe(Probe),
     /// Give ghosts their socket back: live servers that nobody can reach
     ///

@@ -333,7 +333,10 @@ fn probe_one(global: &Global, arguments: &Probe, output: &mut Output) -> Result<
                 Some(dir) => dir.join(label),
                 None => Surroundings::of_this_process().socket_path(user, label),
             };
-            let found = probe::look(&settings, user, &path, Strictness::Swept)?;
+            let mut found = probe::look(&settings, user, &path, Strictness::Swept)?;
+            if global.dir.is_empty() {
+                probe::note_namesakes(&mut found, user, &path);
+            }
             (path, found)
         }
         (None, Some(path), _) => (path.clone(), probe::look(&settings, user, path, Strictness::LookedAt)?),

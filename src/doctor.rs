@@ -16,6 +16,7 @@ mod ghosts;
 mod locks;
 mod logout;
 mod mounts;
+mod namespaces;
 mod oom;
 mod record;
 pub(crate) mod rounds;
@@ -147,6 +148,7 @@ type Check = (&'static str, fn(&Patient<'_>, &mut Vec<Finding>));
 const CHECKS: &[Check] = &[
     ("blind", blind::check),
     ("ghost", ghosts::check),
+    ("namespace", namespaces::check),
     ("stopped", stopped::check),
     ("directory", directories::check),
     ("lock", locks::check),

@@ -8,14 +8,14 @@ use crate::pass::far::Apart;
 use crate::spawn::{self, Request, Whereabouts};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use tmux_sockets::ghost::{self, Area, Ghost};
+use tmux_sockets::ghost::{self, Area, Ghost, Outsider};
 use tmux_sockets::judge::{Reason, State, Verdict};
 use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::ProcLocks;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::{escaped, shell_word};
 use tmux_sockets::kernel::{Mounts, Walk};
-use tmux_sockets::report::Outcome;
+use tmux_sockets::report::{Outcome, Report};
 use tmux_sockets::sweep::{Act, Pass, Target};
 use tmux_sockets::tmux::start_lock;
 use tmux_sockets::tmux::stuck::{self, Stuck};
@@ -35,6 +35,8 @@ pub(super) struct Probed {
     held: Option<Stuck>,
     /// Where nothing stands, or a dead socket: live servers that were bound there.
     ghosts: Vec<Ghost>,
+    /// And those that are reached there in another mount namespace, not here.
+    behind: Vec<Outsider>,
     /// Why what stands at the path is no answer.
     unusable: Option<String>,
     /// What is worth knowing besides: one clause each.
@@ -121,20 +123,46 @@ pub(super) fn look(settings: &Settings, user: Uid, path: &Path, rule: Strictness
     };
     // Where nobody answers there may be a ghost; a dead socket is left where a start was tried in vain.
     let is_deserted = matches!(verdict, None | Some(Verdict { state: State::Dead, .. }));
-    let ghosts = if is_deserted { ghosts(user, &dir.join(name)) } else { Vec::new() };
-    let server_pid =
-        server_pid.or_else(|| ghosts.iter().filter(|_| verdict.is_none()).find_map(|ghost| ghost.pid));
-    Ok(Probed { verdict, server_pid, directory_error, held, ghosts, ..Probed::default() })
+    let (ghosts, behind) =
+        if is_deserted { not_reached(user, &dir.join(name)) } else { (Vec::new(), Vec::new()) };
+    let of_the_path =
+        ghosts.iter().filter_map(|ghost| ghost.pid).chain(behind.iter().map(|server| server.pid)).next();
+    let server_pid = server_pid.or(of_the_path.filter(|_| verdict.is_none()));
+    Ok(Probed { verdict, server_pid, directory_error, held, ghosts, behind, ..Probed::default() })
 }
 
-/// The live servers that were bound to a path and cannot be reached there.
-fn ghosts(user: Uid, path: &Path) -> Vec<Ghost> {
-    let Some(area) = std::path::absolute(path).ok().and_then(|path| Area::path(&path)) else {
-        return Vec::new();
+/// The live servers that were bound to a path and cannot be reached there: nowhere any more, or not from here.
+fn not_reached(user: Uid, path: &Path) -> (Vec<Ghost>, Vec<Outsider>) {
+    let Some((path, area)) =
+        std::path::absolute(path).ok().and_then(|path| Some((path.clone(), Area::path(&path)?)))
+    else {
+        return (Vec::new(), Vec::new());
     };
     let mut witness = Witness::new(user);
     witness.refresh();
-    ghost::find(user, &mut witness, &area)
+    let ghosts = ghost::find(user, &mut witness, &area);
+    let known: Vec<Pid> = ghosts.iter().filter_map(|ghost| ghost.pid).collect();
+    let behind = ghost::find_behind(user, &witness, &path, &known);
+    (ghosts, behind)
+}
+
+/// Where else live servers of that label are, one clause each: a tmux that has its sockets in another folder, `tmux -S`.
+pub(super) fn note_namesakes(found: &mut Probed, user: Uid, path: &Path) {
+    let (None, None, Some(label)) = (&found.verdict, &found.directory_error, path.file_name()) else {
+        return;
+    };
+    let Some(area) = Area::path(path) else { return };
+    let mut witness = Witness::new(user);
+    witness.refresh();
+    let others = ghost::find_outside(user, &witness, &area, &Report::default());
+    let namesakes = others.iter().filter(|other| other.path.file_name() == Some(label) && other.path != path);
+    found.notes.extend(namesakes.map(|Outsider { path, pid, outside, .. }| {
+        let way = match outside.whereabouts(*pid, path, user) {
+            Some(whereabouts) => whereabouts,
+            None => format!("`tmux -S {} attach` reaches it", shell_word(path)),
+        };
+        format!("pid {pid} listens on {}: {way}", escaped(path))
+    }));
 }
 
 fn is_starting(user: Uid, dir: &Path, name: &OsStr) -> bool {
@@ -166,10 +194,15 @@ impl Probed {
             }
             (None, verdict) => {
                 let reason = verdict.map_or(Reason::NoSuchSocket, |verdict| verdict.reason);
-                self.ghosts.iter().fold(reason.to_string(), |text, ghost| {
+                let ghosts = self.ghosts.iter().map(|ghost| {
                     let pid = ghost.pid.map(|pid| format!(" pid {pid}")).unwrap_or_default();
-                    format!("{text}; ghost{pid}: {}", ghost.plight)
-                })
+                    format!("; ghost{pid}: {}", ghost.plight)
+                });
+                let behind = self.behind.iter().filter_map(|Outsider { path, pid, outside, .. }| {
+                    let whereabouts = outside.whereabouts(*pid, path, Uid::ours())?;
+                    Some(format!("; pid {pid} listens on it {whereabouts}"))
+                });
+                ghosts.chain(behind).fold(reason.to_string(), |text, clause| text + &clause)
             }
         };
         self.notes.iter().fold(reason, |text, note| format!("{text}; {note}"))

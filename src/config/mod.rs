@@ -45,6 +45,7 @@ pub struct Settings {
 pub(crate) const CHECKS: &[&str] = &[
     "blind",
     "ghost",
+    "namespace",
     "stopped",
     "directory",
     "lock",

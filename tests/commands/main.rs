@@ -10,6 +10,7 @@ mod audit;
 mod cli;
 mod completions;
 mod doctor;
+mod elsewhere;
 mod far;
 mod folders;
 mod full;

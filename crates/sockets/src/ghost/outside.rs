@@ -12,7 +12,7 @@ use super::reach::{Listener, Reach, View};
 use crate::judge::{Reason, State, Verdict};
 use crate::kernel::{Bound, KernelTable, Mounts, Pid, Process, Processes, Role, SocketNumber, Uid};
 use crate::report::{Entry, Folder, Outcome, Outside, Report};
-use crate::tmux::paths;
+use crate::tmux::paths::Rule;
 use crate::witness::Witness;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -117,9 +117,8 @@ impl<'a> Search<'a> {
     /// Which of the listening sockets that a server holds is its own: a server has one, and others were inherited from
     /// whoever started it, who as a rule holds them still. It makes its own when it has those.
     fn own_of<'b, 't>(&self, holders: &Holders, sockets: Vec<&'b Bound<'t>>) -> Option<&'b Bound<'t>> {
-        let own_name = paths::directory_name(self.user);
         let likelihood = |bound: &&Bound<'_>| {
-            let is_usual = bound.name.parent().is_some_and(|dir| dir.ends_with(&own_name));
+            let is_usual = bound.name.parent().is_some_and(|dir| Rule::of(dir, self.user) == Rule::Tmux);
             (is_usual, !holders.is_held_by_another(bound.socket), bound.socket)
         };
         sockets.into_iter().max_by_key(likelihood)
