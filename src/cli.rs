@@ -6,6 +6,7 @@ pub(crate) mod manual;
 
 pub(crate) use hint::hint;
 
+use crate::config::LabelGlob;
 use crate::logging::{LogTarget, Volume};
 use crate::spawn::{self, ScopeWish};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
@@ -160,10 +161,16 @@ pub(crate) enum Command {
     },
     /// Follow births, deaths and removals as lines; removes nothing
     ///
-    /// Servers that run already are announced first. Each line is written as it happens: one pipe takes
-    /// the place of a polling loop. A death gives exactly one server-gone, however the server died,
-    /// and says how where the kernel tells that.
+    /// Servers that run already are announced first; then comes `ready`, once, which also says how births are seen. Each
+    /// line is written as it happens: one pipe takes the place of a polling loop. A death gives exactly one server-gone,
+    /// however the server died, and says how where the kernel tells that.
     Events {
+        /// Only events of such labels, and `ready`; `*`, `?` and `[...]` as in `keep` of the configuration
+        #[arg(long, value_name = "GLOB")]
+        label: Option<LabelGlob>,
+        /// Tell of dead sockets, too, that are there already (`dead`)
+        #[arg(long)]
+        dead: bool,
         /// Print one JSON object per line
         #[arg(long)]
         json: bool,

@@ -22,7 +22,7 @@ use crate::users::order::Order;
 use crate::users::{self, Task};
 use crate::view::json;
 use crate::view::people::{self, Palette};
-use crate::watch;
+use crate::watch::{self, Wishes};
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -74,7 +74,10 @@ pub(crate) fn run(cli: &Cli, output: &mut Output) -> Result<Exit, Error> {
         Some(Command::Watch { no_reap }) => {
             watch::watch(&cli.global.dir, cli.global.config.as_deref(), *no_reap)
         }
-        Some(Command::Events { json }) => watch::events(&cli.global.dir, cli.global.config.as_deref(), *json),
+        Some(Command::Events { label, dead, json }) => {
+            let wishes = Wishes { json: *json, label: label.clone(), dead: *dead };
+            watch::events(&cli.global.dir, cli.global.config.as_deref(), wishes)
+        }
         Some(Command::Probe(arguments)) => probe_one(&cli.global, arguments, output),
         Some(Command::Rescue(arguments)) => rescue(&cli.global, arguments, output),
         Some(Command::Spawn(arguments)) => spawn_one(&cli.global, arguments, output),

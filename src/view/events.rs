@@ -3,8 +3,9 @@
 use super::cause::Cause;
 use super::json::{raw_bytes, text};
 use serde::Serialize;
+use serde_json::Value;
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::escape::escaped;
 
@@ -21,6 +22,8 @@ pub(crate) enum EventKind {
     Ghost,
     /// A ghost can be reached at its path again.
     Rescued,
+    /// A dead socket stands there whose server nobody was told of.
+    Dead,
 }
 
 impl EventKind {
@@ -32,6 +35,7 @@ impl EventKind {
             Self::SocketRemoved => "socket-removed",
             Self::Ghost => "ghost",
             Self::Rescued => "rescued",
+            Self::Dead => "dead",
         }
     }
 }
@@ -47,6 +51,53 @@ pub(crate) struct Event {
     pub server_pid: Option<Pid>,
     /// Of a server that has gone: how it ended, where that is known.
     pub cause: Option<Cause>,
+    /// Of a server that listens: when its process was started, where that is known.
+    pub started: Option<SystemTime>,
+}
+
+/// How births are seen; deaths have their own way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FollowedBy {
+    /// At once, in every directory.
+    Inotify,
+    /// In one directory at least by the rescan only: what inotify may have is used up.
+    Rescan,
+}
+
+impl FollowedBy {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Inotify => "inotify",
+            Self::Rescan => "rescan",
+        }
+    }
+}
+
+/// How well the stream follows what happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Following {
+    /// How births are seen.
+    pub by: FollowedBy,
+    /// How often everything is looked at again; `None`: never.
+    pub rescan: Option<Duration>,
+}
+
+/// What is told of the stream itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Notice {
+    /// All that was there at the beginning has been told.
+    Ready,
+    /// From now on it follows otherwise than was said.
+    Following,
+}
+
+impl Notice {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Following => "following",
+        }
+    }
 }
 
 /// One JSON object, without a newline behind it.
@@ -64,6 +115,8 @@ pub(crate) fn json(event: &Event, time: SystemTime) -> serde_json::Result<String
         server_pid: Option<Pid>,
         #[serde(flatten)]
         gone: Option<Gone>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        started: Option<Value>,
         time: String,
     }
     /// What only the end of a server has, known or not.
@@ -71,6 +124,8 @@ pub(crate) fn json(event: &Event, time: SystemTime) -> serde_json::Result<String
     struct Gone {
         cause: Option<Cause>,
     }
+    let started =
+        || event.started.map_or(Value::Null, |at| humantime::format_rfc3339_millis(at).to_string().into());
     let label = event.path.file_name().unwrap_or_default();
     serde_json::to_string(&Line {
         version: 1,
@@ -81,6 +136,7 @@ pub(crate) fn json(event: &Event, time: SystemTime) -> serde_json::Result<String
         label_bytes: raw_bytes(label),
         server_pid: event.server_pid,
         gone: (event.kind == EventKind::ServerGone).then_some(Gone { cause: event.cause }),
+        started: (event.kind == EventKind::ServerUp).then(started),
         time: humantime::format_rfc3339_micros(time).to_string(),
     })
 }
@@ -93,6 +149,49 @@ pub(crate) fn people(event: &Event, time: SystemTime) -> String {
     format!("{time} {:14} {}{pid}{cause}", event.kind.word(), escaped(&event.path))
 }
 
+/// One JSON object of the stream itself, without a newline behind it.
+pub(crate) fn notice_json(
+    notice: Notice,
+    following: Following,
+    time: SystemTime,
+) -> serde_json::Result<String> {
+    #[derive(Serialize)]
+    struct Line {
+        version: u32,
+        event: &'static str,
+        followed_by: &'static str,
+        rescan_seconds: Option<u64>,
+        time: String,
+    }
+    serde_json::to_string(&Line {
+        version: 1,
+        event: notice.word(),
+        followed_by: following.by.word(),
+        // A part of a second is one more: within so many it has been looked at.
+        rescan_seconds: following
+            .rescan
+            .map(|span| span.as_secs().saturating_add(u64::from(span.subsec_nanos() > 0))),
+        time: humantime::format_rfc3339_micros(time).to_string(),
+    })
+}
+
+/// The same as a line for people.
+pub(crate) fn notice_people(notice: Notice, following: Following, time: SystemTime) -> String {
+    let rescan = match following.rescan {
+        Some(span) => format!("every {}", humantime::format_duration(span)),
+        None => "never".to_owned(),
+    };
+    let how = match following.by {
+        FollowedBy::Inotify => {
+            format!("new servers are seen at once; everything is looked at again {rescan}")
+        }
+        FollowedBy::Rescan => {
+            format!("inotify is used up: new servers are found by the rescan only, {rescan}")
+        }
+    };
+    format!("{} {:14} {how}", humantime::format_rfc3339_millis(time), notice.word())
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
@@ -103,22 +202,31 @@ mod tests {
     #[test]
     fn a_name_is_exact_for_programs_and_harmless_for_people() {
         let path = PathBuf::from("/tmp/tmux-7/a\nb");
-        let event = Event { kind: EventKind::ServerUp, path, server_pid: Some(Pid::new(9)), cause: None };
+        let started = Some(SystemTime::UNIX_EPOCH + Duration::from_millis(20));
+        let mut event =
+            Event { kind: EventKind::ServerUp, path, server_pid: Some(Pid::new(9)), started, cause: None };
         assert_eq!(
             json(&event, SystemTime::UNIX_EPOCH).unwrap(),
             "{\"version\":1,\"event\":\"server-up\",\"path\":\"/tmp/tmux-7/a\\nb\",\"label\":\"a\\nb\",\
-             \"server_pid\":9,\"time\":\"1970-01-01T00:00:00.000000Z\"}"
+             \"server_pid\":9,\"started\":\"1970-01-01T00:00:00.020Z\",\"time\":\"1970-01-01T00:00:00.000000Z\"}"
         );
         assert_eq!(
             people(&event, SystemTime::UNIX_EPOCH),
             "1970-01-01T00:00:00.000Z server-up      /tmp/tmux-7/a\\nb (pid 9)"
+        );
+        event.started = None;
+        assert!(json(&event, SystemTime::UNIX_EPOCH).unwrap().contains("\"started\":null"));
+        event.kind = EventKind::ServerGone;
+        assert!(
+            !json(&event, SystemTime::UNIX_EPOCH).unwrap().contains("started"),
+            "only of one that listens"
         );
     }
 
     #[test]
     fn bytes_that_are_no_text_are_given_as_numbers() {
         let path = PathBuf::from(OsString::from_vec(b"/d/\xff".to_vec()));
-        let event = Event { kind: EventKind::ServerGone, path, server_pid: None, cause: None };
+        let event = Event { kind: EventKind::ServerGone, path, server_pid: None, started: None, cause: None };
         let line = json(&event, SystemTime::UNIX_EPOCH).unwrap();
         assert!(
             line.contains("\"label_bytes\":[255]") && line.contains("\"server_pid\":null,\"cause\":null"),
@@ -129,10 +237,29 @@ mod tests {
     #[test]
     fn a_cause_stands_behind_the_process() {
         let (path, cause) = (PathBuf::from("/d/x"), Some(Cause::Exit(0)));
-        let event = Event { kind: EventKind::ServerGone, path, server_pid: Some(Pid::new(9)), cause };
+        let event =
+            Event { kind: EventKind::ServerGone, path, server_pid: Some(Pid::new(9)), started: None, cause };
         let line = json(&event, SystemTime::UNIX_EPOCH).unwrap();
         assert!(line.contains("\"server_pid\":9,\"cause\":{\"exit\":0},"), "{line}");
         let line = people(&event, SystemTime::UNIX_EPOCH);
         assert!(line.ends_with("/d/x (pid 9), exit 0"), "{line}");
+    }
+
+    #[test]
+    fn the_stream_says_how_well_it_follows() {
+        let at = SystemTime::UNIX_EPOCH;
+        let mut following = Following { by: FollowedBy::Inotify, rescan: Some(Duration::from_millis(1500)) };
+        assert_eq!(
+            notice_json(Notice::Ready, following, at).unwrap(),
+            "{\"version\":1,\"event\":\"ready\",\"followed_by\":\"inotify\",\"rescan_seconds\":2,\
+             \"time\":\"1970-01-01T00:00:00.000000Z\"}"
+        );
+        following = Following { by: FollowedBy::Rescan, rescan: None };
+        let line = notice_json(Notice::Following, following, at).unwrap();
+        assert!(line.contains("\"followed_by\":\"rescan\",\"rescan_seconds\":null"), "{line}");
+        assert_eq!(
+            notice_people(Notice::Following, following, at),
+            "1970-01-01T00:00:00.000Z following      inotify is used up: new servers are found by the rescan only, never"
+        );
     }
 }

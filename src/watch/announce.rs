@@ -2,8 +2,9 @@
 
 use super::line_writer::LineWriter;
 use super::warnings::Warning;
+use crate::config::LabelGlob;
 use crate::logging::journal;
-use crate::view::events::{self, Event, EventKind};
+use crate::view::events::{self, Event, EventKind, Following, Notice};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -17,13 +18,34 @@ pub(super) enum Audience {
     /// The log.
     Log,
     /// A reader, by lines.
-    Reader { lines: LineWriter, json: bool },
+    Reader { lines: LineWriter, wishes: Wishes },
+}
+
+/// What a reader wants to be told, and how.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Wishes {
+    /// In JSON.
+    pub json: bool,
+    /// Of such labels only.
+    pub label: Option<LabelGlob>,
+    /// Of dead sockets, too, whose server was never told of.
+    pub dead: bool,
+}
+
+impl Wishes {
+    fn include(&self, event: &Event) -> bool {
+        let label = event.path.file_name().unwrap_or_default();
+        (event.kind != EventKind::Dead || self.dead)
+            && self.label.as_ref().is_none_or(|glob| glob.matches(label))
+    }
 }
 
 /// Tells of events, and logs what a look does: what stays as it is once, and not at every look.
 #[derive(Debug)]
 pub(super) struct Announcer {
     audience: Audience,
+    /// What the reader was told of how the stream follows; nothing before it is ready.
+    following: Option<Following>,
     /// Sockets that could not be removed.
     failures: HashSet<PathBuf>,
     /// Directories that are left alone, and why.
@@ -34,7 +56,13 @@ pub(super) struct Announcer {
 
 impl Announcer {
     pub(super) fn new(audience: Audience) -> Self {
-        Self { audience, failures: HashSet::new(), refused: HashSet::new(), warnings: HashSet::new() }
+        Self {
+            audience,
+            following: None,
+            failures: HashSet::new(),
+            refused: HashSet::new(),
+            warnings: HashSet::new(),
+        }
     }
 
     /// Tells one event, which was noticed then. The reader may have gone: see [`Self::is_reader_gone`].
@@ -46,11 +74,35 @@ impl Announcer {
         match &mut self.audience {
             // Removals are logged with all that is known of the entry.
             Audience::Log if event.kind == EventKind::ServerGone => journal::server_gone(event),
+            // That it is spared is not news.
+            Audience::Log if event.kind == EventKind::Dead => {}
             Audience::Log => tracing::debug!("{}", events::people(event, time)),
-            Audience::Reader { lines, json } => {
-                let line = if *json { events::json(event, time).ok() } else { None };
+            Audience::Reader { lines, wishes } if wishes.include(event) => {
+                let line = if wishes.json { events::json(event, time).ok() } else { None };
                 lines.line(&line.unwrap_or_else(|| events::people(event, time)));
             }
+            Audience::Reader { .. } => {}
+        }
+    }
+
+    /// Tells the reader that all was told that was there at the beginning, and how the stream follows.
+    pub(super) fn ready(&mut self, following: Following) {
+        self.notice(Notice::Ready, following);
+    }
+
+    /// Tells the reader that it follows otherwise than was said, if so.
+    pub(super) fn follows(&mut self, following: Following) {
+        if self.following.is_some_and(|told| told != following) {
+            self.notice(Notice::Following, following);
+        }
+    }
+
+    fn notice(&mut self, notice: Notice, following: Following) {
+        self.following = Some(following);
+        if let Audience::Reader { lines, wishes } = &mut self.audience {
+            let now = SystemTime::now();
+            let line = if wishes.json { events::notice_json(notice, following, now).ok() } else { None };
+            lines.line(&line.unwrap_or_else(|| events::notice_people(notice, following, now)));
         }
     }
 

@@ -14,10 +14,12 @@ use std::fmt::{self, Display, Formatter};
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::text::errno_text;
-use tmux_sockets::kernel::{Bound, KernelTable, PidFd, Processes, Role, SocketNumber, Uid, ends_within};
+use tmux_sockets::kernel::{
+    Bound, KernelTable, PidFd, Process, Processes, Role, SocketNumber, Uid, ends_within,
+};
 use tokio::io::Interest;
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -69,6 +71,7 @@ pub(super) struct Tie {
 struct Watched {
     pidfd: Arc<Descriptor>,
     waits: AbortHandle,
+    started: Option<SystemTime>,
     names: BTreeSet<Name>,
 }
 
@@ -162,20 +165,18 @@ impl Deaths {
             Errno::MFILE | Errno::NFILE => Untied::TooMany,
             other => Untied::Refused(other),
         })?;
-        if !self.holds(pid, socket) {
-            return Err(Untied::Unseen);
-        }
+        let process = self.process(pid).filter(|process| process.holds(socket)).ok_or(Untied::Unseen)?;
         let watched = self
-            .wait_for(pidfd, pid, name)
+            .wait_for(pidfd, &process, name)
             .map_err(|error| Untied::Refused(Errno::from_io_error(&error).unwrap_or(Errno::INVAL)))?;
         self.watched.insert(pid, watched);
         Ok(true)
     }
 
     /// Begins to wait for the end of a process.
-    fn wait_for(&mut self, pidfd: PidFd, pid: Pid, name: &Name) -> io::Result<Watched> {
+    fn wait_for(&mut self, pidfd: PidFd, process: &Process, name: &Name) -> io::Result<Watched> {
         let pidfd = Arc::new(Descriptor::new(pidfd.into(), Interest::READABLE)?);
-        let waiting = Arc::clone(&pidfd);
+        let (waiting, pid, started) = (Arc::clone(&pidfd), process.pid, process.started());
         let waits = self.ends.spawn(async move {
             while let Ok(mut told) = waiting.readable().await {
                 // Of one that has ended and cannot be asked, its end is told for ever.
@@ -186,7 +187,7 @@ impl Deaths {
             }
             pid
         });
-        Ok(Watched { pidfd, waits, names: BTreeSet::from([name.clone()]) })
+        Ok(Watched { pidfd, waits, started, names: BTreeSet::from([name.clone()]) })
     }
 
     /// Ready when there is something in [`Self::take`].
@@ -217,14 +218,25 @@ impl Deaths {
 
     /// Whether a process holds a socket now.
     pub(super) fn holds(&self, pid: Pid, socket: SocketNumber) -> bool {
-        let process = self.processes.as_ref().and_then(|processes| processes.by_pid(pid));
-        process.is_some_and(|process| process.holds(socket))
+        self.process(pid).is_some_and(|process| process.holds(socket))
+    }
+
+    /// When the process was started that holds a socket. `None`: that is not known, or another process has its number.
+    pub(super) fn started(&self, pid: Pid, socket: SocketNumber) -> Option<SystemTime> {
+        if let Some(watched) = self.watched.get(&pid) {
+            return watched.started;
+        }
+        self.process(pid).filter(|process| process.holds(socket))?.started()
+    }
+
+    fn process(&self, pid: Pid) -> Option<Process> {
+        self.processes.as_ref()?.by_pid(pid)
     }
 
     /// The number of the socket with which a process listens at a name, be it a file that is gone: SIGUSR1
     /// has tmux make its socket anew before it closes the one it had (server.c: `server_signal`).
     pub(super) fn listens_anew(&self, pid: Pid, table: &KernelTable, name: &Name) -> Option<SocketNumber> {
-        let process = self.processes.as_ref()?.by_pid(pid)?;
+        let process = self.process(pid)?;
         let held = process.sockets().ok()?;
         let mut listening = table.iter().filter(|bound| bound.role == Role::Listening);
         let is_its = |bound: &Bound| {

@@ -6,6 +6,7 @@
 use super::births::{Births, Hint, Role};
 use super::engine::{Dir, Name};
 use super::shield::Shield;
+use crate::view::events::FollowedBy;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use std::collections::{BTreeMap, HashSet};
@@ -64,6 +65,7 @@ pub(super) struct Directories {
     /// What each that is missing waits for.
     awaited: BTreeMap<Dir, Awaited>,
     births: Births,
+    followed_by: FollowedBy,
 }
 
 /// What has become of the directories.
@@ -90,6 +92,7 @@ impl Directories {
             resolved: BTreeMap::new(),
             awaited: BTreeMap::new(),
             births: Births::default(),
+            followed_by: FollowedBy::Rescan,
         }
     }
 
@@ -138,6 +141,11 @@ impl Directories {
     /// How many are there.
     pub(super) fn count(&self) -> usize {
         self.present.len()
+    }
+
+    /// How births are seen, as of the last [`Self::settle`].
+    pub(super) fn followed_by(&self) -> FollowedBy {
+        self.followed_by
     }
 
     /// Ready when inotify has told something.
@@ -189,6 +197,7 @@ impl Directories {
         settled.changed.extend(old.into_keys().filter(|dir| wanted.contains(dir)));
         self.wanted = wanted;
         self.births.finish(before);
+        self.followed_by = if settled.unwatched.is_none() { FollowedBy::Inotify } else { FollowedBy::Rescan };
         settled
     }
 

@@ -413,11 +413,18 @@ impl Looks {
                     self.schedule.ghost_seen(Instant::now());
                     self.schedule.directories_changed(Instant::now());
                 }
-                (EventKind::ServerGone | EventKind::ServerUp | EventKind::SocketRemoved, _) => {}
+                (
+                    EventKind::ServerGone | EventKind::ServerUp | EventKind::SocketRemoved | EventKind::Dead,
+                    _,
+                ) => {}
             }
+            let started = match (kind, server_pid, happening.server.and_then(|server| server.socket)) {
+                (EventKind::ServerUp, Some(pid), Some(socket)) => tools.deaths.started(pid, socket),
+                _ => None,
+            };
             tools.books.note_news();
-            let event = Event { kind, path: tools.directories.full_path(name), server_pid, cause: None };
-            tools.causes.enter(event, ended);
+            let path = tools.directories.full_path(name);
+            tools.causes.enter(Event { kind, path, server_pid, started, cause: None }, ended);
         }
         tools.tell();
     }

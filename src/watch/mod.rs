@@ -12,7 +12,7 @@
 //!   not be watched is found then.
 //! - [`ghosts`] are looked for beside that, and rescued on a thread of their own ([`rescues`]).
 //! - [`announce`] tells the log, or the reader of `events` ([`line_writer`]), and says each of the [`warnings`] once;
-//!   [`bookkeeping`] keeps the record and the metrics.
+//!   [`bookkeeping`] keeps the record and the metrics. When all has been told that was there, [`beginning`] knows.
 //!
 //! A death on its way: its task in [`deaths`] ends, [`watcher`] takes it, [`looks`] looks at its name and has the
 //! socket removed, [`engine`] says what that means, [`causes`] asks how it ended, [`announce`] tells.
@@ -20,6 +20,7 @@
 //! `events` is the same with the removal off and a reader instead of the log.
 
 mod announce;
+mod beginning;
 mod births;
 mod bookkeeping;
 mod causes;
@@ -44,6 +45,7 @@ use crate::exit::Error;
 use crate::exit::Exit;
 use crate::host::notify::ServiceManager;
 use announce::Audience;
+pub(crate) use announce::Wishes;
 use duties::Duties;
 use event_loop::EventLoop;
 use line_writer::LineWriter;
@@ -67,7 +69,7 @@ pub(crate) fn watch(given: &[PathBuf], config: Option<&Path>, no_reap: bool) -> 
 }
 
 /// Tells of births, deaths and removals until it is told to end or its reader goes. `given`: as for [`watch`].
-pub(crate) fn events(given: &[PathBuf], config: Option<&Path>, json: bool) -> Result<Exit, Error> {
+pub(crate) fn events(given: &[PathBuf], config: Option<&Path>, wishes: Wishes) -> Result<Exit, Error> {
     let mut settings = config::load(config)?;
     // It looks and tells; what protects or mends is the daemon's.
     settings.watch.protect = false;
@@ -76,7 +78,7 @@ pub(crate) fn events(given: &[PathBuf], config: Option<&Path>, json: bool) -> Re
     event_loop::runtime().map_err(Error::System)?.block_on(async {
         let event_loop = EventLoop::new(&[Signal::SIGTERM, Signal::SIGINT]).map_err(Error::System)?;
         let duties = Duties::new(settings, given, Act::DryRun);
-        let audience = Audience::Reader { lines: LineWriter::stdout().map_err(Error::Output)?, json };
+        let audience = Audience::Reader { lines: LineWriter::stdout().map_err(Error::Output)?, wishes };
         let manager = ServiceManager::default();
         let watcher = Watcher::new(duties, config.map(Path::to_owned), audience, manager, event_loop);
         Ok(watcher.run().await)

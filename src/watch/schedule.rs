@@ -186,6 +186,11 @@ impl Schedule {
         !self.chunks.is_empty()
     }
 
+    /// Whether no name waits for another look.
+    pub(super) fn is_settled(&self) -> bool {
+        self.unsettled.is_empty() && self.settling.is_empty() && self.chunks.is_empty()
+    }
+
     /// What is due now; one thing at a time, so that between two the loop can turn.
     pub(super) fn due(&mut self, now: Instant) -> Option<Due> {
         let due = |at: &Instant| *at <= now;

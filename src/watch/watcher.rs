@@ -1,6 +1,7 @@
 //! The daemon's parts, and one turn of it: wait, take in what happened, do one thing that is due, tell of it.
 
 use super::announce::{Announcer, Audience};
+use super::beginning::Beginning;
 use super::bookkeeping::Books;
 use super::causes::Causes;
 use super::deaths::Deaths;
@@ -14,6 +15,7 @@ use super::warnings::Warning;
 use crate::config;
 use crate::exit::Exit;
 use crate::host::notify::ServiceManager;
+use crate::view::events::Following;
 use crate::view::people::plural;
 use nix::sys::signal::Signal;
 use std::fmt::Write as _;
@@ -57,6 +59,7 @@ pub(super) struct Watcher {
     books: Books,
     manager: ServiceManager,
     progress: Progress,
+    beginning: Beginning,
     /// Since when everything is being looked at.
     rescanning: Option<Instant>,
     /// Another configuration was refused.
@@ -85,6 +88,7 @@ impl Watcher {
             event_loop,
             manager,
             progress: Progress::Beginning,
+            beginning: Beginning::Looking,
             rescanning: None,
             rejected: false,
         }
@@ -137,6 +141,7 @@ impl Watcher {
         looks.deaths(&mut tools, deaths);
         tools.tell();
         self.work(Instant::now());
+        self.tell_reader();
         self.tell_manager();
         while self.announcer.is_reader_behind()
             && let Some(lines) = self.announcer.lines()
@@ -157,14 +162,8 @@ impl Watcher {
             Progress::Told(at) if self.books.has_news() && is_awaited() => Some(at + STATUS_AGE),
             Progress::Told(_) | Progress::Beginning | Progress::Complete => None,
         };
-        self.looks
-            .schedule()
-            .next()
-            .into_iter()
-            .chain(status)
-            .chain(self.causes.next())
-            .chain(self.manager.next_ping())
-            .min()
+        let next = self.looks.schedule().next().into_iter().chain(status).chain(self.manager.next_ping());
+        next.chain(self.causes.next()).chain(self.beginning.latest()).min()
     }
 
     fn parts(&mut self) -> (&mut Looks, &mut Ghosts, Tools<'_>) {
@@ -183,9 +182,12 @@ impl Watcher {
     fn work(&mut self, now: Instant) {
         let (looks, ghosts, mut tools) = self.parts();
         let tools = &mut tools;
-        let mut begins = None;
+        let (mut begins, mut seen_ghosts) = (None, false);
         match looks.schedule().due(now) {
-            Some(Due::Ghosts) => ghosts.look(looks, tools),
+            Some(Due::Ghosts) => {
+                ghosts.look(looks, tools);
+                seen_ghosts = true;
+            }
             Some(Due::Rescan) => {
                 begins = Some(Instant::now());
                 looks.rescan(tools);
@@ -201,6 +203,9 @@ impl Watcher {
         if !is_rescanning {
             looks.announce(tools);
         }
+        if seen_ghosts {
+            self.beginning.ghosts_seen(now);
+        }
         self.rescanning = begins.or(self.rescanning);
         if !is_rescanning && let Some(began) = self.rescanning.take() {
             self.rescanned(began, now);
@@ -212,9 +217,21 @@ impl Watcher {
         if self.progress == Progress::Beginning {
             self.progress = Progress::Complete;
         }
+        self.beginning.seen();
         self.looks.schedule().ghost_seen(now);
         if self.duties.act == Act::Remove {
             self.books.swept(now.duration_since(began));
+        }
+    }
+
+    /// Tells a reader when the beginning is over, and when the stream follows otherwise from now on.
+    fn tell_reader(&mut self) {
+        let following =
+            Following { by: self.directories.followed_by(), rescan: self.duties.settings.watch.rescan };
+        if self.beginning.ends(self.looks.schedule().is_settled(), Instant::now()) {
+            self.announcer.ready(following);
+        } else {
+            self.announcer.follows(following);
         }
     }
 

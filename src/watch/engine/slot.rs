@@ -79,7 +79,12 @@ impl Slot {
         let was_there = gone.is_some() || self.dead.is_some() || births > 0;
         self.dead = None;
         match seen {
-            Seen::Dead | Seen::Spared => self.dead = Some(Dead { pid, spared: seen == Seen::Spared }),
+            Seen::Dead | Seen::Spared => {
+                if !was_there {
+                    happenings.push(Happening { kind: EventKind::Dead, server: None });
+                }
+                self.dead = Some(Dead { pid, spared: seen == Seen::Spared });
+            }
             Seen::Absent if !was_there => {}
             Seen::Removed | Seen::Absent | Seen::Live { .. } | Seen::Undecided => {
                 let server = Server { socket: None, pid, ghost: false };

@@ -1,7 +1,7 @@
 //! A small world of sockets that come and go at one name.
 
 use super::*;
-use EventKind::{Ghost, Rescued, ServerGone, ServerUp, SocketRemoved};
+use EventKind::{Dead, Ghost, Rescued, ServerGone, ServerUp, SocketRemoved};
 use std::cell::RefCell;
 use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::SocketNumber;
@@ -263,4 +263,16 @@ fn what_a_ghost_has_made_before_it_ended_is_no_other_servers() {
     world.born();
     let told = [(ServerGone, Some(10)), (ServerUp, None), (ServerGone, None), (SocketRemoved, None)];
     assert_eq!(world.see(Seen::Removed), told, "somebody has started one");
+}
+
+#[test]
+fn a_dead_socket_is_told_of_where_no_end_was_told() {
+    let world = World::default();
+    for seen in [Seen::Dead, Seen::Spared] {
+        assert_eq!(world.see(seen), [(Dead, None)]);
+        assert_eq!((world.see(seen), world.see(Seen::Undecided)), (vec![], vec![]), "once");
+        assert_eq!(world.see(Seen::Absent), [(SocketRemoved, None)]);
+    }
+    world.born();
+    assert_eq!(world.see(Seen::Dead), [(ServerUp, None), (ServerGone, None)], "those say so");
 }

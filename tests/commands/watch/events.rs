@@ -17,7 +17,7 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    /// Follows `dir`. What runs there is announced first: waits for `announced` servers.
+    /// Follows `dir`. What runs there is announced first: `announced` servers.
     #[track_caller]
     pub(crate) fn of(dir: &Path, announced: usize) -> Self {
         Self::from(with(janitor(dir), ["events", "--json"]), announced)
@@ -25,7 +25,18 @@ impl Events {
 
     /// The same by a command.
     #[track_caller]
-    pub(crate) fn from(mut command: Command, announced: usize) -> Self {
+    pub(crate) fn from(command: Command, announced: usize) -> Self {
+        let events = Self::run(command);
+        // Beside them a ghost is told of as one, and that it is ready.
+        assert!(events.all().len() > announced, "{:?}", events.all());
+        // inotify is there, so births are seen from now on.
+        wait::until("the stream listens", || watches(events.child.id()));
+        events
+    }
+
+    /// Runs this command until it is ready.
+    #[track_caller]
+    pub(crate) fn run(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
         let lines = Arc::new(Mutex::new(Vec::new()));
         let (reader, sink) = (BufReader::new(child.stdout.take().unwrap()), Arc::clone(&lines));
@@ -35,14 +46,22 @@ impl Events {
             }
         });
         let events = Self { child, lines };
-        wait::until("the servers are announced", || events.all().len() >= announced);
-        // inotify is there, so births are seen from now on.
-        wait::until("the stream listens", || watches(events.child.id()));
+        wait::until("it is ready", || events.all().iter().any(|event| event["event"] == "ready"));
         events
     }
 
     pub(crate) fn all(&self) -> Vec<Value> {
         self.lines.lock().unwrap().clone()
+    }
+
+    /// Each event in turn, with its label.
+    pub(crate) fn in_turn(&self) -> Vec<(String, Option<String>)> {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        self.all().iter().map(|event| (text(&event["event"]).unwrap(), text(&event["label"]))).collect()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// The events of a label: what, and whose.

@@ -1,5 +1,6 @@
 //! The daemon and the event stream, with real tmux servers on the real kernel.
 
+mod beginning;
 mod causes;
 mod deaths;
 mod events;

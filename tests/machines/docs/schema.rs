@@ -21,7 +21,7 @@ const SCENES: [&str; 3] = [
        tmux-janitor probe --session x --json
        tmux-janitor list --json; tmux-janitor status --json; tmux-janitor doctor --json
        tmux-janitor rescue --dry-run --json; tmux-janitor sweep --dry-run --json; tmux-janitor sweep --json
-       timeout 1 tmux-janitor events --json
+       timeout 1 tmux-janitor events --json --dead
        tmux-janitor rescue --json; tmux-janitor status --json; tmux-janitor --dir /none list --json
        tmux-janitor events --json >told & until grep -q server-up told; do sleep 0.1; done
        tmux -L homebase kill-server; until grep -q server-gone told; do sleep 0.1; done; kill $!; cat told"#,
@@ -91,9 +91,11 @@ fn the_page_has_every_command_and_every_kind() {
         let is_part = ["directory", "counts", "socket", "place", "run", "event"].contains(&kind.as_str());
         assert!(is_part || page.contains(&format!("`{kind}")), "{kind}");
     }
-    for property in ["run", "status", "probe", "spawn", "doctor", "audit", "event"].iter().flat_map(|kind| {
-        schema()["$defs"][kind]["properties"].as_object().unwrap().keys().cloned().collect::<Vec<_>>()
-    }) {
+    for property in
+        ["run", "status", "probe", "spawn", "doctor", "audit", "event", "ready"].iter().flat_map(|kind| {
+            schema()["$defs"][kind]["properties"].as_object().unwrap().keys().cloned().collect::<Vec<_>>()
+        })
+    {
         assert!(property.ends_with("_bytes") || page.contains(&format!("`{property}`")), "{property}");
     }
 }

@@ -25,10 +25,12 @@ def strict(node):
 with open(sys.argv[1], encoding="utf-8") as file:
     schema = json.load(file)
 Draft202012Validator.check_schema(schema)
-kinds = {"event": "event", "sweep": "run", "list": "run", "rescue": "run"}
+kinds = {"sweep": "run", "list": "run", "rescue": "run"}
 for line in sys.stdin:
     given = json.loads(line)
     command = given.get("command", "event")
+    if command == "event" and given.get("event") in ("ready", "following"):
+        command = "ready"
     # Of its kind alone: "is not valid under any of the given schemas" helps nobody.
     one = strict({**schema, "oneOf": [{"$ref": f"#/$defs/{kinds.get(command, command)}"}]})
     wrong = best_match(Draft202012Validator(one).iter_errors(given))
