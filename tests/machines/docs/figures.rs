@@ -27,6 +27,9 @@ const LIMITS: &[(&str, &str, &str, &str)] = &[
     ("docs/configuration.md", "0s", "src/config/mod.rs", "min_age: Duration::ZERO"),
     ("docs/configuration.md", "250ms", "src/config/mod.rs", "settle: Duration::from_millis(250)"),
     ("docs/configuration.md", "400ms", "src/config/mod.rs", "verify_delay: Duration::from_millis(400)"),
+    ("docs/events.md", "256 KiB", "src/watch/line_writer.rs", "const MOST: usize = 256 * 1024;"),
+    // The kernel's own (pipe(7)).
+    ("docs/events.md", "64 KiB", "docs/events.md", "unless you chose another size"),
     ("docs/how-it-decides.md", "8 s", "src/users/mod.rs", "const SWEEP: Duration = Duration::from_secs(8)"),
     ("docs/operations.md", "256 KiB", "src/logging/queue.rs", "const MOST: usize = 256 * 1024;"),
     ("docs/spawning.md", "2 s", "src/host/client.rs", "const DEADLINE: Duration = Duration::from_secs(2)"),

@@ -12,6 +12,8 @@ pub(crate) enum Order {
     },
     /// Where the block before it was run, right after it.
     Continued,
+    /// It is a program: it is put into a file of this name, in a room of its own.
+    SavedAs(String),
     /// Not at all: the reason.
     NotRun(String),
 }
@@ -75,9 +77,10 @@ impl Page {
                     "on a machine" => Order::Machine { as_root: false },
                     "on a machine, as root" => Order::Machine { as_root: true },
                     "continued" => Order::Continued,
-                    other => match other.strip_prefix("not run: ") {
-                        Some(reason) => Order::NotRun(format!("{reason} {script}").trim().to_owned()),
-                        None => return error(&format!("{other:?} is no order that the test knows")),
+                    other => match (other.strip_prefix("not run: "), other.strip_prefix("saved as ")) {
+                        (Some(reason), _) => Order::NotRun(format!("{reason} {script}").trim().to_owned()),
+                        (_, Some(file)) => Order::SavedAs(file.to_owned()),
+                        _ => return error(&format!("{other:?} is no order that the test knows")),
                     },
                 });
                 script.clone_into(&mut before);

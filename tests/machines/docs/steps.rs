@@ -39,6 +39,12 @@ pub(crate) struct Said {
 pub(crate) fn of(page: &Page) -> Result<Vec<Scene>, String> {
     let mut scenes: Vec<Scene> = vec![];
     for block in &page.blocks {
+        if let Order::SavedAs(file) = &block.order {
+            let script = format!("cat >{file} <<'THE END OF IT'\n{}THE END OF IT", block.text);
+            let save = Step { line: block.line, script, wants: Wants::Success };
+            scenes.push(Scene { page: page.name.clone(), order: Order::Here, steps: vec![save] });
+            continue;
+        }
         if !matches!(block.language.as_str(), "console" | "sh") || matches!(block.order, Order::NotRun(_)) {
             continue;
         }
