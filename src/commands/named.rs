@@ -5,8 +5,8 @@ use crate::exit::Error;
 use crate::pass::far::Apart;
 use crate::pass::{Narrator, see};
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use tmux_sockets::kernel::Label;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::escaped;
 use tmux_sockets::kernel::{Mounts, Walk};
@@ -31,12 +31,11 @@ pub(super) fn sweep(
 ) -> Result<Report, Error> {
     let settings = super::load_settings(global)?;
     let user = Uid::ours();
-    let mut dirs: BTreeMap<PathBuf, Vec<OsString>> = BTreeMap::new();
+    let mut dirs: BTreeMap<PathBuf, Vec<Label>> = BTreeMap::new();
     for path in paths {
         let absolute = std::path::absolute(path).ok();
-        let (Some(parent), Some(name)) =
-            (absolute.as_deref().and_then(Path::parent), absolute.as_deref().and_then(Path::file_name))
-        else {
+        let name = absolute.as_deref().and_then(Path::file_name).and_then(Label::new);
+        let (Some(parent), Some(name)) = (absolute.as_deref().and_then(Path::parent), name) else {
             return Err(Error::Usage(format!("-S \"{}\": that is no socket's path", escaped(path))));
         };
         let is_missing = || {
@@ -53,7 +52,7 @@ pub(super) fn sweep(
             Walk::Broken(_) => parent.to_owned(),
         };
         let names = dirs.entry(dir).or_default();
-        let left = std::iter::successors(Some(name.to_owned()), |name| quarantine::name_of(name));
+        let left = std::iter::successors(Some(name), |name| quarantine::name_of(name));
         names.extend(left.take(1 + ASIDE).filter(|name| !names.contains(name)).collect::<Vec<_>>());
     }
     let targets: Vec<Target> = dirs

@@ -10,6 +10,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use tmux_sockets::ghost::{self, Area, Ghost, Outsider};
 use tmux_sockets::judge::{Reason, State, Verdict};
+use tmux_sockets::kernel::Label;
 use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::ProcLocks;
 use tmux_sockets::kernel::Uid;
@@ -100,10 +101,10 @@ pub(super) fn look(settings: &Settings, user: Uid, path: &Path, rule: Strictness
         Walk::Near(resolved) | Walk::Far(resolved) => resolved,
         Walk::Broken(_) => path.to_owned(),
     };
-    let (Some(dir), Some(name)) = (parent(&resolved), resolved.file_name()) else {
+    let (Some(dir), Some(name)) = (parent(&resolved), resolved.file_name().and_then(Label::new)) else {
         return Err(Error::Usage(format!("\"{}\" names no file", escaped(path))));
     };
-    let target = Target { path: dir.clone(), only: Some(vec![name.to_owned()]), rule };
+    let target = Target { path: dir.clone(), only: Some(vec![name.clone()]), rule };
     let report =
         Pass { policy: settings, far: &Apart, user, act: Act::Look }.run(&mut Witness::new(user), &[target]);
     let directory_error = report.directories.iter().find_map(|directory| directory.error.clone());
@@ -114,11 +115,11 @@ pub(super) fn look(settings: &Settings, user: Uid, path: &Path, rule: Strictness
         (None, Some(_)) => Some(Verdict::new(State::Unknown, Reason::NoSuchSocket)),
         // A start that has not bound its socket yet.
         (None, None) => {
-            is_starting(user, &dir, name).then_some(Verdict::new(State::Starting, Reason::LockHeld))
+            is_starting(user, &dir, &name).then_some(Verdict::new(State::Starting, Reason::LockHeld))
         }
     };
     let held = match verdict {
-        Some(Verdict { state: State::Starting, .. }) => stuck(user, &dir, name),
+        Some(Verdict { state: State::Starting, .. }) => stuck(user, &dir, &name),
         _ => None,
     };
     // Where nobody answers there may be a ghost; a dead socket is left where a start was tried in vain.
@@ -173,7 +174,7 @@ fn is_starting(user: Uid, dir: &Path, name: &OsStr) -> bool {
     })
 }
 
-fn stuck(user: Uid, dir: &Path, name: &OsStr) -> Option<Stuck> {
+fn stuck(user: Uid, dir: &Path, name: &Label) -> Option<Stuck> {
     let dir = SocketDir::open(dir, user, Strictness::LookedAt).ok().flatten()?;
     stuck::of_label(user, &dir, name, stuck::PATIENCE)
 }

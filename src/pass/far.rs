@@ -7,6 +7,7 @@ use crate::host::apart;
 use crate::host::apart::errand::{Errand, Order};
 use std::path::PathBuf;
 use tmux_sockets::judge::{Reason, State, Verdict};
+use tmux_sockets::kernel::Label;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::{Mount, Mounts, Role};
 use tmux_sockets::report::{DirectoryReport, Entry, Folder, Outcome, Report};
@@ -66,10 +67,10 @@ fn unanswered(report: &mut Report, user: Uid, witness: &Witness, target: &Target
             && bound.owner == Some(user)
             && bound.name.parent() == Some(target.path.as_path())
     });
-    for (bound, label) in listeners.filter_map(|bound| Some((bound, bound.name.file_name()?))) {
-        if target.only.as_ref().is_none_or(|only| only.iter().any(|name| name == label)) {
+    for (bound, label) in listeners.filter_map(|bound| Some((bound, Label::new(bound.name.file_name()?)?))) {
+        if target.only.as_ref().is_none_or(|only| only.contains(&label)) {
             let verdict = Verdict::new(State::Live, Reason::Listening);
-            let entry = Entry::new(Folder::Of(number), label.to_owned(), user, verdict, Outcome::Kept);
+            let entry = Entry::new(Folder::Of(number), label, user, verdict, Outcome::Kept);
             report.entries.push(Entry { socket: Some(bound.socket), ..entry });
         }
     }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 use tmux_sockets::ghost::{self, Anew, Area};
 use tmux_sockets::judge::Bar;
+use tmux_sockets::kernel::Label;
 use tmux_sockets::kernel::Mounts;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::report::{DirectoryReport, Entry, Outcome, Report};
@@ -171,8 +172,8 @@ fn no_directory(dir: &Path) -> DirectoryReport {
 
 /// One name in its directory, wherever that is. `None`: the path has no name at its end.
 pub(crate) fn one_name(path: &Path) -> Option<Target> {
-    let (dir, name) = (path.parent()?, path.file_name()?);
-    Some(Target { path: dir.to_owned(), only: Some(vec![name.to_owned()]), rule: Strictness::LookedAt })
+    let (dir, name) = (path.parent()?, Label::new(path.file_name()?)?);
+    Some(Target { path: dir.to_owned(), only: Some(vec![name]), rule: Strictness::LookedAt })
 }
 
 /// Enters what a run did into the user's record, or reads there what others did.

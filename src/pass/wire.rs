@@ -159,6 +159,7 @@ mod tests {
     use std::os::unix::ffi::{OsStrExt, OsStringExt};
     use std::path::PathBuf;
     use tmux_sockets::judge::{Bar, Blindness, Plight, Reason, Standing, Verdict};
+    use tmux_sockets::kernel::Label;
     use tmux_sockets::kernel::Pid;
     use tmux_sockets::report::{DirectoryReport, Entrance, Failure, Outside, Remark};
     use tmux_sockets::tmux::DirectoryError;
@@ -200,7 +201,8 @@ mod tests {
                     2 => Folder::Other(OsString::from_vec(b"/else where\xff".to_vec()).into()),
                     of => Folder::Of(numbers[of]),
                 };
-                let label = OsString::from_vec(label.clone());
+                let label = Label::new(OsString::from_vec(label.clone()));
+                let label = label.unwrap_or_else(|| Label::new("x").unwrap());
                 let panes = vec!["sh".to_owned(); at % 3];
                 let entrance = Entrance { namespace: at % 2 == 0, root: at % 3 == 0, user: false };
                 let outside = [None, Some(Outside::Reached), Some(Outside::Behind(entrance))][at % 3];

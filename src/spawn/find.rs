@@ -60,7 +60,9 @@ pub(crate) fn find(settings: &Settings, user: Uid, request: &Request) -> Whereab
     let chosen = best.map(|at| spots.remove(at).socket);
     let others = spots.into_iter().map(|spot| spot.socket).collect();
     let hidden = chosen.as_deref().and_then(Path::parent).and_then(|dir| hides(dir, user));
-    let first = dirs.first().map(|dir| dir.join(label::of(&request.name, room_in(dir)).unwrap_or_default()));
+    let first = dirs.first().map(|dir| {
+        label::of(&request.name, room_in(dir)).map_or_else(|| dir.clone(), |label| dir.join(label))
+    });
     Whereabouts {
         socket: chosen.ok_or_else(|| words::nowhere(&reasons)),
         first: first.unwrap_or_default(),

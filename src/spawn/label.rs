@@ -1,9 +1,10 @@
 //! The label of a session's own socket. Pure.
 
 use sha2::{Digest, Sha256};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
+use tmux_sockets::kernel::Label;
 
 const PREFIX: &str = "spawn-";
 
@@ -15,7 +16,7 @@ const SUFFIX: usize = 9;
 /// `spawn-` and the name, every character outside `[A-Za-z0-9_-]` replaced by `-`. Where that changed
 /// the name, or it had to be cut, the first 8 hexadecimal digits of the SHA-256 of the name's bytes
 /// follow, so that two names never share a label by accident.
-pub fn of(name: &OsStr, room: usize) -> Option<OsString> {
+pub fn of(name: &OsStr, room: usize) -> Option<Label> {
     let mut label = PREFIX.to_owned();
     for chunk in name.as_bytes().utf8_chunks() {
         label.extend(chunk.valid().chars().map(|c| if is_kept(c) { c } else { '-' }));
@@ -23,7 +24,7 @@ pub fn of(name: &OsStr, room: usize) -> Option<OsString> {
     }
     let is_same = label.as_bytes().get(PREFIX.len()..) == Some(name.as_bytes());
     if is_same && label.len() <= room {
-        return Some(label.into());
+        return Label::new(label);
     }
     let room = room.checked_sub(SUFFIX).filter(|room| *room >= PREFIX.len())?;
     label.truncate(room);
@@ -32,7 +33,7 @@ pub fn of(name: &OsStr, room: usize) -> Option<OsString> {
         // Writing to a String cannot fail.
         let _ = write!(label, "{byte:02x}");
     }
-    Some(label.into())
+    Label::new(label)
 }
 
 fn is_kept(c: char) -> bool {
@@ -45,7 +46,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn label(name: &str) -> String {
-        of(OsStr::new(name), 80).and_then(|label| label.into_string().ok()).unwrap_or_default()
+        of(OsStr::new(name), 80).map(|label| label.to_string_lossy().into_owned()).unwrap_or_default()
     }
 
     #[test]
@@ -66,7 +67,8 @@ mod tests {
         fn every_label_fits_and_is_safe(
             name in proptest::collection::vec(1_u8..=255, 1..320), room in 15_usize..120
         ) {
-            let label = of(OsStr::from_bytes(&name), room).unwrap_or_default();
+            let label = of(OsStr::from_bytes(&name), room);
+            let label = label.as_deref().unwrap_or_default();
             prop_assert!(label.len() <= room && label.len() > PREFIX.len());
             prop_assert!(label.as_bytes().iter().all(|byte| is_kept(char::from(*byte))));
         }

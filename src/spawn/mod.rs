@@ -120,7 +120,7 @@ fn start(
         }
     };
     spawned.socket.clone_from(&place.path);
-    spawned.label.clone_from(&place.label);
+    spawned.label = Some(place.label.clone());
     let scope = match scope::plan(request, user, &place) {
         scope::Plan::Here(scope) => scope,
         scope::Plan::Impossible(error) => {

@@ -7,12 +7,13 @@ use crate::host::apart;
 use crate::pass::far::Apart;
 use rustix::fs::{Access, AtFlags, FileType, Mode};
 use rustix::io::Errno;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tmux_sockets::ghost::{self, Area, Ghost};
 use tmux_sockets::judge::{Blindness, Reason, State, TableSays};
+use tmux_sockets::kernel::Label;
 use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::file_system::{self, FileSystem};
@@ -32,7 +33,7 @@ const ENDING: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) dir: SocketDir,
-    pub(super) label: OsString,
+    pub(super) label: Label,
     /// The resolved path, which tmux gets.
     pub(super) path: PathBuf,
 }
@@ -88,10 +89,10 @@ impl Place {
     pub(super) fn of(dir: SocketDir, name: &OsStr, socket_label: Option<&OsStr>) -> Result<Self, String> {
         let room = room_in(dir.path());
         let label = match socket_label {
-            Some(label) if label.len() <= room => label.to_owned(),
-            Some(_) => return Err(words::too_long(dir.path())),
-            None => label::of(name, room).ok_or_else(|| words::too_long(dir.path()))?,
+            Some(label) => Label::new(label).filter(|label| label.len() <= room),
+            None => label::of(name, room),
         };
+        let label = label.ok_or_else(|| words::too_long(dir.path()))?;
         let path = dir.path_of(&label);
         Ok(Self { dir, label, path })
     }

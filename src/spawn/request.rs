@@ -4,6 +4,7 @@ use crate::exit::Error;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use tmux_sockets::kernel::Label;
 use tmux_sockets::tmux::paths::DEFAULT_LABEL;
 
 /// When the server gets a systemd scope of its own.
@@ -53,7 +54,7 @@ impl Request {
             return usage("the session's name is empty");
         }
         if let Some(label) = &self.socket_label {
-            if label.is_empty() || label == "." || label == ".." || label.as_bytes().contains(&b'/') {
+            if Label::new(label).is_none() {
                 return usage(
                     "--socket-label takes the name of a file in the socket directory, without \"/\"",
                 );

@@ -15,6 +15,7 @@ use serde::Serialize;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use tmux_sockets::kernel::Label;
 use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::{escaped, shell_word};
@@ -64,7 +65,7 @@ pub(crate) struct Spawned {
     pub tmux_name: Option<OsString>,
     /// The socket's path; empty when there is no place for one.
     pub socket: PathBuf,
-    pub label: OsString,
+    pub label: Option<Label>,
     /// The server, where it can be told.
     pub server_pid: Option<Pid>,
     /// How often `new-session` was asked.
@@ -107,7 +108,7 @@ impl Spawned {
             session: name.to_owned(),
             tmux_name: None,
             socket: PathBuf::new(),
-            label: OsString::new(),
+            label: None,
             server_pid: None,
             attempts: 0,
             swept: Vec::new(),
@@ -218,7 +219,8 @@ impl Spawned {
     fn attach(&self) -> String {
         let mut command = format!("{} -S {} attach", shell_word(&self.program), shell_word(&self.socket));
         let name = self.tmux_name.as_ref().unwrap_or(&self.session);
-        if label::of(&self.session, self.label.len()).as_ref() != Some(&self.label) && is_plain_name(name) {
+        let room = self.label.as_ref().map_or(0, |label| label.len());
+        if label::of(&self.session, room) != self.label && is_plain_name(name) {
             let mut target = OsString::from("=");
             target.push(name);
             // Writing to a String cannot fail.
@@ -233,7 +235,7 @@ impl Spawned {
         tracing::info!(
             message_id = id::SESSION_SPAWNED,
             tmux_janitor.socket = text(self.socket.as_os_str()),
-            tmux_janitor.label = text(&self.label),
+            tmux_janitor.label = self.label.as_deref().map(text),
             tmux_janitor.dir = text(dir.as_os_str()),
             tmux_janitor.uid = uid.raw(),
             tmux_janitor.server_pid = self.server_pid.map(Pid::raw),
@@ -272,7 +274,7 @@ impl Spawned {
             warnings: &'a [String],
         }
         let paths = |paths: &[PathBuf]| paths.iter().map(|path| text(path.as_os_str())).collect();
-        let has_place = !self.label.is_empty();
+        let has_place = self.label.is_some();
         serde_json::to_string(&Object {
             version: 1,
             command: "spawn",
@@ -294,7 +296,7 @@ impl Spawned {
             tmux_name: self.tmux_name.as_deref().map(text),
             socket: has_place.then(|| text(self.socket.as_os_str())),
             socket_bytes: raw_bytes(self.socket.as_os_str()),
-            label: has_place.then(|| text(&self.label)),
+            label: self.label.as_deref().map(text),
             server_pid: self.server_pid,
             attempts: self.attempts,
             swept: paths(&self.swept),

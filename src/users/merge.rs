@@ -144,9 +144,11 @@ fn more_directories(count: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
     use super::*;
     use std::path::Path;
     use tmux_sockets::judge::{Reason, State, Verdict};
+    use tmux_sockets::kernel::Label;
     use tmux_sockets::sweep::Done;
 
     fn report(labels: &[&str]) -> Report {
@@ -155,7 +157,13 @@ mod tests {
             .map(|path| report.add_directory(DirectoryReport { path: PathBuf::from(path), error: None }));
         let verdict = Verdict::new(State::Dead, Reason::NobodyListens);
         let entry = |(at, label): (usize, &&str)| {
-            Entry::new(Folder::Of(numbers[at % 2]), label.into(), Uid::new(5), verdict, Outcome::Removed)
+            Entry::new(
+                Folder::Of(numbers[at % 2]),
+                Label::new(*label).unwrap(),
+                Uid::new(5),
+                verdict,
+                Outcome::Removed,
+            )
         };
         report.entries = labels.iter().enumerate().map(entry).collect();
         report

@@ -10,6 +10,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::task::{Context, Poll, ready};
+use tmux_sockets::kernel::Label;
 use tmux_sockets::tmux::start_lock::OWN_PREFIX;
 use tokio::io::Interest;
 
@@ -250,8 +251,8 @@ fn note(hints: &mut Vec<Hint>, flags: EventMask, roles: &[Role], name: Option<&O
             }
             Role::Directory(dir) => {
                 let change = change(flags).filter(|_| !flags.contains(EventMask::ISDIR) && !is_ours(name));
-                if let Some(change) = change {
-                    once(Hint::Name(Name { dir: *dir, label: name.to_owned() }, change));
+                if let (Some(change), Some(label)) = (change, Label::new(name)) {
+                    once(Hint::Name(Name { dir: *dir, label }, change));
                 }
             }
             Role::Refused => {}
@@ -279,6 +280,7 @@ fn is_ours(name: &OsStr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
     use super::*;
 
     fn hints(flags: EventMask, roles: &[Role], name: Option<&str>) -> Vec<Hint> {
@@ -302,7 +304,7 @@ mod tests {
     fn names_are_told_with_their_directory_but_folders_and_our_own() {
         let dir = [Role::Directory(Dir(3))];
         let made = hints(EventMask::CREATE, &dir, Some("x"));
-        assert_eq!(made, [Hint::Name(Name { dir: Dir(3), label: "x".into() }, Change::Made)]);
+        assert_eq!(made, [Hint::Name(Name { dir: Dir(3), label: Label::new("x").unwrap() }, Change::Made)]);
         assert_eq!(hints(EventMask::CREATE | EventMask::ISDIR, &dir, Some("x")), []);
         assert_eq!(hints(EventMask::MOVED_TO, &dir, Some(".tmux-janitor-quarantine.x")), []);
         assert_eq!(hints(EventMask::CREATE, &dir, Some(".tmux-janitor-1-1.lock")), []);

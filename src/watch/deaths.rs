@@ -310,6 +310,7 @@ mod tests {
     use crate::watch::engine::Dir;
     use std::future::poll_fn;
     use std::os::fd::OwnedFd;
+    use tmux_sockets::kernel::Label;
 
     #[test]
     fn proc_is_looked_for_again() {
@@ -329,7 +330,8 @@ mod tests {
             let me = rustix::process::getpid().as_raw_nonzero().get();
             let socket = std::os::unix::net::UnixDatagram::unbound().unwrap();
             let number = u32::try_from(rustix::fs::fstat(&socket).unwrap().st_ino).unwrap();
-            let [one, other] = ["one", "other"].map(|label| Name { dir: Dir(0), label: label.into() });
+            let [one, other] =
+                ["one", "other"].map(|label| Name { dir: Dir(0), label: Label::new(label).unwrap() });
             assert_eq!(deaths.watch(Pid::new(me), SocketNumber::new(number), &one), Ok(true));
             drop(socket);
             let mut deaths = Deaths::new(Uid::ours());
@@ -348,7 +350,7 @@ mod tests {
             let holder = std::process::Stdio::from(OwnedFd::from(socket));
             let mut holder = std::process::Command::new("sleep").arg("3600").stdin(holder).spawn().unwrap();
             let pid = i32::try_from(holder.id()).unwrap();
-            let name = Name { dir: Dir(0), label: "x".into() };
+            let name = Name { dir: Dir(0), label: Label::new("x").unwrap() };
             assert_eq!(deaths.watch(Pid::new(pid), SocketNumber::new(number), &name), Ok(true));
             assert_eq!(
                 deaths.watch(Pid::new(pid), SocketNumber::new(number), &name),

@@ -14,6 +14,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::task::{Context, Poll};
+use tmux_sockets::kernel::Label;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::{FileFacts, FileId};
 use tmux_sockets::tmux::paths::{self, Rule};
@@ -122,8 +123,8 @@ impl Directories {
 
     /// The name in a directory of ours that a path stands for.
     pub(super) fn name_of(&self, path: &Path) -> Option<Name> {
-        let (parent, label) = (path.parent()?, path.file_name()?);
-        let names = self.wanted.iter().map(|dir| Name { dir: *dir, label: label.to_owned() });
+        let (parent, label) = (path.parent()?, Label::new(path.file_name()?)?);
+        let names = self.wanted.iter().map(|dir| Name { dir: *dir, label: label.clone() });
         let mut names = names.filter(|name| self.path(name.dir) == parent || self.full_path(name) == path);
         names.next()
     }

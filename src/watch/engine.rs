@@ -10,7 +10,7 @@ mod slot;
 use crate::view::events::EventKind;
 use slot::{Missing, Slot};
 use std::collections::HashMap;
-use std::ffi::OsString;
+use tmux_sockets::kernel::Label;
 use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::SocketNumber;
 
@@ -22,7 +22,7 @@ pub(super) struct Dir(pub(super) usize);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Name {
     pub(super) dir: Dir,
-    pub(super) label: OsString,
+    pub(super) label: Label,
 }
 
 /// What was seen at a name.
@@ -99,7 +99,7 @@ pub(super) struct Counts {
 /// All that is known.
 #[derive(Debug, Default)]
 pub(super) struct Engine {
-    slots: HashMap<Dir, HashMap<OsString, Slot>>,
+    slots: HashMap<Dir, HashMap<Label, Slot>>,
     looking: bool,
     /// Where sockets were bound while we looked.
     late: Vec<Name>,
@@ -192,7 +192,7 @@ impl Engine {
     }
 
     /// The names of a directory that something is known of.
-    pub(super) fn labels(&self, dir: Dir) -> impl Iterator<Item = &OsString> {
+    pub(super) fn labels(&self, dir: Dir) -> impl Iterator<Item = &Label> {
         self.slots.get(&dir).into_iter().flat_map(HashMap::keys)
     }
 

@@ -56,7 +56,7 @@ pub(super) fn take_in(
 fn note(engine: &mut Engine, schedule: &mut Schedule, name: Name, change: Change, facts: Option<FileFacts>) {
     let now = Instant::now();
     let of_lock = paths::socket_of_lock(&name.label);
-    let of_lock = of_lock.map(|label| Name { dir: name.dir, label: label.to_owned() });
+    let of_lock = of_lock.map(|label| Name { dir: name.dir, label });
     match (change, of_lock) {
         (Change::Made, None) => {
             if facts.is_none_or(|facts| facts.is_socket()) {

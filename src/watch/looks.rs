@@ -18,9 +18,9 @@ use crate::view::events::{Event, EventKind};
 use as_done::AsDone;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::ffi::{OsStr, OsString};
 use std::time::Instant;
 use tmux_sockets::ghost::Ghost;
+use tmux_sockets::kernel::Label;
 use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::SocketNumber;
 use tmux_sockets::sweep::discover::{self, Surroundings};
@@ -108,7 +108,7 @@ impl Looks {
 
     /// Processes have ended: what they served is looked at at once.
     pub(super) fn deaths(&mut self, tools: &mut Tools<'_>, deaths: Vec<Death>) {
-        let mut dirs: BTreeMap<Dir, (BTreeSet<OsString>, HashSet<Pid>)> = BTreeMap::new();
+        let mut dirs: BTreeMap<Dir, (BTreeSet<Label>, HashSet<Pid>)> = BTreeMap::new();
         for Death { name, pid } in deaths {
             if tools.directories.wanted().contains(&name.dir) {
                 let (labels, pids) = dirs.entry(name.dir).or_default();
@@ -188,12 +188,12 @@ impl Looks {
     }
 
     /// Looks at names of one directory as the sweep does, and removes what is dead.
-    pub(super) fn look(&mut self, tools: &mut Tools<'_>, dir: Dir, labels: &[OsString]) {
+    pub(super) fn look(&mut self, tools: &mut Tools<'_>, dir: Dir, labels: &[Label]) {
         self.look_knowing(tools, dir, labels, &HashSet::new());
     }
 
     /// The same; these processes have `ended`.
-    fn look_knowing(&mut self, tools: &mut Tools<'_>, dir: Dir, labels: &[OsString], ended: &HashSet<Pid>) {
+    fn look_knowing(&mut self, tools: &mut Tools<'_>, dir: Dir, labels: &[Label], ended: &HashSet<Pid>) {
         self.hints(tools);
         let started = Instant::now();
         self.engine.look_begins();
@@ -202,7 +202,7 @@ impl Looks {
         let Duties { settings, user, act, .. } = tools.duties;
         let pass = Pass { policy: settings, far: &Apart, user: *user, act: *act };
         let engine = &self.engine;
-        let owner = |label: &OsStr| engine.owner(&Name { dir, label: label.to_owned() });
+        let owner = |label: &Label| engine.owner(&Name { dir, label: label.clone() });
         let mut as_done = AsDone::new(tools.announcer, tools.books, &owner);
         let mut report = pass.run_before(&mut self.witness, &[target], &mut as_done);
         let told = as_done.told();
@@ -215,7 +215,7 @@ impl Looks {
         }
         let refused = report.directories.iter().any(|directory| directory.error.is_some());
         let absent = if refused { Seen::Undecided } else { Seen::Absent };
-        let mut seen: HashMap<OsString, Seen> = HashMap::with_capacity(report.entries.len());
+        let mut seen: HashMap<Label, Seen> = HashMap::with_capacity(report.entries.len());
         let directory = tools.directories.open(dir);
         for entry in report.entries.iter().filter(|entry| !entry.is_litter()) {
             let listed = || {
@@ -430,8 +430,8 @@ impl Looks {
     }
 }
 
-fn by_dir(names: Vec<Name>) -> BTreeMap<Dir, Vec<OsString>> {
-    let mut dirs: BTreeMap<Dir, Vec<OsString>> = BTreeMap::new();
+fn by_dir(names: Vec<Name>) -> BTreeMap<Dir, Vec<Label>> {
+    let mut dirs: BTreeMap<Dir, Vec<Label>> = BTreeMap::new();
     for Name { dir, label } in names {
         dirs.entry(dir).or_default().push(label);
     }

@@ -4,8 +4,8 @@
 
 use super::engine::{Dir, Name};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::ffi::OsString;
 use std::time::{Duration, Instant};
+use tmux_sockets::kernel::Label;
 
 /// How long a socket is left alone that was just bound and does not listen yet. tmux listens before
 /// this. One that is bound and does not listen at the look afterwards is looked at again, each time
@@ -48,7 +48,7 @@ pub(super) struct Schedule {
     /// When to look for ghosts.
     ghosts_at: Option<Instant>,
     /// The rest of a rescan.
-    chunks: VecDeque<(Dir, Vec<OsString>)>,
+    chunks: VecDeque<(Dir, Vec<Label>)>,
     rescan_at: Option<Instant>,
     last_rescan: Option<Instant>,
     interval: Option<Duration>,
@@ -64,7 +64,7 @@ pub(super) enum Due {
     /// Look at everything: make the list of it.
     Rescan,
     /// A part of that.
-    Chunk(Dir, Vec<OsString>),
+    Chunk(Dir, Vec<Label>),
     /// Glance at these names.
     Glance(Vec<Name>),
     /// Look at these names closely.
@@ -169,7 +169,7 @@ impl Schedule {
     }
 
     /// All names of a directory, to be looked at in parts.
-    pub(super) fn look_at_all(&mut self, dir: Dir, mut labels: Vec<OsString>) {
+    pub(super) fn look_at_all(&mut self, dir: Dir, mut labels: Vec<Label>) {
         // One that is empty is looked at too: it may have become unreadable or have gone.
         loop {
             let rest = labels.split_off(CHUNK.min(labels.len()));

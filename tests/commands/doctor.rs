@@ -115,7 +115,10 @@ fn ghosts_and_split_brains_are_found() {
     finds_nothing(arena.dir(), "ghost");
     fs::remove_file(arena.path("a")).unwrap();
     finds(arena.dir(), "ghost", &format!("(pid {})", arena.server("a").pid));
-    finds(arena.dir(), "ghost", "in its panes: sleep");
+    crate::common::wait::until("its pane has come up", || {
+        let found = findings(&mut janitor(arena.dir()), "ghost");
+        found.iter().any(|finding| finding["what"].as_str().unwrap().contains("in its panes: sleep"))
+    });
     cured(arena.dir(), "ghost", &format!("(pid {})", arena.server("a").pid));
     arena.assert_reachable("a");
     fs::remove_file(arena.path("a")).unwrap();

@@ -228,6 +228,7 @@ impl Arena {
             None => drop(tmux(&path).arg("kill-server").output()),
         }
         server.wait_for_end();
+        wait::until_closed(&path);
         assert!(fs::symlink_metadata(&path).is_ok(), "tmux leaves its socket behind");
         self
     }

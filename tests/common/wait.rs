@@ -1,5 +1,8 @@
 //! Waiting for a condition instead of sleeping and hoping, and a clock for what must come soon.
 
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -27,6 +30,24 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(started.elapsed() < DEADLINE, "waited {DEADLINE:?} in vain: {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// Waits until nobody has a socket open any more that was bound at this path: a child of the server's, or of another test's,
+/// may have it a moment longer, between fork and exec.
+#[track_caller]
+pub(crate) fn until_closed(path: &Path) {
+    let line = [b" ", path.as_os_str().as_bytes(), b"\n"].concat();
+    until("the socket is closed everywhere", || {
+        let table = std::fs::read("/proc/net/unix").expect("the kernel's table");
+        !table.windows(line.len()).any(|part| part == line)
+    });
+}
+
+/// Leaves a dead socket at a path.
+#[track_caller]
+pub(crate) fn leave_dead(path: impl AsRef<Path>) {
+    drop(UnixListener::bind(&path).expect("the path is free"));
+    until_closed(path.as_ref());
 }
 
 /// How long the thread of a [`Clock`] is busy, and how long it then rests.

@@ -7,7 +7,6 @@ use nix::sched::{CloneFlags, unshare};
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
 use std::cell::{Cell, RefCell};
-use std::ffi::OsString;
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
@@ -15,6 +14,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use tmux_sockets::judge::State;
+use tmux_sockets::kernel::Label;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::checkpoint::{self, Checkpoint};
 use tmux_sockets::remove::{Reaped, Reaper};
@@ -36,7 +36,7 @@ fn reap(
     })));
     let user = rustix::process::getuid().as_raw();
     let dir = SocketDir::open(dir, Uid::new(user), Strictness::Swept).unwrap().unwrap();
-    let names: Vec<OsString> = names.iter().map(OsString::from).collect();
+    let names: Vec<Label> = names.iter().map(|name| Label::new(*name).unwrap()).collect();
     let reaped = Reaper::new(&dir, Uid::new(user)).reap(&mut Witness::new(Uid::new(user)), &names);
     checkpoint::install(None);
     (reaped, places.take())

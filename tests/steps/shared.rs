@@ -14,6 +14,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::rc::Rc;
+use tmux_sockets::kernel::Label;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::checkpoint::{self, Checkpoint};
 use tmux_sockets::report::{Failure, Outcome};
@@ -83,7 +84,7 @@ fn stopped(folder: &Folder, act: impl FnMut(Checkpoint) + 'static) -> Outcome {
 /// The same for any name.
 fn stopped_at(folder: &Folder, name: &OsStr, act: impl FnMut(Checkpoint) + 'static) -> Outcome {
     checkpoint::install(Some(Box::new(act)));
-    let only = Some(vec![name.to_owned()]);
+    let only = Some(vec![Label::new(name).unwrap()]);
     let target = Target { path: folder.0.path().to_owned(), only, rule: Strictness::Named };
     let pass = Pass { policy: &SpareNothing, far: &RefuseFar, user: Uid::ROOT, act: Act::Remove };
     let report = pass.run(&mut Witness::new(Uid::ROOT), &[target]);

@@ -7,7 +7,7 @@ use crate::common::arena::Arena;
 use crate::common::wait;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, getpid, kill_process};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -65,7 +65,7 @@ fn who_removes_a_hundred() {
             kill_process(getpid(), Signal::TSTP).unwrap();
         }
     })));
-    let names: Vec<OsString> = dir.names().unwrap();
+    let names = dir.names().unwrap();
     let reaped = Reaper::new(&dir, Uid::new(user())).reap(&mut Witness::new(Uid::new(user())), &names);
     say(&format!("removed {}", reaped.len()));
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use tmux_sockets::kernel::Label;
 use tmux_sockets::sweep::Target;
 use tmux_sockets::tmux::Strictness;
 
@@ -104,7 +105,8 @@ fn targets_in(mut words: &[OsString]) -> Option<Vec<Target>> {
         let rule = RULES.iter().find(|(_, word)| rule == word)?.0;
         let count: Option<usize> = if count == "all" { None } else { Some(count.to_str()?.parse().ok()?) };
         let (names, rest) = rest.split_at_checked(count.unwrap_or(0))?;
-        targets.push(Target { path: path.into(), only: count.map(|_| names.to_vec()), rule });
+        let names = names.iter().map(Label::new).collect::<Option<Vec<_>>>()?;
+        targets.push(Target { path: path.into(), only: count.map(|_| names), rule });
         words = rest;
     }
     words.is_empty().then_some(targets)
@@ -116,13 +118,17 @@ mod tests {
 
     #[test]
     fn an_order_arrives_as_it_was_given() {
-        let target = |only: Option<Vec<OsString>>, rule| Target { path: "/far/tmux-7".into(), only, rule };
+        let target = |only: Option<&[&str]>, rule| Target {
+            path: "/far/tmux-7".into(),
+            only: only.map(|names| names.iter().filter_map(Label::new).collect()),
+            rule,
+        };
         for errand in [
             Errand::Look(vec![]),
             Errand::Look(vec![
                 target(None, Strictness::Swept),
-                target(Some(vec!["all".into(), "a b".into()]), Strictness::LookedAt),
-                target(Some(vec![]), Strictness::Swept),
+                target(Some(&["all", "a b"]), Strictness::LookedAt),
+                target(Some(&[]), Strictness::Swept),
             ]),
             Errand::Read { path: "/far/x".into(), is_named: true },
             Errand::Read { path: "/far/x".into(), is_named: false },

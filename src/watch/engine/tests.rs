@@ -1,5 +1,7 @@
 //! A small world of sockets that come and go at one name.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
 use super::*;
 use EventKind::{Dead, Ghost, Rescued, ServerGone, ServerUp, SocketRemoved};
 use std::cell::RefCell;
@@ -7,7 +9,7 @@ use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::SocketNumber;
 
 fn x() -> Name {
-    Name { dir: Dir(0), label: "x".into() }
+    Name { dir: Dir(0), label: Label::new("x").unwrap() }
 }
 
 /// An engine and the sockets that are listening.

@@ -3,7 +3,7 @@
 use crate::watch::announce::Announcer;
 use crate::watch::bookkeeping::Books;
 use std::collections::HashSet;
-use std::ffi::OsStr;
+use tmux_sockets::kernel::Label;
 use tmux_sockets::kernel::Pid;
 use tmux_sockets::remove::Next;
 use tmux_sockets::report::{Entry, EntryNumber, Outcome, Report};
@@ -13,7 +13,7 @@ use tmux_sockets::sweep::{Done, Follower};
 pub(super) struct AsDone<'w> {
     announcer: &'w mut Announcer,
     books: &'w mut Books,
-    owner: &'w dyn Fn(&OsStr) -> Option<Pid>,
+    owner: &'w dyn Fn(&Label) -> Option<Pid>,
     told: HashSet<EntryNumber>,
 }
 
@@ -21,7 +21,7 @@ impl<'w> AsDone<'w> {
     pub(super) fn new(
         announcer: &'w mut Announcer,
         books: &'w mut Books,
-        owner: &'w dyn Fn(&OsStr) -> Option<Pid>,
+        owner: &'w dyn Fn(&Label) -> Option<Pid>,
     ) -> Self {
         Self { announcer, books, owner, told: HashSet::new() }
     }

@@ -1,9 +1,11 @@
 //! Time is handed in.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
 use super::*;
 
 fn name(label: &str) -> Name {
-    Name { dir: Dir(0), label: label.into() }
+    Name { dir: Dir(0), label: Label::new(label).unwrap() }
 }
 
 fn begun(interval: u64) -> (Schedule, Instant) {
@@ -122,7 +124,7 @@ fn too_many_names_are_a_rescan() {
 #[test]
 fn a_rescan_is_taken_in_parts_and_events_come_between() {
     let (mut schedule, now) = begun(600);
-    schedule.look_at_all(Dir(0), (0..=CHUNK).map(|n| n.to_string().into()).collect());
+    schedule.look_at_all(Dir(0), (0..=CHUNK).map(|n| name(&n.to_string()).label).collect());
     assert!(matches!(schedule.due(now), Some(Due::Chunk(Dir(0), labels)) if labels.len() == CHUNK));
     schedule.unsettled(name("new"), now);
     assert_eq!(schedule.due(now), Some(Due::Glance(vec![name("new")])));

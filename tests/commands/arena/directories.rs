@@ -4,10 +4,10 @@ use super::{in_mount_namespace, is_root};
 use crate::common::arena::Arena;
 use crate::common::janitor::{Run, entry, fate, janitor};
 use crate::common::skip::skip;
+use crate::common::wait;
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::os::unix::net::UnixListener;
 use std::process::Command;
 
 #[test]
@@ -20,7 +20,7 @@ fn directories_that_tmux_would_refuse_are_reported_and_left_alone() {
     let check = |mode: u32, part: &str| {
         fs::set_permissions(&dir, fs::Permissions::from_mode(mode)).unwrap();
         let _ = fs::remove_file(&dead);
-        drop(UnixListener::bind(&dead).unwrap());
+        wait::leave_dead(&dead);
         let run = Run::of(janitor(&dir).args(["sweep", "--json"]));
         let error = run.json()["directories"][0]["error"].clone();
         if part.is_empty() {

@@ -6,6 +6,7 @@ mod help;
 use crate::common::arena::Arena;
 use crate::common::janitor::{Run, bare, janitor};
 use crate::common::reader::reader;
+use crate::common::wait;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -172,7 +173,7 @@ fn the_users_directories_are_found_as_tmux_finds_them() {
     let dir = parent.path().join(format!("tmux-{uid}"));
     fs::create_dir(&dir).unwrap();
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).unwrap();
-    drop(std::os::unix::net::UnixListener::bind(dir.join("dead")).unwrap());
+    wait::leave_dead(dir.join("dead"));
     // Looking only: the machine's own directories are discovered too.
     for variable in ["TMUX_TMPDIR", "XDG_RUNTIME_DIR"] {
         let json = Run::of(bare().env(variable, parent.path()).args(["list", "--json"])).json();

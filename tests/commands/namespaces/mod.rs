@@ -326,7 +326,7 @@ fn nothing_is_started_over_a_server_whose_process_cannot_be_seen() {
     }
     fs::remove_file(arena.path("spawn-gone")).unwrap();
     fs::remove_file(arena.path("spawn-other")).unwrap();
-    drop(std::os::unix::net::UnixListener::bind(arena.path("spawn-other")).unwrap());
+    wait::leave_dead(arena.path("spawn-other"));
     for label in ["spawn-gone", "spawn-odd", "spawn-linked", "spawn-other"] {
         let json = hidden(same, &["list"]).json();
         let ghost = |entry: &&serde_json::Value| {

@@ -112,7 +112,7 @@ fn a_ghost_is_not_replaced_but_brought_back() {
         let path = scene.arena.path("spawn-x");
         fs::remove_file(&path).unwrap();
         if beside {
-            drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+            wait::leave_dead(&path);
         }
         let json = scene.made(["x", "--", "sleep 1000"]);
         assert_eq!(json["server_pid"], pid, "{json:#}");

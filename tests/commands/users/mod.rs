@@ -9,6 +9,7 @@ mod price;
 pub(crate) mod scene;
 
 use crate::common::janitor::{Run, bare, copy_program, entry};
+use crate::common::wait;
 use scene::{Hall, User, all_users, error_of, removed};
 use std::collections::BTreeSet;
 use std::fs;
@@ -168,13 +169,15 @@ fn a_users_ghost_is_shown_and_rescued_by_its_worker() {
     fs::remove_file(haunted.path("ghost")).unwrap();
     other.dead("gone");
 
-    let shown = all_users("list", &["--json"]).json();
-    let about = entry(&shown, "ghost");
-    assert_eq!(
-        (&about["state"], &about["server_pid"], &about["uid"]),
-        (&"ghost".into(), &ghost.into(), &haunted.0.into())
-    );
-    assert!(about["panes"].as_array().is_some_and(|panes| !panes.is_empty()), "{about:#}");
+    wait::until("its pane is shown, which may be coming up still", || {
+        let shown = all_users("list", &["--json"]).json();
+        let about = entry(&shown, "ghost");
+        assert_eq!(
+            (&about["state"], &about["server_pid"], &about["uid"]),
+            (&"ghost".into(), &ghost.into(), &haunted.0.into())
+        );
+        about["panes"].as_array().is_some_and(|panes| !panes.is_empty())
+    });
     let health = all_users("status", &[]);
     assert!(health.stdout.starts_with("tmux sockets: 0 live, 1 dead, 1 ghost ("), "{}", health.stdout);
 

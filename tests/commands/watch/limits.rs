@@ -7,7 +7,6 @@ use crate::common::daemon::Daemon;
 use crate::common::{skip, wait};
 use rustix::process::Signal;
 use std::fs::File;
-use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -23,7 +22,7 @@ fn twenty_thousand_creations_at_once_lose_events_and_nothing_else() {
     }
     let dead: Vec<PathBuf> = (0..50).map(|number| arena.path(format!("dead{number}"))).collect();
     for path in &dead {
-        drop(UnixListener::bind(path).unwrap());
+        wait::leave_dead(path);
     }
     let arena = arena.live("during");
     arena.server("before").signal(Signal::KILL);

@@ -6,7 +6,6 @@ use crate::common::journal::Journal;
 use crate::common::terminal::Terminal;
 use crate::common::wait;
 use std::collections::BTreeSet;
-use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -33,7 +32,7 @@ fn is_told(command: impl Fn(&Arena, &[String]) -> Command) {
         let arena = Arena::new();
         let labels: Vec<String> = (0..count).map(|number| number.to_string()).collect();
         for label in &labels {
-            drop(UnixListener::bind(arena.path(label)).unwrap());
+            wait::leave_dead(arena.path(label));
         }
         let mut command = command(&arena, &labels);
         command.args(["--log-target", "journal"]).stdout(Stdio::null()).stderr(Stdio::null());
@@ -91,7 +90,7 @@ fn shows_progress(command: impl Fn(&Arena, &[String]) -> Command) {
         let arena = Arena::new();
         let labels: Vec<String> = (0..count).map(|number| number.to_string()).collect();
         for label in &labels {
-            drop(UnixListener::bind(arena.path(label)).unwrap());
+            wait::leave_dead(arena.path(label));
         }
         let (terminal, end) = Terminal::open();
         let mut command = command(&arena, &labels);

@@ -6,7 +6,7 @@ use crate::common::janitor::janitor;
 use crate::common::wait;
 use rustix::process::{Pid, Signal};
 use std::os::fd::OwnedFd;
-use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Stdio};
 
 /// A pipe that is full; the reader reads nothing.
@@ -49,7 +49,7 @@ fn a_watch_whose_log_nobody_reads_goes_on_and_obeys() {
     let mut daemon = Running::of(janitor(arena.dir()).args(["-v", "watch"]), writer);
     // More than is kept for the reader: 264 bytes of each, of which 256 KiB are kept.
     for number in 0..1300 {
-        drop(UnixListener::bind(arena.path(format!("{number:080}"))).unwrap());
+        wait::leave_dead(arena.path(format!("{number:080}")));
     }
     wait::until("they are removed", || arena.names().is_empty());
     let arena = arena.dead("later");
@@ -90,7 +90,7 @@ fn a_service_manager_that_does_not_read_is_not_waited_for() {
 fn a_command_whose_log_nobody_reads_comes_to_its_end() {
     let arena = Arena::new();
     for number in 0..200 {
-        drop(UnixListener::bind(arena.path(format!("{number}"))).unwrap());
+        wait::leave_dead(arena.path(format!("{number}")));
     }
     for (arguments, code) in
         [(&["-v", "sweep"][..], 0), (&["--nonsense"], 2), (&["check-config", "/nonexistent"], 78)]
@@ -110,7 +110,7 @@ fn a_sweep_that_is_ended_has_told_and_counted_what_it_did() {
     // One that was done before the signal came says nothing: then there is more to do.
     let ended = [2_000, 8_000, 32_000].into_iter().find_map(|count| {
         for number in 0..count {
-            drop(UnixListener::bind(arena.path(format!("{number}"))).unwrap());
+            wait::leave_dead(arena.path(format!("{number}")));
         }
         // It yields to whoever is to end it, also where others keep the machine busy.
         let sweep = janitor(arena.dir());
@@ -145,7 +145,7 @@ fn a_sweep_that_is_ended_has_told_and_counted_what_it_did() {
 fn results_that_nobody_reads_are_waited_for_without_a_lock() {
     let arena = Arena::new();
     for number in 0..2000 {
-        drop(UnixListener::bind(arena.path(format!("{number:080}"))).unwrap());
+        wait::leave_dead(arena.path(format!("{number:080}")));
     }
     let (_reader, writer) = full_pipe();
     let mut sweep =

@@ -1,13 +1,13 @@
 //! Where ghosts are looked for.
 
 use crate::kernel::Bound;
+use crate::kernel::Label;
 use crate::kernel::file_system;
 use crate::kernel::{FileFacts, FileId};
 use crate::kernel::{Mounts, Walk};
 use crate::sweep::Target;
 use rustix::fs::{Mode, OFlags};
 use std::collections::HashMap;
-use std::ffi::OsString;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ struct Spot {
     id: Option<FileId>,
     /// Its device, where the kernel's table shows the same.
     device: Option<u32>,
-    only: Option<Vec<OsString>>,
+    only: Option<Vec<Label>>,
 }
 
 impl Area {
@@ -52,7 +52,7 @@ impl Area {
     /// One path alone. `None`: it has no name.
     pub fn path(path: &Path) -> Option<Self> {
         let dir = path.parent()?.to_owned();
-        let only = Some(vec![path.file_name()?.to_owned()]);
+        let only = Some(vec![Label::new(path.file_name()?)?]);
         let target = Target { path: dir, only, rule: crate::tmux::Strictness::LookedAt };
         Some(Self::new(&[target], false))
     }
@@ -91,7 +91,7 @@ impl Area {
                 place.has(path, |dir| dir == place.named.as_path() || dir == place.settled.as_path())
             });
         }
-        let is_wanted = |only: &Vec<OsString>| only.iter().any(|wanted| wanted.as_bytes() == name);
+        let is_wanted = |only: &Vec<Label>| only.iter().any(|wanted| wanted.as_bytes() == name);
         self.places.iter().any(|place| is_in(place) && place.only.as_ref().is_none_or(is_wanted))
     }
 
@@ -99,7 +99,7 @@ impl Area {
     /// are looked up, so that a dead network mount of somebody else cannot hold us up.
     pub(super) fn may_hold(&self, bound: &Bound<'_>) -> bool {
         let name = bound.name.file_name();
-        let is_wanted = |only: &Vec<OsString>| only.iter().any(|wanted| Some(wanted.as_os_str()) == name);
+        let is_wanted = |only: &Vec<Label>| only.iter().any(|wanted| Some(wanted.as_os_str()) == name);
         let is_possible = |place: &Spot| {
             place.id.is_some()
                 && place.device.is_none_or(|known| known == bound.dev)

@@ -12,6 +12,7 @@ use super::{Area, Ghost, find, proof};
 use crate::judge::RescueFailure;
 use crate::judge::{Bar, Standing};
 use crate::kernel::FileId;
+use crate::kernel::Label;
 use crate::kernel::Pid;
 use crate::kernel::PidFd;
 use crate::kernel::Processes;
@@ -25,7 +26,7 @@ use crate::tmux::start_lock::{LockRack, Taken};
 use crate::witness::Witness;
 use rustix::fs::{AtFlags, CWD};
 use rustix::io::Errno;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 
@@ -101,13 +102,14 @@ fn open(user: Uid, ghost: &Ghost) -> Result<SocketDir, Outcome> {
 }
 
 /// The second name for the socket at `label`, and whether it stands there already: a run was killed.
-fn second_name(dir: &SocketDir, label: &OsStr, socket: FileId) -> Result<(OsString, bool), Outcome> {
+fn second_name(dir: &SocketDir, label: &OsStr, socket: FileId) -> Result<(Label, bool), Outcome> {
     for number in 1..=NAMES {
         let mut name = label.to_owned();
         name.push("-new");
         if number > 1 {
             name.push(format!("-{number}"));
         }
+        let Some(name) = Label::new(name) else { break };
         if dir.path_of(&name).as_os_str().len() > LONGEST {
             break;
         }
@@ -126,7 +128,7 @@ struct Newer<'d> {
     dir: &'d SocketDir,
     pin: OwnedFd,
     id: FileId,
-    name: OsString,
+    name: Label,
 }
 
 impl Newer<'_> {
@@ -146,7 +148,7 @@ impl Newer<'_> {
         reach(Checkpoint::AsideTrim);
         if self.is_at(label) && self.is_at(&self.name) {
             // A failure leaves it with two names.
-            let _ = rustix::fs::unlinkat(self.dir, &self.name, AtFlags::empty());
+            let _ = rustix::fs::unlinkat(self.dir, self.name.as_os_str(), AtFlags::empty());
         }
     }
 
@@ -287,11 +289,11 @@ mod tests {
         let _server = UnixListener::bind(folder.path().join("x")).unwrap();
         let id = dir.look(OsStr::new("x")).unwrap().id;
         let second = |label: &str| second_name(&dir, OsStr::new(label), id);
-        assert_eq!(second("x"), Ok(("x-new".into(), false)));
+        assert_eq!(second("x"), Ok((Label::new("x-new").unwrap(), false)));
         std::fs::write(folder.path().join("x-new"), "").unwrap();
-        assert_eq!(second("x"), Ok(("x-new-2".into(), false)));
+        assert_eq!(second("x"), Ok((Label::new("x-new-2").unwrap(), false)));
         std::fs::hard_link(folder.path().join("x"), folder.path().join("x-new-2")).unwrap();
-        assert_eq!(second("x"), Ok(("x-new-2".into(), true)));
+        assert_eq!(second("x"), Ok((Label::new("x-new-2").unwrap(), true)));
         let longest = LONGEST - folder.path().as_os_str().len() - "/-new".len();
         assert_eq!(second(&"y".repeat(longest)).map(|(_, linked)| linked), Ok(false));
         assert_eq!(second(&"y".repeat(longest + 1)), Err(failed(RescueFailure::NoSecondName)));

@@ -2,7 +2,7 @@
 
 use super::{Aside, Ghost, Rescue, panes};
 use crate::judge::{Reason, State, Verdict};
-use crate::kernel::Uid;
+use crate::kernel::{Label, Uid};
 use crate::kernel::{Mounts, Walk};
 use crate::report::{Entry, Folder, Outcome, Report};
 use std::path::Path;
@@ -10,7 +10,7 @@ use std::path::Path;
 /// Enters a newer server with the path that it has now, or would have.
 fn enter_aside(report: &mut Report, user: Uid, aside: &Aside, is_dry: bool) {
     let folder = Folder::Other(parent_of(&aside.path).to_owned());
-    let label = aside.path.file_name().unwrap_or_default().to_owned();
+    let Some(label) = aside.path.file_name().and_then(Label::new) else { return };
     let outcome = if is_dry { Outcome::WouldSetAside } else { Outcome::SetAside };
     let verdict = Verdict::new(State::Live, Reason::Listening);
     let (server_pid, socket) = (Some(aside.pid), aside.socket);
@@ -30,7 +30,7 @@ pub fn enter(report: &mut Report, user: Uid, ghost: &Ghost, outcome: Outcome, wi
     };
     let known = report.directory_at(&[dir, &settled]);
     let folder = known.map_or_else(|| Folder::Other(dir.to_owned()), Folder::Of);
-    let label = ghost.path.file_name().unwrap_or_default().to_owned();
+    let Some(label) = ghost.path.file_name().and_then(Label::new) else { return };
     let verdict = Verdict::new(State::Ghost, Reason::Ghost(ghost.plight));
     report.entries.push(Entry {
         server_pid: ghost.pid,

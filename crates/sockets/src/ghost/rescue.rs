@@ -10,6 +10,7 @@ use super::folder::{Made, Trouble, can_bind, open_or_make};
 use super::reach::{Reach, View};
 use super::{Anew, Area, Aside, Ghost, find};
 use crate::judge::{Bar, Plight, RescueFailure, Standing};
+use crate::kernel::Label;
 use crate::kernel::Processes;
 use crate::kernel::Role;
 use crate::kernel::Uid;
@@ -99,7 +100,7 @@ pub(super) fn barred(plight: Plight) -> Option<Outcome> {
 pub(super) fn clear(user: Uid, witness: &mut Witness, ghost: &Ghost, act: Act) -> Option<Report> {
     let target = Target {
         path: ghost.path.parent()?.to_owned(),
-        only: Some(vec![ghost.path.file_name()?.to_owned()]),
+        only: Some(vec![Label::new(ghost.path.file_name()?)?]),
         rule: Strictness::Swept,
     };
     Some(Pass { policy: &SpareNothing, far: &RefuseFar, user, act }.run(witness, &[target]))

@@ -6,6 +6,7 @@ pub mod escape;
 mod file;
 pub mod file_system;
 mod id;
+mod label;
 pub(crate) mod lease;
 mod locks;
 mod mounts;
@@ -19,6 +20,7 @@ mod unstopped;
 
 pub use file::{FileFacts, FileId};
 pub use id::{Pid, SocketNumber, Uid};
+pub use label::Label;
 pub use locks::ProcLocks;
 pub(crate) use locks::held;
 pub use mounts::{Mount, Mounts, Walk, realpath, trust};

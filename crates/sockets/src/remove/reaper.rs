@@ -13,6 +13,7 @@ use crate::kernel::Uid;
 
 use crate::judge::ConnectSays;
 use crate::judge::{Facts, Judgement, LockSays, Reason, State, Verdict, judge};
+use crate::kernel::Label;
 use crate::kernel::checkpoint::{Checkpoint, reach};
 use crate::report::{Failure, Outcome};
 use crate::tmux::SocketDir;
@@ -24,7 +25,7 @@ use crate::witness::Witness;
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
 use std::collections::VecDeque;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::os::fd::AsFd;
 use std::time::Instant;
 
@@ -47,7 +48,7 @@ impl<'d> Reaper<'d> {
 
     /// Removes the sockets of `names` that are dead under their lock. The results have the same
     /// order. A quarantine name is removed under its label's lock.
-    pub fn reap(&mut self, witness: &mut Witness, names: &[OsString]) -> Vec<Reaped> {
+    pub fn reap(&mut self, witness: &mut Witness, names: &[Label]) -> Vec<Reaped> {
         self.reap_before(witness, names, &mut ())
     }
 
@@ -55,7 +56,7 @@ impl<'d> Reaper<'d> {
     pub fn reap_before(
         &mut self,
         witness: &mut Witness,
-        names: &[OsString],
+        names: &[Label],
         audience: &mut dyn Audience,
     ) -> Vec<Reaped> {
         let mut results = Vec::with_capacity(names.len());
@@ -95,7 +96,7 @@ impl<'d> Reaper<'d> {
     ///
     /// What a table shows that was read since they are held open is not locked. The one that is read under the
     /// locks can miss a socket (a dump resumes by position), and so can this one; both miss it hardly ever.
-    fn lock_batch(&mut self, witness: &mut Witness, names: &[OsString]) -> (Vec<Step>, bool) {
+    fn lock_batch(&mut self, witness: &mut Witness, names: &[Label]) -> (Vec<Step>, bool) {
         self.rack.trim();
         let pins = self.pin_batch(names);
         if pins.iter().any(Result::is_ok) {
@@ -121,8 +122,8 @@ impl<'d> Reaper<'d> {
                 }
             };
             let name = &names[steps.len()];
-            let label = quarantine::label_of(name).unwrap_or(name);
-            let mut taken = self.rack.take(label);
+            let label = quarantine::label_of(name).unwrap_or_else(|| name.clone());
+            let mut taken = self.rack.take(&label);
             if is_starved(&taken) {
                 if held > 0 {
                     break;
@@ -132,7 +133,7 @@ impl<'d> Reaper<'d> {
                     candidates.clear();
                 }
                 self.rack.rest();
-                taken = self.rack.take(label);
+                taken = self.rack.take(&label);
             }
             held += usize::from(matches!(taken, Taken::Ours(_)));
             steps.push(Step::of(taken, pin));
@@ -142,7 +143,7 @@ impl<'d> Reaper<'d> {
     }
 
     /// Holds as many entries open as may be locked together; fewer when descriptors run out.
-    fn pin_batch(&self, names: &[OsString]) -> Vec<Result<Pin, Errno>> {
+    fn pin_batch(&self, names: &[Label]) -> Vec<Result<Pin, Errno>> {
         let mut pins = Vec::with_capacity(self.batch.min(names.len()));
         let reserve = self.dir.reserve();
         for name in names.iter().take(self.batch) {
@@ -182,7 +183,7 @@ impl<'d> Reaper<'d> {
     }
 
     /// Judges once more under the lock, with a table that was read under it, and removes what is dead.
-    fn remove_locked(&mut self, witness: &mut Witness, name: &OsStr, locked: &Locked) -> Reaped {
+    fn remove_locked(&mut self, witness: &mut Witness, name: &Label, locked: &Locked) -> Reaped {
         let mut facts = self.facts(witness, &locked.pin);
         if judge(&facts) == Judgement::AskConnect {
             facts.answer = Some(self.asker.ask(locked.pin.file.as_fd()));
@@ -201,7 +202,7 @@ impl<'d> Reaper<'d> {
     ///
     /// The last question to connect(2) is for a server that was bound and did not listen when it was asked
     /// before, and that the tables did not show either.
-    fn take_away(&mut self, name: &OsStr, pin: &Pin) -> Outcome {
+    fn take_away(&mut self, name: &Label, pin: &Pin) -> Outcome {
         let dir = self.dir;
         reach(Checkpoint::JudgedDead);
         match dir.look(name) {
@@ -215,7 +216,7 @@ impl<'d> Reaper<'d> {
             return shared::take_away(dir, self.user, name, pin, &mut self.asker);
         }
         let quarantine = if is_left {
-            name.to_owned()
+            name.clone()
         } else {
             reach(Checkpoint::Move);
             match move_away(dir, name) {
@@ -232,7 +233,7 @@ impl<'d> Reaper<'d> {
                     shared::free_name(dir, self.user, name);
                 }
                 reach(Checkpoint::Unlink);
-                match rustix::fs::unlinkat(dir, &quarantine, AtFlags::empty()) {
+                match rustix::fs::unlinkat(dir, quarantine.as_os_str(), AtFlags::empty()) {
                     Ok(()) | Err(Errno::NOENT) => Outcome::Removed,
                     Err(errno) => Outcome::Failed(Failure::Remove(errno)),
                 }
@@ -280,8 +281,8 @@ impl<'d> Reaper<'d> {
     }
 
     /// The lock files that were left, because no lease can be had here.
-    pub fn left_locks(&self) -> impl Iterator<Item = &OsStr> {
-        self.rack.left().iter().map(OsString::as_os_str)
+    pub fn left_locks(&self) -> impl Iterator<Item = &Label> {
+        self.rack.left().iter()
     }
 
     /// Removes an empty start lock that nobody holds or has open, under that very lock.
@@ -346,16 +347,16 @@ fn is_full(taken: &Taken) -> bool {
 }
 
 /// Renames to the quarantine name, or to that of the quarantine name where an earlier run left one.
-fn move_away(dir: &SocketDir, name: &OsStr) -> Result<OsString, Outcome> {
-    let mut quarantine = name.to_owned();
-    for _ in 0..2 {
-        quarantine = quarantine::name_of(&quarantine).ok_or(Outcome::Failed(Failure::NameTooLong))?;
+fn move_away(dir: &SocketDir, name: &OsStr) -> Result<Label, Outcome> {
+    let names = std::iter::successors(quarantine::name_of(name), |before| quarantine::name_of(before));
+    let mut last = Failure::NameTooLong;
+    for quarantine in names.take(2) {
         match moves::to_own(dir, name, &quarantine) {
             Ok(()) => return Ok(quarantine),
-            Err(Errno::EXIST) => {}
+            Err(Errno::EXIST) => last = Failure::QuarantineTaken,
             Err(Errno::NOENT) => return Err(Outcome::Vanished),
             Err(errno) => return Err(Outcome::Failed(Failure::Move(errno))),
         }
     }
-    Err(Outcome::Failed(Failure::QuarantineTaken))
+    Err(Outcome::Failed(last))
 }

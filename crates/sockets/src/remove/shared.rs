@@ -34,9 +34,9 @@ pub(super) fn take_away(dir: &SocketDir, user: Uid, name: &OsStr, pin: &Pin, ask
     let Some(aside) = quarantine::name_of(name) else {
         return Outcome::Failed(Failure::NameTooLong);
     };
-    match rustix::fs::mkdirat(dir, &aside, PLACEHOLDER) {
+    match rustix::fs::mkdirat(dir, aside.as_os_str(), PLACEHOLDER) {
         // The umask may have taken a bit.
-        Ok(()) => drop(rustix::fs::chmodat(dir, &aside, PLACEHOLDER, AtFlags::empty())),
+        Ok(()) => drop(rustix::fs::chmodat(dir, aside.as_os_str(), PLACEHOLDER, AtFlags::empty())),
         Err(Errno::EXIST) if is_placeholder(dir, user, &aside) => {}
         Err(Errno::EXIST) => return Outcome::Failed(Failure::QuarantineTaken),
         Err(errno) => return Outcome::Failed(Failure::Move(errno)),
@@ -54,7 +54,7 @@ pub(super) fn take_away(dir: &SocketDir, user: Uid, name: &OsStr, pin: &Pin, ask
             return Outcome::Failed(Failure::Remove(errno));
         }
         reach(Checkpoint::Unlink);
-        return match rustix::fs::unlinkat(dir, &aside, AtFlags::empty()) {
+        return match rustix::fs::unlinkat(dir, aside.as_os_str(), AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Outcome::Removed,
             Err(errno) => Outcome::Failed(Failure::Remove(errno)),
         };
@@ -89,9 +89,9 @@ pub(super) fn restore(dir: &SocketDir, user: Uid, name: &OsStr) {
 /// is ended between the two leaves the socket, and not a directory that nobody knows.
 pub(super) fn free_name(dir: &SocketDir, user: Uid, aside: &OsStr) {
     if let Some(name) = quarantine::label_of(aside)
-        && is_placeholder(dir, user, name)
+        && is_placeholder(dir, user, &name)
     {
-        let _ = remove_directory(dir, name);
+        let _ = remove_directory(dir, &name);
     }
 }
 

@@ -214,13 +214,21 @@ fn more_places(count: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
     use super::*;
     use crate::judge::Verdict;
+    use crate::kernel::Label;
     use crate::report::Folder;
 
     fn entry(state: State, outcome: Outcome) -> Entry {
         let folder = Folder::Other("/x".into());
-        Entry::new(folder, "x".into(), Uid::new(1), Verdict::new(state, Reason::NobodyListens), outcome)
+        Entry::new(
+            folder,
+            Label::new("x").unwrap(),
+            Uid::new(1),
+            Verdict::new(state, Reason::NobodyListens),
+            outcome,
+        )
     }
 
     #[test]

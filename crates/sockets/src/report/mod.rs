@@ -6,11 +6,11 @@ mod outside;
 mod sentences;
 
 use crate::judge::{Reason, State, Verdict};
+use crate::kernel::Label;
 use crate::kernel::Pid;
 use crate::kernel::as_data;
 use crate::kernel::{SocketNumber, Uid};
 use serde::{Deserialize, Serialize};
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -72,7 +72,7 @@ pub struct Entry {
     /// Where it stands.
     pub folder: Folder,
     /// Its name.
-    pub label: OsString,
+    pub label: Label,
     /// Its owner.
     pub uid: Uid,
     /// What it is and why.
@@ -112,7 +112,7 @@ pub struct Report {
 
 impl Entry {
     /// An entry of which only the verdict is known.
-    pub fn new(folder: Folder, label: OsString, uid: Uid, verdict: Verdict, outcome: Outcome) -> Self {
+    pub fn new(folder: Folder, label: Label, uid: Uid, verdict: Verdict, outcome: Outcome) -> Self {
         let (server_pid, socket, outside) = (None, None, None);
         Self { folder, label, uid, verdict, outcome, server_pid, panes: Vec::new(), socket, outside }
     }

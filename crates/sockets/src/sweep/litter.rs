@@ -24,7 +24,7 @@ impl Pass<'_> {
             return false;
         };
         let bound_as =
-            |bound: Bound<'_>| bound.dev == facts.id.kernel_dev() && bound.name.file_name() == Some(label);
+            |bound: Bound<'_>| bound.dev == facts.id.kernel_dev() && bound.name.file_name() == Some(&*label);
         facts.uid == self.user
             && dir.path().is_absolute()
             && witness.table().with_inode_of(facts.id).any(bound_as)
@@ -36,7 +36,7 @@ impl Pass<'_> {
             if let Some(entry) = sheet.entry(*place)
                 && let (Act::Remove, Some(label)) = (self.act, quarantine::label_of(&entry.label))
             {
-                entry.outcome = reaper.put_back(&entry.label, label);
+                entry.outcome = reaper.put_back(&entry.label, &label);
             }
         }
     }
@@ -58,7 +58,7 @@ impl Pass<'_> {
             let Some(label) = paths::socket_of_lock(&entry.label) else {
                 continue;
             };
-            let is_beside_a_socket = dir.look(label).is_ok_and(|facts| facts.is_socket());
+            let is_beside_a_socket = dir.look(&label).is_ok_and(|facts| facts.is_socket());
             let is_held = dir.look(&entry.label).is_ok_and(|facts| seen.is_held(facts.id));
             if is_beside_a_socket || is_held {
                 continue;
@@ -66,7 +66,7 @@ impl Pass<'_> {
             let outcome = match self.act {
                 Act::Look => Outcome::Kept,
                 Act::DryRun => Outcome::WouldRemove,
-                Act::Remove => reaper.clear_lock(&entry.label, label),
+                Act::Remove => reaper.clear_lock(&entry.label, &label),
             };
             if outcome != Outcome::Kept || self.act == Act::Look {
                 entry.verdict.reason = Reason::OrphanedLock;
@@ -79,8 +79,9 @@ impl Pass<'_> {
 /// Enters the lock files that a run without leases leaves, where no socket stands beside them.
 pub(super) fn enter_left_locks(dir: &SocketDir, reaper: &Reaper<'_>, sheet: &mut Sheet) {
     for lock in reaper.left_locks() {
-        let label = paths::socket_of_lock(lock).unwrap_or(lock);
-        let is_beside_a_socket = dir.look(label).is_ok_and(|facts| facts.is_socket());
+        let label = paths::socket_of_lock(lock);
+        let is_beside_a_socket =
+            label.is_some_and(|label| dir.look(&label).is_ok_and(|facts| facts.is_socket()));
         let Ok(facts) = dir.look(lock) else { continue };
         if is_beside_a_socket {
             continue;
@@ -93,7 +94,7 @@ pub(super) fn enter_left_locks(dir: &SocketDir, reaper: &Reaper<'_>, sheet: &mut
                 }
             }
             None => {
-                sheet.enter(lock.to_owned(), facts.uid, verdict);
+                sheet.enter(lock.clone(), facts.uid, verdict);
             }
         }
     }

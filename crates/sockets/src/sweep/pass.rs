@@ -7,7 +7,7 @@ use super::sheet::{Candidate, Sheet};
 use super::{Act, Far, Policy, Target, servers};
 use crate::judge::{Facts, Judgement, LockSays, Reason, State, TableSays, Verdict, judge};
 use crate::kernel::{FileFacts, Mounts, Role, Walk};
-use crate::kernel::{SocketNumber, Uid};
+use crate::kernel::{Label, SocketNumber, Uid};
 use crate::remove::Reaper;
 use crate::report::{DirectoryNumber, DirectoryReport, Failure, Report};
 use crate::tmux::start_lock::is_plain_lock;
@@ -16,7 +16,7 @@ use crate::witness::Witness;
 use rustix::io::Errno;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::path::Path;
 use std::time::{Instant, SystemTime};
 
@@ -50,7 +50,7 @@ pub enum Glance {
 
 /// A name that was looked at and not yet judged.
 struct Looked {
-    label: OsString,
+    label: Label,
     facts: FileFacts,
 }
 
@@ -121,7 +121,7 @@ impl Pass<'_> {
     }
 
     /// Looks at a target. What a killed run has left aside in a shared folder is given back first.
-    fn look_at_target(&self, dir: &SocketDir, only: Option<&[OsString]>) -> Result<Vec<Looked>, Errno> {
+    fn look_at_target(&self, dir: &SocketDir, only: Option<&[Label]>) -> Result<Vec<Looked>, Errno> {
         if self.act == Act::Remove && dir.is_shared() {
             let mut reaper = Reaper::new(dir, self.user);
             only.into_iter().flatten().for_each(|label| reaper.restore(label));
@@ -254,7 +254,7 @@ fn remove(
         if follower.is_over() {
             break;
         }
-        let names: Vec<OsString> = doomed.iter().map(|candidate| candidate.label.clone()).collect();
+        let names: Vec<Label> = doomed.iter().map(|candidate| candidate.label.clone()).collect();
         follower.expect(names.len());
         let doomed = doomed.into_iter();
         let mut noting = Noting { report, sheet, doomed, unlocked: &mut unlocked, follower };
@@ -264,11 +264,7 @@ fn remove(
 }
 
 /// Everything in a directory, or the given names that are in it.
-fn look_at_all(
-    policy: &dyn Policy,
-    dir: &SocketDir,
-    only: Option<&[OsString]>,
-) -> Result<Vec<Looked>, Errno> {
+fn look_at_all(policy: &dyn Policy, dir: &SocketDir, only: Option<&[Label]>) -> Result<Vec<Looked>, Errno> {
     let mut names = only.map_or_else(|| dir.names(), |names| Ok(names.to_vec()))?;
     names.sort_unstable();
     let mut looked = Vec::with_capacity(names.len());

@@ -1,9 +1,9 @@
 //! The entries of one directory while a pass settles them, in the order of their names.
 
 use crate::judge::{Reason, State, Verdict};
-use crate::kernel::Uid;
+use crate::kernel::{Label, Uid};
 use crate::report::{DirectoryNumber, Entry, EntryNumber, Folder, Outcome, Report};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 
 /// An entry that a pass is done with, before it stands in the report.
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +22,7 @@ pub(super) struct Line(usize);
 #[derive(Debug)]
 pub(super) struct Candidate {
     pub(super) place: Line,
-    pub(super) label: OsString,
+    pub(super) label: Label,
     uid: Uid,
 }
 
@@ -32,7 +32,7 @@ enum Slot {
     Settled(Entry),
     /// A [`Candidate`] is on its way.
     Open {
-        label: OsString,
+        label: Label,
         uid: Uid,
     },
 }
@@ -56,14 +56,14 @@ impl Sheet {
     }
 
     /// A name that is settled at once.
-    pub(super) fn enter(&mut self, label: OsString, uid: Uid, verdict: Verdict) -> Line {
+    pub(super) fn enter(&mut self, label: Label, uid: Uid, verdict: Verdict) -> Line {
         let entry = Entry::new(self.folder(), label, uid, verdict, Outcome::Kept);
         self.slots.push(Slot::Settled(entry));
         Line(self.slots.len() - 1)
     }
 
     /// A name that is not settled yet.
-    pub(super) fn open(&mut self, label: OsString, uid: Uid) -> Candidate {
+    pub(super) fn open(&mut self, label: Label, uid: Uid) -> Candidate {
         self.slots.push(Slot::Open { label: label.clone(), uid });
         Candidate { place: Line(self.slots.len() - 1), label, uid }
     }
@@ -85,8 +85,8 @@ impl Sheet {
     /// The place of a label.
     pub(super) fn find(&self, label: &OsStr) -> Option<Line> {
         let is_it = |slot: &Slot| match slot {
-            Slot::Settled(entry) => entry.label == label,
-            Slot::Open { label: open, .. } => open == label,
+            Slot::Settled(entry) => *entry.label == *label,
+            Slot::Open { label: open, .. } => **open == *label,
         };
         self.slots.iter().position(is_it).map(Line)
     }
@@ -114,8 +114,13 @@ impl Sheet {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
     use super::*;
     use crate::report::DirectoryReport;
+
+    fn label(name: &str) -> Label {
+        Label::new(name).unwrap()
+    }
 
     #[test]
     fn what_was_not_settled_is_unknown_and_keeps_its_place() {
@@ -123,12 +128,12 @@ mod tests {
         let directory = report.add_directory(DirectoryReport { path: "/x".into(), error: None });
         let dead = Verdict::new(State::Dead, Reason::NobodyListens);
         let mut sheet = Sheet::new(directory, &report);
-        let (left, done) = (sheet.open("a".into(), Uid::ROOT), sheet.open("b".into(), Uid::ROOT));
+        let (left, done) = (sheet.open(label("a"), Uid::ROOT), sheet.open(label("b"), Uid::ROOT));
         sheet.settle(done, dead, Outcome::Removed);
         drop(left);
         let entries: Vec<_> =
             sheet.close().map(|entry| (entry.label, entry.verdict, entry.outcome)).collect();
         let unknown = Verdict::new(State::Unknown, Reason::NotReached);
-        assert_eq!(entries, [("a".into(), unknown, Outcome::Kept), ("b".into(), dead, Outcome::Removed)]);
+        assert_eq!(entries, [(label("a"), unknown, Outcome::Kept), (label("b"), dead, Outcome::Removed)]);
     }
 }

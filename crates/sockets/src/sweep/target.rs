@@ -1,7 +1,7 @@
 //! Where a pass goes, and what it may do there.
 
+use crate::kernel::Label;
 use crate::tmux::Strictness;
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// What a pass may do.
@@ -21,7 +21,7 @@ pub struct Target {
     /// The directory.
     pub path: PathBuf,
     /// These names in it; `None`: all.
-    pub only: Option<Vec<OsString>>,
+    pub only: Option<Vec<Label>>,
     /// Whether the directory must pass tmux's rule and ours.
     pub rule: Strictness,
 }

@@ -1,5 +1,6 @@
 //! A socket directory: opened once, checked on the open handle as tmux would check it.
 
+use crate::kernel::Label;
 use crate::kernel::Uid;
 use crate::kernel::file_system::{self, FileSystem};
 use crate::kernel::text::errno_text;
@@ -164,14 +165,12 @@ impl SocketDir {
     }
 
     /// The names in it, but `.` and `..`.
-    pub fn names(&self) -> Result<Vec<OsString>, Errno> {
+    pub fn names(&self) -> Result<Vec<Label>, Errno> {
         let mut names = Vec::new();
         for entry in rustix::fs::Dir::read_from(&self.fd)? {
             let entry = entry?;
-            let name = entry.file_name().to_bytes();
-            if name != b"." && name != b".." {
-                names.push(OsString::from_vec(name.to_vec()));
-            }
+            // All but `.` and `..`.
+            names.extend(Label::new(OsString::from_vec(entry.file_name().to_bytes().to_vec())));
         }
         Ok(names)
     }

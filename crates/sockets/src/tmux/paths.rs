@@ -1,5 +1,6 @@
 //! tmux's own rules for socket directories and labels (tmux.c: `make_label`).
 
+use crate::kernel::Label;
 use crate::kernel::Uid;
 use serde::{Deserialize, Serialize};
 use std::ffi::{OsStr, OsString};
@@ -75,9 +76,9 @@ pub fn lock_name(socket: &OsStr) -> OsString {
 }
 
 /// The socket that a lock called `lock` belongs to; `None` if it is no lock's name.
-pub fn socket_of_lock(lock: &OsStr) -> Option<&OsStr> {
+pub fn socket_of_lock(lock: &OsStr) -> Option<Label> {
     let stem = lock.as_bytes().strip_suffix(b".lock")?;
-    (!stem.is_empty()).then(|| OsStr::from_bytes(stem))
+    Label::new(OsStr::from_bytes(stem))
 }
 
 /// The socket that `tmux -L label` uses, given the parent it settled on.
@@ -192,9 +193,10 @@ mod tests {
     #[test]
     fn a_lock_belongs_to_the_name_before_its_ending() {
         assert_eq!(lock_name(OsStr::new("x.lock")), "x.lock.lock");
-        assert_eq!(socket_of_lock(OsStr::new("x.lock")), Some(OsStr::new("x")));
+        assert_eq!(socket_of_lock(OsStr::new("x.lock")), Label::new("x"));
         assert_eq!(socket_of_lock(OsStr::new(".lock")), None);
         assert_eq!(socket_of_lock(OsStr::new("lock")), None);
+        assert_eq!(socket_of_lock(OsStr::new("..lock")), None, "no socket is called \".\"");
     }
 
     #[test]

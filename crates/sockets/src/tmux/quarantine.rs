@@ -3,6 +3,7 @@
 //! unlink(2) takes whatever stands at a name; rename(2) lets us see what it was. Between the last
 //! look and the rename a server that takes no lock (SIGUSR1) may have put its socket there.
 
+use crate::kernel::Label;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
@@ -14,18 +15,21 @@ const NAME_MAX: usize = 255;
 /// The quarantine name of a socket. `None`: it would be too long for a name.
 ///
 /// It says whose it is, so that a later run can put it back or remove it under the right lock.
-pub fn name_of(label: &OsStr) -> Option<OsString> {
+pub fn name_of(label: &OsStr) -> Option<Label> {
     let name = [PREFIX, label.as_bytes()].concat();
-    (name.len() <= NAME_MAX).then(|| OsString::from_vec(name))
+    if name.len() > NAME_MAX {
+        return None;
+    }
+    Label::new(OsString::from_vec(name))
 }
 
 /// The label whose quarantine name this is, also where it is a quarantine name's.
-pub fn label_of(name: &OsStr) -> Option<&OsStr> {
+pub fn label_of(name: &OsStr) -> Option<Label> {
     let mut label = strip(name.as_bytes())?;
     while let Some(inner) = strip(label) {
         label = inner;
     }
-    Some(OsStr::from_bytes(label))
+    Label::new(OsStr::from_bytes(label))
 }
 
 /// How often a label was moved away: 0, it stands at its own name.
@@ -34,7 +38,7 @@ pub fn depth(name: &OsStr) -> usize {
 }
 
 fn strip(name: &[u8]) -> Option<&[u8]> {
-    name.strip_prefix(PREFIX).filter(|label| !label.is_empty())
+    name.strip_prefix(PREFIX).filter(|label| !matches!(*label, b"" | b"." | b".."))
 }
 
 #[cfg(test)]
@@ -44,14 +48,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_label_comes_back_from_its_quarantine(label in proptest::collection::vec(1_u8..=255, 1..260)) {
-            let label = OsString::from_vec(label);
+        fn a_label_comes_back_from_its_quarantine(
+            label in proptest::collection::vec(1_u8..=255, 1..260)
+                .prop_filter_map("a name", |bytes| Label::new(OsString::from_vec(bytes)))
+        ) {
             match name_of(&label) {
                 Some(name) => {
                     prop_assert_eq!(depth(&name), depth(&label) + 1);
                     // A quarantine name's own leads to the label behind both.
-                    let label = label_of(&label).unwrap_or(&label);
-                    prop_assert_eq!(label_of(&name), Some(label));
+                    let label = label_of(&label).unwrap_or_else(|| label.clone());
+                    prop_assert_eq!(label_of(&name), Some(label.clone()));
                     if let Some(twice) = name_of(&name) {
                         prop_assert_eq!(label_of(&twice), Some(label));
                     }
@@ -64,6 +70,8 @@ mod tests {
     #[test]
     fn other_names_are_no_quarantine() {
         assert_eq!(label_of(OsStr::new("x")), None);
-        assert_eq!(label_of(OsStr::new(".tmux-janitor-quarantine.")), None);
+        for none in ["", ".", ".."] {
+            assert_eq!(label_of(OsStr::new(&format!(".tmux-janitor-quarantine.{none}"))), None);
+        }
     }
 }

@@ -7,6 +7,7 @@
 use super::paths;
 use super::start_lock::OWN_PREFIX;
 use crate::kernel::FileId;
+use crate::kernel::Label;
 use crate::kernel::Pid;
 use crate::kernel::Uid;
 use crate::kernel::escape::escaped;
@@ -39,7 +40,7 @@ pub struct Stuck {
     /// The lock's path.
     pub path: PathBuf,
     /// The label that cannot be started.
-    pub label: OsString,
+    pub label: Label,
     /// Who holds it. `None`: nobody that can be seen from here.
     pub holder: Option<Holder>,
 }
@@ -95,37 +96,37 @@ pub fn find(user: Uid, dirs: &[SocketDir]) -> Vec<Stuck> {
     let mut held = Vec::new();
     for dir in dirs.iter().filter(|dir| locks.has_any_on(dir.id().dev)) {
         let names = dir.names().unwrap_or_default();
-        held.extend(names.into_iter().filter(|name| is_start_lock(name)).map(|name| (dir, name)));
+        held.extend(names.iter().filter_map(|name| label_of(name)).map(|label| (dir, label)));
     }
     look_twice(user, &held, PATIENCE)
 }
 
 /// The same for one label. Without patience only a holder that cannot go on is told of.
-pub fn of_label(user: Uid, dir: &SocketDir, label: &OsStr, patience: Duration) -> Option<Stuck> {
-    look_twice(user, &[(dir, paths::lock_name(label))], patience).pop()
+pub fn of_label(user: Uid, dir: &SocketDir, label: &Label, patience: Duration) -> Option<Stuck> {
+    look_twice(user, &[(dir, label.clone())], patience).pop()
 }
 
-/// A lock of ours at rest locks nothing.
-fn is_start_lock(name: &OsStr) -> bool {
-    paths::socket_of_lock(name).is_some() && !name.as_bytes().starts_with(OWN_PREFIX.as_bytes())
+/// The label whose start lock is called so. A lock of ours at rest locks nothing.
+fn label_of(lock: &OsStr) -> Option<Label> {
+    paths::socket_of_lock(lock).filter(|_| !lock.as_bytes().starts_with(OWN_PREFIX.as_bytes()))
 }
 
 /// A lock that is held by somebody who runs, so far.
 struct Seen<'a> {
     dir: &'a SocketDir,
-    name: &'a OsStr,
+    label: &'a Label,
     file: FileId,
     holder: Option<Holder>,
     /// How many looks in a row did not find it.
     missed: u32,
 }
 
-fn look_twice(user: Uid, locks: &[(&SocketDir, OsString)], patience: Duration) -> Vec<Stuck> {
+fn look_twice(user: Uid, locks: &[(&SocketDir, Label)], patience: Duration) -> Vec<Stuck> {
     let begun = Instant::now();
     let (mut stuck, mut seen) = (Vec::new(), Vec::new());
     let table = ProcLocks::read_twice();
-    for (dir, name) in locks {
-        if let Some(found) = Seen::now(user, &table, dir, name) {
+    for (dir, label) in locks {
+        if let Some(found) = Seen::now(user, &table, dir, label) {
             if found.cannot_go_on() { stuck.push(found.stuck()) } else { seen.push(found) }
         }
     }
@@ -133,7 +134,7 @@ fn look_twice(user: Uid, locks: &[(&SocketDir, OsString)], patience: Duration) -
         std::thread::sleep(BETWEEN_LOOKS);
         let table = ProcLocks::read_twice();
         let is_over = begun.elapsed() >= patience;
-        seen.retain_mut(|before| match Seen::now(user, &table, before.dir, before.name) {
+        seen.retain_mut(|before| match Seen::now(user, &table, before.dir, before.label) {
             Some(now) if now.cannot_go_on() || (is_over && now.is_same(before)) => {
                 stuck.push(now.stuck());
                 false
@@ -153,11 +154,12 @@ fn look_twice(user: Uid, locks: &[(&SocketDir, OsString)], patience: Duration) -
 
 impl<'a> Seen<'a> {
     /// A lock that is held now.
-    fn now(user: Uid, table: &ProcLocks, dir: &'a SocketDir, name: &'a OsStr) -> Option<Self> {
-        let facts = dir.look(name).ok().filter(|facts| facts.kind == FileType::RegularFile)?;
+    fn now(user: Uid, table: &ProcLocks, dir: &'a SocketDir, label: &'a Label) -> Option<Self> {
+        let facts =
+            dir.look(&paths::lock_name(label)).ok().filter(|facts| facts.kind == FileType::RegularFile)?;
         table.is_held(facts.id).then(|| {
             let holder = holder_of(user, table, facts.id);
-            Self { dir, name, file: facts.id, holder, missed: 0 }
+            Self { dir, label, file: facts.id, holder, missed: 0 }
         })
     }
 
@@ -176,8 +178,8 @@ impl<'a> Seen<'a> {
 
     fn stuck(&self) -> Stuck {
         Stuck {
-            path: self.dir.path_of(self.name),
-            label: paths::socket_of_lock(self.name).unwrap_or(self.name).to_owned(),
+            path: self.dir.path_of(&paths::lock_name(self.label)),
+            label: self.label.clone(),
             holder: self.holder.clone(),
         }
     }

@@ -14,6 +14,7 @@ mod displaced;
 
 use super::paths;
 use crate::kernel::FileFacts;
+use crate::kernel::Label;
 use crate::kernel::Uid;
 use crate::kernel::checkpoint::{Checkpoint, reach};
 use crate::kernel::{ProcLocks, Unstopped, lease};
@@ -114,7 +115,7 @@ pub struct LockRack<'d> {
     /// No lease can be had here, not even on a file of our own.
     has_no_leases: bool,
     /// The lock files that were left because of that.
-    left: BTreeSet<OsString>,
+    left: BTreeSet<Label>,
 }
 
 impl<'d> LockRack<'d> {
@@ -174,7 +175,7 @@ impl<'d> LockRack<'d> {
 
     /// The lock files that were left because no lease can be had on them: without one nobody can tell whether a client is
     /// about to lock them.
-    pub fn left(&self) -> &BTreeSet<OsString> {
+    pub fn left(&self) -> &BTreeSet<Label> {
         &self.left
     }
 
@@ -296,7 +297,7 @@ impl<'d> LockRack<'d> {
                 let is_plain = is_plain_lock(&facts, self.user);
                 let rest = (is_plain && self.leases(file.as_fd())).then(|| self.rest_name());
                 if is_plain && rest.is_none() && self.has_no_leases {
-                    self.left.insert(lock.to_owned());
+                    self.left.extend(Label::new(lock));
                 }
                 return Taken::Ours(Guard { file, lock: lock.to_owned(), rest });
             }
