@@ -10,6 +10,7 @@ use super::holders::{Holder, Holders};
 use super::proof::{self, OwnView};
 use super::reach::{Listener, Reach, View};
 use crate::judge::{Reason, State, Verdict};
+use crate::kernel::Label;
 use crate::kernel::{Bound, KernelTable, Mounts, Pid, Process, Processes, Role, SocketNumber, Uid};
 use crate::report::{Entry, Folder, Outcome, Outside, Report};
 use crate::tmux::paths::Rule;
@@ -56,7 +57,7 @@ pub fn find_behind(user: Uid, witness: &Witness, path: &Path, known: &[Pid]) -> 
 pub fn enter_outside(report: &mut Report, user: Uid, found: Vec<Outsider>) {
     for Outsider { path, socket, pid, outside } in found {
         let folder = Folder::Other(path.parent().unwrap_or(Path::new("/")).to_owned());
-        let label = path.file_name().unwrap_or_default().to_owned();
+        let Some(label) = path.file_name().and_then(Label::new) else { continue };
         let verdict = Verdict::new(State::Live, Reason::Listening);
         report.entries.push(Entry {
             server_pid: Some(pid),
