@@ -278,7 +278,7 @@ mod tests {
 
         #[test]
         fn parts_arrive_wherever_they_are_torn(cut in 0_usize..2000) {
-            let sent = report(&[b"a".to_vec(), b".".to_vec(), b"P".to_vec()]);
+            let sent = report(&[b"a".to_vec(), b".b".to_vec(), b"P".to_vec()]);
             let whole = write(Run::of(sent.clone()));
             let parts = [part_of(&sent, &[0]), part_of(&sent, &[1, 2]), part_of(&sent, &[2])].concat();
             let all: Vec<u8> = [parts, whole.clone()].concat();
@@ -292,7 +292,7 @@ mod tests {
                 .flat_map(|part| read(part, Uid::new(5)).unwrap().report.entries)
                 .map(|entry| entry.label)
                 .collect();
-            prop_assert_eq!(labels, ["a", "."], "what was removed, once");
+            prop_assert_eq!(labels, ["a", ".b"], "what was removed, once");
             prop_assert_eq!(heard, whole);
         }
     }
@@ -301,6 +301,14 @@ mod tests {
     fn a_deed_on_what_is_another_users_is_not_believed() {
         let message = write(Run::of(report(&[b"a".to_vec()])));
         assert_eq!(read(&message, Uid::new(6)).unwrap_err(), NoReport::Garbled);
+    }
+
+    #[test]
+    fn a_label_that_leads_out_of_its_directory_is_not_believed() {
+        let mut message = write(Run::of(report(&[b"only here".to_vec()])));
+        let at = message.windows(9).position(|part| part == b"only here").unwrap();
+        message[at..at + 9].copy_from_slice(b"../../etc");
+        assert_eq!(read(&message, Uid::new(5)).unwrap_err(), NoReport::Garbled);
     }
 
     #[test]
