@@ -32,22 +32,29 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// Waits until nobody has a socket open any more that was bound at this path: a child of the server's, or of another test's,
-/// may have it a moment longer, between fork and exec.
+/// Waits until nobody has a socket open any more that was bound at this path: a child of the server's, between fork and
+/// exec, may have it a moment longer.
 #[track_caller]
 pub(crate) fn until_closed(path: &Path) {
-    let line = [b" ", path.as_os_str().as_bytes(), b"\n"].concat();
-    until("the socket is closed everywhere", || {
-        let table = std::fs::read("/proc/net/unix").expect("the kernel's table");
-        !table.windows(line.len()).any(|part| part == line)
-    });
+    until_table_lacks(&[b" ", path.as_os_str().as_bytes(), b"\n"].concat());
 }
 
 /// Leaves a dead socket at a path.
 #[track_caller]
 pub(crate) fn leave_dead(path: impl AsRef<Path>) {
-    drop(UnixListener::bind(&path).expect("the path is free"));
-    until_closed(path.as_ref());
+    let socket = UnixListener::bind(&path).expect("the path is free");
+    let number = rustix::fs::fstat(&socket).expect("its number").st_ino;
+    drop(socket);
+    // A child of another test may have it, too.
+    until_table_lacks(format!(" {number} ").as_bytes());
+}
+
+#[track_caller]
+fn until_table_lacks(part: &[u8]) {
+    until("the socket is closed everywhere", || {
+        let table = std::fs::read("/proc/net/unix").expect("the kernel's table");
+        !table.windows(part.len()).any(|here| here == part)
+    });
 }
 
 /// How long the thread of a [`Clock`] is busy, and how long it then rests.
