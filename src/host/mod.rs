@@ -8,6 +8,7 @@ pub(crate) mod client;
 pub(crate) mod held;
 pub(crate) mod inherited;
 pub(crate) mod lasting;
+pub(crate) mod memory;
 pub(crate) mod notify;
 pub(crate) mod program;
 pub(crate) mod quote;

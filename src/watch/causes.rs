@@ -5,6 +5,7 @@
 //! that it keeps its order.
 
 use super::readiness::Descriptor;
+use crate::host::memory::Kills;
 use crate::view::cause::Cause;
 use crate::view::events::Event;
 use std::collections::HashSet;
@@ -16,6 +17,21 @@ use tmux_sockets::kernel::PidFdInfo;
 /// How long the end of a process may go without being waited for by its parent, before it is told without its cause. A
 /// parent that never waits leaves it a zombie for ever; some that are process 1 wait for others every two seconds.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// A process that has ended, or is about to.
+#[derive(Debug, Clone)]
+pub(super) struct Ended {
+    pidfd: Arc<Descriptor>,
+    /// Whether it was killed for lack of memory, if it was killed in the group of this number.
+    oom: Option<(u64, bool)>,
+}
+
+impl Ended {
+    /// `kills`: what was counted when it was last looked at. Of one that has not ended: nothing.
+    pub(super) fn new(pidfd: Arc<Descriptor>, kills: Option<&Kills>) -> Self {
+        Self { pidfd, oom: kills.and_then(|kills| Some((kills.group, kills.have_risen()?))) }
+    }
+}
 
 /// Events in their order.
 #[derive(Debug, Default)]
@@ -29,18 +45,18 @@ struct Held {
     event: Event,
     time: SystemTime,
     /// Whose end it tells, while its cause is not known, and until when that is waited for.
-    awaited: Option<(Arc<Descriptor>, Instant)>,
+    awaited: Option<(Ended, Instant)>,
 }
 
 impl Held {
     /// Asks the kernel.
     fn ask(&mut self) {
-        let Some((pidfd, _)) = &self.awaited else { return };
-        match PidFdInfo::of(pidfd.get_ref()).map(|info| info.end) {
-            Ok(None) => return,
-            Ok(Some(status)) => self.event.cause = Cause::of(status, None),
-            // It never will: an older kernel.
-            Err(_) => {}
+        let Some((Ended { pidfd, oom }, _)) = &self.awaited else { return };
+        // What cannot be asked never will: an older kernel.
+        if let Ok(info) = PidFdInfo::of(pidfd.get_ref()) {
+            let Some(status) = info.end else { return };
+            let oom = oom.filter(|(group, _)| info.cgroup == Some(*group)).map(|(_, oom)| oom);
+            self.event.cause = Cause::of(status, oom);
         }
         self.awaited = None;
     }
@@ -48,8 +64,8 @@ impl Held {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut asked = false;
         loop {
-            let Some((pidfd, _)) = &self.awaited else { return Poll::Ready(()) };
-            let pidfd = Arc::clone(pidfd);
+            let Some((ended, _)) = &self.awaited else { return Poll::Ready(()) };
+            let pidfd = Arc::clone(&ended.pidfd);
             match pidfd.poll_read_ready(cx) {
                 Poll::Pending => return Poll::Pending,
                 // Its parent has waited for it, which is told for ever, and the kernel has not kept how it ended.
@@ -67,9 +83,9 @@ impl Held {
 
 impl Causes {
     /// Something has happened. `ended`: the process whose end it tells.
-    pub(super) fn enter(&mut self, event: Event, ended: Option<Arc<Descriptor>>) {
+    pub(super) fn enter(&mut self, event: Event, ended: Option<Ended>) {
         let until = Instant::now() + PATIENCE;
-        let mut held = Held { event, time: SystemTime::now(), awaited: ended.map(|pidfd| (pidfd, until)) };
+        let mut held = Held { event, time: SystemTime::now(), awaited: ended.map(|ended| (ended, until)) };
         held.ask();
         self.held.push(held);
     }

@@ -5,8 +5,10 @@
 //! (`/proc/PID/fd`), to a pidfd, and back: the process must hold the socket still, else the pid was
 //! used again in between.
 
+use super::causes::Ended;
 use super::engine::Name;
 use super::readiness::Descriptor;
+use crate::host::memory::{Groups, Kills};
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -18,7 +20,7 @@ use std::time::{Duration, SystemTime};
 use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::text::errno_text;
 use tmux_sockets::kernel::{
-    Bound, KernelTable, PidFd, Process, Processes, Role, SocketNumber, Uid, ends_within,
+    Bound, KernelTable, PidFd, PidFdInfo, Process, Processes, Role, SocketNumber, Uid, ends_within,
 };
 use tokio::io::Interest;
 use tokio::task::{AbortHandle, JoinSet};
@@ -73,6 +75,8 @@ struct Watched {
     waits: AbortHandle,
     started: Option<SystemTime>,
     names: BTreeSet<Name>,
+    /// What its control groups had counted when it was last looked at.
+    kills: Option<Kills>,
 }
 
 /// A name, and the process that served it until it ended.
@@ -89,13 +93,14 @@ pub(super) struct Death {
 pub(super) struct Deaths {
     user: Uid,
     processes: Option<Processes>,
+    groups: Groups,
     watched: HashMap<Pid, Watched>,
     /// The processes that have ended, as their pidfds tell.
     ends: JoinSet<Pid>,
     /// What has ended and was not asked for yet.
     untaken: Vec<Death>,
     /// The processes that have ended, by what they served, until that is told.
-    ended: BTreeMap<(Pid, Name), Arc<Descriptor>>,
+    ended: BTreeMap<(Pid, Name), Ended>,
     most: usize,
 }
 
@@ -105,6 +110,7 @@ impl Deaths {
         Self {
             user,
             processes: Processes::open().ok(),
+            groups: Groups::of_this_machine(),
             watched: HashMap::new(),
             ends: JoinSet::new(),
             untaken: Vec::new(),
@@ -187,7 +193,9 @@ impl Deaths {
             }
             pid
         });
-        Ok(Watched { pidfd, waits, started, names: BTreeSet::from([name.clone()]) })
+        let group = PidFdInfo::of(pidfd.get_ref()).ok().and_then(|info| info.cgroup);
+        let kills = group.and_then(|group| self.groups.kills(pid, group));
+        Ok(Watched { pidfd, waits, started, names: BTreeSet::from([name.clone()]), kills })
     }
 
     /// Ready when there is something in [`Self::take`].
@@ -210,8 +218,9 @@ impl Deaths {
 
     fn bury(&mut self, pid: Pid) {
         let Some(mut watched) = self.watched.remove(&pid) else { return };
+        let ended = Ended::new(Arc::clone(&watched.pidfd), watched.kills.as_ref());
         for name in std::mem::take(&mut watched.names) {
-            self.ended.insert((pid, name.clone()), Arc::clone(&watched.pidfd));
+            self.ended.insert((pid, name.clone()), ended.clone());
             self.untaken.push(Death { name, pid });
         }
     }
@@ -250,6 +259,16 @@ impl Deaths {
         self.watched.get(&pid).is_some_and(|watched| watched.names.contains(name))
     }
 
+    /// A process is looked at: from now on is counted who is killed for lack of memory.
+    pub(super) fn count_kills(&mut self, pid: Pid) {
+        if let Some(watched) = self.watched.get_mut(&pid)
+            && !has_ended(&watched.pidfd)
+            && let Some(kills) = &mut watched.kills
+        {
+            kills.count();
+        }
+    }
+
     /// Whether a process that serves a name has not ended.
     pub(super) fn is_alive(&self, pid: Pid, name: &Name) -> bool {
         self.watched
@@ -258,18 +277,18 @@ impl Deaths {
     }
 
     /// A process does not serve a name any more. The process, if its end was or would have been noticed.
-    pub(super) fn let_go(&mut self, pid: Pid, name: &Name) -> Option<Arc<Descriptor>> {
+    pub(super) fn let_go(&mut self, pid: Pid, name: &Name) -> Option<Ended> {
         let ended = self.ended.remove(&(pid, name.clone()));
         if ended.is_some() {
             return ended;
         }
         let watched = self.watched.get_mut(&pid)?;
         let is_its = watched.names.remove(name);
-        let pidfd = Arc::clone(&watched.pidfd);
+        let ended = Ended::new(Arc::clone(&watched.pidfd), None);
         if watched.names.is_empty() {
             self.watched.remove(&pid);
         }
-        is_its.then_some(pidfd)
+        is_its.then_some(ended)
     }
 
     /// Of those that have ended and of which nothing was told since, nothing will be. Such a one is rare: another process

@@ -348,9 +348,9 @@ impl Looks {
             && !self.engine.is_late(&name)
         {
             let pid = self.engine.server(&name, socket).and_then(|server| server.pid);
-            if !pid.is_some_and(|pid| tools.deaths.is_watching(pid, &name)) {
-                self.fresh.push(Fresh { name, socket });
-                return;
+            match pid.filter(|pid| tools.deaths.is_watching(*pid, &name)) {
+                Some(pid) => tools.deaths.count_kills(pid),
+                None => return self.fresh.push(Fresh { name, socket }),
             }
         }
         self.digest(tools, &name, seen, ended);

@@ -1,6 +1,7 @@
 //! The watcher as a service, on a real machine with real tmux servers.
 
 use crate::common::kernel_tells_ends;
+use crate::common::skip::skip;
 use crate::machine::{Machine, User};
 use crate::units::scene::{INSTALL, start};
 use serde_json::Value;
@@ -207,4 +208,82 @@ fn the_unit_loads_without_a_warning_and_stays_locked_up() {
     let (_, figure) = report.rsplit_once(&format!("{UNIT}: ")).expect("the figure stands in the last line");
     let figure: f64 = figure.split_whitespace().next().and_then(|word| word.parse().ok()).expect("a number");
     assert!(figure <= 6.2, "the exposure has grown:\n{report}");
+}
+
+/// A server in a scope that may have little memory, beside a process that stays when the service manager ends the others:
+/// where the scope is gone, nobody can tell any more.
+#[track_caller]
+fn start_confined(machine: &Machine, user: &User, label: &str) -> String {
+    let inside = format!(
+        "trap '' TERM HUP; \"$TMUX_BIN\" -L {label} new-session -d 'sleep 3600'; while :; do sleep 1; done"
+    );
+    let has_session = format!("\"$TMUX_BIN\" -L {label} has-session 2>/dev/null");
+    machine
+        .sh_as(
+            user,
+            &format!(
+                "export TMUX_TMPDIR=/tmp INSIDE={}
+                systemd-run --user --scope --quiet --collect --unit={label} --property=MemoryMax=32M \
+                    --property=MemorySwapMax=0 --property=TimeoutStopSec=10s \
+                    sh -c \"$INSIDE\" </dev/null >/dev/null 2>&1 &
+                {} >/dev/null
+                \"$TMUX_BIN\" -L {label} display-message -p '#{{pid}}'",
+                shell_word(&inside),
+                until(&has_session)
+            ),
+        )
+        .trim()
+        .to_owned()
+}
+
+fn shell_word(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[test]
+fn a_server_that_was_killed_for_lack_of_memory_is_told_from_one_that_somebody_killed() {
+    if !kernel_tells_ends() {
+        return skip("this kernel does not tell how a process ended");
+    }
+    let Some((machine, ann)) = installed() else { return };
+    let hungry = start_confined(&machine, &ann, "hungry");
+    let killed = start_confined(&machine, &ann, "killed");
+    let counted = format!("cat /sys/fs/cgroup$(sed -n s/^0:://p /proc/{hungry}/cgroup)/memory.events");
+    if machine.try_sh(&counted).code != Some(0) {
+        return skip("no control group counts memory here");
+    }
+    machine.sh_as(
+        &ann,
+        &format!(
+            "systemctl --user start {UNIT}
+            systemd-run --user --quiet --unit=reader --property=StandardOutput=file:/tmp/told /usr/bin/tmux-janitor events --json
+            {}",
+            until("[ \"$(grep -c server-up /tmp/told)\" = 2 ]")
+        ),
+    );
+    kill(&machine, &ann, &killed, "killed");
+    machine.sh_as(
+        &ann,
+        &format!(
+            "echo 1000 >/proc/{hungry}/oom_score_adj
+            head -c 200M /dev/zero | TMUX_TMPDIR=/tmp \"$TMUX_BIN\" -L hungry load-buffer - || :
+            {}",
+            until("[ \"$(grep -c server-gone /tmp/told)\" = 2 ]")
+        ),
+    );
+    let told = machine.sh("cat /tmp/told");
+    let lines = told.lines().map(|line| serde_json::from_str::<Value>(line).expect("it prints JSON"));
+    let causes: Vec<_> = lines
+        .filter(|line| line["event"] == "server-gone")
+        .map(|line| (line["label"].as_str().unwrap().to_owned(), line["cause"].clone()))
+        .collect();
+    let cause = |oom: bool| serde_json::json!({"signal": "SIGKILL", "core": false, "oom": oom});
+    assert_eq!(causes, [("killed".to_owned(), cause(false)), ("hungry".to_owned(), cause(true))]);
+    machine.sh_as(&ann, &until("journalctl --user -o cat TMUX_JANITOR_CAUSE=oom | grep -q '/hungry '"));
+    let message = machine.sh("journalctl -o cat TMUX_JANITOR_CAUSE=oom");
+    let line = format!(
+        "server gone: /tmp/tmux-{}/hungry (pid {hungry}), killed by SIGKILL (out of memory)",
+        ann.uid
+    );
+    assert_eq!(message.trim(), line);
 }
