@@ -115,7 +115,7 @@ if sys.argv[3:]: os.spawnvp(os.P_WAIT, sys.argv[3], sys.argv[3:])
 import time
 while True: time.sleep(1000)
 EOF
-        python3 listen.py /tmp/plain plain & python3 listen.py /tmp/named 'tmux: server' &
+        python3 listen.py /tmp/plain plain & setsid python3 listen.py /tmp/named 'tmux: server' &
         python3 listen.py /tmp/agent agent "$TMUX_PROGRAM" -f /dev/null -S /tmp/a.sock new -d 'sleep 1000' </dev/null &
         for up in /tmp/plain.up /tmp/named.up /tmp/a.sock; do until [ -e $up ]; do :; done; done
         [ "$(ls -l /proc/"$(pid -S /tmp/a.sock)"/fd | grep -c socket:)" -ge 2 ]
