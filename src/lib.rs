@@ -56,6 +56,7 @@
 //! - *litter*: what else starts and sweeps leave behind: orphaned locks, sockets in quarantine.
 //! - *ghost*: a live server that nobody can reach at its path. *Rescue*: it makes its socket anew. *Set aside*: a newer
 //!   server gets a second name first.
+//! - *elsewhere*: where a live server is bound that is in none of the directories; the core calls it an outsider.
 //! - *stray*: a directory that is called like a user's and is none.
 //! - *far*: on a mount that may not answer. *Apart*: done in a child, which may hang there.
 //! - *target*: what a pass looks at: a directory, or names in it. *Pass*: one look at targets, with what is done then.

@@ -14,7 +14,7 @@
 //! - `witness`: who is asked whether a server lives.
 //! - `remove`: the removal, the only one.
 //! - `sweep`: one pass over directories: looked at, judged, removed or kept.
-//! - `ghost`: live servers that nobody can reach, and their rescue.
+//! - `ghost`: live servers that nobody can reach, and their rescue; those that are bound outside of the directories.
 //!
 //! Each imports only those above it in this list: `tests/house` of the program reads the list here.
 //!
@@ -26,6 +26,7 @@
 //! - *quarantine*: the name to which a dead socket is moved before it is unlinked.
 //! - *verdict*: what an entry is ([`judge::State`]) and why ([`judge::Reason`]); *outcome*: what became of it.
 //! - *ghost*: a live server whose socket's file was deleted or replaced.
+//! - *outsider*: a live server that is bound outside of the directories that were looked into, and has its socket.
 //! - *far*: on a mount that may never answer, because another machine or program has to.
 
 pub mod ghost;
