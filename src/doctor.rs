@@ -25,16 +25,15 @@ mod shared;
 mod spawner;
 mod stopped;
 mod strangers;
-mod systemd;
 mod tmpfiles;
 pub(crate) mod told;
 mod units;
 mod version;
 
 use crate::config::Settings;
+use crate::host::systemd::Systemd;
 use crate::record::Record;
 use std::path::PathBuf;
-use systemd::Systemd;
 use tmux_sockets::judge::{Blindness, State};
 use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::Uid;

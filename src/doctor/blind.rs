@@ -1,7 +1,7 @@
 //! Run where the kernel's table of sockets shows nothing: a sandbox, a container.
 
-use super::systemd::Systemd;
 use super::{Cure, Finding, Patient, Severity};
+use crate::host::systemd::Systemd;
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     if let Some(why) = patient.blindness {

@@ -1,8 +1,8 @@
 //! Units that are meant to run at boot, of a user who does not linger.
 
-use super::systemd::Instance;
 use super::{Cure, Finding, Patient, Severity};
 use crate::host::lasting::lingers;
+use crate::host::systemd::Instance;
 use tmux_sockets::kernel::escape::shell_word;
 
 /// What a user enables to have it at boot: our own units, and the spawner that they are ordered before.

@@ -1,8 +1,8 @@
 //! Servers inside a service's cgroup, which end with it.
 
-use super::systemd::Instance;
 use super::{Cure, Finding, Patient, Severity};
 use crate::host::cgroup::{self, Service};
+use crate::host::systemd::Instance;
 use tmux_sockets::kernel::escape::{escaped, shell_word};
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {

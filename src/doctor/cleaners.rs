@@ -3,11 +3,11 @@
 //! What they run is read by `audit`, which goes through a script as a shell would; a cure is printed only after the line
 //! that it makes was read in the same way, and found harmless.
 
-use super::systemd::{Instance, Unit};
 use super::{Cure, Finding, Patient, Severity, cron};
 use crate::audit::{self, AuditFinding, FileAudit};
 use crate::host::apart;
 use crate::host::child;
+use crate::host::systemd::{Instance, Unit};
 use rustix::fs::{Access, AtFlags, CWD};
 use std::fs::File;
 use std::io::Write as _;

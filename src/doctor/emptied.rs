@@ -1,8 +1,8 @@
 //! Folders that are emptied while servers live or that are gone after a boot.
 
-use super::systemd::Systemd;
 use super::{Cure, Finding, Patient, Severity, tmpfiles};
 use crate::host::lasting::lingers;
+use crate::host::systemd::Systemd;
 use std::path::Path;
 use tmux_sockets::kernel::escape::{escaped, shell_word};
 use tmux_sockets::tmux::paths::DEFAULT_PARENT;

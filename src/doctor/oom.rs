@@ -1,7 +1,7 @@
 //! Servers in a unit that ends as a whole when one of its processes is killed for want of memory.
 
-use super::systemd::{Instance, Unit};
 use super::{Cure, Finding, Patient, Severity};
+use crate::host::systemd::{Instance, Unit};
 use crate::host::{cgroup, lasting};
 use std::collections::HashSet;
 use tmux_sockets::kernel::Pid;

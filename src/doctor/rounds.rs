@@ -1,6 +1,6 @@
 //! Who sweeps by itself here, and when next.
 
-use super::systemd::{Instance, Systemd};
+use crate::host::systemd::{Instance, Systemd};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 use tmux_sockets::kernel::Uid;

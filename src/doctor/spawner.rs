@@ -1,8 +1,8 @@
 //! Units that start tmux at boot and are not ordered after the janitor.
 
-use super::systemd::{Instance, Unit};
 use super::{Cure, Finding, Patient, Severity};
 use crate::host::apart;
+use crate::host::systemd::{Instance, Unit};
 use std::io::Read as _;
 use std::path::Path;
 use tmux_sockets::kernel::escape::{escaped, shell_word};

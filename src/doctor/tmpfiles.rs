@@ -5,8 +5,8 @@
 //! own for a name (a glob with a leading `*` does not match a leading dot), and a lock on a folder that it comes to from
 //! above, which is the watcher's shield. A rule that begins at the folder itself heeds neither.
 
-use super::systemd::Systemd;
 use super::{Cure, Finding, Patient, Severity};
+use crate::host::systemd::Systemd;
 use glob::{MatchOptions, Pattern};
 use std::path::{Path, PathBuf};
 use tmux_sockets::judge::State;

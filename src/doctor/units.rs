@@ -1,9 +1,9 @@
 //! Nothing sweeps by itself: no timer, no watcher, no job of cron; or what should sweep failed lately.
 
-use super::systemd::{Instance, Silence, Systemd, Unit};
 use super::{Cure, Finding, Patient, Severity, cron};
 use crate::host::apart;
 use crate::host::lasting::lingers;
+use crate::host::systemd::{Instance, Silence, Systemd, Unit};
 use std::path::PathBuf;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::{escaped, shell_word};

@@ -15,5 +15,6 @@ pub(crate) mod quote;
 pub(crate) mod read;
 pub(crate) mod replace;
 pub(crate) mod sandbox;
+pub(crate) mod systemd;
 pub(crate) mod told_to_end;
 pub(crate) mod user_database;

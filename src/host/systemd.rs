@@ -1,10 +1,11 @@
 //! Asking systemd's tools, each with a deadline; what does not answer is not asked twice.
 
-use crate::host::apart;
-use crate::host::child::{self, End};
-use crate::host::program;
+use super::apart;
+use super::child::{self, End};
+use super::program;
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 use tmux_sockets::kernel::Uid;
 
@@ -17,25 +18,25 @@ const IGNORED: &[u8] = b"Running in chroot, ignoring";
 
 /// Whose units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Instance {
+pub(crate) enum Instance {
     User,
     System,
 }
 
 /// The properties of one unit, as `systemctl show` prints them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Unit(Vec<(String, String)>);
+pub(crate) struct Unit(Vec<(String, String)>);
 
 /// The way to systemd's tools.
 #[derive(Debug)]
-pub(super) struct Systemd {
+pub(crate) struct Systemd {
     runtime_dir: Option<PathBuf>,
     silence: Cell<Option<Silence>>,
 }
 
 /// Why nothing more is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Silence {
+pub(crate) enum Silence {
     /// A tool did not answer in time.
     Late,
     /// systemctl takes this for a chroot.
@@ -44,7 +45,7 @@ pub(super) enum Silence {
 
 impl Systemd {
     /// For the managers of the system and of `user`.
-    pub(super) fn new(user: Uid, runtime_dir: Option<PathBuf>) -> Self {
+    pub(crate) fn new(user: Uid, runtime_dir: Option<PathBuf>) -> Self {
         // `su` and `sudo` leave it unset; the manager is there all the same.
         let usual = PathBuf::from(format!("/run/user/{user}"));
         let runtime_dir = runtime_dir.or_else(|| (apart::answers(&usual) && usual.is_dir()).then_some(usual));
@@ -52,16 +53,11 @@ impl Systemd {
     }
 
     /// What a tool prints if it succeeds.
-    pub(super) fn run(&self, program: &str, arguments: &[&str]) -> Option<String> {
+    pub(crate) fn run(&self, program: &str, arguments: &[&str]) -> Option<String> {
         if self.silence.get() == Some(Silence::Late) {
             return None;
         }
-        let mut command = program::named(program.as_ref());
-        command.args(arguments).env("LC_ALL", "C").env("SYSTEMD_PAGER", "").env("SYSTEMD_COLORS", "0");
-        if let Some(dir) = &self.runtime_dir {
-            command.env("XDG_RUNTIME_DIR", dir);
-        }
-        let ended = child::run(&mut command, DEADLINE).ok()?;
+        let ended = child::run(&mut self.command(program, arguments), DEADLINE).ok()?;
         if ended.end == End::GivenUp {
             self.silence.set(Some(Silence::Late));
         } else if ended.err.starts_with(IGNORED) {
@@ -71,8 +67,18 @@ impl Systemd {
         (ended.end == End::Code(0)).then(|| String::from_utf8_lossy(&ended.out).into_owned())
     }
 
+    /// A tool that is to do something, in the environment in which it finds the managers.
+    pub(crate) fn command(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = program::named(program.as_ref());
+        command.args(arguments).env("LC_ALL", "C").env("SYSTEMD_PAGER", "").env("SYSTEMD_COLORS", "0");
+        if let Some(dir) = &self.runtime_dir {
+            command.env("XDG_RUNTIME_DIR", dir);
+        }
+        command
+    }
+
     /// `systemctl` for one of the managers.
-    pub(super) fn systemctl(&self, manager: Instance, arguments: &[&str]) -> Option<String> {
+    pub(crate) fn systemctl(&self, manager: Instance, arguments: &[&str]) -> Option<String> {
         let scope = match manager {
             Instance::User => "--user",
             Instance::System => "--system",
@@ -81,13 +87,13 @@ impl Systemd {
     }
 
     /// Why a tool gave no answer, if one gave none.
-    pub(super) fn silence(&self) -> Option<Silence> {
+    pub(crate) fn silence(&self) -> Option<Silence> {
         self.silence.get()
     }
 
     /// Properties of units; a unit that does not exist has the `LoadState` `not-found`. `None`: the
     /// manager does not answer.
-    pub(super) fn show(&self, manager: Instance, units: &[&str], properties: &str) -> Option<Vec<Unit>> {
+    pub(crate) fn show(&self, manager: Instance, units: &[&str], properties: &str) -> Option<Vec<Unit>> {
         let property = format!("--property={properties}");
         let text = self.systemctl(manager, &[&["show", &property, "--"], units].concat())?;
         // Each unit that is asked for has its answer.
@@ -95,21 +101,21 @@ impl Systemd {
     }
 
     /// A variable of the environment that the user manager gives its units; empty if it is not set.
-    pub(super) fn environment(&self, name: &str) -> Option<String> {
+    pub(crate) fn environment(&self, name: &str) -> Option<String> {
         let text = self.systemctl(Instance::User, &["show-environment"])?;
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=').map(unquoted));
         Some(value.unwrap_or_default())
     }
 
     /// Whether systemd runs this machine (what `sd_booted` looks at).
-    pub(super) fn is_here() -> bool {
+    pub(crate) fn is_here() -> bool {
         Path::new("/run/systemd/system").is_dir()
     }
 }
 
 impl Unit {
     /// A property; empty if it has none.
-    pub(super) fn get(&self, name: &str) -> &str {
+    pub(crate) fn get(&self, name: &str) -> &str {
         self.0.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
     }
 }
