@@ -129,6 +129,14 @@ pub(crate) fn processes_of(dir: &Path) -> (BTreeSet<i32>, BTreeSet<i32>) {
     pids.filter(names_it).partition(is_server)
 }
 
+/// Waits until no process names a folder in its command line: no server, and no client that may still start one.
+#[track_caller]
+pub(crate) fn until_left(dir: &Path) {
+    wait::until("all who name the folder have ended", || {
+        processes_of(dir) == <(BTreeSet<_>, BTreeSet<_>)>::default()
+    });
+}
+
 /// The pid of the server on a socket, asked from the server itself.
 #[track_caller]
 pub(crate) fn pid_of(socket: &Path) -> i32 {

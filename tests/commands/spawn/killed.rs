@@ -1,7 +1,8 @@
 //! `spawn` is killed with SIGKILL at each of its steps in turn: nothing stays that makes the next one say that a
 //! session is there whose COMMAND never ran, or is over.
 
-use super::scene::{Scene, is_silent};
+use super::scene::Scene;
+use crate::common::arena::until_left;
 use crate::common::janitor::Run;
 use crate::common::wait;
 use std::fs;
@@ -30,9 +31,7 @@ fn at_each_step_the_name_is_free_once_command_is_over() {
         for step in BEFORE.into_iter().chain(AFTER) {
             let scene = Scene::settled("");
             let lines = killed_at(&scene, step, name, "exit 3");
-            for socket in scene.arena.names() {
-                wait::until("the server ends", || is_silent(&scene.arena.path(&socket)));
-            }
+            until_left(scene.arena.dir());
             let once = usize::from(!BEFORE.contains(&step));
             // Asked and not read yet: the server may have ended with the client before.
             assert!(
@@ -53,9 +52,7 @@ fn at_each_step_a_session_that_is_there_is_one_whose_command_runs() {
             let scene = Scene::new();
             let lines = killed_at(&scene, step, name, "exec sleep 1000");
             if BEFORE.contains(&step) {
-                for socket in scene.arena.names() {
-                    wait::until("the server ends", || is_silent(&scene.arena.path(&socket)));
-                }
+                until_left(scene.arena.dir());
             }
             let run =
                 Run::of(scene.command([name, "--json", "--", "sleep 1000"]).env("HOME", scene.room.path()));

@@ -2,7 +2,7 @@
 //! wherever we are killed ourselves.
 
 use super::scene::{Scene, errors, is_silent, text};
-use crate::common::arena::{Arena, tmux, tmux_program};
+use crate::common::arena::{Arena, tmux, tmux_program, until_left};
 use crate::common::janitor::{Run, janitor};
 use crate::common::wait;
 use serde_json::Value;
@@ -254,7 +254,6 @@ fn killed_after(command: &mut Command, after: Duration) -> Option<Duration> {
 #[test]
 fn killed_anywhere_nothing_stays_that_blocks_the_name() {
     let scene = Scene::settled("");
-    let socket = scene.arena.path("spawn-x");
     let home = scene.room.path().to_owned();
     let (mut killed, mut blocked) = (0, 0);
     for round in 0_u32..60 {
@@ -264,7 +263,7 @@ fn killed_anywhere_nothing_stays_that_blocks_the_name() {
         let after = Duration::from_micros(u64::from(round) * 1500);
         killed += usize::from(killed_after(command.env("HOME", &home), after).is_none());
         // Once COMMAND is over, or was never started, the name is free again.
-        wait::until("the server ends", || is_silent(&socket));
+        until_left(scene.arena.dir());
         let before = fs::read_to_string(&file).unwrap_or_default().len();
         assert!(before <= 1, "{before} lines");
         let run = Run::of(scene.command(["x", "--json", "--", "exit 3"]).env("HOME", &home));
