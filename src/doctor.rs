@@ -10,6 +10,7 @@ mod cgroups;
 mod cleaners;
 mod cron;
 mod directories;
+mod elsewhere;
 mod emptied;
 mod environment;
 mod ghosts;
@@ -150,6 +151,7 @@ const CHECKS: &[Check] = &[
     ("namespace", namespaces::check),
     ("stopped", stopped::check),
     ("directory", directories::check),
+    ("elsewhere", elsewhere::check),
     ("lock", locks::check),
     ("stranger", strangers::check),
     ("cgroup", cgroups::check),

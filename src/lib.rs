@@ -95,7 +95,8 @@ use std::os::fd::AsFd;
 pub mod for_tests {
     pub use crate::cli::definition as command_line;
     pub use crate::config::{
-        ConfigError, DoctorSettings, Keep, Settings, SpawnSettings, WatchSettings, parse_span, parse_text,
+        ConfigError, DoctorSettings, FolderGlob, Keep, Settings, SpawnSettings, WatchSettings, parse_span,
+        parse_text,
     };
     pub use crate::spawn::label_of;
 }

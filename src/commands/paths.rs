@@ -1,9 +1,9 @@
 //! Where a command may go: what decides whether somebody has to wait for it.
 
 use crate::cli::{Cli, Command};
+use crate::pass::Places;
 use std::path::{Path, PathBuf};
 use tmux_sockets::kernel::Uid;
-use tmux_sockets::sweep::discover::{self, Surroundings};
 use tmux_sockets::witness::Witness;
 
 /// The paths that a command looks at, as far as its words, the environment, the configuration and the kernel's table tell them.
@@ -46,8 +46,7 @@ pub(super) fn of(cli: &Cli) -> Vec<PathBuf> {
         witness.refresh();
         // What is wrong with it is said by the command.
         let settings = super::load_settings(&cli.global).unwrap_or_default();
-        let around = Surroundings::of_this_process();
-        paths.extend(discover::socket_dirs(&settings.extra_socket_dirs, &around, witness.table(), user));
+        paths.extend(Places::of(&settings, witness.table(), user).targets.into_iter().map(|at| at.path));
     }
     paths
 }

@@ -1,6 +1,6 @@
 //! The configuration file as it is written: everything optional, nothing unknown.
 
-use super::{CHECKS, ConfigError, Keep, Settings, position, span};
+use super::{CHECKS, ConfigError, FolderGlob, Keep, Settings, position, span};
 use serde::Deserialize;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -80,7 +80,15 @@ fn validate(file: File) -> Result<Settings, Mistake> {
         return Err(Mistake(beyond.span().start, format!("at most {MOST_DIRS} folders")));
     }
     for dir in file.extra_socket_dirs {
-        settings.extra_socket_dirs.push(absolute(dir)?);
+        let start = dir.span().start;
+        let dir = absolute(dir)?;
+        if !FolderGlob::is_one(&dir) {
+            settings.extra_socket_dirs.push(dir);
+            continue;
+        }
+        let glob = FolderGlob::parse(&dir);
+        let wrong = |what| Mistake(start, format!("\"{}\" is no glob: {what}", dir.display()));
+        settings.extra_socket_globs.push(glob.map_err(wrong)?);
     }
     settings.keep = keep(file.keep)?;
     if let Some(min_age) = file.min_age {
@@ -199,6 +207,8 @@ mod tests {
             ("[watch]\nrescan = \"1ms\"", "/etc/x.toml:2:10: watch.rescan: ", "every second"),
             ("[watch]\nmetrics-file = \"a\"", "/etc/x.toml:2:16: watch.metrics-file: ", "absolute"),
             ("extra-socket-dirs = [\"~/x\"]", "/etc/x.toml:1:22: extra-socket-dirs: ", "absolute"),
+            ("extra-socket-dirs = [\"/x\", \"/*/[\"]", "/etc/x.toml:1:28: extra-socket-dirs: ", "no glob"),
+            ("extra-socket-dirs = [\"*/x\"]", "/etc/x.toml:1:22: extra-socket-dirs: ", "absolute"),
             ("[spawn]\nverify-attempts = 0", "/etc/x.toml:2:19: spawn.verify-attempts: ", "1 to 1000"),
             ("[spawn]\nverify-attempts = -1", "/etc/x.toml:2:19: spawn.verify-attempts: ", "invalid value"),
             ("[spawn]\nverify-delay = \"infinity\"", "/etc/x.toml:2:16: spawn.verify-delay: ", "at most"),

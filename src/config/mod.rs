@@ -2,11 +2,14 @@
 //! and [`Settings`], validated; nothing else leaves this module.
 
 mod file;
+mod folder_glob;
 mod load;
 mod position;
 mod span;
 
 pub use file::parse as parse_text;
+pub use folder_glob::FolderGlob;
+pub(crate) use folder_glob::{Part, matches};
 pub(crate) use load::{load, read_file};
 pub use span::parse as parse_span;
 
@@ -29,6 +32,8 @@ pub struct ConfigError(pub(crate) String);
 pub struct Settings {
     /// Folders that hold sockets, besides those that tmux would use.
     pub extra_socket_dirs: Vec<PathBuf>,
+    /// Those of them that are patterns.
+    pub extra_socket_globs: Vec<FolderGlob>,
     /// Labels that are never removed.
     pub keep: Keep,
     /// A dead socket younger than this is kept.
@@ -48,6 +53,7 @@ pub(crate) const CHECKS: &[&str] = &[
     "namespace",
     "stopped",
     "directory",
+    "elsewhere",
     "lock",
     "stranger",
     "cgroup",
@@ -156,6 +162,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             extra_socket_dirs: Vec::new(),
+            extra_socket_globs: Vec::new(),
             keep: Keep::default(),
             min_age: Duration::ZERO,
             watch: WatchSettings {

@@ -1,13 +1,16 @@
 //! A pass that removes, told and kept in the user's record as it goes on: what `sweep -S` and `spawn` do on their way.
 
+mod expand;
 pub(crate) mod far;
 mod narrator;
+mod places;
 mod run;
 pub(crate) mod see;
 mod whole;
 pub(crate) mod wire;
 
 pub(crate) use narrator::{ENTRIES_OF_ONE, Heard, Narrator};
+pub(crate) use places::Places;
 pub(crate) use run::Run;
 pub(crate) use whole::{Rescuing, Whole, one_name};
 

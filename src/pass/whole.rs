@@ -1,7 +1,7 @@
 //! One user's whole pass: the directories that are named or discovered, what is in them, ghosts, and the user's record.
 
 use super::far::Apart;
-use super::{Narrator, Run, see};
+use super::{Narrator, Places, Run, see};
 use crate::config::Settings;
 use crate::host::sandbox::{self, Tmp};
 use crate::record::{self, Deeds};
@@ -14,7 +14,6 @@ use tmux_sockets::kernel::Label;
 use tmux_sockets::kernel::Mounts;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::report::{DirectoryReport, Entry, Outcome, Report};
-use tmux_sockets::sweep::discover::{self, Surroundings};
 use tmux_sockets::sweep::{Act, Pass, Target};
 use tmux_sockets::tmux::paths::DEFAULT_PARENT;
 use tmux_sockets::tmux::{Strictness, is_in_the_making};
@@ -62,16 +61,15 @@ impl Whole<'_> {
         let started = Instant::now();
         let user = Uid::ours();
         let mut witness = Witness::new(user);
-        let dirs = if rescuing.only.is_some() {
-            Vec::new()
+        let mut places = if rescuing.only.is_some() {
+            Places::default()
         } else if given.is_empty() {
             witness.refresh();
-            let around = Surroundings::of_this_process();
-            discover::socket_dirs(&settings.extra_socket_dirs, &around, witness.table(), user)
+            Places::of(settings, witness.table(), user)
         } else {
-            given.to_vec()
+            Places::named(given)
         };
-        let mut targets: Vec<Target> = dirs.into_iter().map(Target::whole).collect();
+        let mut targets = std::mem::take(&mut places.targets);
         targets.extend(rescuing.only.and_then(one_name));
         let mut passed = targets.clone();
         if act.is_none() {
@@ -88,6 +86,7 @@ impl Whole<'_> {
         if matches!(act, Some(Act::Look) | None) {
             see::note_unseen(&mut report, &mut witness, &targets);
         }
+        places.note(&mut report);
         if act == Some(Act::Look) {
             see::note_held_locks(&mut report, user);
         }

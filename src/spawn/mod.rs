@@ -42,7 +42,7 @@ pub(crate) use result::{Ending, Spawned};
 
 use crate::config::Settings;
 use crate::host::{apart, lasting};
-use crate::pass;
+use crate::pass::{self, Places};
 use place::{Fitness, Place, Standing};
 use rustix::fs::{Access, AtFlags, Mode, OFlags};
 use std::path::{Path, PathBuf};
@@ -50,7 +50,7 @@ use std::time::Duration;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::checkpoint::{self, Step};
 use tmux_sockets::sweep::discover::{self, Surroundings};
-use tmux_sockets::sweep::{Act, Pass, Target};
+use tmux_sockets::sweep::{Act, Pass};
 use tmux_sockets::witness::Witness;
 
 /// What a whole run of `spawn` came to.
@@ -156,18 +156,12 @@ fn can_enter(dir: &Path) -> std::io::Result<()> {
 /// One pass over the user's socket directories, the same as `sweep` makes; what it removed.
 fn sweep_all(settings: &Settings, user: Uid, request: &Request) -> Vec<PathBuf> {
     let mut witness = Witness::new(user);
-    let dirs = if request.dirs.is_empty() {
+    let targets = if request.dirs.is_empty() {
         witness.refresh();
-        discover::socket_dirs(
-            &settings.extra_socket_dirs,
-            &Surroundings::of_this_process(),
-            witness.table(),
-            user,
-        )
+        Places::of(settings, witness.table(), user).targets
     } else {
-        request.dirs.clone()
+        Places::named(&request.dirs).targets
     };
-    let targets: Vec<Target> = dirs.into_iter().map(Target::whole).collect();
     let sweep = Pass { policy: settings, far: &pass::far::Apart, user, act: Act::Remove };
     pass::remove(&sweep, &mut witness, &targets, request.dirs.is_empty()).removed().collect()
 }

@@ -17,6 +17,7 @@ use std::task::{Context, Poll};
 use tmux_sockets::kernel::Label;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::{FileFacts, FileId};
+use tmux_sockets::sweep::Target;
 use tmux_sockets::tmux::paths::{self, Rule};
 use tmux_sockets::tmux::{DirectoryError, SocketDir, Strictness, is_in_the_making};
 
@@ -58,6 +59,8 @@ pub(super) struct Directories {
     user: Uid,
     /// All that there ever were: a [`Dir`] is an index.
     paths: Vec<PathBuf>,
+    /// Under which rule each is opened.
+    rules: Vec<Strictness>,
     /// Those that are ours to watch now.
     wanted: Vec<Dir>,
     present: BTreeMap<Dir, Present>,
@@ -88,6 +91,7 @@ impl Directories {
         Self {
             user,
             paths: Vec::new(),
+            rules: Vec::new(),
             wanted: Vec::new(),
             present: BTreeMap::new(),
             resolved: BTreeMap::new(),
@@ -98,13 +102,15 @@ impl Directories {
     }
 
     /// Sets which directories are ours to watch. Those that are not any more.
-    pub(super) fn set(&mut self, paths: Vec<PathBuf>) -> Vec<Dir> {
+    pub(super) fn set(&mut self, targets: Vec<Target>) -> Vec<Dir> {
         let before = std::mem::take(&mut self.wanted);
-        for path in paths {
+        for Target { path, rule, .. } in targets {
             let at = self.paths.iter().position(|known| *known == path).unwrap_or_else(|| {
                 self.paths.push(path);
+                self.rules.push(rule);
                 self.paths.len() - 1
             });
+            self.rules[at] = rule;
             self.wanted.push(Dir(at));
         }
         before.into_iter().filter(|dir| !self.wanted.contains(dir)).collect()
@@ -113,6 +119,11 @@ impl Directories {
     /// The path of a directory, as it was asked for.
     pub(super) fn path(&self, dir: Dir) -> &Path {
         self.paths.get(dir.0).map_or(Path::new(""), PathBuf::as_path)
+    }
+
+    /// The rule that a directory must pass.
+    pub(super) fn rule(&self, dir: Dir) -> Strictness {
+        self.rules.get(dir.0).copied().unwrap_or(Strictness::Swept)
     }
 
     /// The path of a name in a directory, links in the directory's path resolved.
@@ -166,7 +177,7 @@ impl Directories {
 
     /// Opens one that is there.
     pub(super) fn open(&self, dir: Dir) -> Option<SocketDir> {
-        SocketDir::open(self.path(dir), self.user, Strictness::Swept).ok().flatten()
+        SocketDir::open(self.path(dir), self.user, self.rule(dir)).ok().flatten()
     }
 
     /// Looks at all of them, and watches what there is to watch. `is_haunted`: servers live whose
@@ -204,12 +215,12 @@ impl Directories {
 
     /// Raises or lowers a directory's shield.
     pub(super) fn shield(&mut self, dir: Dir, protect: bool) {
-        let (user, path) = (self.user, self.paths.get(dir.0));
+        let (user, rule, path) = (self.user, self.rule(dir), self.paths.get(dir.0));
         if let (Some(present), Some(path)) = (self.present.get_mut(&dir), path) {
             let id = present.id.file;
             if protect {
                 present.shield.update(|| {
-                    let directory = SocketDir::open(path, user, Strictness::Swept).ok().flatten();
+                    let directory = SocketDir::open(path, user, rule).ok().flatten();
                     directory.filter(|directory| directory.id() == id)
                 });
             } else {
@@ -223,9 +234,13 @@ impl Directories {
         self.open(dir).is_none_or(|directory| directory.is_empty())
     }
 
-    /// Whether a missing directory is not waited for: of a program that most people do not have, in a place where everybody
+    /// Whether a missing directory is not waited for: one that a pattern matched, or of a program that most people do not have, in a place where everybody
     /// makes files all the time. It would wake us for each of them, for ever.
-    fn is_left_to_the_rescan(&self, path: &Path, parent: &OwnedFd) -> bool {
+    fn is_left_to_the_rescan(&self, dir: Dir, parent: &OwnedFd) -> bool {
+        if self.rule(dir) == Strictness::Matched {
+            return true;
+        }
+        let path = self.path(dir);
         let tmuxs_own = paths::directory_name(self.user);
         let is_shared = FileFacts::of(parent.as_fd()).is_ok_and(|facts| facts.mode & 0o1000 != 0);
         is_shared && Rule::of(path, self.user) == Rule::Tmux && !path.ends_with(tmuxs_own)
@@ -242,7 +257,7 @@ impl Directories {
             })
         };
         for _ in 0..LOOKS {
-            match SocketDir::open(&path, self.user, Strictness::Swept) {
+            match SocketDir::open(&path, self.user, self.rule(dir)) {
                 Ok(Some(directory)) => {
                     self.awaited.remove(&dir);
                     let number = watch(&mut self.births, &directory, Role::Directory(dir));
@@ -255,7 +270,7 @@ impl Directories {
                 }
                 Ok(None) => {
                     let (parent, awaited) = nearest(&path, self.user)?;
-                    if !is_haunted && self.is_left_to_the_rescan(&path, &parent) {
+                    if !is_haunted && self.is_left_to_the_rescan(dir, &parent) {
                         return None;
                     }
                     let number = watch(&mut self.births, &parent, Role::Parent(awaited.to_owned()));

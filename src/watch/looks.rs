@@ -13,6 +13,7 @@ use super::engine::{Dir, Engine, Happening, Listens, Name, Seen, Server};
 use super::hints;
 use super::schedule::Schedule;
 use super::warnings::Warning;
+use crate::pass::Places;
 use crate::pass::far::Apart;
 use crate::view::events::{Event, EventKind};
 use as_done::AsDone;
@@ -23,9 +24,9 @@ use tmux_sockets::ghost::Ghost;
 use tmux_sockets::kernel::Label;
 use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::SocketNumber;
-use tmux_sockets::sweep::discover::{self, Surroundings};
+use tmux_sockets::kernel::escape::escaped;
+use tmux_sockets::report::Remark;
 use tmux_sockets::sweep::{Act, Glance, Pass, Target};
-use tmux_sockets::tmux::Strictness;
 use tmux_sockets::witness::Witness;
 
 /// What a look works with.
@@ -134,18 +135,18 @@ impl Looks {
             tools.announcer.warn(&Warning::Blind(why));
         }
         let duties = tools.duties;
-        let dirs = if duties.given.is_empty() {
-            let around = Surroundings::of_this_process();
-            discover::socket_dirs(
-                &duties.settings.extra_socket_dirs,
-                &around,
-                self.witness.table(),
-                duties.user,
-            )
+        let places = if duties.given.is_empty() {
+            Places::of(&duties.settings, self.witness.table(), duties.user)
         } else {
-            duties.given.clone()
+            Places::named(&duties.given)
         };
-        for dir in tools.directories.set(dirs) {
+        for Remark { path, why } in &places.skipped {
+            tracing::debug!("{}: {why}", escaped(path));
+        }
+        for Remark { path, why } in places.unseen {
+            tools.announcer.warn(&Warning::Unseen { path, why });
+        }
+        for dir in tools.directories.set(places.targets) {
             self.engine.forget(dir);
         }
         self.settle(tools);
@@ -198,7 +199,8 @@ impl Looks {
         let started = Instant::now();
         self.engine.look_begins();
         let path = tools.directories.path(dir).to_owned();
-        let target = Target { path, only: Some(labels.to_vec()), rule: Strictness::Swept };
+        let rule = tools.directories.rule(dir);
+        let target = Target { path, only: Some(labels.to_vec()), rule };
         let Duties { settings, user, act, .. } = tools.duties;
         let pass = Pass { policy: settings, far: &Apart, user: *user, act: *act };
         let engine = &self.engine;

@@ -17,6 +17,8 @@ pub(super) enum Warning {
     Unwatched(Unwatched),
     /// A directory lies where a look may never end.
     Far(PathBuf),
+    /// A pattern of the configuration was not looked at in whole.
+    Unseen { path: PathBuf, why: String },
     /// The socket table is not to be believed.
     Blind(Blindness),
     /// A server's death is not told of.
@@ -31,6 +33,7 @@ impl Warning {
         match self {
             // For all others of its kind.
             Self::Untied { why, .. } => why.to_string(),
+            Self::Unseen { path, .. } => escaped(path).to_string(),
             Self::EventsLost | Self::Unwatched(_) | Self::Far(_) | Self::Blind(_) | Self::NoMetrics(_) => {
                 self.to_string()
             }
@@ -60,6 +63,7 @@ impl Display for Warning {
                 "{}: it lies on a mount that may not answer (a network or FUSE file system), where no socket is proven dead; not watched; `tmux-janitor list` looks there",
                 escaped(path)
             ),
+            Self::Unseen { path, why } => write!(f, "{}: {why}", escaped(path)),
             Self::Blind(why) => {
                 write!(f, "the kernel's socket table cannot be believed here: {why}; removing nothing")
             }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tmux_janitor::for_tests::{Settings, parse_text};
+use tmux_janitor::for_tests::{FolderGlob, Settings, parse_text};
 
 pub fn check(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
@@ -10,10 +10,10 @@ pub fn check(bytes: &[u8]) {
         Ok(settings) => {
             let written: toml::Table = toml::from_str(&text).expect("no TOML was read");
             can_be_used(&settings);
-            assert_eq!(
-                settings.extra_socket_dirs,
-                strings(&written, "extra-socket-dirs").map(PathBuf::from).collect::<Vec<_>>()
-            );
+            let dirs = strings(&written, "extra-socket-dirs").map(PathBuf::from);
+            let (globs, dirs): (Vec<_>, Vec<_>) = dirs.partition(|dir| FolderGlob::is_one(dir));
+            assert_eq!(settings.extra_socket_dirs, dirs);
+            assert_eq!(settings.extra_socket_globs.iter().map(glob).collect::<Vec<_>>(), globs);
             let printed = printed(&settings, strings(&written, "keep"));
             let again = parse_text(Path::new("c"), &printed);
             let again = again.unwrap_or_else(|error| panic!("{error} in what was printed:\n{printed}"));
@@ -24,10 +24,15 @@ pub fn check(bytes: &[u8]) {
     }
 }
 
+fn glob(glob: &FolderGlob) -> PathBuf {
+    PathBuf::from(glob.text())
+}
+
 /// What the contract allows, and nothing that fails or panics later.
 fn can_be_used(settings: &Settings) {
     let can_be_opened = |path: &Path| path.is_absolute() && is_nameable(path);
-    assert!(settings.extra_socket_dirs.len() <= 256);
+    assert!(settings.extra_socket_dirs.len() + settings.extra_socket_globs.len() <= 256);
+    assert!(settings.extra_socket_globs.iter().all(|glob| can_be_opened(Path::new(glob.text()))));
     assert!(settings.extra_socket_dirs.iter().all(|path| can_be_opened(path)), "{settings:?}");
     let watch = &settings.watch;
     assert!(watch.rescan.is_none_or(|span| span >= Duration::from_secs(1)), "{watch:?}");
@@ -63,9 +68,11 @@ fn strings<'a>(table: &'a toml::Table, key: &str) -> impl Iterator<Item = &'a st
 fn printed<'a>(settings: &Settings, keep: impl Iterator<Item = &'a str>) -> String {
     let (watch, spawn) = (&settings.watch, &settings.spawn);
     let paths = |paths: &[PathBuf]| paths.iter().map(|path| quoted_path(path)).collect::<Vec<_>>().join(", ");
+    let dirs = settings.extra_socket_dirs.iter().cloned();
+    let dirs: Vec<PathBuf> = dirs.chain(settings.extra_socket_globs.iter().map(glob)).collect();
     let metrics = watch.metrics_file.as_deref().unwrap_or(Path::new(""));
     [
-        format!("extra-socket-dirs = [{}]", paths(&settings.extra_socket_dirs)),
+        format!("extra-socket-dirs = [{}]", paths(&dirs)),
         format!("keep = [{}]", keep.map(quoted).collect::<Vec<_>>().join(", ")),
         format!("min-age = {}", span(Some(settings.min_age).filter(|age| *age != Duration::MAX))),
         "[watch]".to_owned(),

@@ -10,7 +10,8 @@ use tmux_sockets::tmux::Strictness;
 const WORD: &str = "apart";
 
 /// The rules and their words.
-const RULES: [(Strictness, &str); 2] = [(Strictness::Swept, "swept"), (Strictness::LookedAt, "looked-at")];
+const RULES: [(Strictness, &str); 3] =
+    [(Strictness::Swept, "swept"), (Strictness::Matched, "matched"), (Strictness::LookedAt, "looked-at")];
 
 /// What is to be done on a mount that may not answer.
 #[derive(Debug, Clone, PartialEq, Eq)]

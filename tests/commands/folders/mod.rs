@@ -1,6 +1,8 @@
 //! Where sockets are looked for.
 
 mod closed;
+mod elsewhere;
+mod globs;
 mod kin;
 mod runtime;
 

@@ -31,4 +31,9 @@ impl Target {
     pub fn whole(path: PathBuf) -> Self {
         Self { path, only: None, rule: Strictness::Swept }
     }
+
+    /// A whole directory that a pattern has matched.
+    pub fn matched(path: PathBuf) -> Self {
+        Self { rule: Strictness::Matched, ..Self::whole(path) }
+    }
 }

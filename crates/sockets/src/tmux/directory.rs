@@ -7,7 +7,7 @@ use crate::kernel::text::errno_text;
 use crate::kernel::{FileFacts, FileId};
 use crate::kernel::{Mounts, Walk};
 use crate::tmux::paths::{self, Refusal, Rule};
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::ffi::{OsStr, OsString};
@@ -27,6 +27,9 @@ pub enum Strictness {
     /// The same, and for sockets that were named one by one also a folder of root's that everybody may write and
     /// that is sticky: there nobody but its owner and root can move or remove a name (unlink(2): `EPERM`).
     Named,
+    /// That of [`Strictness::Swept`], and for a path that a pattern has matched: links in it lead nowhere, and whatever is not
+    /// the user's own counts as missing. Whoever can make names there does not choose where we go.
+    Matched,
     /// None: we only look (`probe -S` goes anywhere).
     LookedAt,
 }
@@ -93,6 +96,11 @@ impl SocketDir {
         };
         match opened {
             Err(DirectoryError::Unreadable(Errno::NOENT)) => Ok(None),
+            Err(DirectoryError::Refused(Refusal::NotADirectory | Refusal::Owner(_)))
+                if rule == Strictness::Matched =>
+            {
+                Ok(None)
+            }
             other => other.map(Some),
         }
     }
@@ -105,14 +113,20 @@ impl SocketDir {
         }
         let kind = Rule::of(path, uid);
         let path = match (path.parent(), path.file_name()) {
-            (Some(parent), Some(name)) if kind.forbids_link() => {
+            (Some(parent), Some(name)) if kind.forbids_link() && rule != Strictness::Matched => {
                 let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
                 parent.canonicalize().map_err(unreadable)?.join(name)
             }
+            _ if rule == Strictness::Matched => path.to_owned(),
             _ => path.canonicalize().map_err(unreadable)?,
         };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = match rustix::fs::open(&path, flags, Mode::empty()) {
+        let opened = if rule == Strictness::Matched {
+            open_without_links(&path, flags)
+        } else {
+            rustix::fs::open(&path, flags, Mode::empty())
+        };
+        let fd = match opened {
             Err(Errno::NOTDIR | Errno::LOOP) => {
                 return Err(DirectoryError::Refused(Refusal::NotADirectory));
             }
@@ -122,7 +136,10 @@ impl SocketDir {
         let is_directory = facts.kind == FileType::Directory;
         let refusal = match rule {
             Strictness::LookedAt => None,
-            Strictness::Swept | Strictness::Named => kind.refuses(is_directory, facts.uid, facts.mode, uid),
+            Strictness::Matched if facts.uid != uid => Some(Refusal::Owner(facts.uid)),
+            Strictness::Swept | Strictness::Named | Strictness::Matched => {
+                kind.refuses(is_directory, facts.uid, facts.mode, uid)
+            }
         };
         let is_sticky = facts.uid == Uid::ROOT && facts.mode & STICKY != 0;
         let shared = match refusal {
@@ -217,6 +234,15 @@ impl SocketDir {
     }
 }
 
+/// Opens a path in which no component may be a link (openat2(2)); where that call is not to be had, the last one.
+fn open_without_links(path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+    match rustix::fs::openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
+        // Before Linux 5.6, and under a filter that does not know it.
+        Err(Errno::NOSYS | Errno::PERM) => rustix::fs::open(path, flags, Mode::empty()),
+        other => other,
+    }
+}
+
 impl AsFd for SocketDir {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
@@ -288,6 +314,27 @@ mod tests {
         assert_eq!(
             SocketDir::open(&path.join("nothing"), me(), Strictness::Swept).map(|dir| dir.is_some()),
             Ok(false)
+        );
+    }
+
+    #[test]
+    fn no_link_leads_to_what_a_pattern_has_matched() {
+        let (_parent, real) = folder("real");
+        let below = real.join("below");
+        fs::create_dir(&below).unwrap();
+        let link = real.with_file_name("link");
+        symlink(&real, &link).unwrap();
+        let opened = |path: &Path| SocketDir::open(path, me(), Strictness::Matched).map(|dir| dir.is_some());
+        assert_eq!([&real, &below].map(|path| opened(path)), [Ok(true), Ok(true)]);
+        assert_eq!([&link, &link.join("below")].map(|path| opened(path)), [Ok(false), Ok(false)]);
+        assert!(open(&link.join("below")).path() == below, "elsewhere it is followed");
+        // Root's is enough for other folders, and not here.
+        assert_eq!(
+            SocketDir::open(Path::new("/"), Uid::new(5), Strictness::Matched).map(|dir| dir.is_some()),
+            Ok(false)
+        );
+        assert!(
+            SocketDir::open(Path::new("/"), Uid::new(5), Strictness::Swept).is_ok_and(|dir| dir.is_some())
         );
     }
 

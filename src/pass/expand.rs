@@ -1,0 +1,162 @@
+//! The folders that a pattern of the configuration matches now.
+//!
+//! In a folder such as `/tmp` everybody makes names, also such as match. So no link is followed below the pattern's first
+//! glob, each step is made through the handle of the one above it, and what comes out belongs to the user.
+
+use crate::config::{FolderGlob, Part, matches};
+use rustix::fs::{CWD, FileType, Mode, OFlags};
+use rustix::io::Errno;
+use std::ffi::{OsStr, OsString};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use tmux_sockets::kernel::text::{errno_text, kind_name};
+use tmux_sockets::kernel::{FileFacts, Mounts, Uid, Walk};
+use tmux_sockets::report::Remark;
+
+/// How many folders of one pattern are taken.
+const MOST: usize = 256;
+
+/// How many names of one pattern are looked at. Anybody can make any number of them in `/tmp`.
+const LOOKED_AT: usize = 65_536;
+
+/// How many of those that are skipped are told of one by one.
+const TOLD: usize = 16;
+
+/// What a pattern comes to.
+#[derive(Debug, Default)]
+pub(super) struct Expansion {
+    /// The user's own folders, links resolved, in the order of their paths.
+    pub(super) folders: Vec<PathBuf>,
+    /// What matches and is no folder of the user's.
+    pub(super) skipped: Vec<Remark>,
+    /// How many more of them there are.
+    pub(super) more_skipped: usize,
+    /// What was not looked at.
+    pub(super) unseen: Option<Remark>,
+}
+
+/// Looks for the folders of `user` that a pattern matches.
+pub(super) fn expand(glob: &FolderGlob, user: Uid, mounts: &Mounts) -> Expansion {
+    let mut search = Search { user, mounts, left: LOOKED_AT, found: Expansion::default() };
+    let unseen = |why: String| Some(Remark { path: PathBuf::from(glob.text()), why });
+    let prefix = match mounts.walk(glob.prefix()) {
+        Walk::Near(prefix) => prefix,
+        Walk::Far(_) => {
+            let why =
+                "it leads to a mount that may not answer (a network or FUSE file system); not looked at";
+            return Expansion { unseen: unseen(why.to_owned()), ..Expansion::default() };
+        }
+        Walk::Broken(errno) => return none(errno, unseen),
+    };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    match rustix::fs::openat(CWD, &prefix, flags, Mode::empty()) {
+        Ok(dir) => search.go_through(&dir, &prefix, glob.parts()),
+        Err(errno) => return none(errno, unseen),
+    }
+    let Search { left, mut found, .. } = search;
+    found.folders.sort_unstable();
+    if left == 0 {
+        found.unseen = unseen(format!("more than {LOOKED_AT} names match; the others are not looked at"));
+    }
+    if found.folders.len() > MOST {
+        let beyond = found.folders.split_off(MOST).len();
+        found.unseen = unseen(format!(
+            "{} of your folders match, and {MOST} are looked into: not the last {beyond} in the order of their paths",
+            MOST + beyond
+        ));
+    }
+    found
+}
+
+fn none(errno: Errno, unseen: impl Fn(String) -> Option<Remark>) -> Expansion {
+    let is_missing = matches!(errno, Errno::NOENT | Errno::NOTDIR);
+    let why = || unseen(format!("the folder above it cannot be read: {}", errno_text(errno)));
+    Expansion { unseen: if is_missing { None } else { why() }, ..Expansion::default() }
+}
+
+struct Search<'a> {
+    user: Uid,
+    mounts: &'a Mounts,
+    /// How many names may still be looked at.
+    left: usize,
+    found: Expansion,
+}
+
+impl Search<'_> {
+    /// Goes on from a folder that is open.
+    fn go_through(&mut self, dir: &OwnedFd, path: &Path, parts: &[Part]) {
+        let Some((part, rest)) = parts.split_first() else { return };
+        let names = match part {
+            Part::Name(name) => vec![name.clone()],
+            Part::Any(glob) => self.names(dir, |name| matches(glob, name)),
+        };
+        for name in names {
+            let path = path.join(&name);
+            if !self.mounts.is_near(&path) {
+                self.skip(path, "it lies on a mount that may not answer".to_owned());
+            } else if rest.is_empty() {
+                self.take(dir, &name, path);
+            } else if let Some(below) = self.enter(dir, &name, &path, rest) {
+                self.go_through(&below, &path, rest);
+            }
+        }
+    }
+
+    fn names(&mut self, dir: &OwnedFd, is_match: impl Fn(&OsStr) -> bool) -> Vec<OsString> {
+        let entries = rustix::fs::Dir::read_from(dir).into_iter().flatten().filter_map(Result::ok);
+        let names = entries.map(|entry| OsStr::from_bytes(entry.file_name().to_bytes()).to_owned());
+        let names: Vec<OsString> = names
+            .filter(|name| !matches!(name.as_bytes(), b"." | b".."))
+            .filter(|name| is_match(name))
+            .take(self.left)
+            .collect();
+        self.left -= names.len();
+        names
+    }
+
+    /// A folder on the way: the user's or root's, for anybody else could put another one in its place.
+    fn enter(&mut self, dir: &OwnedFd, name: &OsStr, path: &Path, rest: &[Part]) -> Option<OwnedFd> {
+        let access = if matches!(rest.first(), Some(Part::Any(_))) { OFlags::RDONLY } else { OFlags::PATH };
+        let flags = access | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let Ok(below) = rustix::fs::openat(dir, name, flags, Mode::empty()) else {
+            if FileFacts::at(dir.as_fd(), name).is_ok_and(|facts| facts.kind == FileType::Symlink) {
+                self.skip(path.to_owned(), not_followed());
+            }
+            return None;
+        };
+        let owner = FileFacts::of(below.as_fd()).ok()?.uid;
+        [self.user, Uid::ROOT].contains(&owner).then_some(below)
+    }
+
+    /// A whole match.
+    fn take(&mut self, dir: &OwnedFd, name: &OsStr, path: PathBuf) {
+        match FileFacts::at(dir.as_fd(), name) {
+            Err(Errno::NOENT) => {}
+            Err(errno) => self.skip(path, format!("it cannot be looked at: {}", errno_text(errno))),
+            Ok(facts) if facts.kind == FileType::Symlink => self.skip(path, not_followed()),
+            Ok(facts) if facts.kind != FileType::Directory => {
+                self.skip(path, format!("it is {}, no folder; skipped", kind_name(facts.kind)));
+            }
+            Ok(facts) if facts.uid != self.user => {
+                self.skip(
+                    path,
+                    format!("it belongs to uid {}, a glob takes your own alone; skipped", facts.uid),
+                );
+            }
+            Ok(_) => self.found.folders.push(path),
+        }
+    }
+
+    fn skip(&mut self, path: PathBuf, why: String) {
+        if self.found.skipped.len() < TOLD {
+            self.found.skipped.push(Remark { path, why });
+        } else {
+            self.found.more_skipped += 1;
+        }
+    }
+}
+
+fn not_followed() -> String {
+    "it is a symbolic link, and a glob follows none; skipped".to_owned()
+}

@@ -1,0 +1,64 @@
+//! The directories that one user's pass goes to, where none is named.
+
+use super::expand;
+use crate::config::Settings;
+use std::path::{Path, PathBuf};
+use tmux_sockets::kernel::escape::escaped;
+use tmux_sockets::kernel::{KernelTable, Mounts, Uid};
+use tmux_sockets::report::{Remark, Report};
+use tmux_sockets::sweep::Target;
+use tmux_sockets::sweep::discover::{self, Surroundings};
+
+/// Where to look, and what the patterns of the configuration match besides.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
+    /// Each directory once, there or not.
+    pub(crate) targets: Vec<Target>,
+    /// Matches that are no folder of the user's: nobody's error.
+    pub(crate) skipped: Vec<Remark>,
+    /// How many more of them there are than are told one by one.
+    pub(crate) more_skipped: usize,
+    /// Patterns that were not looked at in whole.
+    pub(crate) unseen: Vec<Remark>,
+}
+
+impl Places {
+    /// These alone, which were named.
+    pub(crate) fn named(dirs: &[PathBuf]) -> Self {
+        Self { targets: dirs.iter().cloned().map(Target::whole).collect(), ..Self::default() }
+    }
+
+    /// Those that tmux uses, and those of the configuration.
+    pub(crate) fn of(settings: &Settings, table: &KernelTable, user: Uid) -> Self {
+        let around = Surroundings::of_this_process();
+        let mut places =
+            Self::named(&discover::socket_dirs(&settings.extra_socket_dirs, &around, table, user));
+        let mounts = Mounts::read();
+        for glob in &settings.extra_socket_globs {
+            let found = expand::expand(glob, user, &mounts);
+            for path in found.folders {
+                if !places.has(&path) {
+                    places.targets.push(Target::matched(path));
+                }
+            }
+            places.skipped.extend(found.skipped);
+            places.more_skipped += found.more_skipped;
+            places.unseen.extend(found.unseen);
+        }
+        places
+    }
+
+    fn has(&self, path: &Path) -> bool {
+        self.targets.iter().any(|target| target.path == path)
+    }
+
+    /// Enters in a report what was not gone to.
+    pub(crate) fn note(self, report: &mut Report) {
+        for Remark { path, why } in &self.unseen {
+            tracing::warn!("{}: {why}", escaped(path));
+        }
+        report.unseen.extend(self.unseen);
+        report.strays.extend(self.skipped);
+        report.more_strays += self.more_skipped;
+    }
+}
