@@ -9,9 +9,11 @@ pub(crate) use hint::hint;
 use crate::config::LabelGlob;
 use crate::logging::{LogTarget, Volume};
 use crate::spawn::{self, ScopeWish};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use std::ffi::OsString;
 use std::path::PathBuf;
+use tmux_sockets::judge::State;
 use tmux_sockets::kernel::Pid;
 
 /// Removes dead tmux sockets and never touches a live one.
@@ -175,19 +177,19 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Show every socket with its state and the reason
+    /// Show every socket with its state, its server, and the reason
+    ///
+    /// On a terminal a table, cut to its width: first MEMORY and UNIT are left out, then other columns. Reasons stand
+    /// below what is neither live nor dead. Into a pipe goes a line of fields for each socket, with a header, between tabs:
+    /// STATE, LABEL, PID, AGE, ATTACHED, UNIT, MEMORY, USER, PATH, REASON; nothing is cut there, and what is not known is -.
     ///
     /// Live servers that are bound outside of the socket directories (`tmux -S PATH`, another mount namespace) are shown,
     /// too: found without a connection, never touched. One that cannot be reached at its path from here is shown with the
     /// command that leads there. With --dir only what is in these directories is shown.
-    List {
-        /// For every user of this machine, each as that user; needs root
-        #[arg(long)]
-        all_users: bool,
-        /// Print the result as one JSON object
-        #[arg(long)]
-        json: bool,
-    },
+    ///
+    /// No server is asked: AGE, UNIT and MEMORY come from /proc, ATTACHED from the execute bits of the socket, which tmux
+    /// sets while somebody is attached. MEMORY is what the server and all that descend from it hold and no file has.
+    List(List),
     /// The health row: one line
     ///
     /// With --metrics or --metrics-file in a form for monitoring: sockets by state, ghosts, removals,
@@ -311,6 +313,29 @@ pub(crate) enum Nameable {
     Labels,
     /// Ghosts, by path.
     Ghosts,
+}
+
+/// Arguments of `list`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct List {
+    /// For every user of this machine, each as that user; needs root
+    #[arg(long)]
+    pub all_users: bool,
+    /// Only sockets whose label matches, as `keep` of the configuration does: *, ? and [...]
+    #[arg(long, value_name = "GLOB")]
+    pub label: Option<LabelGlob>,
+    /// Only what is in this state (repeatable)
+    #[arg(long, value_name = "STATE", value_parser = state())]
+    pub state: Vec<State>,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The words of all states.
+fn state() -> impl TypedValueParser<Value = State> {
+    let words = PossibleValuesParser::new(State::ALL.map(State::word));
+    words.try_map(|word| State::ALL.into_iter().find(|state| state.word() == word).ok_or("no state"))
 }
 
 /// Arguments of `status`.

@@ -1,5 +1,6 @@
 //! The commands: from arguments to a result and an exit code.
 
+mod list;
 mod named;
 mod overview;
 mod paths;
@@ -16,7 +17,7 @@ use crate::exit::{Error, Exit};
 use crate::host::apart::{self, guard};
 use crate::logging::journal;
 use crate::logging::{self, LogTarget};
-use crate::pass::{ENTRIES_OF_ONE, Heard, Narrator, Rescuing, Run, Whole, one_name, see, wire};
+use crate::pass::{ENTRIES_OF_ONE, Heard, Narrator, Rescuing, Run, Whole, details, one_name, see, wire};
 use crate::spawn::{self, Done, Ending, Request};
 use crate::users::order::Order;
 use crate::users::{self, Task};
@@ -66,10 +67,11 @@ pub(crate) fn run(cli: &Cli, output: &mut Output) -> Result<Exit, Error> {
             tell_sweep(&cli.global, &report, (*dry_run, *json), &mut narrator, output)
         }
         Some(Command::Sweep { dry_run, rescue, all_users, json, sockets: _ }) => {
-            let rescuing = Rescuing { rescue: *rescue, ..Rescuing::none(*dry_run) };
-            sweep(&cli.global, rescuing, *all_users, *json, output)
+            let act = if *dry_run { Act::DryRun } else { Act::Remove };
+            let task = Task { act, rescue: *rescue, details: false };
+            sweep(&cli.global, task, *all_users, *json, output)
         }
-        Some(Command::List { all_users, json }) => list(&cli.global, *all_users, *json, output),
+        Some(Command::List(arguments)) => list::list(&cli.global, arguments, output),
         Some(Command::Status(arguments)) => status::status(&cli.global, arguments, output),
         Some(Command::Watch { no_reap }) => {
             watch::watch(&cli.global.dir, cli.global.config.as_deref(), *no_reap)
@@ -108,16 +110,21 @@ fn pass(
     Ok(Whole { settings: &load_settings(global)?, given: &global.dir, act, rescuing }.make(narrator))
 }
 
+/// What one user's task comes to.
+fn carry_out(global: &Global, task: Task, narrator: &mut Narrator) -> Result<Run, Error> {
+    let Task { act, rescue, details } = task;
+    let rescuing = Rescuing { rescue, ..Rescuing::none(act != Act::Remove) };
+    let mut run = pass(global, Some(act), rescuing, narrator)?;
+    if details {
+        details::gather(&mut run.report);
+    }
+    Ok(run)
+}
+
 /// The same for every user of the machine, if that is asked for.
-fn pass_for(
-    global: &Global,
-    all_users: bool,
-    act: Act,
-    rescuing: Rescuing<'_>,
-    narrator: &mut Narrator,
-) -> Result<Run, Error> {
+fn pass_for(global: &Global, all_users: bool, task: Task, narrator: &mut Narrator) -> Result<Run, Error> {
     if !all_users {
-        return pass(global, Some(act), rescuing, narrator);
+        return carry_out(global, task, narrator);
     }
     if !global.dir.is_empty() || global.config.is_some() {
         return Err(Error::Usage(
@@ -127,11 +134,11 @@ fn pass_for(
     }
     let mut signals = narrator.signals();
     let mut heard = |heard: Heard<'_>, known| {
-        if act == Act::Remove {
+        if task.act == Act::Remove {
             narrator.hear_of_users(heard, known);
         }
     };
-    let run = users::pass(Task { act, rescue: rescuing.rescue }, &mut signals, &mut heard);
+    let run = users::pass(task, &mut signals, &mut heard);
     narrator.give_back(signals);
     let run = run?;
     see::say_where(&run.report);
@@ -148,11 +155,9 @@ pub(crate) fn work(order: Order, output: &mut Output) -> Result<Exit, Error> {
         color: Color::Never,
         log_target: LogTarget::Stderr,
     };
-    let Order { task: Task { act, rescue }, uid, gid } = order;
-    let rescuing = Rescuing { rescue, ..Rescuing::none(act != Act::Remove) };
+    let Order { task, uid, gid } = order;
     let mut narrator = Narrator::of_a_worker(users::SWEEP);
-    let run =
-        users::worker::become_user(uid, gid).and_then(|()| pass(&global, Some(act), rescuing, &mut narrator));
+    let run = users::worker::become_user(uid, gid).and_then(|()| carry_out(&global, task, &mut narrator));
     output::written(narrator.finish())?;
     let run = run.map(|mut run| {
         see::set_strays_apart(&mut run.report, uid);
@@ -172,7 +177,8 @@ pub(crate) fn work(order: Order, output: &mut Output) -> Result<Exit, Error> {
 
 /// A pass that only looks.
 fn look(global: &Global, all_users: bool) -> Result<Run, Error> {
-    pass_for(global, all_users, Act::Look, Rescuing::none(false), &mut Narrator::default())
+    let task = Task { act: Act::Look, rescue: false, details: false };
+    pass_for(global, all_users, task, &mut Narrator::default())
 }
 
 fn load_settings(global: &Global) -> Result<Settings, Error> {
@@ -185,15 +191,14 @@ fn exit_of(report: &Report) -> Exit {
 
 fn sweep(
     global: &Global,
-    rescuing: Rescuing<'_>,
+    task: Task,
     all_users: bool,
     as_json: bool,
     output: &mut Output,
 ) -> Result<Exit, Error> {
-    let dry_run = rescuing.dry_run;
-    let act = if dry_run { Act::DryRun } else { Act::Remove };
+    let dry_run = task.act == Act::DryRun;
     let mut narrator = narrator(global, dry_run, as_json, output);
-    let report = pass_for(global, all_users, act, rescuing, &mut narrator)?.report;
+    let report = pass_for(global, all_users, task, &mut narrator)?.report;
     tell_sweep(global, &report, (dry_run, as_json), &mut narrator, output)
 }
 
@@ -265,19 +270,6 @@ fn rescue(global: &Global, arguments: &Rescue, output: &mut Output) -> Result<Ex
     // That nobody is seen there is no answer where nobody could be seen.
     let unseen = report.health() == Health::Unseen;
     Ok(if unseen || report.leaves_ghosts() { Exit::Found } else { exit_of(&report) })
-}
-
-fn list(global: &Global, all_users: bool, as_json: bool, output: &mut Output) -> Result<Exit, Error> {
-    let report = look(global, all_users)?.report;
-    journal::directories(&report);
-    if as_json {
-        output.json(|to| json::run(to, &report, "list", false, json::Listing::All))?;
-    } else if output.is_muted() {
-        journal::looked(&report, &people::status(&report), !report.has_failures());
-    } else {
-        output.text(&people::list(&report, palette(global.color)))?;
-    }
-    Ok(exit_of(&report))
 }
 
 fn doctor(global: &Global, as_json: bool, output: &mut Output) -> Result<Exit, Error> {

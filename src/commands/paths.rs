@@ -1,6 +1,6 @@
 //! Where a command may go: what decides whether somebody has to wait for it.
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, List};
 use crate::pass::Places;
 use std::path::{Path, PathBuf};
 use tmux_sockets::kernel::Uid;
@@ -10,12 +10,12 @@ use tmux_sockets::witness::Witness;
 /// None for those that run on, that only read what was named, or that have others work for them.
 pub(super) fn of(cli: &Cli) -> Vec<PathBuf> {
     let named: Vec<&Path> = match &cli.command {
-        Some(Command::Sweep { all_users: true, .. } | Command::List { all_users: true, .. }) => {
+        Some(Command::Sweep { all_users: true, .. } | Command::List(List { all_users: true, .. })) => {
             return Vec::new();
         }
         Some(Command::Status(arguments)) if arguments.all_users => return Vec::new(),
         Some(Command::Sweep { sockets, .. }) => sockets.iter().map(PathBuf::as_path).collect(),
-        None | Some(Command::List { .. } | Command::Status(_) | Command::CompleteNames { .. }) => Vec::new(),
+        None | Some(Command::List(_) | Command::Status(_) | Command::CompleteNames { .. }) => Vec::new(),
         Some(Command::Rescue(arguments)) => arguments.path.iter().map(PathBuf::as_path).collect(),
         Some(Command::Probe(arguments)) => arguments.path.iter().map(PathBuf::as_path).collect(),
         Some(Command::Spawn(arguments)) => {

@@ -64,6 +64,12 @@ pub(crate) fn service_of(text: &str) -> Option<Service> {
     paths.into_iter().flatten().find_map(service_of_path)
 }
 
+/// The innermost unit that a process runs in, service or scope. `None`: it is in none, or that cannot be read from here.
+pub(crate) fn unit_of_process(pid: Pid) -> Option<String> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    unit_of(&text).map(|(unit, _)| unit)
+}
+
 /// The kind of a unit: what follows the last point of its name.
 pub(crate) fn kind_of(unit: &str) -> &str {
     unit.rsplit_once('.').map_or("", |(_, kind)| kind)

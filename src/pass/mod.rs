@@ -1,5 +1,6 @@
 //! A pass that removes, told and kept in the user's record as it goes on: what `sweep -S` and `spawn` do on their way.
 
+pub(crate) mod details;
 mod expand;
 pub(crate) mod far;
 mod narrator;

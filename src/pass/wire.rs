@@ -10,6 +10,7 @@
 use super::Run;
 use crate::record::Record;
 use serde::{Deserialize, Serialize};
+use std::time::{SystemTime, UNIX_EPOCH};
 use tmux_sockets::judge::State;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::escaped;
@@ -108,6 +109,7 @@ pub(crate) fn read(message: &[u8], uid: Uid) -> Result<Run, NoReport> {
             if !report.entries.iter().all(|entry| is_theirs(entry, uid) && stands(&report, entry)) {
                 return Err(NoReport::Garbled);
             }
+            report.entries.iter_mut().for_each(make_believable);
             make_showable(&mut report);
             if report.untold.entries > 0 {
                 (report.untold.user, report.untold.users) = (Some(uid), 1);
@@ -130,6 +132,26 @@ fn stands(report: &Report, entry: &Entry) -> bool {
 fn is_theirs(entry: &Entry, uid: Uid) -> bool {
     let is_judged = matches!(entry.verdict.state, State::Live | State::Starting | State::Dead | State::Ghost);
     entry.uid == uid || !(is_judged || entry.outcome != Outcome::Kept)
+}
+
+/// The longest name of a unit, in bytes (`UNIT_NAME_MAX` of systemd; systemd.unit(5) leaves it to file names).
+const LONGEST_UNIT: usize = 255;
+
+/// The last second that is written as RFC 3339 has it, after 1970: of the year 9999.
+const LAST_SECOND: u64 = 253_402_300_799;
+
+/// What only a live server has, and no more of it than there can be.
+fn make_believable(entry: &mut Entry) {
+    if !matches!(entry.verdict.state, State::Live | State::Ghost) {
+        entry.details = None;
+    }
+    if let Some(details) = &mut entry.details {
+        details.unit.take_if(|unit| unit.len() > LONGEST_UNIT);
+        let is_written = |started: &SystemTime| {
+            started.duration_since(UNIX_EPOCH).is_ok_and(|since| since.as_secs() <= LAST_SECOND)
+        };
+        details.started.take_if(|started| !is_written(started));
+    }
 }
 
 /// Its sentences go to root's terminal.
@@ -158,10 +180,11 @@ mod tests {
     use std::ffi::{OsStr, OsString};
     use std::os::unix::ffi::{OsStrExt, OsStringExt};
     use std::path::PathBuf;
+    use std::time::Duration;
     use tmux_sockets::judge::{Bar, Blindness, Plight, Reason, Standing, Verdict};
     use tmux_sockets::kernel::Label;
     use tmux_sockets::kernel::Pid;
-    use tmux_sockets::report::{DirectoryReport, Entrance, Failure, Outside, Remark};
+    use tmux_sockets::report::{Details, DirectoryReport, Entrance, Failure, Outside, Remark};
     use tmux_sockets::tmux::DirectoryError;
     use tmux_sockets::tmux::start_lock::LockFailure;
 
@@ -206,7 +229,16 @@ mod tests {
                 let panes = vec!["sh".to_owned(); at % 3];
                 let entrance = Entrance { namespace: at % 2 == 0, root: at % 3 == 0, user: false };
                 let outside = [None, Some(Outside::Reached), Some(Outside::Behind(entrance))][at % 3];
+                let details = Details {
+                    started: Some(UNIX_EPOCH + Duration::from_millis(1_234_567_890)),
+                    attached: Some(at % 2 == 0),
+                    unit: Some("a.scope".to_owned()),
+                    memory: Some(u64::MAX),
+                };
+                let is_live = matches!(state, State::Live | State::Ghost);
                 Entry {
+                    details: is_live.then(|| Box::new(details)),
+                    is_executable: Some(at % 2 == 1),
                     outside,
                     server_pid: server_pid.map(Pid::new),
                     panes,
@@ -250,6 +282,10 @@ mod tests {
                 report.entries.iter().map(|entry| (entry.verdict, entry.outcome)).collect()
             };
             prop_assert_eq!(verdicts(&received), verdicts(&sent));
+            let details = |report: &Report| -> Vec<(Option<Box<Details>>, Option<bool>)> {
+                report.entries.iter().map(|entry| (entry.details.clone(), entry.is_executable)).collect()
+            };
+            prop_assert_eq!(details(&received), details(&sent));
             prop_assert_eq!(received.counts(), sent.counts());
             prop_assert_eq!(received.untold, sent.untold);
             prop_assert_eq!((received.health(), &received.unseen), (sent.health(), &sent.unseen));
@@ -328,6 +364,29 @@ mod tests {
         assert_eq!(run.report.held[0].why, escaped("\x1b[2J").to_string());
         assert_eq!(run.report.entries[0].panes, [escaped("\r").to_string()]);
         assert_eq!(run.record, Some(Err(escaped("\n").to_string())));
+    }
+
+    #[test]
+    fn no_detail_is_more_than_there_can_be() {
+        let details = |started: u64, unit: usize| {
+            let started = Some(UNIX_EPOCH + Duration::from_secs(started));
+            Some(Box::new(Details { started, unit: Some("u".repeat(unit)), ..Details::default() }))
+        };
+        let received = |state, details: Option<Box<Details>>| {
+            let mut told = report(&[b"a".to_vec()]);
+            let entry = &mut told.entries[0];
+            entry.verdict = Verdict::new(state, Reason::Listening);
+            (entry.outcome, entry.details) = (Outcome::Kept, details);
+            read(&write(Run::of(told)), Uid::new(5)).unwrap().report.entries.remove(0).details
+        };
+        let all = details(LAST_SECOND, LONGEST_UNIT);
+        assert_eq!(received(State::Live, all.clone()), all);
+        let less = received(State::Live, details(LAST_SECOND + 1, LONGEST_UNIT + 1)).unwrap();
+        assert_eq!(*less, Details::default());
+        assert_eq!(received(State::Dead, all), None);
+        // The last year that RFC 3339 can write.
+        let last = UNIX_EPOCH + Duration::from_secs(LAST_SECOND);
+        assert_eq!(humantime::format_rfc3339_seconds(last).to_string(), "9999-12-31T23:59:59Z");
     }
 
     #[test]

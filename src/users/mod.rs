@@ -15,9 +15,12 @@ mod crew;
 mod find;
 mod loss;
 pub(crate) mod merge;
+mod names;
 pub(crate) mod order;
 mod queue;
 pub(crate) mod worker;
+
+pub(crate) use names::names;
 
 use crate::exit::Error;
 use crate::host::told_to_end::ToldToEnd;
@@ -39,6 +42,8 @@ pub(crate) struct Task {
     pub act: Act,
     /// Whether ghosts are to get their socket back.
     pub rescue: bool,
+    /// Whether live servers are told of in detail.
+    pub details: bool,
 }
 
 /// How long a worker sweeps before it leaves the rest to the next sweep and reports: less than after what it is ended.

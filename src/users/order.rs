@@ -15,6 +15,9 @@ const ACTS: [(Act, &str); 3] = [(Act::Look, "look"), (Act::DryRun, "dry-run"), (
 /// Whether ghosts get their socket back, and the words for it.
 const RESCUES: [(bool, &str); 2] = [(false, "leave"), (true, "rescue")];
 
+/// Whether live servers are told of in detail, and the words for it.
+const DETAILS: [(bool, &str); 2] = [(false, "plain"), (true, "details")];
+
 /// For whom a worker works, and what it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Order {
@@ -28,21 +31,25 @@ pub(crate) struct Order {
 
 impl Order {
     /// The arguments that say it.
-    pub(crate) fn arguments(self) -> [String; 5] {
+    pub(crate) fn arguments(self) -> [String; 6] {
         let act = ACTS.iter().find(|(act, _)| *act == self.task.act).map_or("", |(_, word)| word);
         let rescue = RESCUES[usize::from(self.task.rescue)].1;
-        [WORKER.to_owned(), act.to_owned(), rescue.to_owned(), self.uid.to_string(), self.gid.to_string()]
+        let details = DETAILS[usize::from(self.task.details)].1;
+        let words = [WORKER, act, rescue, details].map(str::to_owned);
+        let [worker, act, rescue, details] = words;
+        [worker, act, rescue, details, self.uid.to_string(), self.gid.to_string()]
     }
 
     /// The order in a whole command line; `None`: it is none.
     pub(crate) fn of(command_line: &[OsString]) -> Option<Self> {
-        let [_, worker, act, rescue, uid, gid] = command_line else {
+        let [_, worker, act, rescue, details, uid, gid] = command_line else {
             return None;
         };
         let act = ACTS.iter().find(|(_, word)| *word == act)?.0;
         let rescue = RESCUES.iter().find(|(_, word)| *word == rescue)?.0;
+        let details = DETAILS.iter().find(|(_, word)| *word == details)?.0;
         let (uid, gid) = (uid.to_str()?.parse().ok()?, gid.to_str()?.parse().ok()?);
-        (worker == WORKER).then_some(Self { task: Task { act, rescue }, uid, gid })
+        (worker == WORKER).then_some(Self { task: Task { act, rescue, details }, uid, gid })
     }
 }
 
@@ -53,8 +60,8 @@ mod tests {
     #[test]
     fn an_order_arrives_as_it_was_given() {
         for (act, _) in ACTS {
-            for rescue in [false, true] {
-                let order = Order { task: Task { act, rescue }, uid: Uid::ROOT, gid: u32::MAX };
+            for (rescue, details) in [(false, false), (true, false), (false, true), (true, true)] {
+                let order = Order { task: Task { act, rescue, details }, uid: Uid::ROOT, gid: u32::MAX };
                 let mut line = vec![OsString::from("tmux-janitor")];
                 line.extend(order.arguments().map(OsString::from));
                 assert_eq!(Order::of(&line), Some(order));

@@ -1,5 +1,6 @@
 //! Results for programs: one JSON object per run.
 
+use super::table::Listed;
 use serde::{Serialize, Serializer};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -9,7 +10,7 @@ use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::escaped;
 use tmux_sockets::report::Outcome;
-use tmux_sockets::report::{Counts, Entry, Health, Report};
+use tmux_sockets::report::{Counts, Details, Entry, Health, Report};
 
 /// Text as it is, or escaped where it is not UTF-8.
 pub(crate) fn text(name: &OsStr) -> String {
@@ -79,15 +80,47 @@ struct Socket<'a> {
     way_in: Option<String>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     panes: &'a [String],
+    #[serde(flatten)]
+    full: Option<Full<'a>>,
 }
 
-/// Which entries a command lists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Listing {
+/// What `list` tells besides.
+#[derive(Serialize)]
+struct Full<'a> {
+    user: Option<&'a str>,
+    #[serde(flatten)]
+    live: Option<Live<'a>>,
+}
+
+/// What is told of a live server besides.
+#[derive(Serialize)]
+struct Live<'a> {
+    started: Option<String>,
+    attached: Option<bool>,
+    unit: Option<&'a str>,
+    memory_bytes: Option<u64>,
+}
+
+impl<'a> Live<'a> {
+    fn of(details: &'a Details) -> Self {
+        Self {
+            started: details.started.map(|time| humantime::format_rfc3339_seconds(time).to_string()),
+            attached: details.attached,
+            unit: details.unit.as_deref(),
+            memory_bytes: details.memory,
+        }
+    }
+}
+
+/// Which entries a command lists, and how much of each.
+#[derive(Clone, Copy)]
+pub(crate) enum Listing<'a> {
     /// All of them.
     All,
     /// All but live sockets and what is no socket, unless something was done with it.
     Eventful,
+    /// Those that were asked for, with all that is known.
+    Listed(&'a Listed<'a>),
 }
 
 /// The object of `sweep` and `list`, written as it is made: ten thousand entries need no second copy.
@@ -96,7 +129,7 @@ pub(crate) fn run(
     report: &Report,
     command: &str,
     dry_run: bool,
-    listing: Listing,
+    listing: Listing<'_>,
 ) -> serde_json::Result<()> {
     let object = Object {
         version: 1,
@@ -129,17 +162,27 @@ impl Serialize for Directories<'_> {
     }
 }
 
-struct Sockets<'a>(&'a Report, Listing);
+struct Sockets<'a>(&'a Report, Listing<'a>);
 
 impl Serialize for Sockets<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self(report, listing) = self;
-        let is_listed = |entry: &&Entry| {
-            *listing == Listing::All
-                || entry.outcome != Outcome::Kept
-                || !matches!(entry.verdict.state, State::Live | State::NotASocket)
+        let is_listed = |entry: &&Entry| match listing {
+            Listing::All => true,
+            Listing::Eventful => {
+                entry.outcome != Outcome::Kept
+                    || !matches!(entry.verdict.state, State::Live | State::NotASocket)
+            }
+            Listing::Listed(listed) => (listed.is_wanted)(entry),
         };
-        serializer.collect_seq(report.entries.iter().filter(is_listed).map(|entry| Socket::of(report, entry)))
+        let socket = |entry| {
+            let socket = Socket::of(report, entry);
+            match listing {
+                Listing::All | Listing::Eventful => socket,
+                Listing::Listed(listed) => socket.in_full(entry, listed),
+            }
+        };
+        serializer.collect_seq(report.entries.iter().filter(is_listed).map(socket))
     }
 }
 
@@ -166,7 +209,13 @@ impl<'a> Socket<'a> {
             reachable: entry.is_reachable(),
             way_in: entry.way_in(&path, Uid::ours()),
             panes: &entry.panes,
+            full: None,
         }
+    }
+
+    fn in_full(self, entry: &'a Entry, listed: &Listed<'a>) -> Self {
+        let user = listed.names.get(&entry.uid).map(String::as_str);
+        Self { full: Some(Full { user, live: entry.details.as_deref().map(Live::of) }), ..self }
     }
 }
 

@@ -3,10 +3,9 @@
 use std::fmt::Write;
 use std::path::Path;
 use tmux_sockets::judge::State;
-use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::escaped;
 use tmux_sockets::report::Outcome;
-use tmux_sockets::report::{Entry, EntryNumber, Health, Report};
+use tmux_sockets::report::{Entry, EntryNumber, Report};
 
 /// How many paths a one-line text names before it only counts.
 const NAMED: usize = 5;
@@ -48,7 +47,7 @@ pub(crate) fn sweep(report: &Report, dry_run: bool, is_told: &dyn Fn(EntryNumber
 }
 
 /// The line for what is only counted.
-fn untold(report: &Report) -> Option<String> {
+pub(super) fn untold(report: &Report) -> Option<String> {
     (report.untold.entries > 0).then(|| format!("{}\n", report.untold))
 }
 
@@ -125,33 +124,6 @@ pub(crate) fn rescue(report: &Report, dry_run: bool) -> String {
         (_, 1) => writeln!(text, "{verb} {}; 1 left as it is", plural(done, "ghost")),
         _ => writeln!(text, "{verb} {}; {left} left as they are", plural(done, "ghost")),
     };
-    text
-}
-
-/// What `list` prints: a line per entry.
-pub(crate) fn list(report: &Report, palette: Palette) -> String {
-    let mut text = String::new();
-    for entry in &report.entries {
-        let pid = entry.server_pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
-        let state = palette.state(entry.verdict.state, 12);
-        let _ = write!(text, "{state} {pid:>8}  {}", escaped(&report.path_of(entry)));
-        if entry.verdict.state != State::Live || pid == "-" {
-            let _ = write!(text, "  ({})", entry.verdict.reason);
-        }
-        if let Some(whereabouts) = entry.whereabouts(&report.path_of(entry), Uid::ours()) {
-            let _ = write!(text, "  ({whereabouts})");
-        }
-        if !entry.panes.is_empty() {
-            let _ = write!(text, "  panes: {}", entry.panes.join(", "));
-        }
-        text.push('\n');
-    }
-    text.extend(untold(report));
-    if text.is_empty() {
-        // What could not be looked at is told by the log.
-        let seen = if report.health() == Health::Unseen { " seen" } else { "" };
-        let _ = writeln!(text, "no tmux sockets{seen}");
-    }
     text
 }
 

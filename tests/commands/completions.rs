@@ -135,6 +135,8 @@ fn each_shell_completes_options_values_labels_and_ghosts() {
         offers(&["tmux-janitor", ""], &["sweep", "check-config"], &hidden);
         offers(&["tmux-janitor", "sweep", "--d"], &["--dry-run", "--dir"], &["--json"]);
         offers(&["tmux-janitor", "list", "--color", "a"], &["auto", "always"], &["never"]);
+        offers(&["tmux-janitor", "list", "--state", "d"], &["dead"], &["live"]);
+        offers(&["tmux-janitor", "list", "--state", "not"], &["not-a-socket"], &["dead"]);
         offers(&["tmux-janitor", "probe", "-L", "b"], &["build", "bugs"], &["other"]);
         offers(&["tmux-janitor", "probe", "-L", "a"], &[], &["auto"]);
         offers(&["tmux-janitor", "rescue", "/"], &[&lost], &[]);

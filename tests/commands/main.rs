@@ -17,6 +17,7 @@ mod full;
 mod ghosts;
 mod health;
 mod lesser;
+mod list;
 mod metrics;
 mod namespaces;
 mod packaging;

@@ -15,7 +15,18 @@ impl Terminal {
     /// The terminal, and its end for a program.
     #[track_caller]
     pub(crate) fn open() -> (Self, OwnedFd) {
-        let pty = nix::pty::openpty(None, None).unwrap();
+        Self::sized(None)
+    }
+
+    /// The same, so many columns wide.
+    #[track_caller]
+    pub(crate) fn of_width(columns: u16) -> (Self, OwnedFd) {
+        Self::sized(Some(nix::pty::Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }))
+    }
+
+    #[track_caller]
+    fn sized(size: Option<nix::pty::Winsize>) -> (Self, OwnedFd) {
+        let pty = nix::pty::openpty(size.as_ref(), None).unwrap();
         let text = Arc::new(Mutex::new(Vec::new()));
         let (mut master, to) = (File::from(pty.master), Arc::clone(&text));
         let reader = std::thread::spawn(move || {

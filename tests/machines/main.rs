@@ -10,6 +10,7 @@ mod common;
 
 mod docs;
 mod doctor;
+mod list;
 mod machine;
 mod packages;
 mod spawn;

@@ -33,6 +33,8 @@ fn mistakes_on_the_command_line_are_usage_errors() {
         &["probe", "--session", ""],
         &["probe", "-L", ""],
         &["list", "--color", "sometimes"],
+        &["list", "--label", "[a"],
+        &["list", "--state", "alive"],
         &["no-such-command"],
     ] {
         let run = Run::of(bare().args(arguments));

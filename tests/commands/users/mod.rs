@@ -9,6 +9,7 @@ mod price;
 pub(crate) mod scene;
 
 use crate::common::janitor::{Run, bare, copy_program, entry};
+use crate::common::terminal::Terminal;
 use crate::common::wait;
 use scene::{Hall, User, all_users, error_of, removed};
 use std::collections::BTreeSet;
@@ -201,6 +202,43 @@ fn runtime_directories_are_swept_too() {
     let json = all_users("sweep", &["--json"]).json();
     assert_eq!(json["counts"]["removed"], 1, "{json:#}");
     assert_eq!(error_of(&json, &user.dir()), None);
+}
+
+#[test]
+fn a_list_of_all_names_them_and_tells_of_their_servers() {
+    let Some(mut hall) = Hall::open() else { return };
+    let [named, another] = [User::new(), User::new()].map(|user| user.with_dir().with_account());
+    let nameless = User::new().with_dir();
+    let pid = hall.live(named, "work");
+    hall.live(another, "other");
+    nameless.dead("gone");
+    let run = all_users("list", &["--json"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let json = run.json();
+    let (work, other) = (entry(&json, "work"), entry(&json, "other"));
+    let name = format!("u{}", named.0);
+    assert_eq!(work["user"].as_str(), Some(&*name));
+    assert_eq!(entry(&json, "gone")["user"], serde_json::Value::Null);
+    for live in [work, other] {
+        assert_eq!(live["attached"], false, "{live:#}");
+        assert!(live["started"].is_string() && live["memory_bytes"].as_u64() > Some(100_000), "{live:#}");
+    }
+    let piped = all_users("list", &[]).stdout;
+    let fields = |label: &str| {
+        let mut lines = piped.lines().map(|line| line.split('\t').collect::<Vec<_>>());
+        lines.find(|fields| fields[1] == label).unwrap_or_else(|| panic!("no {label}: {piped}"))
+    };
+    assert_eq!((fields("work")[2], fields("work")[7]), (&*pid.to_string(), &*name));
+    assert_eq!((fields("gone")[7], piped.lines().count()), (&*nameless.0.to_string(), 4));
+    let (terminal, end) = Terminal::of_width(120);
+    let mut command = bare();
+    command.args(["list", "--all-users"]).env("NO_COLOR", "1").stdout(end);
+    assert!(command.status().unwrap().success());
+    drop(command);
+    let table = terminal.all();
+    let header: Vec<&str> = table.lines().next().unwrap().split_whitespace().collect();
+    assert_eq!(header, ["STATE", "PATH", "PID", "AGE", "ATTACHED", "UNIT", "MEMORY", "USER"]);
+    assert!(table.lines().any(|line| line.contains("/work ") && line.trim_end().ends_with(&name)), "{table}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::path::Path;
 
 const FILE: &str = "docs/plots/first-look.svg";
 
-/// What is shown to be typed. The pid of the one server is written last, and is not shown.
+/// What is shown to be typed.
 const SHOWN: [&str; 4] =
     ["tmux-janitor list", "tmux-janitor sweep --dry-run", "tmux-janitor sweep", "tmux-janitor status"];
 const BEFORE: &str = "export CLICOLOR_FORCE=1; live homebase; dead agent-7 build-41";
@@ -25,7 +25,7 @@ const COLUMNS: usize = 96;
 
 fn scene() -> Scene {
     let step = |script: &str| Step { line: 0, script: script.to_owned(), wants: Wants::Success };
-    let scripts = [BEFORE].into_iter().chain(SHOWN).chain(["pgrep -x 'tmux: server'"]);
+    let scripts = [BEFORE].into_iter().chain(SHOWN);
     Scene { page: FILE.to_owned(), order: Order::Here, steps: scripts.map(step).collect() }
 }
 
@@ -36,11 +36,14 @@ fn the_picture_is_of_a_real_run() {
     }
     let said = here::run(&scene());
     assert!(said.iter().all(|said| said.code == "0"), "{said:?}");
-    let pid = said.last().unwrap().text.trim();
     let mut lines = vec![];
     for (command, said) in SHOWN.iter().zip(&said[1..]) {
         lines.push(format!("\x1b[32m$\x1b[0m {command}"));
-        lines.extend(said.text.lines().map(|line| with_a_known_pid(line, pid)));
+        if *command == "tmux-janitor list" {
+            lines.extend(with_what_is_known(&said.text));
+        } else {
+            lines.extend(said.text.lines().map(str::to_owned));
+        }
     }
     let drawn = drawn(&lines);
     let file = Path::new(REPOSITORY).join(FILE);
@@ -53,10 +56,36 @@ fn the_picture_is_of_a_real_run() {
     );
 }
 
-/// Every run has other pids: the picture has one, in as many columns.
-fn with_a_known_pid(line: &str, pid: &str) -> String {
-    let known = format!("{:>width$}", "4711", width = pid.len().max(4));
-    line.replace(&format!(" {}{pid} ", " ".repeat(known.len() - pid.len())), &format!(" {known} "))
+/// What is known of a server in the picture: pid, age, whether somebody is attached, unit and memory.
+const KNOWN: [&str; 5] = ["4711", "2d4h", "yes", "session-2.scope", "12M"];
+
+/// Every run has another pid, age, unit and so on: the picture has its own, in columns that are as wide as these.
+fn with_what_is_known(table: &str) -> Vec<String> {
+    let rows: Vec<Vec<String>> = table
+        .lines()
+        .map(|row| {
+            let mut fields: Vec<String> = row.split_whitespace().map(str::to_owned).collect();
+            // The blanks that fill a state up are coloured as it is.
+            fields.retain(|field| field != "\x1b[0m");
+            if fields[0].contains("live") {
+                fields.truncate(2);
+                fields.extend(KNOWN.map(str::to_owned));
+            }
+            fields
+        })
+        .collect();
+    let seen = |field: &str| spans(field).iter().map(|(_, text)| text.chars().count()).sum::<usize>();
+    let width = |column: usize| rows.iter().map(|row| seen(&row[column])).max().unwrap_or(0);
+    let is_number = |column: usize| ["PID", "AGE", "MEMORY"].contains(&rows[0][column].as_str());
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().enumerate().map(|(column, field)| {
+            let pad = " ".repeat(width(column) - seen(field));
+            let end = if field.starts_with('\x1b') { "\x1b[0m" } else { "" };
+            if is_number(column) { pad + field } else { format!("{field}{end}{pad}") }
+        });
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
 }
 
 /// A text and the colour that it has on a terminal.

@@ -46,3 +46,16 @@ settled() {
 
 # kill-server comes back before the server has ended: after such a command the next one waits for that.
 has_changed() { [[ $(servers) != "$1" ]]; }
+
+# Somebody looks at what `list` shows: on a terminal of 100 columns, where it is not read through a pipe.
+tmux-janitor() {
+  if [[ ${1-} != list || ! -f /dev/stdout ]]; then
+    command tmux-janitor "$@"
+    return
+  fi
+  # Who types there never comes to an end, which would be shown, too.
+  local nobody=/run/docs/out/nobody
+  [[ -p $nobody ]] || mkfifo "$nobody"
+  [[ -n ${CLICOLOR_FORCE-} ]] || local -x NO_COLOR=1
+  script --quiet --return --command "stty columns 100 -onlcr; exec tmux-janitor $(printf '%q ' "$@")" /dev/null <>"$nobody"
+}

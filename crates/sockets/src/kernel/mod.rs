@@ -26,7 +26,7 @@ pub(crate) use locks::held;
 pub use mounts::{Mount, Mounts, Walk, realpath, trust};
 pub use pidfd::{PidFd, await_end, ends_within};
 pub use pidfd_info::PidFdInfo;
-pub use process::{Network, Process, Processes, Stat, UserManager, is_in_first_network};
+pub use process::{Families, Network, Process, Processes, Stat, UserManager, is_in_first_network};
 pub use sock_diag::{Malformed, Message, Role, Row, messages, request, request_connected};
 pub use socket_table::{Bound, KernelTable, TableError, TableSource};
 pub use unstopped::Unstopped;

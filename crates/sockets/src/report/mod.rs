@@ -1,6 +1,7 @@
 //! What a run found and did: plain data, and its counts.
 
 mod counts;
+mod details;
 mod outcome;
 mod outside;
 mod sentences;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use counts::{Counts, Untold};
+pub use details::Details;
 pub use outcome::{Failure, Outcome};
 pub use outside::{Entrance, Outside};
 
@@ -87,6 +89,10 @@ pub struct Entry {
     pub socket: Option<SocketNumber>,
     /// For a live server that is bound outside of the directories that were looked into: how it can be reached.
     pub outside: Option<Outside>,
+    /// Whether its file has an execute bit, where it was looked at.
+    pub is_executable: Option<bool>,
+    /// Of a live server, where that was asked for.
+    pub details: Option<Box<Details>>,
 }
 
 /// A whole run.
@@ -113,8 +119,19 @@ pub struct Report {
 impl Entry {
     /// An entry of which only the verdict is known.
     pub fn new(folder: Folder, label: Label, uid: Uid, verdict: Verdict, outcome: Outcome) -> Self {
-        let (server_pid, socket, outside) = (None, None, None);
-        Self { folder, label, uid, verdict, outcome, server_pid, panes: Vec::new(), socket, outside }
+        Self {
+            folder,
+            label,
+            uid,
+            verdict,
+            outcome,
+            server_pid: None,
+            panes: Vec::new(),
+            socket: None,
+            outside: None,
+            is_executable: None,
+            details: None,
+        }
     }
 
     /// Whether it is litter of a killed run, which counts as no dead socket.

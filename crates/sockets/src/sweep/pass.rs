@@ -156,6 +156,7 @@ impl Pass<'_> {
             if let Some(entry) = sheet.entry(place) {
                 entry.socket = known.table.listening_socket();
                 entry.server_pid = known.table.listener_elsewhere();
+                entry.is_executable = Some(facts.mode & 0o111 != 0);
             }
             if is_misplaced {
                 misplaced.push(place);

@@ -3,9 +3,11 @@
 //! A command line proves nothing: the argv of a tmux server is whatever happened to start it.
 //! Identity is ownership of the listening socket (`/proc/PID/fd`).
 
+mod family;
 mod network;
 mod started;
 
+pub use family::Families;
 pub use network::{Network, UserManager, is_in_first_network};
 
 use crate::kernel::Pid;
