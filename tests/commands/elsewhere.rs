@@ -128,6 +128,21 @@ EOF
 }
 
 #[test]
+fn a_server_that_makes_panes_and_jobs_is_shown_all_the_while() {
+    let Some(lines) = world(
+        r"
+        t -S /tmp/busy new -d 'sleep 1000'
+        while t -S /tmp/busy run-shell -b true \; run-shell -b true \; run-shell -b true \; run-shell -b true; do :; done &
+        for look in $(seq 30); do j status; done | sort | uniq -c
+        ",
+    ) else {
+        return;
+    };
+    let [all] = &lines[..] else { panic!("{lines:#?}") };
+    assert_eq!(all.trim(), "30 tmux sockets: 1 live, 0 dead, 0 ghosts, 1 elsewhere");
+}
+
+#[test]
 fn a_server_behind_another_tmp_is_shown_with_the_way_in() {
     let Some(lines) = world(
         r#"
