@@ -79,19 +79,19 @@ fn each_end_has_its_cause() {
         return skip("this kernel does not tell how a process ended");
     }
     let arena = Arena::new();
-    let daemon = Daemon::watching(arena.dir());
-    let events = Events::of(arena.dir(), 0);
-    for (label, how, told, line) in [
+    let ways = [
         ("kill-server", How::Command("kill-server"), json!({"exit": 0}), "exit 0"),
         ("last session gone", How::Command("kill-session"), json!({"exit": 0}), "exit 0"),
         // tmux ends its sessions and itself then (server.c: `server_signal`).
         ("TERM", How::Signal(Signal::TERM), json!({"exit": 0}), "exit 0"),
         ("KILL", How::Signal(Signal::KILL), json!({"signal": "SIGKILL", "core": false}), "killed by SIGKILL"),
         ("SEGV", How::Signal(Signal::SEGV), json!({"signal": "SIGSEGV", "oom": false}), "killed by SIGSEGV"),
-    ] {
-        let reaped = Reaped::start(arena.path(label));
-        events.until(label, "server-up");
-        wait::until("the daemon holds it", || daemon.waits_for().contains(&reaped.server.pid));
+    ]
+    .map(|(label, how, told, line)| (Reaped::start(arena.path(label)), label, how, told, line));
+    // Each knows who listens before the first one ends.
+    let daemon = Daemon::watching(arena.dir());
+    let events = Events::of(arena.dir(), ways.len());
+    for (reaped, label, how, told, line) in ways {
         reaped.end(&how);
         events.until(label, "server-gone");
         let cause = events.cause(label);
