@@ -272,7 +272,7 @@ mod tests {
         ) {
             let mut sent = report(&labels);
             sent.sum_up(Uid::new(5), 12);
-            let known = Record { since_us: u64::MAX, removed: 1, failed: 2, swept_us: 3, sweep_took_us: 4 };
+            let known = Record { since_us: u64::MAX, removed: 1, failed: 2, swept_us: 3, ..Record::default() };
             let record = [None, Some(Ok(known)), Some(Err("why".to_owned()))][labels.len() % 3].clone();
             let message = write(Run { report: sent.clone(), record: record.clone(), ..Run::default() });
             let Run { report: received, record: told, .. } = read(&message, Uid::new(5)).unwrap();

@@ -5,7 +5,7 @@
 //! Labels are states and users, never names of sockets: those are made by anybody, in any number.
 //! Source: <https://prometheus.io/docs/specs/om/open_metrics_spec/>.
 
-use super::Record;
+use super::{Deaths, Record};
 use rustix::io::Errno;
 use std::fmt::{Display, Write};
 use std::path::Path;
@@ -44,6 +44,23 @@ impl Kind {
     }
 }
 
+/// Where a live server is bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In one of the directories that are looked into.
+    Standard,
+    Elsewhere,
+}
+
+impl Place {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Standard => "standard",
+            Self::Elsewhere => "elsewhere",
+        }
+    }
+}
+
 /// What is known of one user.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Row {
@@ -53,6 +70,12 @@ pub(crate) struct Row {
     pub sockets: Vec<(Kind, usize)>,
     /// Live servers that nobody can reach; `None`: nothing could be looked at.
     pub ghosts: Option<usize>,
+    /// How many live servers there are where. Empty: nothing could be looked at.
+    pub places: Vec<(Place, usize)>,
+    /// Start locks that somebody does not let go of; `None`: nobody looked.
+    pub held: Option<usize>,
+    /// What could not be looked at, directories among it; `None`: not all of it is known.
+    pub unseen: Option<usize>,
     /// Directories that were left alone.
     pub refused: usize,
     /// What was done so far, where that is known.
@@ -67,7 +90,8 @@ impl Row {
         let refused = report.directories.iter().filter(|directory| directory.error.is_some()).count();
         let unread_records = record.map(|record| usize::from(record.is_err()));
         let record = record.and_then(|record| record.as_ref().ok().copied());
-        let mut row = Self { uid: Some(uid), refused, record, unread_records, ..Self::default() };
+        let unseen = Some(report.not_looked_at().count());
+        let mut row = Self { uid: Some(uid), refused, unseen, record, unread_records, ..Self::default() };
         // No directory at all is none with dead sockets. One that cannot be read may have any number.
         if refused > 0 && refused == report.directories.len() && report.entries.is_empty() {
             return row;
@@ -84,6 +108,9 @@ impl Row {
         };
         row.sockets = Kind::ALL.map(|kind| (kind, count(kind))).to_vec();
         row.ghosts = Some(counts.ghost);
+        let standard = counts.live.saturating_sub(counts.elsewhere);
+        row.places = vec![(Place::Standard, standard), (Place::Elsewhere, counts.elsewhere)];
+        row.held = Some(report.held.len());
         row
     }
 
@@ -97,16 +124,24 @@ impl Row {
         };
         self.ghosts = sum(self.ghosts, other.ghosts);
         self.unread_records = sum(self.unread_records, other.unread_records);
-        for (kind, count) in &other.sockets {
-            match self.sockets.iter_mut().find(|(known, _)| known == kind) {
-                Some((_, sum)) => *sum += count,
-                None => self.sockets.push((*kind, *count)),
-            }
-        }
+        self.held = sum(self.held, other.held);
+        self.unseen = sum(self.unseen, other.unseen);
+        add_up(&mut self.sockets, &other.sockets);
+        add_up(&mut self.places, &other.places);
     }
 
     fn user(&self) -> String {
         self.uid.map_or_else(|| "others".to_owned(), |uid| uid.to_string())
+    }
+}
+
+/// Adds counts to those of the same kind.
+fn add_up<K: Copy + PartialEq>(sums: &mut Vec<(K, usize)>, more: &[(K, usize)]) {
+    for (kind, count) in more {
+        match sums.iter_mut().find(|(known, _)| known == kind) {
+            Some((_, sum)) => *sum += count,
+            None => sums.push((*kind, *count)),
+        }
     }
 }
 
@@ -121,50 +156,93 @@ pub(crate) fn text(rows: &[Row]) -> String {
         all.push(others);
     }
     let mut text = Text::default();
+    counts(&mut text, &all);
+    let recorded: Vec<(String, Record)> =
+        all.iter().filter_map(|row| Some((row.user(), row.record?))).collect();
+    sums(&mut text, &recorded);
+    text.gauge("tmux_janitor_build_info", "", "The program that has written this; uid: as whom.");
+    let uid = Uid::ours().to_string();
+    let labels = [("uid", uid.as_str()), ("version", env!("CARGO_PKG_VERSION"))];
+    text.sample("tmux_janitor_build_info", &labels, &1);
+    text.0.push_str("# EOF\n");
+    text.0
+}
+
+/// What there is now.
+fn counts(text: &mut Text, all: &[Row]) {
     text.gauge(
         "tmux_janitor_sockets",
         "",
         "Sockets of tmux servers, by state; spared: dead, and kept by keep or min-age.",
     );
-    for row in &all {
+    for row in all {
         for (kind, count) in &row.sockets {
             text.sample("tmux_janitor_sockets", &[("state", kind.word()), ("uid", &row.user())], count);
         }
     }
     text.gauge(
+        "tmux_janitor_live_servers",
+        "",
+        "Live tmux servers, by where they are bound; elsewhere: in no directory that is looked into.",
+    );
+    for row in all {
+        for (place, count) in &row.places {
+            text.sample("tmux_janitor_live_servers", &[("place", place.word()), ("uid", &row.user())], count);
+        }
+    }
+    text.numbers(
         "tmux_janitor_ghosts",
-        "",
         "Live tmux servers that nobody can reach: their socket was deleted or replaced.",
+        all,
+        |row| row.ghosts,
     );
-    for (row, ghosts) in all.iter().filter_map(|row| Some((row, row.ghosts?))) {
-        text.sample("tmux_janitor_ghosts", &[("uid", &row.user())], &ghosts);
-    }
-    text.gauge(
+    text.numbers(
         "tmux_janitor_directory_errors",
-        "",
         "Socket directories that were left alone because of an error.",
+        all,
+        |row| Some(row.refused),
     );
-    for row in &all {
-        text.sample("tmux_janitor_directory_errors", &[("uid", &row.user())], &row.refused);
-    }
-    text.gauge(
+    text.numbers(
+        "tmux_janitor_unseen",
+        "What could not be looked at, those directories among it: what is there is not known.",
+        all,
+        |row| row.unseen,
+    );
+    text.numbers(
+        "tmux_janitor_held_locks",
+        "Start locks that somebody holds and does not let go of: no server starts there.",
+        all,
+        |row| row.held,
+    );
+    text.numbers(
         "tmux_janitor_record_errors",
-        "",
         "Users whose record of sweeps and removals cannot be read: the sums and times below are missing then.",
+        all,
+        |row| row.unread_records,
     );
-    for (row, unread) in all.iter().filter_map(|row| Some((row, row.unread_records?))) {
-        text.sample("tmux_janitor_record_errors", &[("uid", &row.user())], &unread);
-    }
-    let recorded: Vec<(String, Record)> =
-        all.iter().filter_map(|row| Some((row.user(), row.record?))).collect();
-    text.counter("tmux_janitor_removals", "Dead sockets that were removed.", &recorded, |record| {
-        record.removed
+}
+
+/// What was done and happened since the record was begun.
+fn sums(text: &mut Text, recorded: &[(String, Record)]) {
+    let alone = |sum: u64| vec![(None, sum)];
+    text.counter("tmux_janitor_removals", "Dead sockets that were removed.", recorded, |record| {
+        alone(record.removed)
     });
     text.counter(
         "tmux_janitor_failures",
         "Times that a dead socket could not be removed.",
-        &recorded,
-        |record| record.failed,
+        recorded,
+        |record| alone(record.failed),
+    );
+    text.counter(
+        "tmux_janitor_server_deaths",
+        "Servers that have ended, as the watcher saw it, by the cause; oom: killed for lack of memory.",
+        recorded,
+        |Record { deaths, .. }| {
+            let Deaths { exit, signal, oom, unknown } = *deaths;
+            let by = [("exit", exit), ("signal", signal), ("oom", oom), ("unknown", unknown)];
+            by.map(|(cause, sum)| (Some(("cause", cause)), sum)).to_vec()
+        },
     );
     let swept: Vec<_> = recorded.iter().filter(|(_, record)| record.swept_us > 0).collect();
     text.gauge(
@@ -181,8 +259,6 @@ pub(crate) fn text(rows: &[Row]) -> String {
         let took = Seconds(record.sweep_took_us);
         text.sample("tmux_janitor_last_sweep_duration_seconds", &[("uid", user)], &took);
     }
-    text.0.push_str("# EOF\n");
-    text.0
 }
 
 /// Why a metrics file cannot be written, and what to do.
@@ -217,13 +293,30 @@ impl Text {
         self.head(family, "gauge", unit, help);
     }
 
-    /// A sum that only grows, and when it began to.
-    fn counter(&mut self, family: &str, help: &str, of: &[(String, Record)], sum: impl Fn(&Record) -> u64) {
+    /// A number for each user of whom it is known.
+    fn numbers(&mut self, family: &str, help: &str, of: &[Row], number: impl Fn(&Row) -> Option<usize>) {
+        self.gauge(family, "", help);
+        for (row, number) in of.iter().filter_map(|row| Some((row, number(row)?))) {
+            self.sample(family, &[("uid", &row.user())], &number);
+        }
+    }
+
+    /// Sums that only grow, each with a label of its own if there are several, and when they began to.
+    fn counter<'l>(
+        &mut self,
+        family: &str,
+        help: &str,
+        of: &[(String, Record)],
+        sums: impl Fn(&Record) -> Vec<(Option<(&'l str, &'l str)>, u64)>,
+    ) {
         self.head(family, "counter", "", help);
         for (user, record) in of {
-            self.sample(&format!("{family}_total"), &[("uid", user)], &sum(record));
-            if record.since_us > 0 {
-                self.sample(&format!("{family}_created"), &[("uid", user)], &Seconds(record.since_us));
+            for (label, sum) in sums(record) {
+                let labels: Vec<_> = label.into_iter().chain([("uid", user.as_str())]).collect();
+                self.sample(&format!("{family}_total"), &labels, &sum);
+                if record.since_us > 0 {
+                    self.sample(&format!("{family}_created"), &labels, &Seconds(record.since_us));
+                }
             }
         }
     }
@@ -281,10 +374,11 @@ mod tests {
         let blind = text(&[Row::of(Uid::new(7), &report, None)]);
         assert!(samples(&blind, "tmux_janitor_sockets").is_empty(), "{blind}");
         assert!(samples(&blind, "tmux_janitor_ghosts").is_empty(), "{blind}");
-        assert_eq!(
-            samples(&blind, "tmux_janitor_directory_errors"),
-            ["tmux_janitor_directory_errors{uid=\"7\"} 1"]
-        );
+        assert!(samples(&blind, "tmux_janitor_live_servers").is_empty(), "{blind}");
+        assert!(samples(&blind, "tmux_janitor_held_locks").is_empty(), "{blind}");
+        for metric in ["tmux_janitor_directory_errors", "tmux_janitor_unseen"] {
+            assert_eq!(samples(&blind, metric), [format!("{metric}{{uid=\"7\"}} 1")]);
+        }
         report.directories.push(refused(None));
         assert_eq!(
             samples(&text(&[Row::of(Uid::new(7), &report, None)]), "tmux_janitor_sockets").len(),
@@ -316,12 +410,18 @@ mod tests {
             failed: 3,
             swept_us: 1_700_000_000_250_000,
             sweep_took_us: 812,
+            deaths: Deaths { exit: 5, oom: 1, ..Deaths::default() },
         };
         let swept = text(&[row(Some(swept))]);
         for line in [
             "tmux_janitor_removals_total{uid=\"7\"} 2",
             "tmux_janitor_removals_created{uid=\"7\"} 5.000001",
             "tmux_janitor_failures_total{uid=\"7\"} 3",
+            "tmux_janitor_server_deaths_total{cause=\"exit\",uid=\"7\"} 5",
+            "tmux_janitor_server_deaths_created{cause=\"exit\",uid=\"7\"} 5.000001",
+            "tmux_janitor_server_deaths_total{cause=\"signal\",uid=\"7\"} 0",
+            "tmux_janitor_server_deaths_total{cause=\"oom\",uid=\"7\"} 1",
+            "tmux_janitor_server_deaths_total{cause=\"unknown\",uid=\"7\"} 0",
             "tmux_janitor_last_sweep_timestamp_seconds{uid=\"7\"} 1700000000.250000",
             "tmux_janitor_last_sweep_duration_seconds{uid=\"7\"} 0.000812",
             "# UNIT tmux_janitor_last_sweep_duration_seconds seconds",

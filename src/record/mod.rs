@@ -9,6 +9,7 @@
 pub(crate) mod metrics;
 
 use crate::host::replace;
+use crate::view::cause::Cause;
 use rustix::fs::{FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -55,6 +56,35 @@ pub(crate) struct Record {
     pub swept_us: u64,
     /// How long that took, in microseconds.
     pub sweep_took_us: u64,
+    /// Servers that have ended, as the watcher saw it.
+    pub deaths: Deaths,
+}
+
+/// How many servers have ended, by the cause.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Deaths {
+    /// By themselves.
+    pub exit: u64,
+    /// By a signal, but for those below.
+    pub signal: u64,
+    /// Killed by the kernel for lack of memory.
+    pub oom: u64,
+    /// The kernel did not tell.
+    pub unknown: u64,
+}
+
+impl Deaths {
+    fn sums(&mut self) -> [&mut u64; 4] {
+        let Self { exit, signal, oom, unknown } = self;
+        [exit, signal, oom, unknown]
+    }
+
+    fn add(&mut self, mut more: Self) {
+        for (sum, more) in self.sums().into_iter().zip(more.sums()) {
+            *sum = sum.saturating_add(*more);
+        }
+    }
 }
 
 /// What is to be added.
@@ -64,6 +94,7 @@ pub(crate) struct Deeds {
     failed: u64,
     /// When a sweep of everything ended, and how long it took.
     swept: Option<(u64, u64)>,
+    deaths: Deaths,
 }
 
 impl Deeds {
@@ -77,7 +108,19 @@ impl Deeds {
     pub(crate) fn done_to(entry: &Entry) -> Self {
         let is_removed = entry.outcome == Outcome::Removed && !entry.is_litter();
         let is_failed = entry.verdict.state != State::Ghost && matches!(entry.outcome, Outcome::Failed(_));
-        Self { removed: is_removed.into(), failed: is_failed.into(), swept: None }
+        Self { removed: is_removed.into(), failed: is_failed.into(), ..Self::default() }
+    }
+
+    /// A server has ended.
+    pub(crate) fn death(cause: Option<Cause>) -> Self {
+        let mut deaths = Deaths::default();
+        *match cause {
+            Some(Cause::Exit(_)) => &mut deaths.exit,
+            Some(Cause::Signal { oom: Some(true), .. }) => &mut deaths.oom,
+            Some(Cause::Signal { .. }) => &mut deaths.signal,
+            None => &mut deaths.unknown,
+        } += 1;
+        Self { deaths, ..Self::default() }
     }
 
     /// Without what is in the record already.
@@ -98,6 +141,7 @@ impl Deeds {
         self.removed += more.removed;
         self.failed += more.failed;
         self.swept = more.swept.or(self.swept);
+        self.deaths.add(more.deaths);
     }
 
     /// When the first of it may have been done.
@@ -125,6 +169,7 @@ impl Record {
         if let Some((ended, took)) = deeds.swept {
             (self.swept_us, self.sweep_took_us) = (ended, took);
         }
+        self.deaths.add(deeds.deaths);
         self
     }
 }
@@ -203,7 +248,9 @@ fn read_at(place: &Location) -> Result<Record, Errno> {
 
 /// Where no server ever was and nothing was done, nothing is made: it returns an empty record.
 fn add_at(place: &Location, deeds: &Deeds, patient: bool) -> Result<Record, Errno> {
-    if deeds.removed + deeds.failed > 0 && Mounts::read().lets_look_at(&place.parent) {
+    if (deeds.removed + deeds.failed > 0 || deeds.deaths != Deaths::default())
+        && Mounts::read().lets_look_at(&place.parent)
+    {
         make(rustix::fs::mkdir(&place.parent, Mode::RWXU))?;
     }
     let parent = match open(&place.parent, place.user) {
@@ -305,7 +352,7 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     fn deeds(removed: u64) -> Deeds {
-        Deeds { removed, failed: 1, swept: None }
+        Deeds { removed, failed: 1, ..Deeds::default() }
     }
 
     fn place_in(tmp: &Path) -> (Location, PathBuf) {

@@ -2,8 +2,9 @@
 
 use super::engine::Counts;
 use crate::host::apart;
-use crate::record::metrics::{self, Kind, Row};
+use crate::record::metrics::{self, Kind, Place, Row};
 use crate::record::{self, Deeds, Record};
+use crate::view::cause::Cause;
 use std::path::Path;
 use std::time::Duration;
 use tmux_sockets::judge::State;
@@ -64,6 +65,12 @@ impl Books {
         self.pending.add(deeds);
     }
 
+    /// A server has ended.
+    pub(super) fn died(&mut self, cause: Option<Cause>) {
+        self.pending.add(Deeds::death(cause));
+        self.news = true;
+    }
+
     /// Everything was swept.
     pub(super) fn swept(&mut self, took: Duration) {
         self.pending.swept(took);
@@ -116,6 +123,9 @@ impl Books {
                 (Kind::Spared, counts.spared),
             ],
             ghosts: Some(counts.ghosts),
+            places: vec![(Place::Standard, counts.live)],
+            held: None,
+            unseen: None,
             refused,
             record: Some(self.known.with(&self.pending)),
             unread_records: self.recorded.then_some(usize::from(!self.is_readable)),

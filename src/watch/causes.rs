@@ -119,9 +119,11 @@ impl Causes {
         told.into_iter().map(|held| (held.event, held.time)).collect()
     }
 
-    /// All that is left, with what is known by now.
-    pub(super) fn rest(&mut self) -> Vec<(Event, SystemTime)> {
-        self.held.iter_mut().for_each(Held::ask);
-        self.held.drain(..).map(|held| (held.event, held.time)).collect()
+    /// Nothing is waited for any longer: all is told with what is known by now.
+    pub(super) fn give_up(&mut self) {
+        for held in &mut self.held {
+            held.ask();
+            held.awaited = None;
+        }
     }
 }

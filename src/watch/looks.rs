@@ -44,6 +44,10 @@ impl Tools<'_> {
     /// Tells what need not wait any longer.
     pub(super) fn tell(&mut self) {
         for (event, time) in self.causes.take(Instant::now()) {
+            // Others may follow what happens beside us; one of us keeps count.
+            if event.kind == EventKind::ServerGone && self.duties.act == Act::Remove {
+                self.books.died(event.cause);
+            }
             self.announcer.tell(&event, time);
         }
     }

@@ -100,9 +100,8 @@ impl Watcher {
             match self.turn().await {
                 Ok(()) => {}
                 Err(End::Asked) => {
-                    for (event, time) in self.causes.rest() {
-                        self.announcer.tell(&event, time);
-                    }
+                    self.causes.give_up();
+                    self.parts().2.tell();
                     self.announcer.flush();
                     self.keep_books();
                     self.manager.stopping();

@@ -144,7 +144,8 @@ fn the_row_is_scraped_and_a_dead_socket_that_stays_is_told_of() {
     let expected = samples(&fs::read_to_string(&row).unwrap());
     let as_written = |(metric, value): (Value, f64)| {
         let label = |name: &str| metric[name].as_str().map(|value| format!("{name}=\"{value}\""));
-        let labels: Vec<_> = ["state", "uid"].into_iter().filter_map(label).collect();
+        let labels: Vec<_> =
+            ["cause", "place", "state", "uid", "version"].into_iter().filter_map(label).collect();
         (format!("{}{{{}}}", metric["__name__"].as_str().unwrap(), labels.join(",")), value)
     };
     let in_prometheus = || -> BTreeMap<String, f64> {

@@ -36,13 +36,29 @@ fn every_alert_is_tested() {
     let rules = fs::read_to_string(shipped("tmux-janitor.rules.yml")).unwrap();
     let tests = fs::read_to_string(shipped("tmux-janitor.test.yml")).unwrap();
     let alerts: Vec<_> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
-    assert_eq!(alerts.len(), 7, "{alerts:?}");
+    assert_eq!(alerts.len(), 11, "{alerts:?}");
     for alert in alerts {
         let quiet = format!("alertname: {alert}\n      - eval_time");
         let fires = format!("alertname: {alert}\n        exp_alerts:\n          - exp_labels");
         assert!(tests.contains(&fires), "{alert} is never expected");
         assert!(tests.contains(&quiet), "{alert} is never expected to be quiet");
     }
+}
+
+#[test]
+fn every_alert_has_its_place_on_the_page_of_operations() {
+    let rules = fs::read_to_string(shipped("tmux-janitor.rules.yml")).unwrap();
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operations.md");
+    let page = fs::read_to_string(page).unwrap();
+    let of_page = format!("{}/blob/main/docs/operations.md#", env!("CARGO_PKG_REPOSITORY"));
+    let lines = || rules.lines().map(str::trim);
+    let alerts: Vec<_> = lines().filter_map(|line| line.strip_prefix("- alert: ")).collect();
+    let urls: Vec<_> = lines().filter_map(|line| line.strip_prefix("runbook_url: ")).collect();
+    let wanted: Vec<_> =
+        alerts.iter().map(|alert| format!("{of_page}{}", alert.to_ascii_lowercase())).collect();
+    assert_eq!(urls, wanted);
+    let told: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("### Tmux")).collect();
+    assert_eq!(told, alerts.iter().map(|alert| &alert["Tmux".len()..]).collect::<Vec<_>>());
 }
 
 #[test]
@@ -83,7 +99,7 @@ fn the_dashboard_asks_what_prometheus_understands() {
 #[test]
 fn every_metric_that_is_spoken_of_is_one_that_the_program_has() {
     let known = names(&Run::of(janitor("/nonexistent".as_ref()).args(["status", "--metrics"])).stdout);
-    assert_eq!(known.len(), 10, "{known:?}");
+    assert_eq!(known.len(), 16, "{known:?}");
     let fleet = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/fleet.md");
     let files = ["tmux-janitor.rules.yml", "tmux-janitor.test.yml", "tmux-janitor.dashboard.json"];
     for file in files.map(shipped).into_iter().chain([fleet]) {

@@ -23,10 +23,18 @@ fn the_row_has_every_state_and_the_exit_code_of_status() {
         let series = format!("tmux_janitor_sockets{{state=\"{state}\",uid=\"{uid}\"}}");
         assert_eq!(samples.get(&series), Some(&count), "{series} {samples:#?}");
     }
-    assert_eq!(samples.get(&format!("tmux_janitor_ghosts{{uid=\"{uid}\"}}")), Some(&0.0));
-    assert_eq!(samples.get(&format!("tmux_janitor_directory_errors{{uid=\"{uid}\"}}")), Some(&0.0));
+    for metric in ["ghosts", "directory_errors", "unseen", "held_locks"] {
+        assert_eq!(samples.get(&format!("tmux_janitor_{metric}{{uid=\"{uid}\"}}")), Some(&0.0), "{metric}");
+    }
+    for (place, count) in [("standard", 2.0), ("elsewhere", 0.0)] {
+        let series = format!("tmux_janitor_live_servers{{place=\"{place}\",uid=\"{uid}\"}}");
+        assert_eq!(samples.get(&series), Some(&count), "{series} {samples:#?}");
+    }
+    let version = env!("CARGO_PKG_VERSION");
+    let build = format!("tmux_janitor_build_info{{uid=\"{uid}\",version=\"{version}\"}}");
+    assert_eq!(samples.get(&build), Some(&1.0), "{samples:#?}");
     // Of given folders no record is kept.
-    assert_eq!(samples.len(), 8, "{samples:#?}");
+    assert_eq!(samples.len(), 13, "{samples:#?}");
 
     Run::of(janitor(arena.dir()).arg("sweep"));
     let run = Run::of(janitor(arena.dir()).args(["status", "--metrics"]));

@@ -11,7 +11,11 @@ use std::path::Path;
 /// A sample of this user in a file; `None` while there is none.
 fn sample(file: &Path, name: &str, state: &str) -> Option<f64> {
     let uid = rustix::process::getuid().as_raw();
-    let state = if state.is_empty() { String::new() } else { format!("state=\"{state}\",") };
+    let state = match state {
+        "" => String::new(),
+        label if label.contains('=') => format!("{label},"),
+        state => format!("state=\"{state}\","),
+    };
     samples(&fs::read_to_string(file).ok()?).get(&format!("{name}{{{state}uid=\"{uid}\"}}")).copied()
 }
 
@@ -36,6 +40,8 @@ fn the_file_follows_what_happens() {
         ("tmux_janitor_ghosts", "", 0.0),
         ("tmux_janitor_failures_total", "", 0.0),
         ("tmux_janitor_directory_errors", "", 0.0),
+        ("tmux_janitor_live_servers", "place=\"standard\"", 2.0),
+        ("tmux_janitor_server_deaths_total", "cause=\"signal\"", 0.0),
     ] {
         assert_eq!(sample(&file, name, state), Some(value), "{name} {state}: {first}");
     }
@@ -51,6 +57,12 @@ fn the_file_follows_what_happens() {
     arena.server("homebase").signal(Signal::KILL);
     until(&file, "tmux_janitor_sockets", "spared", 1.0);
     assert_eq!(sample(&file, "tmux_janitor_sockets", "dead"), Some(0.0), "what is kept is no alarm");
+    wait::until("both deaths are counted", || {
+        let of =
+            |cause: &str| sample(&file, "tmux_janitor_server_deaths_total", &format!("cause=\"{cause}\""));
+        // Where process 1 does not wait for it in time, nobody knows how it ended.
+        of("signal").zip(of("unknown")).is_some_and(|(signal, unknown)| signal + unknown == 2.0)
+    });
     fs::remove_file(arena.path("z")).unwrap();
     until(&file, "tmux_janitor_ghosts", "", 1.0);
     assert_eq!(sample(&file, "tmux_janitor_removals_created", ""), Some(created), "the sum began once");
