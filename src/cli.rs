@@ -167,6 +167,9 @@ pub(crate) enum Command {
     /// line is written as it happens: one pipe takes the place of a polling loop. A death gives exactly one server-gone,
     /// however the server died, and says how where the kernel tells that.
     Events {
+        /// For every user of this machine, each as that user; needs root
+        #[arg(long)]
+        all_users: bool,
         /// Only events of such labels, and `ready`; `*`, `?` and `[...]` as in `keep` of the configuration
         #[arg(long, value_name = "GLOB")]
         label: Option<LabelGlob>,

@@ -76,8 +76,12 @@ pub(crate) fn run(cli: &Cli, output: &mut Output) -> Result<Exit, Error> {
         Some(Command::Watch { no_reap }) => {
             watch::watch(&cli.global.dir, cli.global.config.as_deref(), *no_reap)
         }
-        Some(Command::Events { label, dead, json }) => {
-            let wishes = Wishes { json: *json, label: label.clone(), dead: *dead };
+        Some(Command::Events { all_users, label, dead, json }) => {
+            let wishes = Wishes { json: *json, label: label.clone(), dead: *dead, people: false };
+            if *all_users {
+                alone(&cli.global)?;
+                return users::stream::follow(wishes);
+            }
             watch::events(&cli.global.dir, cli.global.config.as_deref(), wishes)
         }
         Some(Command::Probe(arguments)) => probe_one(&cli.global, arguments, output),
@@ -126,12 +130,7 @@ fn pass_for(global: &Global, all_users: bool, task: Task, narrator: &mut Narrato
     if !all_users {
         return carry_out(global, task, narrator);
     }
-    if !global.dir.is_empty() || global.config.is_some() {
-        return Err(Error::Usage(
-            "--all-users looks in each user's own directories, by each user's own configuration; --dir and --config do not go with it"
-                .to_owned(),
-        ));
-    }
+    alone(global)?;
     let mut signals = narrator.signals();
     let mut heard = |heard: Heard<'_>, known| {
         if task.act == Act::Remove {
@@ -143,6 +142,17 @@ fn pass_for(global: &Global, all_users: bool, task: Task, narrator: &mut Narrato
     let run = run?;
     see::say_where(&run.report);
     Ok(run)
+}
+
+/// That `--all-users` stands alone.
+fn alone(global: &Global) -> Result<(), Error> {
+    if global.dir.is_empty() && global.config.is_none() {
+        return Ok(());
+    }
+    Err(Error::Usage(
+        "--all-users looks in each user's own directories, by each user's own configuration; --dir and --config do not go with it"
+            .to_owned(),
+    ))
 }
 
 /// One user's part of it, as a process of its own that was started as root.

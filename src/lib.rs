@@ -122,6 +122,9 @@ fn answer(arguments: &[OsString]) -> Exit {
     if let Some(order) = users::order::Order::of(arguments) {
         return commands::work(order, &mut output::Output::new(false)).unwrap_or_else(|error| error.exit());
     }
+    if let Some(order) = users::order::FollowOrder::of(arguments) {
+        return users::stream::work(order).unwrap_or_else(|error| error.exit());
+    }
     if let Some(order) = apart::errand::Order::of(arguments) {
         let told = apart::carry_out(&order, pass::far::look_there);
         return output::Output::new(false).bytes(&told).map_or(Exit::Found, |()| Exit::Done);

@@ -125,6 +125,12 @@ impl LabelGlob {
     }
 }
 
+impl std::fmt::Display for LabelGlob {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 impl FromStr for LabelGlob {
     type Err = ConfigError;
 

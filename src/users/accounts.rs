@@ -113,7 +113,7 @@ impl AsFd for LookUps {
     }
 }
 
-fn account(uid: Uid) -> Result<Account, Errno> {
+pub(super) fn account(uid: Uid) -> Result<Account, Errno> {
     Ok(match user_database::user(uid)? {
         Some(user) => Account { gid: user.gid, home: user.home, name: Some(user.name) },
         None => Account { gid: NOBODY, home: PathBuf::from("/nonexistent"), name: None },

@@ -20,7 +20,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
-use tmux_sockets::kernel::PidFd;
+use tmux_sockets::kernel::{PidFd, Uid};
 use tmux_sockets::tmux::paths;
 
 /// How many workers run at once, per processor and in all. A worker waits for its exec and its locks'
@@ -169,25 +169,31 @@ fn wait(workers: &[Worker<'_>], waiting: Option<&Queue<'_>>, signals: Option<&To
     let _ = rustix::event::poll(&mut fds, timeout.as_ref());
 }
 
+/// This program as the worker of a user who has that folder, but for its order. `parent`: root's own `TMUX_TMPDIR`.
+pub(super) fn command((uid, folder): (Uid, &Path), account: &Account, parent: Option<&Path>) -> Command {
+    // The very program that runs now, whatever stands at its path by now.
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("tmux-janitor");
+    command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").env("HOME", &account.home);
+    if let Some(name) = &account.name {
+        command.env("USER", name).env("LOGNAME", name);
+    }
+    // By which it knows that it is in a unit, where /tmp may be another one.
+    command.envs(std::env::var_os(sandbox::UNIT).map(|unit| (sandbox::UNIT, unit)));
+    command.env("XDG_RUNTIME_DIR", paths::runtime_dir(uid));
+    // Root's own may be closed to others; who has a folder in it can use it.
+    if let Some(parent) = parent.filter(|parent| folder.parent() == Some(parent)) {
+        command.env("TMUX_TMPDIR", parent);
+    }
+    command.current_dir("/").process_group(0);
+    command
+}
+
 impl<'a> Worker<'a> {
     fn start(user: User<'a>, account: &Account, task: Task, parent: Option<&Path>) -> Result<Self, Errno> {
         let errno = |error: std::io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
-        // The very program that runs now, whatever stands at its path by now.
-        let mut command = Command::new("/proc/self/exe");
-        let order = Order { task, uid: user.uid, gid: account.gid };
-        command.arg0("tmux-janitor").args(order.arguments());
-        command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").env("HOME", &account.home);
-        if let Some(name) = &account.name {
-            command.env("USER", name).env("LOGNAME", name);
-        }
-        // By which it knows that it is in a unit, where /tmp may be another one.
-        command.envs(std::env::var_os(sandbox::UNIT).map(|unit| (sandbox::UNIT, unit)));
-        command.env("XDG_RUNTIME_DIR", paths::runtime_dir(user.uid));
-        // Root's own may be closed to others; who has a folder in it can use it.
-        if let Some(parent) = parent.filter(|parent| user.folder.parent() == Some(parent)) {
-            command.env("TMUX_TMPDIR", parent);
-        }
-        command.current_dir("/").process_group(0);
+        let mut command = command((user.uid, user.folder), account, parent);
+        command.args(Order { task, uid: user.uid, gid: account.gid }.arguments());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().map_err(errno)?;
         let pidfd = PidFd::of(&child);

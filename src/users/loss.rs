@@ -44,6 +44,11 @@ pub(crate) enum Loss {
 impl Loss {
     /// Why nothing is known of a user's sockets.
     pub(crate) fn sentence(self, uid: Uid) -> String {
+        format!("{}; what it did last is not known, the next sweep looks again", self.why(uid))
+    }
+
+    /// What became of a user's worker.
+    pub(crate) fn why(self, uid: Uid) -> String {
         let what = match self {
             Self::Account(errno) => {
                 format!("was not started: the account cannot be looked up ({})", errno_text(errno))
@@ -60,6 +65,6 @@ impl Loss {
             Self::TooLong => "has more to report than fits".to_owned(),
             Self::Garbled => "gave a report that makes no sense".to_owned(),
         };
-        format!("the worker for uid {uid} {what}; what it did last is not known, the next sweep looks again")
+        format!("the worker for uid {uid} {what}")
     }
 }

@@ -6,6 +6,8 @@
 //! makes the ordinary pass, with the user's own configuration ([`worker`]). What it removes it tells at once, and its report comes back through
 //! the same pipe ([`crate::pass::wire`]) and becomes part of one ([`merge`]), which root prints and logs.
 //!
+//! `events` is the same without an end: [`stream`].
+//!
 //! What a user can do to a worker is what they can do to any process of theirs: stop it, kill it, starve
 //! it. They cannot trace or read it: it makes itself one that cannot be dumped (prctl(2), `PR_SET_DUMPABLE`). Each worker has its deadline, and so have all together; one
 //! that is lost is one failed directory of the report. What the report says is data from a stranger.
@@ -18,6 +20,7 @@ pub(crate) mod merge;
 mod names;
 pub(crate) mod order;
 mod queue;
+pub(crate) mod stream;
 pub(crate) mod worker;
 
 pub(crate) use names::names;
@@ -49,6 +52,15 @@ pub(crate) struct Task {
 /// How long a worker sweeps before it leaves the rest to the next sweep and reports: less than after what it is ended.
 pub(crate) const SWEEP: Duration = Duration::from_secs(8);
 
+fn must_be_root() -> Result<(), Error> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    Err(Error::NoPermission(
+        "--all-users needs root, to work as each user; without it your own sockets are looked at".to_owned(),
+    ))
+}
+
 /// Makes a pass for every user of the machine that may have sockets. What the workers say is `heard` as it comes, with
 /// the number of users. Once one of the `signals` has come, the workers are told to end.
 ///
@@ -59,12 +71,7 @@ pub(crate) fn pass(
     signals: &mut Option<ToldToEnd>,
     heard: &mut dyn FnMut(Heard<'_>, usize),
 ) -> Result<Run, Error> {
-    if !rustix::process::geteuid().is_root() {
-        return Err(Error::NoPermission(
-            "--all-users needs root, to work as each user; without it your own sockets are looked at"
-                .to_owned(),
-        ));
-    }
+    must_be_root()?;
     let started = Instant::now();
     let parent = std::env::var_os("TMUX_TMPDIR").map(PathBuf::from).filter(|path| path.is_absolute());
     let hints = Hints::read();

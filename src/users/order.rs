@@ -2,6 +2,7 @@
 //! a hundred workers need not build the whole of it to read five words. Pure.
 
 use super::Task;
+use crate::watch::Wishes;
 use std::ffi::OsString;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::sweep::Act;
@@ -53,6 +54,45 @@ impl Order {
     }
 }
 
+/// The first word of a worker that follows.
+const FOLLOWER: &str = "follower";
+
+/// For whom a worker follows, and what it tells. It tells it to root, as programs read it.
+#[derive(Debug, Clone)]
+pub(crate) struct FollowOrder {
+    /// The user's number.
+    pub uid: Uid,
+    /// Their group's number.
+    pub gid: u32,
+    /// What the reader wants.
+    pub wishes: Wishes,
+}
+
+impl FollowOrder {
+    /// The arguments that say it.
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        let Wishes { json, dead, label, people: _ } = &self.wishes;
+        let words = [if *json { "json" } else { "people" }, if *dead { "dead" } else { "live" }];
+        let mut arguments = vec![FOLLOWER.to_owned(), self.uid.to_string(), self.gid.to_string()];
+        arguments.extend(words.map(str::to_owned));
+        arguments.extend(label.as_ref().map(ToString::to_string));
+        arguments
+    }
+
+    /// The order in a whole command line; `None`: it is none.
+    pub(crate) fn of(command_line: &[OsString]) -> Option<Self> {
+        let [_, follower, uid, gid, form, dead, label @ ..] = command_line else { return None };
+        let label = match label {
+            [] => None,
+            [glob] => Some(glob.to_str()?.parse().ok()?),
+            _ => return None,
+        };
+        let (uid, gid) = (uid.to_str()?.parse().ok()?, gid.to_str()?.parse().ok()?);
+        let wishes = Wishes { json: true, people: form == "people", dead: dead == "dead", label };
+        (follower == FOLLOWER).then_some(Self { uid, gid, wishes })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,6 +108,22 @@ mod tests {
                 line.pop();
                 assert_eq!(Order::of(&line), None);
             }
+        }
+    }
+
+    #[test]
+    fn what_is_followed_arrives_as_it_was_wished() {
+        for (json, dead, label) in [(true, false, None), (false, true, Some("bot-*"))] {
+            let label = label.and_then(|glob| glob.parse().ok());
+            let wishes = Wishes { json, dead, label, people: false };
+            let order = FollowOrder { uid: Uid::new(7), gid: 8, wishes };
+            let mut line = vec![OsString::from("tmux-janitor")];
+            line.extend(order.arguments().into_iter().map(OsString::from));
+            let Some(got) = FollowOrder::of(&line) else { panic!("{line:?}") };
+            assert_eq!((got.uid, got.gid, got.wishes.dead), (Uid::new(7), 8, dead));
+            assert_eq!((got.wishes.json, got.wishes.people), (true, !json), "root reads it, in any case");
+            assert_eq!(got.wishes.label, order.wishes.label);
+            assert!(Order::of(&line).is_none());
         }
     }
 }

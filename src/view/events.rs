@@ -7,6 +7,7 @@ use serde_json::Value;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 use tmux_sockets::kernel::Pid;
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::escaped;
 
 /// What happened.
@@ -62,6 +63,8 @@ pub(crate) enum FollowedBy {
     Inotify,
     /// In one directory at least by the rescan only: what inotify may have is used up.
     Rescan,
+    /// Not at all: the user's worker was lost, and is started again.
+    Nothing,
 }
 
 impl FollowedBy {
@@ -69,6 +72,7 @@ impl FollowedBy {
         match self {
             Self::Inotify => "inotify",
             Self::Rescan => "rescan",
+            Self::Nothing => "nothing",
         }
     }
 }
@@ -149,10 +153,11 @@ pub(crate) fn people(event: &Event, time: SystemTime) -> String {
     format!("{time} {:14} {}{pid}{cause}", event.kind.word(), escaped(&event.path))
 }
 
-/// One JSON object of the stream itself, without a newline behind it.
+/// One JSON object of the stream itself, without a newline behind it. `uid`: of one user of many.
 pub(crate) fn notice_json(
     notice: Notice,
     following: Following,
+    uid: Option<Uid>,
     time: SystemTime,
 ) -> serde_json::Result<String> {
     #[derive(Serialize)]
@@ -161,6 +166,8 @@ pub(crate) fn notice_json(
         event: &'static str,
         followed_by: &'static str,
         rescan_seconds: Option<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        uid: Option<Uid>,
         time: String,
     }
     serde_json::to_string(&Line {
@@ -171,12 +178,18 @@ pub(crate) fn notice_json(
         rescan_seconds: following
             .rescan
             .map(|span| span.as_secs().saturating_add(u64::from(span.subsec_nanos() > 0))),
+        uid,
         time: humantime::format_rfc3339_micros(time).to_string(),
     })
 }
 
 /// The same as a line for people.
-pub(crate) fn notice_people(notice: Notice, following: Following, time: SystemTime) -> String {
+pub(crate) fn notice_people(
+    notice: Notice,
+    following: Following,
+    uid: Option<Uid>,
+    time: SystemTime,
+) -> String {
     let rescan = match following.rescan {
         Some(span) => format!("every {}", humantime::format_duration(span)),
         None => "never".to_owned(),
@@ -188,8 +201,10 @@ pub(crate) fn notice_people(notice: Notice, following: Following, time: SystemTi
         FollowedBy::Rescan => {
             format!("inotify is used up: new servers are found by the rescan only, {rescan}")
         }
+        FollowedBy::Nothing => "the worker was lost, and is started again".to_owned(),
     };
-    format!("{} {:14} {how}", humantime::format_rfc3339_millis(time), notice.word())
+    let whose = uid.map(|uid| format!(" (uid {uid})")).unwrap_or_default();
+    format!("{} {:14} {how}{whose}", humantime::format_rfc3339_millis(time), notice.word())
 }
 
 #[cfg(test)]
@@ -250,15 +265,15 @@ mod tests {
         let at = SystemTime::UNIX_EPOCH;
         let mut following = Following { by: FollowedBy::Inotify, rescan: Some(Duration::from_millis(1500)) };
         assert_eq!(
-            notice_json(Notice::Ready, following, at).unwrap(),
+            notice_json(Notice::Ready, following, None, at).unwrap(),
             "{\"version\":1,\"event\":\"ready\",\"followed_by\":\"inotify\",\"rescan_seconds\":2,\
              \"time\":\"1970-01-01T00:00:00.000000Z\"}"
         );
         following = Following { by: FollowedBy::Rescan, rescan: None };
-        let line = notice_json(Notice::Following, following, at).unwrap();
-        assert!(line.contains("\"followed_by\":\"rescan\",\"rescan_seconds\":null"), "{line}");
+        let line = notice_json(Notice::Following, following, Some(Uid::new(7)), at).unwrap();
+        assert!(line.contains("\"followed_by\":\"rescan\",\"rescan_seconds\":null,\"uid\":7"), "{line}");
         assert_eq!(
-            notice_people(Notice::Following, following, at),
+            notice_people(Notice::Following, following, None, at),
             "1970-01-01T00:00:00.000Z following      inotify is used up: new servers are found by the rescan only, never"
         );
     }

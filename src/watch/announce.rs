@@ -30,9 +30,19 @@ pub(crate) struct Wishes {
     pub label: Option<LabelGlob>,
     /// Of dead sockets, too, whose server was never told of.
     pub dead: bool,
+    /// The line for people, too, as a field of the one in JSON: root reads it.
+    pub people: bool,
 }
 
 impl Wishes {
+    /// A line in JSON, with the one for people in it where that is wanted.
+    fn beside(&self, line: String, people: &str) -> String {
+        match (line.strip_suffix('}'), serde_json::to_string(people)) {
+            (Some(open), Ok(people)) if self.people => format!("{open},\"people\":{people}}}"),
+            _ => line,
+        }
+    }
+
     fn include(&self, event: &Event) -> bool {
         let label = event.path.file_name().unwrap_or_default();
         (event.kind != EventKind::Dead || self.dead)
@@ -78,8 +88,9 @@ impl Announcer {
             Audience::Log if event.kind == EventKind::Dead => {}
             Audience::Log => tracing::debug!("{}", events::people(event, time)),
             Audience::Reader { lines, wishes } if wishes.include(event) => {
+                let people = events::people(event, time);
                 let line = if wishes.json { events::json(event, time).ok() } else { None };
-                lines.line(&line.unwrap_or_else(|| events::people(event, time)));
+                lines.line(&line.map_or_else(|| people.clone(), |line| wishes.beside(line, &people)));
             }
             Audience::Reader { .. } => {}
         }
@@ -101,8 +112,9 @@ impl Announcer {
         self.following = Some(following);
         if let Audience::Reader { lines, wishes } = &mut self.audience {
             let now = SystemTime::now();
-            let line = if wishes.json { events::notice_json(notice, following, now).ok() } else { None };
-            lines.line(&line.unwrap_or_else(|| events::notice_people(notice, following, now)));
+            let line =
+                if wishes.json { events::notice_json(notice, following, None, now).ok() } else { None };
+            lines.line(&line.unwrap_or_else(|| events::notice_people(notice, following, None, now)));
         }
     }
 

@@ -7,6 +7,7 @@ mod lost;
 mod metrics;
 mod price;
 pub(crate) mod scene;
+mod stream;
 
 use crate::common::janitor::{Run, bare, copy_program, entry};
 use crate::common::terminal::Terminal;

@@ -3,7 +3,7 @@
 mod beginning;
 mod causes;
 mod deaths;
-mod events;
+pub(crate) mod events;
 mod fake;
 mod limits;
 mod places;

@@ -1,0 +1,252 @@
+//! One user's worker, which follows as that user for as long as it lives, and is started again when it ends.
+
+use super::newcomers::Newcomer;
+use super::servers::{Heard, Line, Servers};
+use crate::users::crew;
+use crate::users::loss::Loss;
+use crate::users::order::FollowOrder;
+use crate::watch::Wishes;
+use rustix::event::{PollFd, PollFlags};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use rustix::process::Signal;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+use tmux_sockets::kernel::{PidFd, Uid};
+
+/// How long a worker may take to be ready before the others do not wait for it any longer, and it is ended.
+const BEGINNING: Duration = Duration::from_secs(10);
+
+/// How long nothing is started after a worker has ended: longer each time, until one is ready.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// How much is read of one worker before the others have their turn, and the longest line, in bytes.
+const TURN: usize = 16 * 1024;
+const LONGEST: usize = 64 * 1024;
+
+/// A worker that runs.
+#[derive(Debug)]
+struct Worker {
+    child: Child,
+    pidfd: PidFd,
+    pipe: OwnedFd,
+    heard: Vec<u8>,
+    /// When it is ended unless it is ready by then.
+    deadline: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum State {
+    Runs(Worker),
+    /// None runs until then.
+    Pauses(Instant),
+}
+
+/// What is heard of it.
+#[derive(Debug)]
+pub(super) enum News {
+    Line(Line),
+    /// It is ready, as this line of its own says. Whether one was lost before it.
+    Ready {
+        line: Line,
+        was_lost: bool,
+    },
+    /// It has ended, and is started again later.
+    Lost(Loss),
+}
+
+/// A user who is followed.
+#[derive(Debug)]
+pub(super) struct Follower {
+    user: Newcomer,
+    state: State,
+    /// Workers that were killed and have not gone yet.
+    dying: Vec<Child>,
+    servers: Servers,
+    pause: Duration,
+    /// How it follows, as it says itself; `None`: it does not.
+    pub(super) follows: Option<Line>,
+    /// Whether it was ready once, or was lost: nobody waits for it at the beginning.
+    pub(super) has_begun: bool,
+}
+
+impl Follower {
+    /// One who is not followed yet.
+    pub(super) fn new(user: Newcomer) -> Self {
+        Self {
+            servers: Servers::new(user.uid),
+            user,
+            state: State::Pauses(Instant::now()),
+            dying: Vec::new(),
+            pause: FIRST_PAUSE,
+            follows: None,
+            has_begun: false,
+        }
+    }
+
+    pub(super) fn uid(&self) -> Uid {
+        self.user.uid
+    }
+
+    pub(super) fn has_account(&self) -> bool {
+        self.user.account.name.is_some()
+    }
+
+    /// What is to be waited for while it can be heard: what it says, and its end.
+    pub(super) fn awaited<'f>(&'f self) -> impl Iterator<Item = PollFd<'f>> {
+        let worker = match &self.state {
+            State::Runs(worker) => Some(worker),
+            State::Pauses(_) => None,
+        };
+        let both = |worker: &'f Worker| {
+            let Worker { pipe, pidfd, .. } = worker;
+            [PollFd::new(pipe, PollFlags::IN), PollFd::new(pidfd, PollFlags::IN)]
+        };
+        worker.into_iter().flat_map(both)
+    }
+
+    /// When something is due although nothing was heard.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match &self.state {
+            State::Runs(worker) => worker.deadline,
+            State::Pauses(until) => Some(*until),
+        }
+    }
+
+    /// The reader stands still, so it cannot be heard: that it is not ready is no fault of its own.
+    pub(super) fn linger(&mut self, now: Instant) {
+        if let State::Runs(worker) = &mut self.state {
+            worker.deadline = worker.deadline.map(|_| now + BEGINNING);
+        }
+    }
+
+    /// One turn: starts a worker that is due, or takes in what the one that runs has said.
+    pub(super) fn turn(&mut self, wishes: &Wishes, parent: Option<&Path>, now: Instant) -> Vec<News> {
+        let mut news = Vec::new();
+        self.dying.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
+        let worker = match &mut self.state {
+            State::Pauses(until) if *until > now => return news,
+            State::Pauses(_) => {
+                match start(&self.user, wishes, parent) {
+                    Ok(worker) => {
+                        self.servers.begin();
+                        self.state = State::Runs(worker);
+                    }
+                    Err(errno) => self.lose(Loss::Start(errno), now, &mut news),
+                }
+                return news;
+            }
+            State::Runs(worker) => worker,
+        };
+        // What it said last is heard before its end.
+        let has_ended = worker.pidfd.has_ended();
+        let is_dry = worker.read() == Read::Nothing;
+        let makes_sense = self.take_lines(&mut news);
+        let State::Runs(worker) = &mut self.state else { return news };
+        let is_late = worker.deadline.is_some_and(|deadline| deadline <= now);
+        let loss = if !makes_sense {
+            Some(Loss::Garbled)
+        } else if has_ended && is_dry {
+            Some(match worker.child.wait().map(|status| (status.code(), status.signal())) {
+                Ok((Some(code), _)) => Loss::Exit(code),
+                Ok((None, Some(signal))) => Loss::Signal(signal),
+                _ => Loss::Garbled,
+            })
+        } else {
+            (is_late && is_dry).then_some(Loss::Late)
+        };
+        if let Some(loss) = loss {
+            self.lose(loss, now, &mut news);
+        }
+        news
+    }
+
+    /// Whether what it has said makes sense.
+    fn take_lines(&mut self, news: &mut Vec<News>) -> bool {
+        let State::Runs(worker) = &mut self.state else { return true };
+        let time = humantime::format_rfc3339_micros(std::time::SystemTime::now()).to_string();
+        let mut at = 0;
+        while let Some(length) = worker.heard[at..].iter().position(|byte| *byte == b'\n') {
+            let line = &worker.heard[at..at + length];
+            at += length + 1;
+            let lines = match self.servers.hear(line, &time) {
+                Heard::Lines(lines) => lines,
+                Heard::Ready(line, lines) => {
+                    worker.deadline = None;
+                    let was_lost = self.pause > FIRST_PAUSE;
+                    (self.pause, self.has_begun) = (FIRST_PAUSE, true);
+                    self.follows = Some(line.clone());
+                    news.extend(lines.into_iter().map(News::Line));
+                    news.push(News::Ready { line, was_lost });
+                    continue;
+                }
+                Heard::Garbled => return false,
+            };
+            if let Some(line) = lines.iter().find(|line| line.get("followed_by").is_some()) {
+                self.follows = Some(line.clone());
+            }
+            news.extend(lines.into_iter().map(News::Line));
+        }
+        worker.heard.drain(..at);
+        worker.heard.len() <= LONGEST
+    }
+
+    fn lose(&mut self, loss: Loss, now: Instant, news: &mut Vec<News>) {
+        if let State::Runs(worker) = std::mem::replace(&mut self.state, State::Pauses(now + self.pause)) {
+            // It may have ended by itself.
+            let _ = worker.pidfd.signal(Signal::KILL);
+            self.dying.push(worker.child);
+        }
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        (self.follows, self.has_begun) = (None, true);
+        news.push(News::Lost(loss));
+    }
+
+    /// Nobody hears it any more.
+    pub(super) fn tell_to_end(&self) {
+        if let State::Runs(worker) = &self.state {
+            let _ = worker.pidfd.signal(Signal::TERM);
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Read {
+    Something,
+    Nothing,
+}
+
+impl Worker {
+    fn read(&mut self) -> Read {
+        let mut buffer = [0; TURN];
+        match rustix::io::read(&self.pipe, &mut buffer) {
+            Ok(0) | Err(_) => Read::Nothing,
+            Ok(length) => {
+                self.heard.extend_from_slice(&buffer[..length]);
+                Read::Something
+            }
+        }
+    }
+}
+
+fn start(user: &Newcomer, wishes: &Wishes, parent: Option<&Path>) -> Result<Worker, Errno> {
+    let errno = |error: std::io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
+    let order = FollowOrder { uid: user.uid, gid: user.account.gid, wishes: wishes.clone() };
+    let mut command = crew::command((user.uid, &user.folder), &user.account, parent);
+    command.args(order.arguments()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().map_err(errno)?;
+    let pidfd = PidFd::of(&child);
+    let pipe = child.stdout.take().map(OwnedFd::from);
+    let (Ok(pidfd), Some(pipe)) = (pidfd, pipe) else {
+        let _ = child.kill();
+        let _ = child.wait();
+        return Err(Errno::NOSYS);
+    };
+    rustix::fs::fcntl_setfl(&pipe, OFlags::NONBLOCK)?;
+    let deadline = Some(Instant::now() + BEGINNING);
+    Ok(Worker { child, pidfd, pipe, heard: Vec::new(), deadline })
+}
