@@ -1,4 +1,4 @@
-//! Servers of the user that live where nobody sweeps: in other folders, or behind another mount namespace.
+//! Servers of the user that live where nobody sweeps: in other folders. `namespaces` has those of other mount namespaces.
 
 use super::{Cure, Finding, Patient, Severity};
 use crate::config::FolderGlob;
@@ -43,26 +43,6 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
         ));
     }
     findings.extend(others);
-    findings.extend(behind(patient));
-}
-
-/// Servers whose paths do not lead to them from here.
-fn behind<'p>(patient: &'p Patient<'_>) -> impl Iterator<Item = Finding> + 'p {
-    let told = patient.servers().filter_map(|(entry, pid)| {
-        let path = patient.report.path_of(entry);
-        let whereabouts = entry.whereabouts(&path, patient.user)?;
-        let cure = entry.way_in(&path, patient.user).map_or_else(
-            || format!("`ls -l /proc/{pid}/root/ /proc/{pid}/ns/mnt` shows what it sees"),
-            |line| format!("`{line}` attaches to it; a janitor that runs there sweeps there"),
-        );
-        Some(Finding::new(
-            Severity::Note,
-            format!("the server of {} (pid {pid}) lives {whereabouts}", escaped(&path)),
-            "its socket is not seen from here: nothing is started, probed or swept there",
-            Cure::advice(cure),
-        ))
-    });
-    told.take(TOLD)
 }
 
 fn list(folders: &[&Path]) -> String {

@@ -1,29 +1,32 @@
-//! Live servers that can only be reached from within another mount namespace.
+//! Live servers whose paths lead to them only in another mount namespace, or behind another root directory.
 
 use super::{Cure, Finding, Patient, Severity};
 use tmux_sockets::kernel::escape::escaped;
 
+/// How many are told of.
+const TOLD: usize = 16;
+
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
-    for entry in &patient.report.entries {
+    let told = patient.servers().filter_map(|(entry, pid)| {
         let path = patient.report.path_of(entry);
-        let (Some(false), Some(pid)) = (entry.is_reachable(), entry.server_pid) else {
-            continue;
-        };
+        if entry.is_reachable() != Some(false) {
+            return None;
+        }
         let cure = match entry.way_in(&path, patient.user) {
-            Some(line) => Cure::advice(format!("to attach to it: {line}")),
-            None => Cure::advice(format!(
-                "whether its path leads to it there is not proven; run what needs it where it was started, or see there: {}nsenter -t {pid} -m",
-                patient.sudo()
-            )),
+            Some(line) => format!("`{line}` attaches to it; a janitor that runs there sweeps there"),
+            None => format!(
+                "that its path leads to it there is not proven; `ls -l /proc/{pid}/root/ /proc/{pid}/ns/mnt` shows what it sees"
+            ),
         };
-        findings.push(Finding::new(
+        Some(Finding::new(
             Severity::Note,
             format!(
                 "{} (pid {pid}): a live server in another mount namespace or root directory than this process",
                 escaped(&path)
             ),
-            "at that path `tmux attach` finds no server here, or another one; PrivateTmp= in a unit, a container, and a login with a /tmp of its own each have their own",
-            cure,
-        ));
-    }
+            "at that path tmux finds no server here, or another one, and nobody sweeps there; a container, PrivateTmp= in a unit and a login with a /tmp of its own each see their own files",
+            Cure::advice(cure),
+        ))
+    });
+    findings.extend(told.take(TOLD));
 }
