@@ -111,3 +111,27 @@ fn nothing_else_on_it_holds_a_command_up() {
     let said = told(&folder, "named-sweep");
     assert!(code(&said).as_deref() == Some("1") && said.contains(NO_ANSWER), "{said}");
 }
+
+#[test]
+fn a_pattern_does_not_go_into_it() {
+    let Some(folder) = world(
+        r#"
+        mkdir -m 700 -p /tmp/fan/in /tmp/real/in
+        echo 'extra-socket-dirs = ["/tmp/fa?/in", "/tmp/f*r", "/tmp/far/*"]' >/tmp/home/config.toml
+        stand_still
+        j list list --json --config /tmp/home/config.toml
+        kill -CONT "$bindfs""#,
+    ) else {
+        return;
+    };
+    let (code, err) = (told(&folder, "list.code"), told(&folder, "list.err"));
+    assert_ne!(code.trim(), "124", "{err}");
+    let json: serde_json::Value = serde_json::from_str(&told(&folder, "list.out")).unwrap();
+    let paths = |key: &str| -> Vec<String> {
+        let all = json[key].as_array().unwrap().iter();
+        all.map(|place| place["path"].as_str().unwrap().to_owned()).collect()
+    };
+    assert!(paths("directories").contains(&"/tmp/fan/in".to_owned()), "{json:#}");
+    assert_eq!(paths("strays"), ["/tmp/far", "/tmp/far"], "{json:#}");
+    assert!(err.contains("/tmp/far/*: it leads to a mount that may not answer"), "{err}");
+}

@@ -29,11 +29,12 @@ fn places(user: User) -> Vec<PathBuf> {
     dirs
 }
 
-/// A `/run` of this test's own, with what openSUSE's tmux brings.
+/// A `/run` of this test's own, with what openSUSE's tmux brings; on the file system of all tests.
 #[track_caller]
 fn with_opensuses() {
     let nothing: Option<&str> = None;
-    nix::mount::mount(nothing, "/run", Some("tmpfs"), nix::mount::MsFlags::empty(), nothing).unwrap();
+    fs::create_dir("/tmp/run").unwrap();
+    nix::mount::mount(Some("/tmp/run"), "/run", nothing, nix::mount::MsFlags::MS_BIND, nothing).unwrap();
     for (dir, mode) in [("/run/user", 0o755), ("/run/tmux", 0o1777)] {
         fs::create_dir(dir).unwrap();
         fs::set_permissions(dir, fs::Permissions::from_mode(mode)).unwrap();

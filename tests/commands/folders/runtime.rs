@@ -3,7 +3,7 @@
 use super::{install, janitor, run};
 use crate::common::daemon::Daemon;
 use crate::common::wait;
-use crate::users::scene::{Hall, User, dead_at, make_dir};
+use crate::users::scene::{Hall, User, dead_at, give, make_dir};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -17,11 +17,12 @@ fn begin(user: User) -> PathBuf {
     path
 }
 
-/// Mounts on it, as `user-runtime-dir` does.
+/// Mounts on it what is the user's, as `user-runtime-dir` does; of the file system of all tests.
 #[track_caller]
 fn mount(user: User, on: &Path) {
-    let options = format!("mode=0700,uid={0},gid={0}", user.0);
-    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(on).status();
+    let own = tempfile::tempdir_in("/tmp").unwrap().keep();
+    give(&own, user);
+    let mounted = Command::new("mount").arg("--bind").arg(own).arg(on).status();
     assert!(mounted.is_ok_and(|done| done.success()), "mount");
 }
 
