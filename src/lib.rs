@@ -50,6 +50,7 @@
 //! - *table*: the kernel's list of bound sockets. *Witness*: who is asked whether a server lives: the table, connect(2),
 //!   the lock.
 //! - *verdict*: a state (live, starting, dead, ghost, foreign, unknown, no socket) and its reason. Unknown is alive.
+//! - *details*: what `list` tells of a live server besides its verdict: its start, unit, memory, who is attached.
 //! - *outcome*: what was done with an entry, or why it could not be. *Kept*: left as it is. *Spared*: dead, and kept
 //!   because the configuration says so (`keep`, `min-age`).
 //! - *quarantine*: the name that a dead socket has between its last judgement and its removal.
