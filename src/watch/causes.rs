@@ -9,6 +9,7 @@ use crate::host::memory::Kills;
 use crate::view::cause::Cause;
 use crate::view::events::Event;
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
@@ -37,6 +38,10 @@ impl Ended {
 #[derive(Debug, Default)]
 pub(super) struct Causes {
     held: Vec<Held>,
+    /// The paths of those whose cause is waited for.
+    waiting: HashSet<PathBuf>,
+    /// Some of them need not wait any longer.
+    is_due: bool,
 }
 
 /// One of them.
@@ -82,21 +87,27 @@ impl Held {
 }
 
 impl Causes {
-    /// Something has happened. `ended`: the process whose end it tells.
-    pub(super) fn enter(&mut self, event: Event, ended: Option<Ended>) {
+    /// Something has happened. `ended`: the process whose end it tells. It comes back, with the time of now, where it
+    /// need not wait.
+    pub(super) fn enter(&mut self, event: Event, ended: Option<Ended>) -> Option<(Event, SystemTime)> {
         let until = Instant::now() + PATIENCE;
         let mut held = Held { event, time: SystemTime::now(), awaited: ended.map(|ended| (ended, until)) };
         held.ask();
+        if held.awaited.is_some() {
+            self.waiting.insert(held.event.path.clone());
+        } else if !self.waiting.contains(&held.event.path) {
+            return Some((held.event, held.time));
+        }
         self.held.push(held);
+        None
     }
 
     /// Ready when there may be something in [`Self::take`].
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut is_ready = false;
         for held in self.held.iter_mut().filter(|held| held.awaited.is_some()) {
-            is_ready |= held.poll(cx).is_ready();
+            self.is_due |= held.poll(cx).is_ready();
         }
-        if is_ready { Poll::Ready(()) } else { Poll::Pending }
+        if self.is_due { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// When the next one is not waited for any longer.
@@ -106,6 +117,9 @@ impl Causes {
 
     /// What can be told now, and when it was noticed.
     pub(super) fn take(&mut self, now: Instant) -> Vec<(Event, SystemTime)> {
+        if !std::mem::take(&mut self.is_due) && self.next().is_none_or(|next| next > now) {
+            return Vec::new();
+        }
         let mut waiting = HashSet::new();
         let (told, held) = std::mem::take(&mut self.held).into_iter().partition(|held: &Held| {
             let is_awaited = held.awaited.as_ref().is_some_and(|(_, until)| *until > now);
@@ -114,7 +128,7 @@ impl Causes {
             }
             !is_awaited && !waiting.contains(&held.event.path)
         });
-        self.held = held;
+        (self.held, self.waiting) = (held, waiting);
         let told: Vec<Held> = told;
         told.into_iter().map(|held| (held.event, held.time)).collect()
     }
@@ -125,5 +139,6 @@ impl Causes {
             held.ask();
             held.awaited = None;
         }
+        self.is_due = true;
     }
 }

@@ -19,7 +19,7 @@ use crate::view::events::{Event, EventKind};
 use as_done::AsDone;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 use tmux_sockets::ghost::Ghost;
 use tmux_sockets::kernel::Label;
 use tmux_sockets::kernel::Pid;
@@ -42,14 +42,18 @@ pub(super) struct Tools<'a> {
 
 impl Tools<'_> {
     /// Tells what need not wait any longer.
-    pub(super) fn tell(&mut self) {
+    pub(super) fn tell_waiting(&mut self) {
         for (event, time) in self.causes.take(Instant::now()) {
-            // Others may follow what happens beside us; one of us keeps count.
-            if event.kind == EventKind::ServerGone && self.duties.act == Act::Remove {
-                self.books.died(event.cause);
-            }
-            self.announcer.tell(&event, time);
+            self.tell(&event, time);
         }
+    }
+
+    fn tell(&mut self, event: &Event, time: SystemTime) {
+        // Others may follow what happens beside us; one of us keeps count.
+        if event.kind == EventKind::ServerGone && self.duties.act == Act::Remove {
+            self.books.died(event.cause);
+        }
+        self.announcer.tell(event, time);
     }
 }
 
@@ -430,9 +434,11 @@ impl Looks {
             };
             tools.books.note_news();
             let path = tools.directories.full_path(name);
-            tools.causes.enter(Event { kind, path, server_pid, started, cause: None }, ended);
+            let event = Event { kind, path, server_pid, started, cause: None };
+            if let Some((event, time)) = tools.causes.enter(event, ended) {
+                tools.tell(&event, time);
+            }
         }
-        tools.tell();
     }
 }
 

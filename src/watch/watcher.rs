@@ -101,7 +101,7 @@ impl Watcher {
                 Ok(()) => {}
                 Err(End::Asked) => {
                     self.causes.give_up();
-                    self.parts().2.tell();
+                    self.parts().2.tell_waiting();
                     self.announcer.flush();
                     self.keep_books();
                     self.manager.stopping();
@@ -138,7 +138,7 @@ impl Watcher {
         let deaths = self.deaths.take();
         let (looks, _, mut tools) = self.parts();
         looks.deaths(&mut tools, deaths);
-        tools.tell();
+        tools.tell_waiting();
         self.work(Instant::now());
         self.tell_reader();
         self.tell_manager();
