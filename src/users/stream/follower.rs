@@ -17,8 +17,10 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 use tmux_sockets::kernel::{PidFd, Uid};
 
-/// How long a worker may take to be ready before the others do not wait for it any longer, and it is ended.
-const BEGINNING: Duration = Duration::from_secs(10);
+/// How long a worker may take to be ready before the others do not wait for it any longer, and before it is ended: on a
+/// busy machine it takes its time.
+const PATIENCE: Duration = Duration::from_secs(20);
+const BEGINNING: Duration = Duration::from_secs(120);
 
 /// How long nothing is started after a worker has ended: longer each time, until one is ready.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -37,6 +39,8 @@ struct Worker {
     heard: Vec<u8>,
     /// When it is ended unless it is ready by then.
     deadline: Option<Instant>,
+    /// When the others do not wait for it any longer.
+    waited_for: Instant,
 }
 
 #[derive(Debug)]
@@ -55,6 +59,8 @@ pub(super) enum News {
         line: Line,
         was_lost: bool,
     },
+    /// It is not ready, and nobody waits for it any longer.
+    Slow,
     /// It has ended, and is started again later.
     Lost(Loss),
 }
@@ -68,6 +74,8 @@ pub(super) struct Follower {
     dying: Vec<Child>,
     servers: Servers,
     pause: Duration,
+    /// Whether one was lost, and none was ready since.
+    is_lost: bool,
     /// How it follows, as it says itself; `None`: it does not.
     pub(super) follows: Option<Line>,
     /// Whether it was ready once, or was lost: nobody waits for it at the beginning.
@@ -83,6 +91,7 @@ impl Follower {
             state: State::Pauses(Instant::now()),
             dying: Vec::new(),
             pause: FIRST_PAUSE,
+            is_lost: false,
             follows: None,
             has_begun: false,
         }
@@ -112,15 +121,17 @@ impl Follower {
     /// When something is due although nothing was heard.
     pub(super) fn deadline(&self) -> Option<Instant> {
         match &self.state {
-            State::Runs(worker) => worker.deadline,
+            State::Runs(worker) if self.has_begun => worker.deadline,
+            State::Runs(worker) => Some(worker.waited_for),
             State::Pauses(until) => Some(*until),
         }
     }
 
-    /// The reader stands still, so it cannot be heard: that it is not ready is no fault of its own.
-    pub(super) fn linger(&mut self, now: Instant) {
+    /// It was not heard for a while: that it is not ready is no fault of its own.
+    pub(super) fn forgive(&mut self, now: Instant) {
         if let State::Runs(worker) = &mut self.state {
             worker.deadline = worker.deadline.map(|_| now + BEGINNING);
+            worker.waited_for = now + PATIENCE;
         }
     }
 
@@ -159,6 +170,10 @@ impl Follower {
         } else {
             (is_late && is_dry).then_some(Loss::Late)
         };
+        if !self.has_begun && worker.waited_for <= now && is_dry {
+            (self.has_begun, self.is_lost) = (true, true);
+            news.push(News::Slow);
+        }
         if let Some(loss) = loss {
             self.lose(loss, now, &mut news);
         }
@@ -177,7 +192,7 @@ impl Follower {
                 Heard::Lines(lines) => lines,
                 Heard::Ready(line, lines) => {
                     worker.deadline = None;
-                    let was_lost = self.pause > FIRST_PAUSE;
+                    let was_lost = std::mem::take(&mut self.is_lost);
                     (self.pause, self.has_begun) = (FIRST_PAUSE, true);
                     self.follows = Some(line.clone());
                     news.extend(lines.into_iter().map(News::Line));
@@ -203,7 +218,10 @@ impl Follower {
         }
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         (self.follows, self.has_begun) = (None, true);
-        news.push(News::Lost(loss));
+        // Once: that it could not be started again is no news.
+        if !std::mem::replace(&mut self.is_lost, true) {
+            news.push(News::Lost(loss));
+        }
     }
 
     /// Nobody hears it any more.
@@ -247,6 +265,7 @@ fn start(user: &Newcomer, wishes: &Wishes, parent: Option<&Path>) -> Result<Work
         return Err(Errno::NOSYS);
     };
     rustix::fs::fcntl_setfl(&pipe, OFlags::NONBLOCK)?;
-    let deadline = Some(Instant::now() + BEGINNING);
-    Ok(Worker { child, pidfd, pipe, heard: Vec::new(), deadline })
+    let now = Instant::now();
+    let (deadline, waited_for) = (Some(now + BEGINNING), now + PATIENCE);
+    Ok(Worker { child, pidfd, pipe, heard: Vec::new(), deadline, waited_for })
 }

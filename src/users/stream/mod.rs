@@ -52,8 +52,17 @@ pub(crate) fn follow(wishes: Wishes) -> Result<Exit, Error> {
         .map_err(|error| Error::System(error.into()))?;
     let out = Out::stdout().map_err(Error::Output)?;
     let newcomers = Newcomers::begin(parent.clone()).map_err(errno)?;
-    let mut all =
-        All { wishes, parent, newcomers, followers: Vec::new(), out, is_ready: false, left_out: false };
+    let mut all = All {
+        wishes,
+        parent,
+        newcomers,
+        followers: Vec::new(),
+        out,
+        is_ready: false,
+        first: 0,
+        stands_still: false,
+        left_out: false,
+    };
     loop {
         all.turn(Instant::now());
         if signals.read_signal().is_ok_and(|signal| signal.is_some()) || all.out.is_gone() {
@@ -80,6 +89,10 @@ struct All {
     followers: Vec<Follower>,
     out: Out,
     is_ready: bool,
+    /// Who has the first turn.
+    first: usize,
+    /// The reader takes nothing, so no worker is heard.
+    stands_still: bool,
     /// It was said that there are too many.
     left_out: bool,
 }
@@ -103,12 +116,17 @@ impl All {
             }
         }
         self.out.flush();
-        for index in 0..self.followers.len() {
-            let follower = &mut self.followers[index];
+        if self.stands_still {
+            self.followers.iter_mut().for_each(|follower| follower.forgive(now));
+        }
+        // Another one is the first each time: one who tells much does not have all the room.
+        let count = self.followers.len();
+        self.first = (self.first + 1) % count.max(1);
+        for index in (self.first..count).chain(0..self.first) {
             if self.out.is_full() {
-                follower.linger(now);
-                continue;
+                break;
             }
+            let follower = &mut self.followers[index];
             let uid = follower.uid();
             for news in follower.turn(&self.wishes, self.parent.as_deref(), now) {
                 self.tell(uid, news);
@@ -121,6 +139,7 @@ impl All {
             self.notice(Notice::Ready, self.following(), None);
         }
         self.out.flush();
+        self.stands_still = self.out.is_full();
     }
 
     fn has_room(&self, user: &Newcomer) -> bool {
@@ -141,8 +160,10 @@ impl All {
                     self.notice(Notice::Following, following, Some(uid));
                 }
             }
-            News::Lost(loss) => {
-                tracing::warn!("{}", loss.why(uid));
+            News::Slow | News::Lost(_) => {
+                if let News::Lost(loss) = news {
+                    tracing::warn!("{}", loss.why(uid));
+                }
                 let nobody = Following { by: FollowedBy::Nothing, rescan: None };
                 self.notice(Notice::Following, nobody, Some(uid));
             }
