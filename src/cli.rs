@@ -64,7 +64,7 @@ Exit codes:
       spawn: the session exists and was verified
   1   an entry failed, a directory has an error or --dir names none; status: a dead socket or
       ghost; rescue: a ghost is left; probe: dead; spawn: the session could not be made;
-      doctor: a problem or a risk; audit: a finding
+      doctor: a problem or a risk; audit: a finding; setup: not all could be done
   2   usage; audit: a file that is missing, or neither a shell script nor a unit file
   3   probe: absent (a live server of that path, and where it is, is named);
       spawn: a session of that name is there already, nothing was changed
@@ -242,6 +242,28 @@ pub(crate) enum Command {
         /// Print the result as one JSON object
         #[arg(long)]
         json: bool,
+    },
+    /// Set up your units, man pages and completions, out of this program
+    ///
+    /// For those who have nothing but the program, from `cargo install` or a download. The units go to
+    /// ~/.config/systemd/user and start the program where it lies now; man pages and completions for bash, zsh and fish go to
+    /// ~/.local/share (completions to `$XDG_DATA_HOME`, if that is set), as `packaging/install --user` has them. What was made
+    /// is written down in ~/.local/share/tmux-janitor/installed. Files of an older version are replaced; a file that is
+    /// not on that list is never overwritten. Where a package has put the units for all users, nothing is written.
+    ///
+    /// It says what was done, and what is left to do. Exit code 1: something was not written or started; 77: for want of
+    /// permission.
+    #[command(group = clap::ArgGroup::new("what").args(["now", "remove", "print"]))]
+    Setup {
+        /// Enable and start the timer, too: a sweep every 10 minutes, and one at each start of your user manager
+        #[arg(long)]
+        now: bool,
+        /// Stop and disable the units and take away what this, or `packaging/install --user`, has put there
+        #[arg(long)]
+        remove: bool,
+        /// Print the files, a line with the path before each, and write nothing
+        #[arg(long)]
+        print: bool,
     },
     /// Find what endangers tmux servers in shell scripts, unit files and tables of cron
     ///

@@ -5,6 +5,7 @@ mod named;
 mod overview;
 mod paths;
 mod probe;
+mod setup;
 mod status;
 
 use crate::audit;
@@ -93,6 +94,9 @@ pub(crate) fn run(cli: &Cli, output: &mut Output) -> Result<Exit, Error> {
         }
         Some(Command::HandOver { parent, own, words }) => spawn::carry_out::hand_over(*parent, *own, words),
         Some(Command::Doctor { json }) => doctor(&cli.global, *json, output),
+        Some(Command::Setup { now, remove, print }) => {
+            setup::setup(&cli.global, (*now, *remove, *print), output)
+        }
         Some(Command::Audit { files, json }) => audit_files(&cli.global, files, *json, output),
         Some(Command::CheckConfig { file }) => check_config(&cli.global, file.as_deref(), output),
         Some(Command::Completions { shell }) => cli::completions::print(*shell, output),

@@ -28,6 +28,7 @@
 //! - `exit`: how a run ends: exit codes, errors, and stdout for the result.
 //! - `audit`: runs the program that reads scripts, and tells of its findings.
 //! - `doctor`: what in the set-up bites or will bite, a check a file.
+//! - `setup`: the user's units, man pages and completions, put in place and taken away again.
 //! - `pass`: one user's whole pass: directories that are named or discovered, what is in them, ghosts, the record; told
 //!   while it goes on.
 //! - `spawn`: one session, whatever the directory looks like.
@@ -77,6 +78,7 @@ mod host;
 mod logging;
 mod pass;
 mod record;
+mod setup;
 mod spawn;
 mod users;
 mod view;

@@ -11,7 +11,7 @@ use tmux_sockets::report::Report;
 
 /// Prints a shell's completion script.
 pub(crate) fn print(shell: Shell, output: &mut Output) -> Result<Exit, Error> {
-    output.line(script(shell).trim_end())?;
+    output.bytes(script(shell).as_bytes())?;
     Ok(Exit::Done)
 }
 
@@ -31,16 +31,18 @@ pub(crate) fn names(report: &Report, of: Nameable) -> String {
     names.into_iter().map(|name| name + "\n").collect()
 }
 
-fn script(shell: Shell) -> String {
+/// A shell's completion script.
+pub(crate) fn script(shell: Shell) -> String {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut visible(&Cli::command()), "tmux-janitor", &mut script);
     let script = String::from_utf8_lossy(&script).into_owned();
-    match shell {
+    let script = match shell {
         Shell::Bash => bash(&script),
         Shell::Zsh => zsh(&script),
         Shell::Fish => script + FISH,
         _ => script,
-    }
+    };
+    script.trim_end().to_owned() + "\n"
 }
 
 /// The command line without what is hidden, which the generators offer all the same.

@@ -4,7 +4,7 @@ use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// What people call things that have another name here, or none: similarity would mislead.
-const OTHER_NAMES: [(&[&str], &str); 9] = [
+const OTHER_NAMES: [(&[&str], &str); 10] = [
     (
         &["attach", "a", "at", "attach-session"],
         "tmux itself attaches, as in `tmux -L LABEL attach`; `tmux-janitor list` shows the labels",
@@ -26,6 +26,10 @@ const OTHER_NAMES: [(&[&str], &str); 9] = [
     (
         &["check", "health", "info"],
         "health is told by `tmux-janitor status`, a configuration checked by `tmux-janitor check-config`",
+    ),
+    (
+        &["install", "uninstall", "init", "set-up"],
+        "`tmux-janitor setup --now` puts units, man pages and completions into your home and starts the timer, `tmux-janitor setup --remove` takes them away",
     ),
     (
         &["monitor", "follow", "log", "logs"],

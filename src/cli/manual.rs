@@ -17,13 +17,18 @@ const PAGES: [(&str, &str); 3] = [
     ("tmux-janitor.service.8", include_str!("../../packaging/man/tmux-janitor.service.8")),
 ];
 
-/// Writes the man pages into a folder, which is made if it is missing.
-pub(crate) fn man(dir: &Path) -> Result<Exit, Error> {
+/// The man pages, by their names.
+pub(crate) fn pages() -> Vec<(&'static str, String)> {
     let mut cli = Cli::command();
     cli.build();
+    PAGES.iter().map(|(name, page)| (*name, fill(page, &cli))).collect()
+}
+
+/// Writes the man pages into a folder, which is made if it is missing.
+pub(crate) fn man(dir: &Path) -> Result<Exit, Error> {
     std::fs::create_dir_all(dir).map_err(Error::Output)?;
-    for (name, page) in PAGES {
-        std::fs::write(dir.join(name), fill(page, &cli)).map_err(Error::Output)?;
+    for (name, page) in pages() {
+        std::fs::write(dir.join(name), page).map_err(Error::Output)?;
     }
     Ok(Exit::Done)
 }

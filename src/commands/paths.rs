@@ -1,5 +1,6 @@
 //! Where a command may go: what decides whether somebody has to wait for it.
 
+use super::setup;
 use crate::cli::{Cli, Command, List};
 use crate::pass::Places;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ pub(super) fn of(cli: &Cli) -> Vec<PathBuf> {
             arguments.cwd.iter().map(PathBuf::as_path).chain([Path::new(".")]).collect()
         }
         Some(Command::Doctor { .. }) => vec![Path::new(".")],
+        Some(Command::Setup { .. }) => return setup::paths(),
         Some(
             Command::Watch { .. }
             | Command::Events { .. }

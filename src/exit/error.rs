@@ -16,6 +16,9 @@ pub(crate) enum Error {
     /// What was asked for needs rights that we do not have.
     #[error("{0}")]
     NoPermission(String),
+    /// What was asked for cannot be done here.
+    #[error("{0}")]
+    Impossible(String),
     /// The result cannot be written.
     #[error("the result cannot be written: {}", io_text(.0))]
     Output(#[source] std::io::Error),
@@ -40,7 +43,7 @@ impl Error {
             Self::Configuration(_) | Self::Incomplete(_) => Exit::Configuration,
             Self::Usage(_) => Exit::Usage,
             Self::NoPermission(_) => Exit::NoPermission,
-            Self::Output(_) | Self::System(_) => Exit::Found,
+            Self::Impossible(_) | Self::Output(_) | Self::System(_) => Exit::Found,
             Self::ReaderGone => Exit::Done,
             Self::Json(_) => Exit::Bug,
         }

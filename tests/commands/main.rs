@@ -21,6 +21,7 @@ mod list;
 mod metrics;
 mod namespaces;
 mod packaging;
+mod setup;
 mod spawn;
 mod strangers;
 mod stuck;

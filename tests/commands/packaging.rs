@@ -118,7 +118,7 @@ fn no_unit_shuts_out_what_a_sweep_must_see() {
     }
 }
 
-/// The oldest systemd that is promised: README.md, the packages, `oldest_systemd` in packaging/install.
+/// The oldest systemd that is promised: README.md, the packages, packaging/install, `setup`.
 const OLDEST_SYSTEMD: u32 = 252;
 
 /// What systemd's own manual pages say: "Added in version N". Those without a number are as old as units are.
@@ -177,6 +177,7 @@ fn no_unit_has_a_directive_that_the_oldest_promised_systemd_lacks() {
     for (file, words) in [
         ("README.md", format!("systemd {OLDEST_SYSTEMD} or newer")),
         ("packaging/install", format!("oldest_systemd={OLDEST_SYSTEMD} ")),
+        ("src/setup/manager.rs", format!("OLDEST_SYSTEMD: u32 = {OLDEST_SYSTEMD};")),
         ("Cargo.toml", format!("systemd (>= {OLDEST_SYSTEMD})")),
         ("Cargo.toml", format!("systemd = \">= {OLDEST_SYSTEMD}\"")),
         ("packaging/arch/PKGBUILD", format!("systemd>={OLDEST_SYSTEMD}:")),

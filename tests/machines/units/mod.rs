@@ -9,6 +9,7 @@ mod journal;
 mod overview;
 mod sandbox;
 pub(crate) mod scene;
+mod setup;
 
 use std::collections::BTreeSet;
 

@@ -1,0 +1,176 @@
+//! Writing what is to be there, and the list of it. What somebody else has put there stays.
+
+use super::Failure;
+use super::files::Wanted;
+use super::list::{self, Line};
+use crate::host::{read, replace};
+use rustix::fs::{FileType, Mode};
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+use tmux_sockets::kernel::escape::escaped;
+use tmux_sockets::kernel::text::{io_text, kind_name};
+
+/// Everybody may read what man(1) and shells read.
+const READABLE: Mode = Mode::from_raw_mode(0o644);
+
+/// What became of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It is there as it is to be.
+    Same,
+    Written,
+    /// An older version's.
+    Replaced,
+    Failed(Failure),
+}
+
+/// What became of all files.
+#[derive(Debug, Default)]
+pub(super) struct Put(pub Vec<(PathBuf, Fate)>);
+
+impl Put {
+    pub(super) fn failed(&self) -> Vec<Failure> {
+        let failure = |(_, fate): &(PathBuf, Fate)| match fate {
+            Fate::Failed(failure) => Some(failure.clone()),
+            Fate::Same | Fate::Written | Fate::Replaced => None,
+        };
+        self.0.iter().filter_map(failure).collect()
+    }
+
+    pub(super) fn changed(&self) -> bool {
+        self.0.iter().any(|(_, fate)| matches!(fate, Fate::Written | Fate::Replaced))
+    }
+}
+
+/// Writes each file that is not there yet, and replaces those that are on the list.
+pub(super) fn put(list: &Path, wanted: &[Wanted]) -> Put {
+    let known = match list::read(list) {
+        Ok(known) => known,
+        Err(sentence) => return Put(vec![(list.to_owned(), Fate::Failed(sentence.into()))]),
+    };
+    let mut fates: Vec<(PathBuf, Fate)> =
+        wanted.iter().map(|wanted| (wanted.path.clone(), look(wanted, &known))).collect();
+    // What is to be made stands on the list before it is: a run that is killed leaves nothing that nobody knows of.
+    let is_new = |fate: &Fate| matches!(fate, Fate::Written | Fate::Replaced);
+    let all =
+        listed(list, &known, fates.iter().filter(|(_, fate)| is_new(fate)).map(|(path, _)| path.as_path()));
+    if all != known
+        && let Err(error) = write(list, &list::text(&all))
+    {
+        return Put(vec![(list.to_owned(), Fate::Failed(failure(list, &error)))]);
+    }
+    for (wanted, (path, fate)) in wanted.iter().zip(&mut fates) {
+        if is_new(fate)
+            && let Err(error) = write(path, wanted.text.as_bytes())
+        {
+            *fate = Fate::Failed(failure(path, &error));
+        }
+    }
+    // A file that could not be made is nobody's to remove.
+    let is_there = |line: &Line| {
+        known.contains(line)
+            || match line {
+                Line::File(path) => {
+                    !fates.iter().any(|(own, fate)| own == path && matches!(fate, Fate::Failed(_)))
+                }
+                Line::Dir(path) => path.is_dir(),
+            }
+    };
+    let made: Vec<Line> = all.iter().filter(|line| is_there(line)).cloned().collect();
+    if made != all
+        && let Err(error) = write(list, &list::text(&made))
+    {
+        fates.push((list.to_owned(), Fate::Failed(failure(list, &error))));
+    }
+    Put(fates)
+}
+
+/// What is to be done with a file.
+fn look(wanted: &Wanted, known: &[Line]) -> Fate {
+    let path = &wanted.path;
+    let kind = match fs::symlink_metadata(path) {
+        Ok(about) => about.file_type(),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Fate::Written,
+        Err(error) => return Fate::Failed(failure(path, &error)),
+    };
+    let in_the_way = |what: &str| {
+        Fate::Failed(
+            format!(
+                "{} was not written: {what} stands there, and not by us; move it away, and set up again",
+                escaped(path)
+            )
+            .into(),
+        )
+    };
+    if !kind.is_file() {
+        return in_the_way(kind_name(kind_of(kind)));
+    }
+    match read::read_bytes(path, false) {
+        Ok(bytes) if bytes == wanted.text.as_bytes() => Fate::Same,
+        _ if known.contains(&Line::File(path.clone())) => Fate::Replaced,
+        Ok(_) => in_the_way("another file"),
+        Err(error) => Fate::Failed(failure(path, &error)),
+    }
+}
+
+fn kind_of(kind: fs::FileType) -> FileType {
+    if kind.is_symlink() {
+        FileType::Symlink
+    } else if kind.is_dir() {
+        FileType::Directory
+    } else if kind.is_fifo() {
+        FileType::Fifo
+    } else if kind.is_socket() {
+        FileType::Socket
+    } else {
+        FileType::Unknown
+    }
+}
+
+/// The list with what is new: each folder that has to be made, and then the file in it.
+fn listed<'a>(list: &Path, known: &[Line], new: impl Iterator<Item = &'a Path>) -> Vec<Line> {
+    let mut lines = known.to_vec();
+    let mut add = |line: Line| {
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    };
+    let mut new = new.peekable();
+    if new.peek().is_some() {
+        for dir in missing(list) {
+            add(Line::Dir(dir));
+        }
+    }
+    for path in new {
+        for dir in missing(path) {
+            add(Line::Dir(dir));
+        }
+        add(Line::File(path.to_owned()));
+    }
+    lines
+}
+
+/// The folders above a path that are not there, the highest first.
+fn missing(path: &Path) -> Vec<PathBuf> {
+    let mut dirs: Vec<PathBuf> =
+        path.ancestors().skip(1).take_while(|dir| !dir.exists()).map(Path::to_owned).collect();
+    dirs.reverse();
+    dirs
+}
+
+/// By rename, so that a sweep that starts meanwhile finds the old unit or the new one.
+fn write(path: &Path, text: &[u8]) -> io::Result<()> {
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir)?;
+    }
+    replace::replace(path, text, READABLE)
+}
+
+fn failure(path: &Path, error: &io::Error) -> Failure {
+    Failure {
+        sentence: format!("{} was not written: {}", escaped(path), io_text(error)),
+        is_refused: error.kind() == ErrorKind::PermissionDenied,
+    }
+}
