@@ -1,7 +1,8 @@
 //! The page: measured sections go into docs/benchmarks.md between their marks, plots beside it. What people wrote
 //! around them stays.
 
-use super::{Measure, scale, scene};
+use super::section::{Measure, scale};
+use super::{scene, users};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +10,7 @@ use std::time::Instant;
 
 /// Measures every section and writes it; `--out FOLDER` instead of `docs`, `--only NAME` for a single one.
 pub(crate) fn main(sections: &[(&str, Measure)]) {
-    if scene::played_a_part() {
+    if scene::played_a_part() || users::played_a_part() {
         return;
     }
     // `cargo test --benches` starts it, too.

@@ -1,6 +1,6 @@
 //! Dead sockets, real servers, the program and its peers.
 
-use super::tell;
+use super::section::tell;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal};
 use std::ffi::OsString;
@@ -68,7 +68,7 @@ pub(crate) fn in_turn(
         fresh();
         times[1].push(time(&mut theirs()));
     }
-    [super::median(&mut times[0]), super::median(&mut times[1])]
+    [super::section::median(&mut times[0]), super::section::median(&mut times[1])]
 }
 
 /// A folder in memory, or on the disk.
@@ -158,10 +158,6 @@ pub(crate) fn played_a_part() -> bool {
         Some("--listener") => {
             let _listener = UnixListener::bind(arguments.next().unwrap()).unwrap();
             let _ = std::io::stdin().read(&mut [0]);
-        }
-        Some("--users") => {
-            let mut number = || arguments.next().unwrap().to_str().unwrap().parse().unwrap();
-            super::users::in_a_private_tmp(number(), number());
         }
         _ => return false,
     }

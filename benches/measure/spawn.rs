@@ -3,8 +3,8 @@
 //! The best of the runs counts: it is what the work costs while nobody else wants the processor.
 
 use super::scene::{Server, add_dead, janitor, room, time_success, tmux};
+use super::section::{Scale, Section};
 use super::sweep::thousands;
-use super::{Scale, Section};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

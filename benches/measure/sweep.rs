@@ -1,7 +1,7 @@
 //! What a sweep costs, beside what people use instead. Needs tmux and systemd-tmpfiles.
 
 use super::scene::{PROGRAM, in_turn, janitor, make_dead, peak_memory, room, shell};
-use super::{Scale, Section};
+use super::section::{Scale, Section};
 use rustix::process::Signal;
 use std::fs;
 use std::process::Command;

@@ -1,8 +1,8 @@
 //! What a sweep for all users costs, in a /tmp of its own. Needs root.
 
 use super::scene::{PROGRAM, in_turn};
+use super::section::{Scale, Section};
 use super::sweep::LOOP;
-use super::{Scale, Section};
 use rustix::fs::{Gid, Uid, chown};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
 use std::fs;
@@ -37,8 +37,19 @@ pub(crate) fn measure(scale: Scale) -> Section {
     section
 }
 
-/// The part of the child in its own mount namespace: prints both times.
-pub(crate) fn in_a_private_tmp(users: u32, runs: u32) {
+/// The part of the child in its own mount namespace; whether this process is it.
+pub(crate) fn played_a_part() -> bool {
+    let mut arguments = std::env::args().skip(1);
+    let is_it = arguments.next().is_some_and(|part| part == "--users");
+    if is_it {
+        let mut number = || arguments.next().unwrap().parse().unwrap();
+        in_a_private_tmp(number(), number());
+    }
+    is_it
+}
+
+/// Prints both times.
+fn in_a_private_tmp(users: u32, runs: u32) {
     let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "mode=1777", "tmpfs", "/tmp"]).status();
     assert!(mounted.unwrap().success());
     let all = || (FIRST..FIRST + users).map(|uid| (uid, PathBuf::from(format!("/tmp/tmux-{uid}"))));

@@ -2,8 +2,8 @@
 
 use super::plot::Plot;
 use super::scene::{self, PROGRAM, Server, tmux};
+use super::section::{Scale, Section, milliseconds};
 use super::sweep::thousands;
-use super::{Scale, Section, milliseconds};
 use rustix::process::{Resource, Rlimit};
 use std::fs;
 use std::os::unix::net::{UnixDatagram, UnixListener};
@@ -215,7 +215,7 @@ fn idle(section: &mut Section, count: usize, seconds: usize) {
     let servers = scene::servers(dir.path(), count);
     let watcher = Watcher::start(dir.path());
     watcher.knows(count);
-    super::tell(&format!("idle for {seconds} s"));
+    super::section::tell(&format!("idle for {seconds} s"));
     std::thread::sleep(Duration::from_millis(500));
     let switches =
         || watcher.status("voluntary_ctxt_switches") + watcher.status("nonvoluntary_ctxt_switches");

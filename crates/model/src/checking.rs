@@ -14,10 +14,10 @@ use stateright::{Checker, HasDiscoveries, Model, Property, UniformChooser};
 
 use crate::{
     janitor,
-    pc::Pc,
+    pc::{Client, Pc, Server},
     properties,
     setup::{Begin, Kill, Setup},
-    tmux::{self, Client, Server},
+    tmux,
     world::{DEPTHS, DIR, INODES, JANITORS, Janitor, LABELS, Lease, NONE, SLOTS, STARTS, Start, World},
 };
 

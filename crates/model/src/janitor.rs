@@ -2,7 +2,8 @@
 //! The lock is taken in `janitor_lock` and let go in `janitor_end`.
 
 use crate::{
-    janitor_end, janitor_lock,
+    janitor_end::{self, next_name},
+    janitor_lock,
     pc::Pc,
     setup::{Fault, Form, Setup},
     world::{DIR, Fd, Ino, JANITORS, Janitor, LABELS, NONE, SLOTS, World},
@@ -213,25 +214,6 @@ fn table(w: &mut World, setup: &Setup, j: usize, misses: bool) -> Pc {
     }
 }
 
-/// The label's lock is ours: what it was wanted for.
-pub(crate) fn locked(w: &mut World, setup: &Setup, j: usize) -> Pc {
-    let jan = &mut w.janitors[j];
-    if jan.lock_only {
-        Pc::StatNoSock
-    } else if jan.giving {
-        Pc::GiveBack
-    } else if jan.putting {
-        Pc::PutBack
-    } else if jan.depth > 0 && setup.has(Fault::QuarantineUnlinked) {
-        jan.caught = jan.depth;
-        Pc::UnlinkQuarantine
-    } else if setup.has(Fault::NoSecondLook) {
-        Pc::StatSock
-    } else {
-        Pc::TableLocked
-    }
-}
-
 /// A dump of the table shows this socket.
 fn listed(w: &World, setup: &Setup, ino: Ino, misses: bool) -> bool {
     w.bound(ino) && !misses && !setup.has(Fault::NoTable)
@@ -289,26 +271,6 @@ fn finish(w: &mut World, setup: &Setup, j: usize) -> Pc {
     }
     jan.stale = 0;
     Pc::Done
-}
-
-/// On to the next name, of the next label if this was the last.
-pub(crate) fn next_name(w: &mut World, j: usize) -> Pc {
-    let jan = &mut w.janitors[j];
-    if jan.again {
-        jan.again = false;
-    } else if jan.giving {
-        jan.gave = true;
-    } else if jan.putting {
-        jan.live &= !(1 << jan.depth);
-    } else {
-        jan.todo = if jan.lock_only { 0 } else { jan.todo.min(jan.depth) };
-    }
-    (jan.depth, jan.pin, jan.caught, jan.putting, jan.giving) = (0, NONE, 0, false, false);
-    (jan.lock_only, jan.creates, jan.tries, jan.cur) = (false, false, 0, 0);
-    if jan.todo == 0 && jan.live == 0 {
-        (jan.label, jan.todo, jan.gave) = (jan.label + 1, Janitor::ALL, false);
-    }
-    Pc::Begin
 }
 
 fn look_done(setup: &Setup) -> Pc {

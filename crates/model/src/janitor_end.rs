@@ -1,10 +1,9 @@
 //! How a janitor lets go of a label's lock, in each of the forms, and how its run ends.
 
 use crate::{
-    janitor::next_name,
     pc::Pc,
     setup::{Fault, Form, Open, Setup},
-    world::{Fd, Ino, Lease, NONE, SLOTS, World},
+    world::{Fd, Ino, Janitor, Lease, NONE, SLOTS, World},
 };
 
 /// The steps that have to wait.
@@ -263,5 +262,25 @@ fn stale_close(w: &mut World, j: usize) -> Pc {
 
 fn stale_done(w: &mut World, j: usize) -> Pc {
     w.janitors[j].stale += 1;
+    Pc::Begin
+}
+
+/// On to the next name, of the next label if this was the last.
+pub(crate) fn next_name(w: &mut World, j: usize) -> Pc {
+    let jan = &mut w.janitors[j];
+    if jan.again {
+        jan.again = false;
+    } else if jan.giving {
+        jan.gave = true;
+    } else if jan.putting {
+        jan.live &= !(1 << jan.depth);
+    } else {
+        jan.todo = if jan.lock_only { 0 } else { jan.todo.min(jan.depth) };
+    }
+    (jan.depth, jan.pin, jan.caught, jan.putting, jan.giving) = (0, NONE, 0, false, false);
+    (jan.lock_only, jan.creates, jan.tries, jan.cur) = (false, false, 0, 0);
+    if jan.todo == 0 && jan.live == 0 {
+        (jan.label, jan.todo, jan.gave) = (jan.label + 1, Janitor::ALL, false);
+    }
     Pc::Begin
 }

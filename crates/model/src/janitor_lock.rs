@@ -1,8 +1,7 @@
 //! How a janitor takes a label's lock: its own file where there is none, else with care.
 
 use crate::{
-    janitor::{locked, next_name},
-    janitor_end::{self, settle, shown_locked},
+    janitor_end::{self, next_name, settle, shown_locked},
     pc::Pc,
     setup::{Fault, Form, Setup},
     world::{Fd, Ino, Lease, NONE, World},
@@ -169,4 +168,23 @@ fn open(w: &mut World, setup: &Setup, j: usize, name: Ino) -> Pc {
     jan.cur = u8::try_from(slot).unwrap();
     *jan.fd_mut() = Fd { ino, ..Fd::CLOSED };
     Pc::FlockLock
+}
+
+/// The label's lock is ours: what it was wanted for.
+fn locked(w: &mut World, setup: &Setup, j: usize) -> Pc {
+    let jan = &mut w.janitors[j];
+    if jan.lock_only {
+        Pc::StatNoSock
+    } else if jan.giving {
+        Pc::GiveBack
+    } else if jan.putting {
+        Pc::PutBack
+    } else if jan.depth > 0 && setup.has(Fault::QuarantineUnlinked) {
+        jan.caught = jan.depth;
+        Pc::UnlinkQuarantine
+    } else if setup.has(Fault::NoSecondLook) {
+        Pc::StatSock
+    } else {
+        Pc::TableLocked
+    }
 }

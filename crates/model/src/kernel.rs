@@ -1,7 +1,7 @@
 //! What the kernel answers: who listens, who holds a lock, who breaks a lease.
 
 use crate::{
-    tmux::{Client, Server},
+    pc::{Client, Server},
     world::{Ino, Lease, NONE, World},
 };
 

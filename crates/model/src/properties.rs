@@ -2,9 +2,9 @@
 
 use crate::{
     janitor,
-    pc::Pc,
+    pc::{Client, Pc, Server},
     setup::{Form, Setup},
-    tmux::{Client, Server, client_ready, server_ready},
+    tmux::{client_ready, server_ready},
     world::{Janitor, NONE, World},
 };
 

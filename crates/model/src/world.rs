@@ -3,7 +3,7 @@
 //! An inode is a number and nothing else. Whether a socket listens, or a lock file is flocked or
 //! leased, follows from what the processes hold, so that a process that dies needs no cleaning up.
 
-use crate::{pc::Pc, tmux::Client, tmux::Server};
+use crate::pc::{Client, Pc, Server};
 
 /// An inode number; sockets and lock files are counted apart.
 pub(crate) type Ino = u8;
