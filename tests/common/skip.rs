@@ -9,6 +9,16 @@ use std::io::Write as _;
 pub(crate) fn skip(reason: &str) {
     let strict = std::env::var_os("TMUX_JANITOR_NO_SKIP").is_some();
     assert!(!strict, "a skipped test is a failure here: {reason}");
+    say(reason);
+}
+
+/// As `skip`, for what the running kernel lacks, or was not set up to do when it booted: no script can install that, so
+/// it fails nowhere.
+pub(crate) fn lacking(reason: &str) {
+    say(reason);
+}
+
+fn say(reason: &str) {
     // Not eprintln!: of a test that passes, the test runner swallows it.
     let name = std::thread::current().name().unwrap_or("a test").to_owned();
     let _ = writeln!(std::io::stderr(), "SKIPPED: {name}: {reason}");

@@ -1,7 +1,7 @@
 //! The watcher as a service, on a real machine with real tmux servers.
 
 use crate::common::kernel_tells_ends;
-use crate::common::skip::skip;
+use crate::common::skip::lacking;
 use crate::machine::{Machine, User};
 use crate::units::scene::{INSTALL, start};
 use serde_json::Value;
@@ -243,14 +243,14 @@ fn shell_word(text: &str) -> String {
 #[test]
 fn a_server_that_was_killed_for_lack_of_memory_is_told_from_one_that_somebody_killed() {
     if !kernel_tells_ends() {
-        return skip("this kernel does not tell how a process ended");
+        return lacking("this kernel does not tell how a process ended");
     }
     let Some((machine, ann)) = installed() else { return };
     let hungry = start_confined(&machine, &ann, "hungry");
     let killed = start_confined(&machine, &ann, "killed");
     let counted = format!("cat /sys/fs/cgroup$(sed -n s/^0:://p /proc/{hungry}/cgroup)/memory.events");
     if machine.try_sh(&counted).code != Some(0) {
-        return skip("no control group counts memory here");
+        return lacking("no control group counts memory here");
     }
     machine.sh_as(
         &ann,
