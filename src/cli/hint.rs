@@ -37,7 +37,7 @@ const OTHER_NAMES: [(&[&str], &str); 10] = [
     ),
     (
         &["daemon", "service", "enable"],
-        "the daemon is `tmux-janitor watch`; where systemd runs, `systemctl --user enable --now tmux-janitor.timer` has everything swept every 10 minutes",
+        "the daemon is `tmux-janitor watch`; where systemd runs, `tmux-janitor setup --now` has everything swept every 10 minutes",
     ),
 ];
 

@@ -55,7 +55,7 @@ fn keeps_it_so(rounds: Rounds) -> String {
         Rounds::Nobody => {
             "; `systemctl --user enable --now tmux-janitor.timer` keeps it so".to_owned()
         }
-        Rounds::NoTimer => "; nothing sweeps by itself, `tmux-janitor doctor` says what would".to_owned(),
+        Rounds::NoTimer => "; nothing sweeps by itself, `tmux-janitor setup --now` has it done every 10 minutes".to_owned(),
         Rounds::NoSystemd => "; systemd does not run here, this line in `crontab -e` keeps it so: */10 * * * * tmux-janitor sweep -q".to_owned(),
         Rounds::Unknown => "; whether a timer keeps it so cannot be told, the service manager does not answer".to_owned(),
     }

@@ -148,13 +148,9 @@ fn program() -> String {
     own.map_or_else(|| "tmux-janitor".to_owned(), |path| shell_word(&path))
 }
 
-/// Units of the user's own, where none are installed: the least that does it. Those of a package have a sandbox besides.
+/// Units of the user's own, where none are installed.
 fn make_units() -> String {
-    let dir = "~/.config/systemd/user";
-    let program = program();
-    format!(
-        "mkdir -p {dir} && printf '[Service]\\nType=oneshot\\nExecStart=\"%s\" sweep\\n' {program} >{dir}/{SWEEP} && printf '[Timer]\\nOnActiveSec=10min\\nOnUnitActiveSec=10min\\n[Install]\\nWantedBy=timers.target\\n' >{dir}/{TIMER} && systemctl --user daemon-reload && systemctl --user enable --now {TIMER}"
-    )
+    format!("{} setup --now", program())
 }
 
 /// A job of cron, where there is one.

@@ -18,7 +18,7 @@ fn the_overview_knows_who_sweeps_and_when() {
     let ann = machine.user("ann");
     assert_eq!(
         next(&machine, &ann),
-        "next: nothing to do; nothing sweeps by itself, `tmux-janitor doctor` says what would"
+        "next: nothing to do; nothing sweeps by itself, `tmux-janitor setup --now` has it done every 10 minutes"
     );
 
     machine.sh(&format!("{INSTALL} --prefix /usr"));
