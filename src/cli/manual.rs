@@ -11,11 +11,19 @@ use std::fmt::Write;
 use std::path::Path;
 
 /// The pages and their names.
-const PAGES: [(&str, &str); 3] = [
+const PAGES: [(&str, &str); 8] = [
     ("tmux-janitor.1", include_str!("../../packaging/man/tmux-janitor.1")),
+    ("tmux-janitor-audit.1", include_str!("../../packaging/man/tmux-janitor-audit.1")),
+    ("tmux-janitor.json.5", include_str!("../../packaging/man/tmux-janitor.json.5")),
     ("tmux-janitor.toml.5", include_str!("../../packaging/man/tmux-janitor.toml.5")),
     ("tmux-janitor.service.8", include_str!("../../packaging/man/tmux-janitor.service.8")),
+    ("tmux-janitor.timer.8", UNITS),
+    ("tmux-janitor-watch.service.8", UNITS),
+    ("tmux-janitor-watch@.service.8", UNITS),
 ];
+
+/// The page of a unit that has none of its own leads to that of all: the path is from the root of the hierarchy, soelim(1).
+const UNITS: &str = ".so man8/tmux-janitor.service.8\n";
 
 /// The man pages, by their names.
 pub(crate) fn pages() -> Vec<(&'static str, String)> {
@@ -34,17 +42,32 @@ pub(crate) fn man(dir: &Path) -> Result<Exit, Error> {
 }
 
 fn fill(page: &str, cli: &Command) -> String {
-    let exit = EXIT_CODES.split_once('\n').map_or("", |(_, codes)| codes);
     page.replace("@VERSION@", env!("CARGO_PKG_VERSION"))
         .replace("@GLOBAL@", options(cli, true).trim_end())
         .replace("@COMMANDS@", commands(cli).trim_end())
-        .replace("@EXIT@", &roff(exit))
+        .replace("@EXIT@", exit_codes().trim_end())
+}
+
+/// A paragraph per exit code. In the help a code stands at the beginning of a line, and what goes on is indented further.
+fn exit_codes() -> String {
+    let mut text = String::new();
+    for line in EXIT_CODES.lines().skip(1) {
+        // Writing to a String cannot fail.
+        let _ = match line.trim_start().split_once(' ') {
+            Some((code, meaning)) if code.bytes().all(|byte| byte.is_ascii_digit()) => {
+                writeln!(text, ".TP\n.B {code}\n{}", roff(meaning.trim_start()))
+            }
+            _ => writeln!(text, "{}", roff(line.trim_start())),
+        };
+    }
+    text
 }
 
 /// A section per command that people call.
 fn commands(cli: &Command) -> String {
     let mut text = String::new();
-    for command in cli.get_subcommands().filter(|command| !command.is_hide_set()) {
+    let is_shown = |command: &&Command| !command.is_hide_set() && command.get_name() != "help";
+    for command in cli.get_subcommands().filter(is_shown) {
         // Writing to a String cannot fail.
         let _ = writeln!(text, ".SH \"COMMAND {}\"", roff(&command.get_name().to_uppercase()));
         let _ = writeln!(text, ".B tmux\\-janitor {}", roff(&usage(command)));
@@ -77,7 +100,12 @@ fn options(command: &Command, global: bool) -> String {
         let _ = writeln!(text, "{}.", roff(help.trim_end_matches('.')));
         for value in arg.get_possible_values().iter().filter(|value| value.get_help().is_some()) {
             let help = value.get_help().map(ToString::to_string).unwrap_or_default();
-            let _ = writeln!(text, ".br\n.B {}\n{}", roff(value.get_name()), roff(&help));
+            let _ = writeln!(
+                text,
+                ".br\n.BR {} :\n{}.",
+                roff(value.get_name()),
+                roff(help.trim_end_matches('.'))
+            );
         }
     }
     text
@@ -98,10 +126,16 @@ fn names(arg: &Arg) -> String {
     names.join(", ")
 }
 
-/// Text with what roff(7) would take for its own made harmless.
+/// Text with what roff(7) would take for its own made harmless, and what stands in backticks in bold.
 fn roff(text: &str) -> String {
     let lines = text.lines().map(|line| {
-        let line = line.replace('\\', "\\e").replace('-', "\\-");
+        let parts: Vec<_> =
+            line.split('`').map(|part| part.replace('\\', "\\e").replace('-', "\\-")).collect();
+        let bold = |pair: &[String]| match pair {
+            [plain, code] => format!("{plain}\\fB{code}\\fR"),
+            rest => rest.concat(),
+        };
+        let line = if parts.len() % 2 == 1 { parts.chunks(2).map(bold).collect() } else { parts.join("`") };
         if line.starts_with(['.', '\'']) { format!("\\&{line}") } else { line }
     });
     lines.collect::<Vec<_>>().join("\n")
@@ -120,6 +154,12 @@ mod tests {
             let gap = |word: &&str| word.len() > 2 && word.starts_with('@') && word.ends_with('@');
             assert_eq!(filled.split_whitespace().find(gap), None, "{name}");
         }
+    }
+
+    #[test]
+    fn what_stands_in_backticks_is_bold() {
+        assert_eq!(roff("`a-b`, c `d`"), "\\fBa\\-b\\fR, c \\fBd\\fR");
+        assert_eq!(roff("one ` alone"), "one ` alone");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::common::janitor::{Run, bare};
 use crate::common::skip::skip;
+use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
@@ -136,7 +137,14 @@ fn man_pages_and_completions_are_made_from_the_same_definition() {
         );
     }
     // groff finds no fault with them, where it is installed.
-    for page in ["tmux-janitor.1", "tmux-janitor.toml.5", "tmux-janitor.service.8"] {
+    let pages = [
+        "tmux-janitor.1",
+        "tmux-janitor-audit.1",
+        "tmux-janitor.json.5",
+        "tmux-janitor.toml.5",
+        "tmux-janitor.service.8",
+    ];
+    for page in pages {
         let mut groff = Command::new("man");
         groff.args(["--warnings=all", "-l"]).arg(dir.path().join(page)).env("MANPAGER", "cat");
         let Ok(output) = groff.env("LC_ALL", "C.UTF-8").output() else {
@@ -150,4 +158,69 @@ fn man_pages_and_completions_are_made_from_the_same_definition() {
         assert_eq!(script.code, Some(0));
         assert!(script.stdout.contains("check-config"), "{shell}");
     }
+}
+
+/// As they are installed: whoever reads a unit's name in `systemctl` asks man for it.
+#[test]
+fn each_unit_has_a_page() {
+    let installed = tempfile::tempdir().unwrap();
+    let (made, section) = (installed.path().join("made"), installed.path().join("man8"));
+    assert_eq!(Run::of(bare().arg("man").arg(&made)).code, Some(0));
+    fs::create_dir(&section).unwrap();
+    for page in fs::read_dir(&made).unwrap().map(|entry| entry.unwrap().path()) {
+        if page.extension().is_some_and(|extension| extension == "8") {
+            fs::copy(&page, section.join(page.file_name().unwrap())).unwrap();
+        }
+    }
+    let units = ["user", "system"].map(|manager| format!("{}/systemd/{manager}", env!("CARGO_MANIFEST_DIR")));
+    let units = units.iter().flat_map(|folder| fs::read_dir(folder).unwrap());
+    for unit in units.map(|entry| entry.unwrap().file_name().into_string().unwrap()) {
+        let mut man = Command::new("man");
+        man.arg("-M")
+            .arg(installed.path())
+            .args(["8", &unit])
+            .env("MANPAGER", "cat")
+            .env("LC_ALL", "C.UTF-8");
+        let Ok(output) = man.output() else {
+            return skip("man is not installed");
+        };
+        let page = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && page.contains("remove dead tmux sockets"), "{unit}: {output:?}");
+    }
+}
+
+/// The reference of the rules and the schema leave nothing out (`machines::docs`): no more do the pages.
+#[test]
+fn the_pages_on_audit_and_json_leave_nothing_out() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(Run::of(bare().arg("man").arg(dir.path())).code, Some(0));
+    let page = |name: &str| fs::read_to_string(dir.path().join(name)).unwrap().replace('\\', "");
+    let document =
+        |name: &str| fs::read_to_string(format!("{}/docs/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+
+    let reference = document("audit.md");
+    let rules = reference.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let told = page("tmux-janitor-audit.1");
+    let told = told.lines().skip_while(|line| *line != ".SH RULES").skip(1);
+    let told = told.take_while(|line| !line.starts_with(".SH")).collect::<Vec<_>>();
+    let heads =
+        told.windows(2).filter(|pair| pair[0] == ".TP").filter_map(|pair| pair[1].strip_prefix(".B "));
+    assert_eq!(heads.collect::<Vec<_>>(), rules.collect::<Vec<_>>());
+
+    let json = page("tmux-janitor.json.5");
+    let words: BTreeSet<_> = json.split(|c: char| !(c.is_alphanumeric() || c == '_')).collect();
+    let mut fields = BTreeSet::new();
+    properties(&serde_json::from_str(&document("tmux-janitor.schema.json")).unwrap(), &mut fields);
+    assert!(fields.len() > 50, "{fields:?}");
+    let missing: Vec<_> = fields.iter().filter(|field| !words.contains(field.as_str())).collect();
+    assert!(missing.is_empty(), "missing from tmux-janitor.json(5): {missing:?}");
+}
+
+/// The names of the fields that a schema knows, wherever they stand.
+fn properties(schema: &serde_json::Value, found: &mut BTreeSet<String>) {
+    if let Some(named) = schema["properties"].as_object() {
+        found.extend(named.keys().cloned());
+    }
+    let inner = schema.as_object().into_iter().flat_map(|object| object.values());
+    inner.chain(schema.as_array().into_iter().flatten()).for_each(|value| properties(value, found));
 }
