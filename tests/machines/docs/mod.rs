@@ -9,6 +9,7 @@ mod page;
 mod picture;
 mod references;
 mod schema;
+mod site;
 mod steps;
 mod transcript;
 
