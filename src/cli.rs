@@ -94,7 +94,7 @@ pub(crate) struct Global {
     /// Colour the output
     #[arg(long, value_name = "WHEN", global = true, default_value = "auto")]
     pub color: Color,
-    /// Where the log goes; auto: to the journal when stderr is the journal
+    /// Where the log goes
     #[arg(long, value_name = "TARGET", global = true, default_value = "auto")]
     pub log_target: LogTarget,
 }
@@ -138,7 +138,7 @@ pub(crate) enum Command {
         /// Only say what would be removed
         #[arg(long)]
         dry_run: bool,
-        /// Give ghosts their socket back, too
+        /// Rescue ghosts, too: live servers whose socket was deleted or replaced
         #[arg(long)]
         rescue: bool,
         /// For every user of this machine, each as that user; needs root
@@ -152,7 +152,7 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// The daemon: remove a socket the moment its server dies
+    /// Run as a daemon that removes a socket the moment its server dies
     ///
     /// Sleeps until something happens. A server's death is noticed at once (pidfd), a birth by inotify,
     /// and whatever was missed by a rescan. SIGHUP reads the configuration anew; SIGTERM ends it.
@@ -161,7 +161,7 @@ pub(crate) enum Command {
         #[arg(long)]
         no_reap: bool,
     },
-    /// Follow births, deaths and removals as lines; removes nothing
+    /// Print a line when a server starts or ends or a socket is removed; removes nothing
     ///
     /// Servers that run already are announced first; then comes `ready`, once, which also says how births are seen. Each
     /// line is written as it happens: one pipe takes the place of a polling loop. A death gives exactly one server-gone,
@@ -170,10 +170,10 @@ pub(crate) enum Command {
         /// For every user of this machine, each as that user; needs root
         #[arg(long)]
         all_users: bool,
-        /// Only events of such labels, and `ready`; `*`, `?` and `[...]` as in `keep` of the configuration
+        /// Print only events of these labels, and `ready`; `*`, `?` and `[...]` as in `keep` of the configuration
         #[arg(long, value_name = "GLOB")]
         label: Option<LabelGlob>,
-        /// Tell of dead sockets, too, that are there already (`dead`)
+        /// Tell also of the dead sockets that are there at the beginning (`dead`)
         #[arg(long)]
         dead: bool,
         /// Print one JSON object per line
@@ -193,7 +193,7 @@ pub(crate) enum Command {
     /// No server is asked: AGE, UNIT and MEMORY come from /proc, ATTACHED from the execute bits of the socket, which tmux
     /// sets while somebody is attached. MEMORY is what the server and all that descend from it hold and no file has.
     List(List),
-    /// The health row: one line
+    /// Print the health in one line, for monitoring
     ///
     /// With --metrics or --metrics-file in a form for monitoring: sockets by state, ghosts, removals,
     /// failures, and when everything was last swept. In every form exit code 1 says that there is a dead
@@ -206,7 +206,7 @@ pub(crate) enum Command {
     /// servers that were bound to that path: a ghost, or one in another mount namespace, with the way in; and with -L where
     /// else a server of that label is.
     Probe(Probe),
-    /// Give ghosts their socket back: live servers that nobody can reach
+    /// Get back sessions that tmux no longer finds
     ///
     /// A ghost is a live server whose socket was deleted or replaced. tmux makes its socket anew on
     /// SIGUSR1. The signal is sent only to what is proven to be a tmux server of yours, and only
@@ -227,10 +227,10 @@ pub(crate) enum Command {
     /// started over a server that may be alive.
     ///
     /// A warning tells what is worth knowing although it went well: a session that ends with the logout or the login, a
-    /// server that will outlive COMMAND, a --cwd that was not seen to hold, words of tmux beside its answer. In a
+    /// server that will outlive COMMAND, a COMMAND that may not be in --cwd, what tmux printed besides its answer. In a
     /// service its server gets a scope of its own, which goes on when one process in it is killed for want of memory.
     Spawn(Box<Spawn>),
-    /// Say what in this machine's set-up will bite, and the cure
+    /// Check the set-up and print the fix for each problem
     ///
     /// Looks at sockets, locks and directories, at the units, their environment and cgroups, at
     /// systemd-tmpfiles' rules, at jobs of cron and timers that clean /tmp, and at tmux itself; at what ends servers: a logout, a service, one
@@ -418,22 +418,22 @@ pub(crate) struct Spawn {
     /// The label of its socket; by default spawn- and NAME, made safe
     #[arg(long, value_name = "L", allow_hyphen_values = true)]
     pub socket_label: Option<OsString>,
-    /// Where it starts
+    /// The directory that it starts in; without it the current one
     #[arg(long, value_name = "DIR", allow_hyphen_values = true, value_hint = ValueHint::DirPath)]
     pub cwd: Option<PathBuf>,
     /// Set a variable in the session's environment (repeatable; tmux 3.2 or newer)
     #[arg(long, value_name = "K=V", allow_hyphen_values = true)]
     pub env: Vec<OsString>,
-    /// Columns
+    /// How wide it is, in columns; without it tmux's default-size, 80
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub width: Option<u16>,
-    /// Lines
+    /// How high it is, in lines; without it tmux's default-size, 24
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub height: Option<u16>,
     /// Give its server a systemd scope of its own; auto: when this runs in a service
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub scope: ScopeWish,
-    /// Only into a server that is living; start none
+    /// Only make the session in a server that runs already; start none
     #[arg(long)]
     pub join_only: bool,
     /// Exit code 0, not 3, when a session of that name is there already; nothing is changed

@@ -154,7 +154,7 @@ fn alone(global: &Global) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::Usage(
-        "--all-users looks in each user's own directories, by each user's own configuration; --dir and --config do not go with it"
+        "--all-users uses each user's own directories and configuration: it cannot be combined with --dir or --config"
             .to_owned(),
     ))
 }
@@ -249,10 +249,10 @@ fn rescue(global: &Global, arguments: &Rescue, output: &mut Output) -> Result<Ex
             return Err(Error::Usage(format!("PATH: {}", tmux_sockets::kernel::text::io_text(&error))));
         }
         Some(Ok(path)) if one_name(&path).is_none() => {
-            return Err(Error::Usage(format!("{}: that is no socket's path", escaped(&path))));
+            return Err(Error::Usage(format!("{}: that is not the path of a socket", escaped(&path))));
         }
         Some(Ok(_)) if !global.dir.is_empty() => {
-            return Err(Error::Usage("a PATH says where to look; --dir does not go with it".to_owned()));
+            return Err(Error::Usage("PATH says where to look: it cannot be combined with --dir".to_owned()));
         }
         Some(Ok(path)) => Some(path),
         None => None,

@@ -135,7 +135,7 @@ fn answer(arguments: &[OsString]) -> Exit {
     let cli = match cli::Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) if !error.use_stderr() && cli::is_name_taken_for_help(arguments) => {
-            logging::stderr::write(b"error: a session cannot be called like an option of ours\n");
+            logging::stderr::write(b"error: a session's name cannot be an option of spawn\n");
             return Exit::Usage;
         }
         Err(mut error) if error.use_stderr() && !std::io::stderr().is_terminal() => {

@@ -130,7 +130,9 @@ fn refusal(why: &NotAudited) -> String {
             let kind = tmux_sockets::kernel::text::kind_name(FileType::from_raw_mode(*mode));
             format!("is {kind}, not a file with a script or a unit")
         }
-        NotAudited::Binary => "is no text: name only shell scripts, unit files and tables of cron".to_owned(),
+        NotAudited::Binary => {
+            "is not text: name only shell scripts, unit files and tables of cron".to_owned()
+        }
         NotAudited::Foreign(program) => format!(
             "is a script for {}, which is not looked into: name only shell scripts, unit files and tables of cron",
             escaped(program)
@@ -142,16 +144,14 @@ fn refusal(why: &NotAudited) -> String {
             )
         }
         NotAudited::TooLong(most) => {
-            format!("is longer than {} MiB: no script that somebody wrote", most >> 20)
+            format!("is longer than {} MiB; only shorter scripts are looked into", most >> 20)
         }
-        NotAudited::TooIntricate => {
-            "takes too long to be understood: it is no script that somebody wrote".to_owned()
-        }
+        NotAudited::TooIntricate => "takes too long to parse, so nothing was looked for in it".to_owned(),
         NotAudited::Crashed(end) => {
             let how = match end {
                 ReaderEnd::Signal(signal) => format!("crashed on it (signal {signal})"),
                 ReaderEnd::Code(code) => format!("ended on it with code {code}"),
-                ReaderEnd::GivenUp => "did not come to an end with it".to_owned(),
+                ReaderEnd::GivenUp => "did not get through it in time".to_owned(),
             };
             format!("cannot be audited: {READER} {how}; please report it")
         }
@@ -164,9 +164,9 @@ fn sentence(note: &NoteKind) -> String {
             format!("there is no rule {} to allow; there are {}", escaped(asked), known.join(", "))
         }
         NoteKind::NotShell => {
-            "this is not understood as shell, so something near it may not have been looked at".to_owned()
+            "this does not parse as shell, so lines near it may not have been looked at".to_owned()
         }
-        NoteKind::Cut => "this is too intricate or nested too deep: not all of it was looked at".to_owned(),
+        NoteKind::Cut => "this is too long or nested too deep: not all of it was looked at".to_owned(),
         NoteKind::LeftOut(count) => format!("findings from here on are left out: there are {count}"),
     }
 }

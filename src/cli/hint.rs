@@ -11,21 +11,21 @@ const OTHER_NAMES: [(&[&str], &str); 10] = [
     ),
     (
         &["remove", "rm", "delete", "clean", "cleanup", "clean-up", "purge", "prune", "reap", "gc"],
-        "dead sockets are removed by `tmux-janitor sweep` (`--dry-run` shows them first)",
+        "`tmux-janitor sweep` removes dead sockets (`--dry-run` shows them first)",
     ),
     (
         &["kill", "stop", "kill-server", "kill-session"],
-        "no server is ever ended from here; `tmux -L LABEL kill-server` ends one, and `tmux-janitor sweep` removes what it leaves",
+        "tmux-janitor ends no server: `tmux -L LABEL kill-server` does, and `tmux-janitor sweep` removes the socket that it leaves",
     ),
-    (&["ls", "show", "ps", "list-sessions"], "sockets are shown by `tmux-janitor list`"),
-    (&["new", "new-session", "start", "run", "create"], "a session is started by `tmux-janitor spawn NAME`"),
+    (&["ls", "show", "ps", "list-sessions"], "`tmux-janitor list` shows the sockets"),
+    (&["new", "new-session", "start", "run", "create"], "`tmux-janitor spawn NAME` starts a session"),
     (
         &["fix", "heal", "recover", "restore", "repair"],
-        "ghosts get their socket back by `tmux-janitor rescue`; what is wrong with the set-up is told by `tmux-janitor doctor`",
+        "`tmux-janitor rescue` gets back sessions that tmux no longer finds; `tmux-janitor doctor` checks the set-up",
     ),
     (
         &["check", "health", "info"],
-        "health is told by `tmux-janitor status`, a configuration checked by `tmux-janitor check-config`",
+        "`tmux-janitor status` tells the health, `tmux-janitor check-config` checks a configuration",
     ),
     (
         &["install", "uninstall", "init", "set-up"],
@@ -37,7 +37,7 @@ const OTHER_NAMES: [(&[&str], &str); 10] = [
     ),
     (
         &["daemon", "service", "enable"],
-        "the daemon is `tmux-janitor watch`; where systemd runs, `tmux-janitor setup --now` has everything swept every 10 minutes",
+        "the daemon is `tmux-janitor watch`; with systemd, `tmux-janitor setup --now` has everything swept every 10 minutes",
     ),
 ];
 
@@ -60,7 +60,7 @@ fn hint_at_command(error: &mut clap::Error) {
         return;
     }
     let mut tips = vec![StyledStr::from(
-        "put -- before COMMAND: what follows it is not read as ours, as in `tmux-janitor spawn NAME -- tail -f LOG`",
+        "put -- before COMMAND, so that its options are not read as those of spawn, as in `tmux-janitor spawn NAME -- tail -f LOG`",
     )];
     // A mistyped option of ours is as likely.
     let is_option = word.starts_with('-');

@@ -36,7 +36,7 @@ pub(super) fn sweep(
         let absolute = std::path::absolute(path).ok();
         let name = absolute.as_deref().and_then(Path::file_name).and_then(Label::new);
         let (Some(parent), Some(name)) = (absolute.as_deref().and_then(Path::parent), name) else {
-            return Err(Error::Usage(format!("-S \"{}\": that is no socket's path", escaped(path))));
+            return Err(Error::Usage(format!("-S \"{}\": that is not the path of a socket", escaped(path))));
         };
         let is_missing = || {
             std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)

@@ -24,7 +24,7 @@ fn plural_dirs(count: usize) -> String {
 /// A ghost comes first: somebody cannot get at their sessions. A dead socket harms nobody who waits.
 fn next_command(report: &Report, counts: &Counts, rounds: Option<Rounds>) -> String {
     if counts.ghost > 0 {
-        "`tmux-janitor rescue` gives ghosts their socket back (`--dry-run` shows them first)".to_owned()
+        "`tmux-janitor rescue` gets the ghosts' sessions back (`--dry-run` shows them first)".to_owned()
     } else if counts.dead > 0 {
         let mut text =
             "`tmux-janitor sweep` removes the dead sockets (`--dry-run` shows them first)".to_owned();
@@ -53,11 +53,11 @@ fn keeps_it_so(rounds: Rounds) -> String {
         Rounds::Timer(None) => "; the timer sweeps every 10 minutes".to_owned(),
         Rounds::Watcher => "; tmux-janitor-watch.service removes each socket as its server ends".to_owned(),
         Rounds::Nobody => {
-            "; `systemctl --user enable --now tmux-janitor.timer` keeps it so".to_owned()
+            "; to have it swept every 10 minutes: `systemctl --user enable --now tmux-janitor.timer`".to_owned()
         }
-        Rounds::NoTimer => "; nothing sweeps by itself, `tmux-janitor setup --now` has it done every 10 minutes".to_owned(),
-        Rounds::NoSystemd => "; systemd does not run here, this line in `crontab -e` keeps it so: */10 * * * * tmux-janitor sweep -q".to_owned(),
-        Rounds::Unknown => "; whether a timer keeps it so cannot be told, the service manager does not answer".to_owned(),
+        Rounds::NoTimer => "; no timer and no watcher sweeps here: `tmux-janitor setup --now` has it done every 10 minutes".to_owned(),
+        Rounds::NoSystemd => "; to have it swept every 10 minutes, without systemd, put this line into `crontab -e`: */10 * * * * tmux-janitor sweep -q".to_owned(),
+        Rounds::Unknown => "; whether a timer sweeps is not known: the service manager does not answer".to_owned(),
     }
 }
 

@@ -87,7 +87,7 @@ fn validate(file: File) -> Result<Settings, Mistake> {
             continue;
         }
         let glob = FolderGlob::parse(&dir);
-        let wrong = |what| Mistake(start, format!("\"{}\" is no glob: {what}", dir.display()));
+        let wrong = |what| Mistake(start, format!("\"{}\" is not a glob: {what}", dir.display()));
         settings.extra_socket_globs.push(glob.map_err(wrong)?);
     }
     settings.keep = keep(file.keep)?;
@@ -202,12 +202,12 @@ mod tests {
         for (text, start, part) in [
             ("kep = []", "/etc/x.toml:1:1: kep: ", "unknown field `kep`"),
             ("\nkeep = 3", "/etc/x.toml:2:8: keep: ", "invalid type"),
-            ("keep = [\"[\"]", "/etc/x.toml:1:9: keep: ", "no glob"),
-            ("min-age = \"soon\"", "/etc/x.toml:1:11: min-age: ", "no span"),
+            ("keep = [\"[\"]", "/etc/x.toml:1:9: keep: ", "not a glob"),
+            ("min-age = \"soon\"", "/etc/x.toml:1:11: min-age: ", "not a span"),
             ("[watch]\nrescan = \"1ms\"", "/etc/x.toml:2:10: watch.rescan: ", "every second"),
             ("[watch]\nmetrics-file = \"a\"", "/etc/x.toml:2:16: watch.metrics-file: ", "absolute"),
             ("extra-socket-dirs = [\"~/x\"]", "/etc/x.toml:1:22: extra-socket-dirs: ", "absolute"),
-            ("extra-socket-dirs = [\"/x\", \"/*/[\"]", "/etc/x.toml:1:28: extra-socket-dirs: ", "no glob"),
+            ("extra-socket-dirs = [\"/x\", \"/*/[\"]", "/etc/x.toml:1:28: extra-socket-dirs: ", "not a glob"),
             ("extra-socket-dirs = [\"*/x\"]", "/etc/x.toml:1:22: extra-socket-dirs: ", "absolute"),
             ("[spawn]\nverify-attempts = 0", "/etc/x.toml:2:19: spawn.verify-attempts: ", "1 to 1000"),
             ("[spawn]\nverify-attempts = -1", "/etc/x.toml:2:19: spawn.verify-attempts: ", "invalid value"),

@@ -42,7 +42,7 @@ impl FolderGlob {
             match component {
                 Component::Prefix(_) | Component::RootDir | Component::CurDir => {}
                 Component::ParentDir if glob.parts.is_empty() => glob.prefix.push(".."),
-                Component::ParentDir => return Err("behind a glob no \"..\" may come".to_owned()),
+                Component::ParentDir => return Err("\"..\" may not follow a glob".to_owned()),
                 Component::Normal(name) => glob.push(name)?,
             }
         }

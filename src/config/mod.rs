@@ -135,7 +135,7 @@ impl FromStr for LabelGlob {
     type Err = ConfigError;
 
     fn from_str(glob: &str) -> Result<Self, ConfigError> {
-        Pattern::new(glob).map(Self).map_err(|error| ConfigError(format!("no glob: {}", error.msg)))
+        Pattern::new(glob).map(Self).map_err(|error| ConfigError(format!("not a glob: {}", error.msg)))
     }
 }
 

@@ -38,11 +38,11 @@ pub fn parse(text: &str) -> Result<Option<Duration>, String> {
         let (number, tail) = split(rest, is_number);
         let (unit, tail) = split(tail.trim_start(), |c| !is_number(c) && !c.is_whitespace());
         let Some(scale) = scale(unit) else {
-            return Err(wrong(&format!("\"{unit}\" is no unit")));
+            return Err(wrong(&format!("\"{unit}\" is not a unit")));
         };
         let part = scaled(number, scale).ok_or_else(|| match number {
             "" => wrong("a number is missing"),
-            _ => wrong(&format!("\"{number}\" is no number")),
+            _ => wrong(&format!("\"{number}\" is not a number")),
         })?;
         nanoseconds = nanoseconds.saturating_add(part);
         rest = tail.trim_start();
@@ -81,7 +81,7 @@ fn scaled(number: &str, scale: u128) -> Option<u128> {
 }
 
 fn wrong(what: &str) -> String {
-    format!("no span of time: {what}; write it as systemd does: \"10min\", \"1h 30s\", \"infinity\"")
+    format!("not a span of time: {what}; write it as systemd does: \"10min\", \"1h 30s\", \"infinity\"")
 }
 
 fn too_long(text: &str) -> String {
@@ -113,7 +113,7 @@ mod tests {
         assert_eq!(parse(" infinity"), Ok(None));
         for (text, part) in [
             ("", "missing"),
-            ("soon", "\"soon\" is no unit"),
+            ("soon", "\"soon\" is not a unit"),
             ("-1s", "\"-\""),
             ("10 parsecs", "\"parsecs\""),
             ("1h min", "missing"),

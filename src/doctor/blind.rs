@@ -7,7 +7,7 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     if let Some(why) = patient.blindness {
         findings.push(Finding::new(
             Severity::Problem,
-            format!("the kernel's socket table cannot be believed here: {why}"),
+            format!("the kernel's socket table cannot be trusted here: {why}"),
             "every socket is unknown to a janitor that runs here, so none is ever removed or rescued",
             Cure::advice(if Systemd::is_here() {
                 "run `tmux-janitor doctor` in a shell outside; in a unit, take PrivateNetwork= out and let RestrictAddressFamilies= allow AF_UNIX AF_NETLINK (`systemctl --user edit UNIT`)"

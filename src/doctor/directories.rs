@@ -50,7 +50,7 @@ fn refused(patient: &Patient<'_>, directory: &DirectoryReport, error: &str) -> F
             format!("{}: {error}", escaped(path)),
             "who looks there waits for as long as its server stands still: tmux, shells, whoever lists the folder",
             Cure::advice(format!(
-                "findmnt -T {word} shows the mount; its server has to go on, or it has to be unmounted"
+                "findmnt -T {word} shows the mount: make its server answer again, or unmount it (umount(8), lazily)"
             )),
         );
     }
@@ -75,7 +75,7 @@ fn refused(patient: &Patient<'_>, directory: &DirectoryReport, error: &str) -> F
         Err(DirectoryError::Unreadable(Errno::ACCESS)) if is_own => {
             Cure::command(format!("chmod u+rwx {word}"))
         }
-        _ => Cure::advice(format!("what is said above; `ls -ld {word}` shows what is there")),
+        _ => Cure::advice(format!("do what is said above; `ls -ld {word}` shows what is there")),
     };
     Finding::new(
         Severity::Problem,
@@ -163,7 +163,7 @@ fn missing(patient: &Patient<'_>, parent: &Path) -> Finding {
     Finding::new(
         Severity::Risk,
         format!("TMUX_TMPDIR is {}, which is no directory", escaped(parent)),
-        "tmux since 3.2 then uses /tmp without a word: the same label is another server in a shell that has the directory",
+        "tmux (since 3.2) then uses /tmp and does not say so: the same label is another server in a shell that has the directory",
         Cure::command(cure),
     )
 }

@@ -79,7 +79,7 @@ fn boot(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
         findings.push(Finding::new(
             Severity::Risk,
             format!("TMUX_TMPDIR is {}, and {emptied}", escaped(&dir)),
-            "after a boot the folder is missing, and tmux since 3.2 uses /tmp without a word: other sockets than are expected",
+            "after a boot the folder is missing, and tmux (since 3.2) then uses /tmp and does not say so: other sockets than expected",
             make_at_boot(patient, &dir),
         ));
     }

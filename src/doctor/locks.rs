@@ -16,7 +16,7 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
         findings.push(Finding::new(
             Severity::Problem,
             format!("{}: {why}", escaped(path)),
-            "whoever starts a server there waits, without a word, for as long as that lasts",
+            "whoever starts a server there waits for as long as that lasts, and tmux does not say why",
             Cure::advice("let its holder go on, or end it, as the line above says"),
         ));
     }

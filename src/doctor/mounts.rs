@@ -34,7 +34,7 @@ pub(super) fn check(_: &Patient<'_>, findings: &mut Vec<Finding>) {
             format!("{}{who}: {error}", escaped(&mount.point)),
             "whoever looks there waits for as long as its server stands still: tmux, which reads its configuration in HOME, shells, and the checks here that were not made for it",
             Cure::advice(format!(
-                "findmnt {} shows the mount; its server has to go on, or it has to be unmounted",
+                "findmnt {} shows the mount: make its server answer again, or unmount it (umount(8), lazily)",
                 shell_word(&mount.point)
             )),
         ));

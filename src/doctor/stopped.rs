@@ -19,7 +19,7 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
         findings.push(Finding::new(
             Severity::Problem,
             format!("the server of {} (pid {pid}) is {what}", escaped(&patient.report.path_of(entry))),
-            "it lives and answers nobody: whoever attaches waits, and looks as if it were dead",
+            "it lives and does not answer: clients wait for it, and it looks as if it were dead",
             cure,
         ));
     }

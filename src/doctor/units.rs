@@ -77,7 +77,12 @@ fn nothing_sweeps(patient: &Patient<'_>, told: &Told) -> Finding {
     let machines_timer = told.machines.iter().flatten().find(is_timer).is_some_and(is_loaded);
     let risk = |what: String, cure: Cure| Finding::new(Severity::Risk, what, NOTHING_SWEEPS, cure);
     let nothing_known = |what: &str, cure: Cure| {
-        Finding::new(Severity::Note, what.to_owned(), "whether anything sweeps by itself is not known", cure)
+        Finding::new(
+            Severity::Note,
+            what.to_owned(),
+            "whether a timer or a watcher sweeps is not known",
+            cure,
+        )
     };
     if let Some(own) = &told.own {
         let goes_on = own.iter().filter(|unit| unit.get("Id") != SWEEP);

@@ -51,7 +51,7 @@ fn trap(version: (u32, u32)) -> Option<(&'static str, &'static str)> {
             "3.3",
         )),
         (2, _) | (3, 2) => {
-            Some(("where its socket cannot be made it says so with no word and no exit code", "3.3"))
+            Some(("where its socket cannot be made it prints nothing and exits with 0", "3.3"))
         }
         _ => None,
     }

@@ -23,7 +23,7 @@ pub(crate) enum Error {
     #[error("the result cannot be written: {}", io_text(.0))]
     Output(#[source] std::io::Error),
     /// The reader of the result has gone: no error.
-    #[error("the reader of the result has gone")]
+    #[error("whoever read the result has closed the pipe")]
     ReaderGone,
     /// A part of the program is missing or cannot be run.
     #[error("{0}")]

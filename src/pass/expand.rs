@@ -136,12 +136,15 @@ impl Search<'_> {
             Err(errno) => self.skip(path, format!("it cannot be looked at: {}", errno_text(errno))),
             Ok(facts) if facts.kind == FileType::Symlink => self.skip(path, not_followed()),
             Ok(facts) if facts.kind != FileType::Directory => {
-                self.skip(path, format!("it is {}, no folder; skipped", kind_name(facts.kind)));
+                self.skip(path, format!("it is {}, not a folder; skipped", kind_name(facts.kind)));
             }
             Ok(facts) if facts.uid != self.user => {
                 self.skip(
                     path,
-                    format!("it belongs to uid {}, a glob takes your own alone; skipped", facts.uid),
+                    format!(
+                        "it belongs to uid {}, and a glob matches only folders of your own; skipped",
+                        facts.uid
+                    ),
                 );
             }
             Ok(_) => self.found.folders.push(path),

@@ -210,7 +210,7 @@ fn counts(text: &mut Text, all: &[Row]) {
     );
     text.numbers(
         "tmux_janitor_held_locks",
-        "Start locks that somebody holds and does not let go of: no server starts there.",
+        "Start locks that are held and not released: no server starts there.",
         all,
         |row| row.held,
     );

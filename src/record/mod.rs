@@ -231,7 +231,7 @@ pub(crate) fn unread(user: Uid, errno: Errno) -> String {
         Errno::PERM => "it, or the folder that it is in, is not the user's alone".to_owned(),
         Errno::NOTDIR | Errno::LOOP => "no folder stands there, or none the folder that it is in".to_owned(),
         Errno::TIMEDOUT => "it lies on a mount that may not answer".to_owned(),
-        Errno::AGAIN => "somebody else has it and does not let go of it".to_owned(),
+        Errno::AGAIN => "another process holds its lock".to_owned(),
         errno => errno_text(errno),
     };
     let path = folder(user);

@@ -73,7 +73,7 @@ pub(super) fn not_kept(ended: &Ended) -> Created {
 
 fn words_of(end: End) -> String {
     match end {
-        End::Code(code) => format!("tmux ended with exit code {code} without a word"),
+        End::Code(code) => format!("tmux ended with exit code {code} and printed nothing"),
         End::Signal(signal) => format!("tmux was ended by signal {signal}"),
         End::GivenUp => "tmux did not end".to_owned(),
     }

@@ -17,10 +17,7 @@ pub(super) fn own(is_roots: bool, is_same: impl FnOnce(&Path) -> Option<bool>) -
         .map_err(|error| format!("our own program cannot be found: {}", io_text(&error)))?;
     let id = |path: &Path| rustix::fs::stat(path).map(|stat| (stat.st_dev, stat.st_ino));
     if id(&path) != id(Path::new("/proc/self/exe")) {
-        return Err(format!(
-            "{} is not the program any more that runs here: it was replaced meanwhile; call it again",
-            escaped(&path)
-        ));
+        return Err(format!("{} was replaced while this ran; call it again", escaped(&path)));
     }
     let is_same = is_same(&path);
     if is_same == Some(false) {

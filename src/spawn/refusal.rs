@@ -119,13 +119,13 @@ impl Display for Refusal {
         let pid = self.server.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
         write!(
             f,
-            "{}: its server{pid} lives and has sent everybody away for {:.1} s: \"{}\"; nothing was changed",
+            "{}: its server{pid} is alive and has refused every client for {:.1} s: \"{}\"; nothing was changed",
             escaped(&self.path),
             self.after.as_secs_f64(),
             escaped(&self.said)
         )?;
         if let Some((its, ours)) = &self.programs {
-            write!(f, "; it runs {}, and we ran {}", escaped(its), escaped(ours))?;
+            write!(f, "; it runs {}, and spawn ran {}", escaped(its), escaped(ours))?;
             if let Some(pid) = self.server {
                 let path = shell_word(&self.path);
                 write!(

@@ -57,7 +57,9 @@ pub(super) fn plan(request: &Request, user: Uid, place: &Place) -> Plan {
     match (request.scope, view, manager) {
         // It is to live and end with the unit.
         (ScopeWish::Never, View::Mortal(_), manager) => decide(ScopeWish::Never, Some(&service), manager),
-        (ScopeWish::Never, ..) => Plan::Impossible(format!("{why}, and --scope never forbids to go outside")),
+        (ScopeWish::Never, ..) => {
+            Plan::Impossible(format!("{why}, and with --scope never it cannot be started outside"))
+        }
         (ScopeWish::Auto, View::Mortal(_), Err(error)) => decide(ScopeWish::Auto, Some(&service), Err(error)),
         (_, View::Unknown, _) => Plan::Impossible(why),
         (_, _, Ok(manager)) => Plan::Outside(manager, why),

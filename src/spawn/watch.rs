@@ -1,6 +1,6 @@
 //! What becomes of a session while COMMAND settles.
 //!
-//! A COMMAND that cannot run ends within milliseconds: no such program, a shell that lets nobody in, an option that it
+//! A COMMAND that cannot run ends within milliseconds: no such program, a shell that refuses logins, an option that it
 //! does not know. Meanwhile its pane is kept when it ends (`remain-on-exit`, set on that pane alone), so that tmux can
 //! tell its exit code; a client waits in the server to put that back, also if we are killed.
 

@@ -53,7 +53,7 @@ pub(super) fn ghost(ghost: &Ghost, plight: &str) -> String {
 
 pub(super) fn stopped(path: &Path, pid: Pid) -> String {
     format!(
-        "{}: its server (pid {pid}) is stopped and cannot be asked; nothing was changed; `kill -CONT {pid}` wakes it",
+        "{}: its server (pid {pid}) is stopped and cannot be asked; nothing was changed; `kill -CONT {pid}` lets it go on",
         escaped(path)
     )
 }
@@ -116,7 +116,7 @@ pub(super) fn unverified(path: &Path, name: &OsStr, answer: &Answer) -> String {
         Answer::Yes => "it told nothing".to_owned(),
     };
     format!(
-        "{}: the session \"{}\" was made and COMMAND started, and what became of it the server does not say ({said}); it was not asked for again",
+        "{}: the session \"{}\" was made and COMMAND was started, but the server does not say what became of it ({said}); it was not asked for again",
         escaped(path),
         escaped(name)
     )
@@ -133,7 +133,7 @@ pub(super) fn untold(path: &Path, name: &OsStr, said: &str) -> String {
 }
 
 pub(super) fn noise(said: &str) -> String {
-    format!("beside its answer tmux, or what runs it, said: {said}")
+    format!("besides its answer tmux, or what runs it, printed: {said}")
 }
 
 /// Why a server that was started for COMMAND stays without it.
@@ -150,12 +150,12 @@ pub(super) fn outlives(own_sessions: usize, stays: bool) -> Option<String> {
 
 pub(super) fn strayed(cwd: &Path, there: Option<&Path>) -> String {
     let there = there.map_or_else(
-        || "where COMMAND is cannot be seen".to_owned(),
+        || "its directory cannot be seen".to_owned(),
         |there| {
-            format!("COMMAND is in {}: tmux could not go there, or COMMAND went on by itself", escaped(there))
+            format!("it is in {}: tmux could not enter the directory, or COMMAND has left it", escaped(there))
         },
     );
-    format!("--cwd {} was not seen to hold: {there}", escaped(cwd))
+    format!("COMMAND may not be in --cwd {}: {there}", escaped(cwd))
 }
 
 /// COMMAND has ended: how, and what is left.
@@ -200,7 +200,7 @@ fn meaning(code: i32, request: &Request, shell: &str) -> String {
     let locks_out = ["nologin", "false"].iter().any(|name| Path::new(shell).ends_with(name));
     match (request.command.as_slice(), code) {
         ([] | [_], _) if locks_out => format!(
-            ": {} lets nobody in; set default-shell in ~/.tmux.conf or SHELL, or give a program and its arguments as several words",
+            ": {} refuses logins; set default-shell in ~/.tmux.conf or SHELL, or give a program and its arguments as several words",
             escaped(shell)
         ),
         ([_], 127) => format!(": {} did not find a program in it", escaped(shell)),

@@ -57,13 +57,13 @@ impl Loss {
             Self::NoTime => "was not started: the others took all the time".to_owned(),
             Self::Ended => "was not started: the run was ended".to_owned(),
             Self::Late => "took too long and was ended".to_owned(),
-            Self::Stuck => "took too long and hangs in the kernel, where it cannot be ended".to_owned(),
+            Self::Stuck => "took too long, hangs in the kernel, and cannot be killed".to_owned(),
             Self::Signal(libc::SIGKILL) => "was ended by SIGKILL".to_owned(),
             Self::Signal(libc::SIGABRT) => "was ended by SIGABRT, as when memory runs out".to_owned(),
             Self::Signal(number) => format!("was ended by signal {number}"),
             Self::Exit(code) => format!("ended with exit code {code} and no report"),
             Self::TooLong => "has more to report than fits".to_owned(),
-            Self::Garbled => "gave a report that makes no sense".to_owned(),
+            Self::Garbled => "sent a report that cannot be read".to_owned(),
         };
         format!("the worker for uid {uid} {what}")
     }

@@ -34,7 +34,7 @@ pub(crate) fn become_user(uid: Uid, gid: u32) -> Result<(), Error> {
     if is_only(user, group) {
         Ok(())
     } else {
-        Err(Error::NoPermission(format!("cannot become uid {uid}: something of root was left")))
+        Err(Error::NoPermission(format!("cannot become uid {uid}: some of root's privileges were left")))
     }
 }
 

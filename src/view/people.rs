@@ -156,7 +156,7 @@ pub(crate) fn status(report: &Report) -> String {
         let paths: Vec<_> = paths.take(NAMED).collect();
         let mut text = paths.join(", ");
         if paths.is_empty() {
-            text.push_str("not told of one by one");
+            text.push_str("not listed one by one");
         } else if count > paths.len() {
             let _ = write!(text, " and {} more", count - paths.len());
         }

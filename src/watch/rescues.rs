@@ -100,7 +100,7 @@ impl Allowance {
         let is_admitted = ghost.plight.bar.is_some() || self.take(Instant::now());
         if !is_admitted && self.is_news() {
             tracing::warn!(
-                "sockets are deleted again and again: {A_MINUTE} rescues in a minute; {} stays a ghost for the \
+                "sockets are deleted again and again: {A_MINUTE} rescues in a minute; {} is not rescued for the \
                  rest of it; find out who deletes it (`tmux-janitor doctor`)",
                 escaped(&ghost.path)
             );

@@ -65,7 +65,7 @@ impl Display for Warning {
             ),
             Self::Unseen { path, why } => write!(f, "{}: {why}", escaped(path)),
             Self::Blind(why) => {
-                write!(f, "the kernel's socket table cannot be believed here: {why}; removing nothing")
+                write!(f, "the kernel's socket table cannot be trusted here: {why}; removing nothing")
             }
             Self::Untied { path, why } => write!(
                 f,

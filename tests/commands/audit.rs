@@ -85,7 +85,7 @@ fn what_cannot_be_looked_at_is_told_and_the_rest_is_looked_at() {
     symlink("loop", path("loop")).unwrap();
     for (name, what, code) in [
         ("missing", "No such file", 77),
-        ("binary", "is no text", 2),
+        ("binary", "is not text", 2),
         ("python", "is a script for /usr/bin/env python3", 2),
         ("long", "longer than 1 MiB", 1),
         ("folder", "is a directory", 2),
@@ -158,13 +158,13 @@ fn the_reader_is_found_beside_us_or_in_libexec_and_missed_in_one_sentence() {
 fn a_script_that_is_no_shell_in_places_is_looked_at_all_the_same() {
     let run = audit_text("if then ((\ntmux kill-server\n");
     assert_eq!(run.code, Some(1), "{}", run.stderr);
-    assert!(run.stderr.contains("not understood as shell"), "{}", run.stderr);
+    assert!(run.stderr.contains("does not parse as shell"), "{}", run.stderr);
 }
 
 #[test]
 fn nothing_found_in_what_was_looked_at_in_part_is_not_0() {
     let deep = format!("{}true{}", "(".repeat(1000), ")".repeat(1000));
-    for (text, told) in [("if then ((\n", "not understood as shell"), (deep.as_str(), "nested too deep")] {
+    for (text, told) in [("if then ((\n", "does not parse as shell"), (deep.as_str(), "nested too deep")] {
         let run = audit_text(text);
         assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""), "{}", run.stderr);
         assert!(run.stderr.contains(told), "{}", run.stderr);

@@ -91,7 +91,7 @@ fn a_table_that_is_not_to_be_believed_is_no_health() {
         assert_eq!((status.code, &json["healthy"]), (Some(4), &false.into()), "{json:#}");
         let (path, why) = unseen(&json);
         assert_eq!(path, folder.canonicalize().unwrap());
-        assert!(why.contains("cannot be believed here"), "{why}");
+        assert!(why.contains("cannot be trusted here"), "{why}");
         let rescue = run(&["rescue"]).unwrap();
         assert_eq!(rescue.code, Some(1), "{}", rescue.stdout);
         assert!(

@@ -200,7 +200,7 @@ fn only_what_was_asked_for_is_listed_and_all_is_counted() {
         ["nothing matches; `tmux-janitor list` shows all 4"]
     );
     for (arguments, said) in [
-        (["--label", "[a"], "invalid value '[a' for '--label <GLOB>': no glob: "),
+        (["--label", "[a"], "invalid value '[a' for '--label <GLOB>': not a glob: "),
         (["--state", "alive"], "invalid value 'alive' for '--state <STATE>'"),
     ] {
         let run = Run::of(janitor(arena.dir()).arg("list").args(arguments));

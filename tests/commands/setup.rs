@@ -13,13 +13,18 @@ use tempfile::TempDir;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tmux-janitor");
 
 /// All that is written where the whole sandbox can be had.
-const FILES: [&str; 9] = [
+const FILES: [&str; 14] = [
     ".config/systemd/user/tmux-janitor.service",
     ".config/systemd/user/tmux-janitor.timer",
     ".config/systemd/user/tmux-janitor-watch.service",
     ".local/share/man/man1/tmux-janitor.1",
+    ".local/share/man/man1/tmux-janitor-audit.1",
+    ".local/share/man/man5/tmux-janitor.json.5",
     ".local/share/man/man5/tmux-janitor.toml.5",
     ".local/share/man/man8/tmux-janitor.service.8",
+    ".local/share/man/man8/tmux-janitor.timer.8",
+    ".local/share/man/man8/tmux-janitor-watch.service.8",
+    ".local/share/man/man8/tmux-janitor-watch@.service.8",
     ".local/share/bash-completion/completions/tmux-janitor",
     ".local/share/zsh/site-functions/_tmux-janitor",
     ".local/share/fish/vendor_completions.d/tmux-janitor.fish",
@@ -174,16 +179,16 @@ fn removing_goes_by_the_list_and_leaves_what_is_not_of_it() {
     let home = Home::new();
     assert_eq!(home.setup(&[]).code, Some(0));
     fs::write(home.path(".local/share/man/man1/other.1"), "somebody else's").unwrap();
-    fs::remove_file(home.path(FILES[7])).unwrap();
-    fs::remove_file(home.path(FILES[8])).unwrap();
-    symlink("/etc/passwd", home.path(FILES[8])).unwrap();
+    fs::remove_file(home.path(FILES[12])).unwrap();
+    fs::remove_file(home.path(FILES[13])).unwrap();
+    symlink("/etc/passwd", home.path(FILES[13])).unwrap();
     let gone = home.setup(&["--remove"]);
     assert_eq!((gone.code, gone.stderr.as_str()), (Some(0), ""), "{}", gone.stdout);
     let left = home
         .all()
         .into_iter()
         .filter(|name| !fs::symlink_metadata(home.path(name.to_str().unwrap())).unwrap().is_dir());
-    assert_eq!(left.collect::<Vec<_>>(), [FILES[8], ".local/share/man/man1/other.1"].map(PathBuf::from));
+    assert_eq!(left.collect::<Vec<_>>(), [FILES[13], ".local/share/man/man1/other.1"].map(PathBuf::from));
     assert!(gone.stdout.contains("is no file of ours now"), "{}", gone.stdout);
 }
 

@@ -160,7 +160,7 @@ pub(crate) fn carry_out(order: &Order, look: impl FnOnce(&[Target]) -> Vec<u8>) 
 /// Why nothing is known of what lies on a mount.
 pub(crate) fn no_answer(mount: &Mount) -> String {
     format!(
-        "it lies on a mount that did not answer within {} s ({} at {}); nothing there was looked at or changed; where its server is gone for good, it is to be unmounted (umount(8), lazily)",
+        "it lies on a mount that did not answer within {} s ({} at {}); nothing there was looked at or changed; if its server is gone for good, unmount it (umount(8), lazily)",
         PATIENCE.as_secs(),
         escaped(&mount.kind),
         escaped(&mount.point),
@@ -170,7 +170,7 @@ pub(crate) fn no_answer(mount: &Mount) -> String {
 /// Why a run was given up.
 pub(crate) fn stood_still(mount: &Mount) -> String {
     format!(
-        "given up: the mount at {} ({}) had answered, and then did not within {} s; what was done before is told above, and what hangs there ends when that mount goes on; where its server is gone for good, it is to be unmounted (umount(8), lazily)",
+        "given up: the mount at {} ({}) stopped answering: nothing came within {} s; what was done before is told above, and what hangs there ends when the mount answers again; if its server is gone for good, unmount it (umount(8), lazily)",
         escaped(&mount.point),
         escaped(&mount.kind),
         PATIENCE.as_secs(),

@@ -42,7 +42,7 @@ fn the_dead_go_however_they_died() {
     let json = sweep(arena.dir());
     for label in ["by-kill-server", "by-kill", "by-term", "by-segv"] {
         assert_eq!(fate(&json, label), ("dead", "removed"), "{json:#}");
-        assert!(entry(&json, label)["reason"].as_str().unwrap().starts_with("nobody listens"));
+        assert!(entry(&json, label)["reason"].as_str().unwrap().starts_with("no listener"));
     }
     assert_eq!(arena.names(), ["live"], "nothing is left behind");
     assert_eq!((&json["counts"]["dead"], &json["counts"]["removed"]), (&4.into(), &4.into()));

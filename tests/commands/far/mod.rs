@@ -271,7 +271,7 @@ fn one_that_answers_and_then_stands_still_is_given_up() {
         let said = told(&folder, name.trim_end_matches(".err"));
         let err = told(&folder, &name);
         assert!(!said.contains("code 124") && !said.contains("code 137"), "{name}: {said} {err}");
-        if err.contains("had answered, and then did not within 2 s") {
+        if err.contains("stopped answering: nothing came within 2 s") {
             let code = if matches!(command, "status" | "probe") { "code 4" } else { "code 1" };
             assert!(said.contains(code), "{name}: {said} {err}");
             if command == "sweep" {

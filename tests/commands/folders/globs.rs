@@ -170,7 +170,7 @@ fn a_bad_pattern_is_a_bad_configuration() {
     let room = tempfile::tempdir().unwrap();
     let path = room.path().join("config.toml");
     for (text, says) in [
-        ("extra-socket-dirs = [\n  \"/tmp/[a\",\n]\n", ":2:3: extra-socket-dirs: \"/tmp/[a\" is no glob"),
+        ("extra-socket-dirs = [\n  \"/tmp/[a\",\n]\n", ":2:3: extra-socket-dirs: \"/tmp/[a\" is not a glob"),
         ("extra-socket-dirs = [\"/tmp/**\"]\n", ":1:22: extra-socket-dirs: "),
         ("extra-socket-dirs = [\"*/x\"]\n", ":1:22: extra-socket-dirs: the path must be absolute"),
     ] {

@@ -168,7 +168,7 @@ fn where_our_own_lock_takes_the_last_inode_no_signal_is_sent() {
     );
     let first: serde_json::Value = serde_json::from_str(out.lines().next().unwrap()).unwrap();
     assert_eq!(fate(&first, "a"), ("ghost", "failed"), "{out}");
-    assert!(entry(&first, "a")["error"].as_str().unwrap().contains("the server was not told"), "{out}");
+    assert!(entry(&first, "a")["error"].as_str().unwrap().contains("the server was not signalled"), "{out}");
     assert!(out.ends_with("rescued 1 ghost\n0022\n"), "the panes have a wrong umask: {out}");
 }
 

@@ -61,13 +61,13 @@ fn why_a_command_could_not_run_is_told() {
     told(&["a", "--", "no-such-program", "x"], 1, &["no program no-such-program is in PATH"]);
     told(&["a", "--", "/no/such", "x"], 1, &["there is no program /no/such"]);
     told(&["a", "--", "/dev/null"], 126, &["126", "cannot be executed"]);
-    // A shell that lets nobody in.
+    // A shell that refuses logins.
     let door = scene.path("nologin");
     fs::write(&door, "#!/bin/sh\nexit 1\n").unwrap();
     fs::set_permissions(&door, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     fs::write(scene.path(".tmux.conf"), format!("set -g default-shell {}", door.display())).unwrap();
-    told(&["a", "--", "sleep 1000"], 1, &["nologin lets nobody in", "COMMAND `sleep 1000`"]);
-    let said = told(&["a"], 1, &["nologin lets nobody in", "default-shell"]);
+    told(&["a", "--", "sleep 1000"], 1, &["nologin refuses logins", "COMMAND `sleep 1000`"]);
+    let said = told(&["a"], 1, &["nologin refuses logins", "default-shell"]);
     assert!(!said.contains("COMMAND"), "none was given: {said}");
     // Several words need no shell.
     let (run, json) = scene.at_home(&["a", "--", "sleep", "1000"].map(|word| word));

@@ -86,7 +86,7 @@ fn a_server_that_waits_for_a_client_is_named_with_it_and_with_its_program() {
         let said = errors(&json);
         assert!(!said.contains("did not answer"), "{said}");
         for part in [
-            format!("its server (pid {}) lives", ending.server.pid),
+            format!("its server (pid {}) is alive", ending.server.pid),
             "server exited".to_owned(),
             format!("its client pid {} (`", ending.client.id()),
             "-C attach-session -t own`)".to_owned(),
@@ -94,12 +94,19 @@ fn a_server_that_waits_for_a_client_is_named_with_it_and_with_its_program() {
         ] {
             assert!(said.contains(&part), "{part}: {said}");
         }
-        let programs = format!("it runs {}, and we ran ", program.display());
+        let programs = format!("it runs {}, and spawn ran ", program.display());
         assert_eq!(said.contains(&programs), is_other, "{said}");
-        assert_eq!(said.contains("and we ran"), is_other, "{said}");
+        assert_eq!(said.contains("and spawn ran"), is_other, "{said}");
         // What it says it took, it took.
-        let told: f64 =
-            said.split(" everybody away for ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+        let told: f64 = said
+            .split(" refused every client for ")
+            .nth(1)
+            .unwrap()
+            .split(' ')
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap();
         assert!(
             told < took + 0.1 && busy < told + 1.5,
             "{told} of {took} s, {busy} s of the time of a busy thread"
@@ -145,7 +152,7 @@ fn a_server_that_understands_nothing_of_what_we_say_is_not_touched() {
         assert!(server.is_alive());
         assert_eq!(inode(), before, "nor was it told to make its socket anew");
         if let Some(other) = other {
-            assert!(said.contains(&format!("it runs {}, and we ran ", other.display())), "{said}");
+            assert!(said.contains(&format!("it runs {}, and spawn ran ", other.display())), "{said}");
             assert!(
                 said.contains(&format!("`/proc/{}/exe -S {} attach`", server.pid, socket.display())),
                 "{said}"

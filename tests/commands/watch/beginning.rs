@@ -97,7 +97,7 @@ fn a_glob_that_is_none_is_refused_in_one_sentence() {
     let run = Run::of(&mut with(janitor(arena.dir()), ["events", "--label", "[a"]));
     assert_eq!(run.code, Some(2), "{}", run.stderr);
     let first = run.stderr.lines().next().unwrap();
-    assert!(first.contains("'[a'") && first.contains("--label") && first.contains("no glob"), "{first}");
+    assert!(first.contains("'[a'") && first.contains("--label") && first.contains("not a glob"), "{first}");
 }
 
 #[test]

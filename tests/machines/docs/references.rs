@@ -173,7 +173,7 @@ fn how_it_decides_has_every_reason_in_its_own_words() {
             _ => reason.to_string(),
         };
         let sentence = sentence
-            .replace("the kernel's socket table cannot be believed here: ", "")
+            .replace("the kernel's socket table cannot be trusted here: ", "")
             .replace(&format!("{NUMBER:#x}"), "N")
             .replace(&NUMBER.to_string(), "N")
             .replace(&tmux_sockets::kernel::text::errno_text(rustix::io::Errno::PERM), "ERROR")

@@ -18,7 +18,7 @@ fn the_overview_knows_who_sweeps_and_when() {
     let ann = machine.user("ann");
     assert_eq!(
         next(&machine, &ann),
-        "next: nothing to do; nothing sweeps by itself, `tmux-janitor setup --now` has it done every 10 minutes"
+        "next: nothing to do; no timer and no watcher sweeps here: `tmux-janitor setup --now` has it done every 10 minutes"
     );
 
     machine.sh(&format!("{INSTALL} --prefix /usr"));
@@ -39,7 +39,7 @@ fn the_overview_knows_who_sweeps_and_when() {
     start(&machine, &ann, "/tmp", "ghost");
     machine.sh_as(&ann, "rm /tmp/tmux-$(id -u)/ghost");
     let told = next(&machine, &ann);
-    assert!(told.starts_with("next: `tmux-janitor rescue` gives ghosts their socket back"), "{told}");
+    assert!(told.starts_with("next: `tmux-janitor rescue` gets the ghosts' sessions back"), "{told}");
     machine.sh_as(&ann, "tmux-janitor rescue; tmux-janitor sweep");
 
     machine.sh_as(&ann, "systemctl --user start tmux-janitor-watch.service");
@@ -57,10 +57,7 @@ fn the_overview_knows_who_sweeps_and_when() {
     machine.sh_as(&ann, "touch /tmp/told");
     machine.sh("chmod 666 /tmp/told; unshare --mount sh -c 'mount -t tmpfs t /run/systemd; setpriv --reuid=ann --regid=ann --clear-groups env -u XDG_CONFIG_HOME HOME=/home/ann tmux-janitor >/tmp/told'");
     let told = machine.sh("cat /tmp/told");
-    assert!(
-        told.contains("this line in `crontab -e` keeps it so: */10 * * * * tmux-janitor sweep -q"),
-        "{told}"
-    );
+    assert!(told.contains("put this line into `crontab -e`: */10 * * * * tmux-janitor sweep -q"), "{told}");
 }
 
 /// Each command, what the journal is to say of it, and its exit code.

@@ -158,9 +158,7 @@ fn elsewhere(f: &mut Formatter<'_>, way: Way, standing: Standing, pid: PidOf) ->
     let first = match standing {
         Standing::Nothing => "",
         Standing::Live(_) => " when the other server has ended,",
-        Standing::NoDirectory | Standing::Socket | Standing::Other(_) => {
-            " when nothing stands at its path any more,"
-        }
+        Standing::NoDirectory | Standing::Socket | Standing::Other(_) => " when its path is free,",
     };
     match way {
         Way::None => f.write_str(", where its directory cannot be written; nothing can be done from here"),
@@ -215,7 +213,7 @@ impl Display for Bar {
             }
             Self::Occupied(kind) => write!(
                 f,
-                "{} stands there, which is not ours to remove; move it away, then `tmux-janitor rescue`",
+                "{} stands there, and tmux-janitor does not remove it; move it away, then `tmux-janitor rescue`",
                 kind_name(*kind)
             ),
             Self::Starting => f.write_str(
@@ -248,19 +246,19 @@ impl Display for RescueFailure {
                 "its directory is gone, and in the nearest folder that is there others could swap what is made; make it by hand where you know better (`mkdir -p -m 700`), then `kill -USR1 {pid}`; if nobody needs the server any more, `kill {pid}` ends it"
             ),
             Self::NotWritable(errno) => {
-                write!(f, "no socket can be made in its directory, so the server was not told: {}", cause(*errno))
+                write!(f, "no socket can be made in its directory, so the server was not signalled: {}", cause(*errno))
             }
-            Self::Signal(errno) => write!(f, "the server cannot be told: {}", errno_text(*errno)),
+            Self::Signal(errno) => write!(f, "SIGUSR1 cannot be sent to it: {}", errno_text(*errno)),
             Self::NoSecondName => f.write_str(
-                "the newer server's socket can be given no second name: they are taken, or too long for a socket; the server was not told",
+                "the newer server's socket can be given no second name: they are taken, or too long for a socket; the server was not signalled",
             ),
             Self::Link(errno) => write!(
                 f,
-                "the newer server's socket cannot be given a second name, so this one was not told: {}",
+                "the newer server's socket cannot be given a second name, so this one was not signalled: {}",
                 cause(*errno)
             ),
             Self::NoAnswer => f.write_str(
-                "it was told (SIGUSR1) and has not made its socket in 5 s; it is very busy, or was stopped meanwhile",
+                "SIGUSR1 was sent to it, and it has not made its socket in 5 s; it is very busy, or was stopped meanwhile",
             ),
             Self::DeletedAgain => f.write_str("it has made its socket, and somebody deleted it at once"),
         }

@@ -35,7 +35,7 @@ impl Display for Reason {
             ),
             Self::LockHeld => f.write_str("its start lock is held: a server is being started on it"),
             Self::NobodyListens => f.write_str(
-                "nobody listens: absent from the kernel's socket table, connections are refused, no start is under way",
+                "no listener: the kernel's socket table does not list it, connections are refused, no start is under way",
             ),
             Self::OtherUser(uid) => write!(f, "it belongs to uid {uid}"),
             Self::FileSystem(magic) => match file_system::name(*magic) {
@@ -50,7 +50,7 @@ impl Display for Reason {
                 "a socket with its inode number is bound on another file system, and from here nothing tells whether it is this one",
             ),
             Self::Datagram => f.write_str("a process has bound it as a datagram socket: it is not tmux's, and in use"),
-            Self::Blind(why) => write!(f, "the kernel's socket table cannot be believed here: {why}"),
+            Self::Blind(why) => write!(f, "the kernel's socket table cannot be trusted here: {why}"),
             Self::ConnectSaysNothing(errno) => {
                 write!(f, "a connection attempt failed in a way that proves nothing: {}", errno_text(*errno))
             }
@@ -58,8 +58,8 @@ impl Display for Reason {
             Self::NotASocket(kind) => write!(f, "it is {}", kind_name(*kind)),
             Self::Quarantine => f.write_str("quarantine"),
             Self::OrphanedLock => f.write_str("orphaned lock"),
-            Self::KeptLabel => f.write_str("nobody listens; spared: the configuration's keep names its label"),
-            Self::TooYoung => f.write_str("nobody listens; spared: it is younger than the configuration's min-age"),
+            Self::KeptLabel => f.write_str("no listener; kept: its label is in the configuration's keep"),
+            Self::TooYoung => f.write_str("no listener; kept: it is younger than the configuration's min-age"),
             Self::Ghost(plight) => plight.fmt(f),
             Self::NotReached => f.write_str("the run came to its end before its turn; the next sweep looks at it"),
             Self::NoSuchSocket => f.write_str("no such socket"),
@@ -80,8 +80,8 @@ impl Display for Blindness {
                 "the kernel does not give it out ({}); load its unix_diag module, or build the kernel with CONFIG_UNIX_DIAG",
                 errno_text(*errno)
             ),
-            Self::TableTorn => f.write_str("its answers were torn each time it was asked"),
-            Self::CanaryMissing => f.write_str("it does not show a socket of our own"),
+            Self::TableTorn => f.write_str("it changed each time while it was read"),
+            Self::CanaryMissing => f.write_str("it does not list a socket that this process has just made"),
             Self::ServersMissing(pid) => write!(
                 f,
                 "it shows none of the tmux servers that run (pid {pid} is one); this looks like another network namespace (PrivateNetwork= in a unit, a container)"

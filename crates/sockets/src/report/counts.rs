@@ -203,7 +203,7 @@ impl Display for Untold {
             1 => " and another user".to_owned(),
             more => format!(" and {more} other users"),
         };
-        write!(f, "{entries} more entries{whose}{others} are counted and not told of one by one: too many")
+        write!(f, "{entries} more entries{whose}{others} are counted and not listed one by one: too many")
     }
 }
 

@@ -264,7 +264,7 @@ impl Display for Stuck {
         }
         match &self.holder {
             Some(Holder { state: HolderState::Running, .. }) | None => {
-                write!(f, " and was not let go of in {} s", PATIENCE.as_secs())?;
+                write!(f, " and was not released in {} s", PATIENCE.as_secs())?;
             }
             Some(_) => {}
         }
