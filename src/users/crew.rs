@@ -189,22 +189,28 @@ pub(super) fn command((uid, folder): (Uid, &Path), account: &Account, parent: Op
     command
 }
 
+/// Starts a worker: its process, a handle on that, and what it says, of which nobody waits for more.
+pub(super) fn begin(mut command: Command) -> Result<(Child, PidFd, OwnedFd), Errno> {
+    let errno = |error: std::io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().map_err(errno)?;
+    let pidfd = PidFd::of(&child);
+    let pipe = child.stdout.take().map(OwnedFd::from);
+    let (Ok(pidfd), Some(pipe)) = (pidfd, pipe) else {
+        // It has not begun; it cannot hang.
+        let _ = child.kill();
+        let _ = child.wait();
+        return Err(Errno::NOSYS);
+    };
+    rustix::fs::fcntl_setfl(&pipe, OFlags::NONBLOCK)?;
+    Ok((child, pidfd, pipe))
+}
+
 impl<'a> Worker<'a> {
     fn start(user: User<'a>, account: &Account, task: Task, parent: Option<&Path>) -> Result<Self, Errno> {
-        let errno = |error: std::io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
         let mut command = command((user.uid, user.folder), account, parent);
         command.args(Order { task, uid: user.uid, gid: account.gid }.arguments());
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().map_err(errno)?;
-        let pidfd = PidFd::of(&child);
-        let pipe = child.stdout.take().map(OwnedFd::from);
-        let (Ok(pidfd), Some(pipe)) = (pidfd, pipe) else {
-            // It has not begun; it cannot hang.
-            let _ = child.kill();
-            let _ = child.wait();
-            return Err(Errno::NOSYS);
-        };
-        rustix::fs::fcntl_setfl(&pipe, OFlags::NONBLOCK)?;
+        let (child, pidfd, pipe) = begin(command)?;
         // Little is on its way when root is killed; else it holds as much as it holds.
         let _ = rustix::pipe::fcntl_setpipe_size(&pipe, ON_ITS_WAY);
         let deadline = Instant::now() + DEADLINE;

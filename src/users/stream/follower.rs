@@ -7,13 +7,12 @@ use crate::users::loss::Loss;
 use crate::users::order::FollowOrder;
 use crate::watch::Wishes;
 use rustix::event::{PollFd, PollFlags};
-use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::Signal;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::Child;
 use std::time::{Duration, Instant};
 use tmux_sockets::kernel::{PidFd, Uid};
 
@@ -252,19 +251,10 @@ impl Worker {
 }
 
 fn start(user: &Newcomer, wishes: &Wishes, parent: Option<&Path>) -> Result<Worker, Errno> {
-    let errno = |error: std::io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
     let order = FollowOrder { uid: user.uid, gid: user.account.gid, wishes: wishes.clone() };
     let mut command = crew::command((user.uid, &user.folder), &user.account, parent);
-    command.args(order.arguments()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().map_err(errno)?;
-    let pidfd = PidFd::of(&child);
-    let pipe = child.stdout.take().map(OwnedFd::from);
-    let (Ok(pidfd), Some(pipe)) = (pidfd, pipe) else {
-        let _ = child.kill();
-        let _ = child.wait();
-        return Err(Errno::NOSYS);
-    };
-    rustix::fs::fcntl_setfl(&pipe, OFlags::NONBLOCK)?;
+    command.args(order.arguments());
+    let (child, pidfd, pipe) = crew::begin(command)?;
     let now = Instant::now();
     let (deadline, waited_for) = (Some(now + BEGINNING), now + PATIENCE);
     Ok(Worker { child, pidfd, pipe, heard: Vec::new(), deadline, waited_for })
