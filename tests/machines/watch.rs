@@ -248,10 +248,18 @@ fn a_server_that_was_killed_for_lack_of_memory_is_told_from_one_that_somebody_ki
     let Some((machine, ann)) = installed() else { return };
     let hungry = start_confined(&machine, &ann, "hungry");
     let killed = start_confined(&machine, &ann, "killed");
-    let counted = format!("cat /sys/fs/cgroup$(sed -n s/^0:://p /proc/{hungry}/cgroup)/memory.events");
-    if machine.try_sh(&counted).code != Some(0) {
+    let group = format!("cd /sys/fs/cgroup$(sed -n s/^0:://p /proc/{hungry}/cgroup)");
+    if machine.try_sh(&format!("{group}; cat memory.events")).code != Some(0) {
         return lacking("no control group counts memory here");
     }
+    // It is killed as a whole, but for the shell that keeps it.
+    machine.sh(&format!(
+        "{group}
+        for pid in $(cat cgroup.procs); do
+            [ \"$(cat /proc/$pid/comm)\" != sh ] || echo -1000 >/proc/$pid/oom_score_adj
+        done
+        echo 1 >memory.oom.group"
+    ));
     machine.sh_as(
         &ann,
         &format!(
