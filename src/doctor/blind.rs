@@ -2,6 +2,8 @@
 
 use super::{Cure, Finding, Patient, Severity};
 use crate::host::systemd::Systemd;
+use rustix::io::Errno;
+use tmux_sockets::judge::Blindness;
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     if let Some(why) = patient.blindness {
@@ -9,7 +11,9 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
             Severity::Problem,
             format!("the kernel's socket table cannot be trusted here: {why}"),
             "every socket is unknown to a janitor that runs here, so none is ever removed or rescued",
-            Cure::advice(if Systemd::is_here() {
+            Cure::advice(if why == Blindness::TableRefused(Errno::NOENT) {
+                "have root load the module, `modprobe unix_diag`, and name it in a file in /etc/modules-load.d for the next boot"
+            } else if Systemd::is_here() {
                 "run `tmux-janitor doctor` in a shell outside; in a unit, take PrivateNetwork= out and let RestrictAddressFamilies= allow AF_UNIX AF_NETLINK (`systemctl --user edit UNIT`)"
             } else {
                 "run `tmux-janitor doctor` in a shell outside of this container or sandbox"
