@@ -166,6 +166,10 @@ pub(crate) enum Command {
     /// Servers that run already are announced first; then comes `ready`, once, which also says how births are seen. Each
     /// line is written as it happens: one pipe takes the place of a polling loop. A death gives exactly one server-gone,
     /// however the server died, and says how where the kernel tells that.
+    ///
+    /// Live servers that are bound outside of the socket directories (`tmux -S PATH`, another mount namespace) are told of,
+    /// too; a new one is seen when everything is looked at again (watch.rescan), not at once. With --dir only what is in
+    /// these directories is told.
     Events {
         /// For every user of this machine, each as that user; needs root
         #[arg(long)]

@@ -8,7 +8,7 @@ use crate::pass::far::Apart;
 use crate::spawn::{self, Request, Whereabouts};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use tmux_sockets::ghost::{self, Area, Ghost, Outsider};
+use tmux_sockets::ghost::{self, Area, Ghost, Known, Outsider};
 use tmux_sockets::judge::{Reason, State, Verdict};
 use tmux_sockets::kernel::Label;
 use tmux_sockets::kernel::Pid;
@@ -16,7 +16,7 @@ use tmux_sockets::kernel::ProcLocks;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::{escaped, shell_word};
 use tmux_sockets::kernel::{Mounts, Walk};
-use tmux_sockets::report::{Outcome, Report};
+use tmux_sockets::report::Outcome;
 use tmux_sockets::sweep::{Act, Pass, Target};
 use tmux_sockets::tmux::start_lock;
 use tmux_sockets::tmux::stuck::{self, Stuck};
@@ -155,7 +155,7 @@ pub(super) fn note_namesakes(found: &mut Probed, user: Uid, path: &Path) {
     let Some(area) = Area::path(path) else { return };
     let mut witness = Witness::new(user);
     witness.refresh();
-    let others = ghost::find_outside(user, &witness, &area, &Report::default());
+    let others = ghost::find_outside(user, &witness, &area, &Known::default());
     let namesakes = others.iter().filter(|other| other.path.file_name() == Some(label) && other.path != path);
     found.notes.extend(namesakes.map(|Outsider { path, pid, outside, .. }| {
         let way = match outside.whereabouts(*pid, path, user) {

@@ -8,7 +8,7 @@ use crate::record::{self, Deeds};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use tmux_sockets::ghost::{self, Anew, Area};
+use tmux_sockets::ghost::{self, Anew, Area, Known};
 use tmux_sockets::judge::Bar;
 use tmux_sockets::kernel::Label;
 use tmux_sockets::kernel::Mounts;
@@ -100,7 +100,7 @@ impl Whole<'_> {
             let area = Area::new(&targets, given.is_empty() && rescuing.only.is_none());
             self.ghosts(&mut report, user, &mut witness, &area);
             if act == Some(Act::Look) && given.is_empty() && rescuing.only.is_none() {
-                let outside = ghost::find_outside(user, &witness, &area, &report);
+                let outside = ghost::find_outside(user, &witness, &area, &Known::of(&report));
                 ghost::enter_outside(&mut report, user, outside);
             }
         }

@@ -54,6 +54,15 @@ pub(crate) struct Event {
     pub cause: Option<Cause>,
     /// Of a server that listens: when its process was started, where that is known.
     pub started: Option<SystemTime>,
+    /// Of a server that listens outside of the socket directories: whether its path leads to it from here.
+    pub reachable: Option<bool>,
+}
+
+impl Event {
+    /// One of which no more is known.
+    pub(crate) fn of(kind: EventKind, path: PathBuf, server_pid: Option<Pid>) -> Self {
+        Self { kind, path, server_pid, cause: None, started: None, reachable: None }
+    }
 }
 
 /// How births are seen; deaths have their own way.
@@ -121,6 +130,8 @@ pub(crate) fn json(event: &Event, time: SystemTime) -> serde_json::Result<String
         gone: Option<Gone>,
         #[serde(skip_serializing_if = "Option::is_none")]
         started: Option<Value>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reachable: Option<bool>,
         time: String,
     }
     /// What only the end of a server has, known or not.
@@ -141,13 +152,18 @@ pub(crate) fn json(event: &Event, time: SystemTime) -> serde_json::Result<String
         server_pid: event.server_pid,
         gone: (event.kind == EventKind::ServerGone).then_some(Gone { cause: event.cause }),
         started: (event.kind == EventKind::ServerUp).then(started),
+        reachable: event.reachable,
         time: humantime::format_rfc3339_micros(time).to_string(),
     })
 }
 
 /// One line for people, without a newline behind it.
 pub(crate) fn people(event: &Event, time: SystemTime) -> String {
-    let pid = event.server_pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
+    let there = match event.reachable {
+        Some(false) => ", in another mount namespace or root directory",
+        Some(true) | None => "",
+    };
+    let pid = event.server_pid.map(|pid| format!(" (pid {pid}{there})")).unwrap_or_default();
     let cause = event.cause.map(|cause| format!(", {cause}")).unwrap_or_default();
     let time = humantime::format_rfc3339_millis(time);
     format!("{time} {:14} {}{pid}{cause}", event.kind.word(), escaped(&event.path))
@@ -218,8 +234,7 @@ mod tests {
     fn a_name_is_exact_for_programs_and_harmless_for_people() {
         let path = PathBuf::from("/tmp/tmux-7/a\nb");
         let started = Some(SystemTime::UNIX_EPOCH + Duration::from_millis(20));
-        let mut event =
-            Event { kind: EventKind::ServerUp, path, server_pid: Some(Pid::new(9)), started, cause: None };
+        let mut event = Event { started, ..Event::of(EventKind::ServerUp, path, Some(Pid::new(9))) };
         assert_eq!(
             json(&event, SystemTime::UNIX_EPOCH).unwrap(),
             "{\"version\":1,\"event\":\"server-up\",\"path\":\"/tmp/tmux-7/a\\nb\",\"label\":\"a\\nb\",\
@@ -241,7 +256,7 @@ mod tests {
     #[test]
     fn bytes_that_are_no_text_are_given_as_numbers() {
         let path = PathBuf::from(OsString::from_vec(b"/d/\xff".to_vec()));
-        let event = Event { kind: EventKind::ServerGone, path, server_pid: None, started: None, cause: None };
+        let event = Event::of(EventKind::ServerGone, path, None);
         let line = json(&event, SystemTime::UNIX_EPOCH).unwrap();
         assert!(
             line.contains("\"label_bytes\":[255]") && line.contains("\"server_pid\":null,\"cause\":null"),
@@ -252,12 +267,22 @@ mod tests {
     #[test]
     fn a_cause_stands_behind_the_process() {
         let (path, cause) = (PathBuf::from("/d/x"), Some(Cause::Exit(0)));
-        let event =
-            Event { kind: EventKind::ServerGone, path, server_pid: Some(Pid::new(9)), started: None, cause };
+        let event = Event { cause, ..Event::of(EventKind::ServerGone, path, Some(Pid::new(9))) };
         let line = json(&event, SystemTime::UNIX_EPOCH).unwrap();
         assert!(line.contains("\"server_pid\":9,\"cause\":{\"exit\":0},"), "{line}");
         let line = people(&event, SystemTime::UNIX_EPOCH);
         assert!(line.ends_with("/d/x (pid 9), exit 0"), "{line}");
+    }
+
+    #[test]
+    fn of_a_server_elsewhere_it_is_told_whether_its_path_leads_there() {
+        let path = PathBuf::from("/x");
+        let mut event = Event::of(EventKind::ServerUp, path, Some(Pid::new(9)));
+        assert!(!json(&event, SystemTime::UNIX_EPOCH).unwrap().contains("reachable"));
+        event.reachable = Some(false);
+        assert!(json(&event, SystemTime::UNIX_EPOCH).unwrap().contains("\"reachable\":false,"));
+        let line = people(&event, SystemTime::UNIX_EPOCH);
+        assert!(line.ends_with("/x (pid 9, in another mount namespace or root directory)"), "{line}");
     }
 
     #[test]

@@ -74,16 +74,31 @@ struct Watched {
     pidfd: Arc<Descriptor>,
     waits: AbortHandle,
     started: Option<SystemTime>,
-    names: BTreeSet<Name>,
+    served: BTreeSet<Served>,
     /// What its control groups had counted when it was last looked at.
     kills: Option<Kills>,
 }
 
-/// A name, and the process that served it until it ended.
+/// On whose behalf the end of a process is waited for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Served {
+    /// A name in a directory.
+    Name(Name),
+    /// A path that is in none: of each process one.
+    Elsewhere,
+}
+
+impl From<&Name> for Served {
+    fn from(name: &Name) -> Self {
+        Self::Name(name.clone())
+    }
+}
+
+/// A process that has ended, and what it served until then.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Death {
-    /// The name.
-    pub(super) name: Name,
+    /// What.
+    pub(super) served: Served,
     /// The process.
     pub(super) pid: Pid,
 }
@@ -100,7 +115,7 @@ pub(super) struct Deaths {
     /// What has ended and was not asked for yet.
     untaken: Vec<Death>,
     /// The processes that have ended, by what they served, until that is told.
-    ended: BTreeMap<(Pid, Name), Ended>,
+    ended: BTreeMap<(Pid, Served), Ended>,
     most: usize,
 }
 
@@ -132,7 +147,7 @@ impl Deaths {
         for (socket, name) in sockets {
             let tie = match holders.get(socket) {
                 None => Tie { pid: None, untied: Some(Untied::Unseen), is_new: false },
-                Some(pid) => match self.watch(*pid, *socket, name) {
+                Some(pid) => match self.watch(*pid, *socket, name.into()) {
                     Ok(is_new) => Tie { pid: Some(*pid), untied: None, is_new },
                     Err(why @ Untied::Unseen) => Tie { pid: None, untied: Some(why), is_new: false },
                     Err(why) => Tie { pid: Some(*pid), untied: Some(why), is_new: false },
@@ -150,11 +165,11 @@ impl Deaths {
         }
     }
 
-    /// Whether that is new.
-    fn watch(&mut self, pid: Pid, socket: SocketNumber, name: &Name) -> Result<bool, Untied> {
+    /// Waits for the end of a process that holds a socket. Whether that is new.
+    pub(super) fn watch(&mut self, pid: Pid, socket: SocketNumber, served: Served) -> Result<bool, Untied> {
         if let Some(watched) = self.watched.get_mut(&pid) {
             if !has_ended(&watched.pidfd) {
-                return Ok(watched.names.insert(name.clone()));
+                return Ok(watched.served.insert(served));
             }
             // Another process than the one we knew by this number.
             self.bury(pid);
@@ -173,14 +188,14 @@ impl Deaths {
         })?;
         let process = self.process(pid).filter(|process| process.holds(socket)).ok_or(Untied::Unseen)?;
         let watched = self
-            .wait_for(pidfd, &process, name)
+            .wait_for(pidfd, &process, served)
             .map_err(|error| Untied::Refused(Errno::from_io_error(&error).unwrap_or(Errno::INVAL)))?;
         self.watched.insert(pid, watched);
         Ok(true)
     }
 
     /// Begins to wait for the end of a process.
-    fn wait_for(&mut self, pidfd: PidFd, process: &Process, name: &Name) -> io::Result<Watched> {
+    fn wait_for(&mut self, pidfd: PidFd, process: &Process, served: Served) -> io::Result<Watched> {
         let pidfd = Arc::new(Descriptor::new(pidfd.into(), Interest::READABLE)?);
         let (waiting, pid, started) = (Arc::clone(&pidfd), process.pid, process.started());
         let waits = self.ends.spawn(async move {
@@ -195,7 +210,7 @@ impl Deaths {
         });
         let group = PidFdInfo::of(pidfd.get_ref()).ok().and_then(|info| info.cgroup);
         let kills = group.and_then(|group| self.groups.kills(pid, group));
-        Ok(Watched { pidfd, waits, started, names: BTreeSet::from([name.clone()]), kills })
+        Ok(Watched { pidfd, waits, started, served: BTreeSet::from([served]), kills })
     }
 
     /// Ready when there is something in [`Self::take`].
@@ -219,9 +234,9 @@ impl Deaths {
     fn bury(&mut self, pid: Pid) {
         let Some(mut watched) = self.watched.remove(&pid) else { return };
         let ended = Ended::new(Arc::clone(&watched.pidfd), watched.kills.as_ref());
-        for name in std::mem::take(&mut watched.names) {
-            self.ended.insert((pid, name.clone()), ended.clone());
-            self.untaken.push(Death { name, pid });
+        for served in std::mem::take(&mut watched.served) {
+            self.ended.insert((pid, served.clone()), ended.clone());
+            self.untaken.push(Death { served, pid });
         }
     }
 
@@ -256,7 +271,7 @@ impl Deaths {
 
     /// Whether the end of a process is waited for, on behalf of a name.
     pub(super) fn is_watching(&self, pid: Pid, name: &Name) -> bool {
-        self.watched.get(&pid).is_some_and(|watched| watched.names.contains(name))
+        self.watched.get(&pid).is_some_and(|watched| watched.served.contains(&name.into()))
     }
 
     /// A process is looked at: from now on is counted who is killed for lack of memory.
@@ -273,19 +288,25 @@ impl Deaths {
     pub(super) fn is_alive(&self, pid: Pid, name: &Name) -> bool {
         self.watched
             .get(&pid)
-            .is_some_and(|watched| watched.names.contains(name) && !has_ended(&watched.pidfd))
+            .is_some_and(|watched| watched.served.contains(&name.into()) && !has_ended(&watched.pidfd))
     }
 
-    /// A process does not serve a name any more. The process, if its end was or would have been noticed.
-    pub(super) fn let_go(&mut self, pid: Pid, name: &Name) -> Option<Ended> {
-        let ended = self.ended.remove(&(pid, name.clone()));
+    /// The processes whose ends are waited for.
+    pub(super) fn pids(&self) -> impl Iterator<Item = Pid> {
+        self.watched.keys().copied()
+    }
+
+    /// A process does not serve that any more. The process, if its end was or would have been noticed.
+    pub(super) fn let_go(&mut self, pid: Pid, served: Served) -> Option<Ended> {
+        let key = (pid, served);
+        let ended = self.ended.remove(&key);
         if ended.is_some() {
             return ended;
         }
         let watched = self.watched.get_mut(&pid)?;
-        let is_its = watched.names.remove(name);
+        let is_its = watched.served.remove(&key.1);
         let ended = Ended::new(Arc::clone(&watched.pidfd), None);
-        if watched.names.is_empty() {
+        if watched.served.is_empty() {
             self.watched.remove(&pid);
         }
         is_its.then_some(ended)
@@ -351,10 +372,13 @@ mod tests {
             let number = u32::try_from(rustix::fs::fstat(&socket).unwrap().st_ino).unwrap();
             let [one, other] =
                 ["one", "other"].map(|label| Name { dir: Dir(0), label: Label::new(label).unwrap() });
-            assert_eq!(deaths.watch(Pid::new(me), SocketNumber::new(number), &one), Ok(true));
+            assert_eq!(deaths.watch(Pid::new(me), SocketNumber::new(number), (&one).into()), Ok(true));
             drop(socket);
             let mut deaths = Deaths::new(Uid::ours());
-            assert_eq!(deaths.watch(Pid::new(me), SocketNumber::new(number), &other), Err(Untied::Unseen));
+            assert_eq!(
+                deaths.watch(Pid::new(me), SocketNumber::new(number), (&other).into()),
+                Err(Untied::Unseen)
+            );
             assert!(!deaths.is_watching(Pid::new(me), &other));
         });
     }
@@ -370,9 +394,9 @@ mod tests {
             let mut holder = std::process::Command::new("sleep").arg("3600").stdin(holder).spawn().unwrap();
             let pid = i32::try_from(holder.id()).unwrap();
             let name = Name { dir: Dir(0), label: Label::new("x").unwrap() };
-            assert_eq!(deaths.watch(Pid::new(pid), SocketNumber::new(number), &name), Ok(true));
+            assert_eq!(deaths.watch(Pid::new(pid), SocketNumber::new(number), (&name).into()), Ok(true));
             assert_eq!(
-                deaths.watch(Pid::new(pid), SocketNumber::new(number), &name),
+                deaths.watch(Pid::new(pid), SocketNumber::new(number), (&name).into()),
                 Ok(false),
                 "it is waited for"
             );
@@ -380,7 +404,7 @@ mod tests {
             assert!(asked.is_pending() && deaths.is_alive(Pid::new(pid), &name));
             holder.kill().unwrap();
             poll_fn(|cx| deaths.poll(cx)).await;
-            assert_eq!(deaths.take(), [Death { name: name.clone(), pid: Pid::new(pid) }]);
+            assert_eq!(deaths.take(), [Death { served: (&name).into(), pid: Pid::new(pid) }]);
             assert!(!deaths.is_watching(Pid::new(pid), &name) && deaths.take().is_empty());
             holder.wait().unwrap();
         });

@@ -13,12 +13,14 @@ pub(super) struct Duties {
     pub(super) given: Vec<PathBuf>,
     pub(super) user: Uid,
     pub(super) act: Act,
+    /// Whether servers are told of that are bound outside of the directories.
+    pub(super) elsewhere: bool,
 }
 
 impl Duties {
     /// Those of whoever runs this.
     pub(super) fn new(settings: Settings, given: &[PathBuf], act: Act) -> Self {
-        Self { settings, given: given.to_vec(), user: Uid::ours(), act }
+        Self { settings, given: given.to_vec(), user: Uid::ours(), act, elsewhere: false }
     }
 
     /// Whether ghosts are looked for at every path of a tmux server, not in given directories alone.

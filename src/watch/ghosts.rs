@@ -13,7 +13,7 @@ use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::report::Outcome;
 use tmux_sockets::report::Report;
-use tmux_sockets::sweep::{Act, Target};
+use tmux_sockets::sweep::Act;
 use tmux_sockets::witness::Witness;
 
 /// What was said of ghosts: path, process, what. The rescue's thread says some of it.
@@ -28,13 +28,9 @@ pub(super) struct Ghosts {
 
 impl Ghosts {
     /// Looks for ghosts everywhere; tells of those that are new, and rescues.
-    pub(super) fn look(&mut self, looks: &mut Looks, tools: &mut Tools<'_>) {
+    pub(super) fn look(&mut self, looks: &mut Looks, tools: &mut Tools<'_>, area: &Area) {
         let user = tools.duties.user;
-        let wanted = tools.directories.wanted().iter();
-        let targets: Vec<Target> =
-            wanted.map(|dir| Target::whole(tools.directories.path(*dir).to_owned())).collect();
-        let area = Area::new(&targets, tools.duties.is_everywhere());
-        let found = ghost::find(user, looks.fresh_witness(), &area);
+        let found = ghost::find(user, looks.fresh_witness(), area);
         for ghost in &found {
             if let Some(name) = tools.directories.name_of(&ghost.path) {
                 looks.haunt(tools, &name, ghost);

@@ -5,12 +5,13 @@ mod seen;
 
 use super::announce::Announcer;
 use super::bookkeeping::Books;
-use super::causes::Causes;
-use super::deaths::{Death, Deaths, Untied};
+use super::causes::{Causes, Ended};
+use super::deaths::{Death, Deaths, Served, Untied};
 use super::directories::{Directories, Settled};
 use super::duties::Duties;
 use super::engine::{Dir, Engine, Happening, Listens, Name, Seen, Server};
 use super::hints;
+use super::outsiders::{self, Outsiders};
 use super::schedule::Schedule;
 use super::warnings::Warning;
 use crate::pass::Places;
@@ -20,7 +21,7 @@ use as_done::AsDone;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::{Instant, SystemTime};
-use tmux_sockets::ghost::Ghost;
+use tmux_sockets::ghost::{Area, Ghost};
 use tmux_sockets::kernel::Label;
 use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::SocketNumber;
@@ -38,12 +39,28 @@ pub(super) struct Tools<'a> {
     pub(super) announcer: &'a mut Announcer,
     pub(super) books: &'a mut Books,
     pub(super) causes: &'a mut Causes,
+    pub(super) outsiders: &'a mut Outsiders,
 }
 
 impl Tools<'_> {
+    /// Where ghosts are looked for, and outside of which there are outsiders.
+    pub(super) fn area(&self) -> Area {
+        let wanted = self.directories.wanted().iter();
+        let targets: Vec<Target> =
+            wanted.map(|dir| Target::whole(self.directories.path(*dir).to_owned())).collect();
+        Area::new(&targets, self.duties.is_everywhere())
+    }
+
     /// Tells what need not wait any longer.
     pub(super) fn tell_waiting(&mut self) {
         for (event, time) in self.causes.take(Instant::now()) {
+            self.tell(&event, time);
+        }
+    }
+
+    /// Something has happened: it is told, at once where it need not wait. `ended`: the process whose end it tells.
+    pub(super) fn enter(&mut self, event: Event, ended: Option<Ended>) {
+        if let Some((event, time)) = self.causes.enter(event, ended) {
             self.tell(&event, time);
         }
     }
@@ -101,6 +118,11 @@ impl Looks {
         &mut self.schedule
     }
 
+    /// The witness, its table as it was read last.
+    pub(super) fn witness(&self) -> &Witness {
+        &self.witness
+    }
+
     /// The witness, its table just read.
     pub(super) fn fresh_witness(&mut self) -> &mut Witness {
         self.witness.refresh();
@@ -118,11 +140,20 @@ impl Looks {
     /// Processes have ended: what they served is looked at at once.
     pub(super) fn deaths(&mut self, tools: &mut Tools<'_>, deaths: Vec<Death>) {
         let mut dirs: BTreeMap<Dir, (BTreeSet<Label>, HashSet<Pid>)> = BTreeMap::new();
-        for Death { name, pid } in deaths {
-            if tools.directories.wanted().contains(&name.dir) {
-                let (labels, pids) = dirs.entry(name.dir).or_default();
-                labels.insert(name.label);
-                pids.insert(pid);
+        for Death { served, pid } in deaths {
+            match served {
+                Served::Name(name) if tools.directories.wanted().contains(&name.dir) => {
+                    let (labels, pids) = dirs.entry(name.dir).or_default();
+                    labels.insert(name.label);
+                    pids.insert(pid);
+                }
+                Served::Name(_) => {}
+                Served::Elsewhere => {
+                    if let Some((gone, ended)) = tools.outsiders.ended(tools.deaths, pid) {
+                        tools.enter(gone, ended);
+                        self.schedule.look_for_ghosts(Instant::now() + outsiders::AGAIN);
+                    }
+                }
             }
         }
         if dirs.is_empty() {
@@ -417,7 +448,7 @@ impl Looks {
             let (kind, server_pid) = (happening.kind, happening.pid());
             let mut ended = None;
             match (kind, server_pid) {
-                (EventKind::ServerGone, Some(pid)) => ended = tools.deaths.let_go(pid, name),
+                (EventKind::ServerGone, Some(pid)) => ended = tools.deaths.let_go(pid, name.into()),
                 (EventKind::Ghost | EventKind::Rescued, _) => {
                     // What to do about it is looked at when it has settled. Its directory may go without a word.
                     self.schedule.ghost_seen(Instant::now());
@@ -434,10 +465,14 @@ impl Looks {
             };
             tools.books.note_news();
             let path = tools.directories.full_path(name);
-            let event = Event { kind, path, server_pid, started, cause: None };
-            if let Some((event, time)) = tools.causes.enter(event, ended) {
-                tools.tell(&event, time);
+            if let (EventKind::ServerUp, Some(server)) = (kind, happening.server) {
+                match tools.outsiders.hand_over(tools.deaths, server.pid, server.socket) {
+                    Some(gone) if gone.path == path => continue,
+                    Some(gone) => tools.enter(gone, None),
+                    None => {}
+                }
             }
+            tools.enter(Event { started, ..Event::of(kind, path, server_pid) }, ended);
         }
     }
 }

@@ -11,6 +11,7 @@
 //!   [`engine`], when to look in [`schedule`]; both are pure. A rescan is the safety net: whatever was lost or could
 //!   not be watched is found then.
 //! - [`ghosts`] are looked for beside that, and rescued on a thread of their own ([`rescues`]).
+//! - [`outsiders`], which are bound outside of the directories, are looked for at the same time, for `events` alone.
 //! - [`announce`] tells the log, or the reader of `events` ([`line_writer`]), and says each of the [`warnings`] once;
 //!   [`bookkeeping`] keeps the record and the metrics. When all has been told that was there, [`beginning`] knows.
 //!
@@ -33,6 +34,7 @@ mod ghosts;
 mod hints;
 mod line_writer;
 mod looks;
+mod outsiders;
 mod readiness;
 mod rescues;
 mod schedule;
@@ -77,7 +79,8 @@ pub(crate) fn events(given: &[PathBuf], config: Option<&Path>, wishes: Wishes) -
     settings.watch.metrics_file = None;
     event_loop::runtime().map_err(Error::System)?.block_on(async {
         let event_loop = EventLoop::new(&[Signal::SIGTERM, Signal::SIGINT]).map_err(Error::System)?;
-        let duties = Duties::new(settings, given, Act::DryRun);
+        let mut duties = Duties::new(settings, given, Act::DryRun);
+        duties.elsewhere = duties.is_everywhere();
         let audience = Audience::Reader { lines: LineWriter::stdout().map_err(Error::Output)?, wishes };
         let manager = ServiceManager::default();
         let watcher = Watcher::new(duties, config.map(Path::to_owned), audience, manager, event_loop);

@@ -10,6 +10,7 @@ use super::duties::Duties;
 use super::event_loop::{EventLoop, Sources, Wake};
 use super::ghosts::Ghosts;
 use super::looks::{Looks, Tools};
+use super::outsiders::{self, Outsiders};
 use super::schedule::Due;
 use super::warnings::Warning;
 use crate::config;
@@ -55,6 +56,7 @@ pub(super) struct Watcher {
     causes: Causes,
     looks: Looks,
     ghosts: Ghosts,
+    outsiders: Outsiders,
     announcer: Announcer,
     books: Books,
     manager: ServiceManager,
@@ -81,6 +83,7 @@ impl Watcher {
             causes: Causes::default(),
             looks: Looks::new(&duties),
             ghosts: Ghosts::default(),
+            outsiders: Outsiders::default(),
             announcer: Announcer::new(audience),
             books: Books::new(user, duties.is_everywhere()),
             duties,
@@ -173,6 +176,7 @@ impl Watcher {
             announcer: &mut self.announcer,
             books: &mut self.books,
             causes: &mut self.causes,
+            outsiders: &mut self.outsiders,
         };
         (&mut self.looks, &mut self.ghosts, tools)
     }
@@ -184,7 +188,9 @@ impl Watcher {
         let (mut begins, mut seen_ghosts) = (None, false);
         match looks.schedule().due(now) {
             Some(Due::Ghosts) => {
-                ghosts.look(looks, tools);
+                let area = tools.area();
+                ghosts.look(looks, tools, &area);
+                outsiders::look(tools, looks.witness(), &area);
                 seen_ghosts = true;
             }
             Some(Due::Rescan) => {

@@ -28,7 +28,7 @@ const WORLD: &str = r##"
 
 /// What a script prints, a line each; `None`: that takes root.
 #[track_caller]
-fn world(script: &str) -> Option<Vec<String>> {
+pub(crate) fn world(script: &str) -> Option<Vec<String>> {
     if !rustix::process::getuid().is_root() {
         skip("needs root: it makes namespaces");
         return None;
@@ -50,7 +50,7 @@ fn world(script: &str) -> Option<Vec<String>> {
 }
 
 #[track_caller]
-fn json(line: &str) -> Value {
+pub(crate) fn json(line: &str) -> Value {
     serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
 }
 

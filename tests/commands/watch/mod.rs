@@ -3,6 +3,7 @@
 mod beginning;
 mod causes;
 mod deaths;
+mod elsewhere;
 pub(crate) mod events;
 mod fake;
 mod limits;

@@ -31,7 +31,7 @@ pub use entries::{enter, enter_rescue};
 pub use find::find;
 pub use folder::Anew;
 pub use forecast::would_rescue;
-pub use outside::{Outsider, enter_outside, find_behind, find_outside};
+pub use outside::{Known, Outsider, enter_outside, find_behind, find_outside};
 pub use rescue::{Rescue, rescue};
 
 use crate::judge::Plight;

@@ -32,14 +32,10 @@ pub struct Outsider {
     pub outside: Outside,
 }
 
-/// Finds the live servers of `user` that are bound outside of `area`, besides those that a report names, in the order of
+/// Finds the live servers of `user` that are bound outside of `area`, besides those that are known, in the order of
 /// their paths. The table is taken as `witness` read it last.
-pub fn find_outside(user: Uid, witness: &Witness, area: &Area, report: &Report) -> Vec<Outsider> {
-    let known = Known {
-        pids: report.entries.iter().filter_map(|entry| entry.server_pid).collect(),
-        sockets: report.entries.iter().filter_map(|entry| entry.socket).collect(),
-    };
-    Search::new(user, area).map(|search| search.find(witness.table(), &known)).unwrap_or_default()
+pub fn find_outside(user: Uid, witness: &Witness, area: &Area, known: &Known) -> Vec<Outsider> {
+    Search::new(user, area).map(|search| search.find(witness.table(), known)).unwrap_or_default()
 }
 
 /// Finds the live servers of `user` that are bound to this very path and cannot be reached there from here, besides
@@ -69,10 +65,23 @@ pub fn enter_outside(report: &mut Report, user: Uid, found: Vec<Outsider>) {
     }
 }
 
-/// What has been found already.
-struct Known {
-    pids: HashSet<Pid>,
-    sockets: HashSet<SocketNumber>,
+/// What has been found already, and is not looked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Known {
+    /// The servers' processes: what they hold is not looked at.
+    pub pids: HashSet<Pid>,
+    /// Their listening sockets.
+    pub sockets: HashSet<SocketNumber>,
+}
+
+impl Known {
+    /// What a report names.
+    pub fn of(report: &Report) -> Self {
+        Self {
+            pids: report.entries.iter().filter_map(|entry| entry.server_pid).collect(),
+            sockets: report.entries.iter().filter_map(|entry| entry.socket).collect(),
+        }
+    }
 }
 
 struct Search<'a> {

@@ -1,0 +1,177 @@
+//! Live servers that are bound outside of the directories, for a reader of `events`: found beside the engine, which knows
+//! names in directories and looks there. In the folder of an outsider nobody looks: strangers' sockets may lie in it.
+//!
+//! One is told of when it is found and when its process has ended, and of nothing in between. So it stays told of when its
+//! file is deleted, or when it makes its socket anew (SIGUSR1). Nothing of the kernel tells that one is born: that is seen
+//! whenever ghosts are looked for, at each rescan.
+//!
+//! A folder can become a socket directory, and the engine finds there whom the reader was told of. Where it is the same
+//! path the server is handed over in silence, so that each `server-up` has its one `server-gone`. By another path (a link
+//! in it, a file that was moved) it goes at the one, without a cause, before it comes at the other.
+
+use super::causes::Ended;
+use super::deaths::{Deaths, Served, Untied};
+use super::looks::Tools;
+use super::warnings::Warning;
+use crate::host::sandbox::{self, Tmp};
+use crate::view::events::{Event, EventKind};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+use tmux_sockets::ghost::{self, Area, Known, Outsider};
+use tmux_sockets::kernel::{Pid, SocketNumber};
+use tmux_sockets::report::Outside;
+use tmux_sockets::witness::Witness;
+
+/// How long after the end of one is looked whether it was started again.
+pub(super) const AGAIN: Duration = Duration::from_secs(1);
+
+/// Those that were told of, by their processes: a server has one socket.
+#[derive(Debug, Default)]
+pub(super) struct Outsiders {
+    told: BTreeMap<Pid, Told>,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Told {
+    path: PathBuf,
+    socket: SocketNumber,
+    started: Option<SystemTime>,
+    /// Its end is not waited for: each look sees whether it lives.
+    is_untied: bool,
+}
+
+/// Looks for those who came, and whether those live whose ends are not waited for. The table is taken as it was read last.
+pub(super) fn look(tools: &mut Tools<'_>, witness: &Witness, area: &Area) {
+    let user = tools.duties.user;
+    // Behind a private /tmp every server would be one, as for `list`.
+    if !tools.duties.elsewhere || sandbox::tmp(user) != Tmp::Machines {
+        return;
+    }
+    let known = Known {
+        pids: tools.deaths.pids().collect(),
+        sockets: tools
+            .outsiders
+            .told
+            .values()
+            .filter(|told| !told.is_untied)
+            .map(|told| told.socket)
+            .collect(),
+    };
+    for found in ghost::find_outside(user, witness, area, &known) {
+        let met = tools.outsiders.meet(tools.deaths, found, |path, why| {
+            tools.announcer.warn(&Warning::Untied { path, why });
+        });
+        for event in met {
+            tools.enter(event, None);
+        }
+    }
+    for gone in tools.outsiders.bury_untied(tools.deaths, witness) {
+        tools.enter(gone, None);
+    }
+}
+
+impl Outsiders {
+    /// What is told of one that was found: nothing, if it was told of before.
+    fn meet(
+        &mut self,
+        deaths: &mut Deaths,
+        found: Outsider,
+        warn: impl FnOnce(PathBuf, Untied),
+    ) -> Vec<Event> {
+        let Outsider { path, socket, pid, outside } = found;
+        let is_untied = match deaths.watch(pid, socket, Served::Elsewhere) {
+            Ok(_) => false,
+            // It has just ended.
+            Err(Untied::Unseen) => return Vec::new(),
+            Err(why) => {
+                warn(path.clone(), why);
+                true
+            }
+        };
+        let started = deaths.started(pid, socket);
+        let mut events = Vec::new();
+        if let Some(told) = self.told.get_mut(&pid) {
+            if told.path == path && told.started == started {
+                (told.socket, told.is_untied) = (socket, is_untied);
+                return events;
+            }
+            // Another process than the one that had this number.
+            events.push(told.gone(pid));
+        }
+        events.push(Event {
+            reachable: Some(outside == Outside::Reached),
+            started,
+            ..Event::of(EventKind::ServerUp, path.clone(), Some(pid))
+        });
+        self.told.insert(pid, Told { path, socket, started, is_untied });
+        events
+    }
+
+    /// Unknown is alive: of a table that could not be read nothing is concluded.
+    fn bury_untied(&mut self, deaths: &Deaths, witness: &Witness) -> Vec<Event> {
+        let mut events = Vec::new();
+        self.told.retain(|pid, told| {
+            let lives = !told.is_untied
+                || !witness.was_read()
+                || witness.table().shows_socket(told.socket)
+                || deaths.holds(*pid, told.socket);
+            if !lives {
+                events.push(told.gone(*pid));
+            }
+            lives
+        });
+        events
+    }
+
+    /// The process of one has ended: what is told, and how to ask for its cause.
+    pub(super) fn ended(&mut self, deaths: &mut Deaths, pid: Pid) -> Option<(Event, Option<Ended>)> {
+        let told = self.told.remove(&pid)?;
+        Some((told.gone(pid), deaths.let_go(pid, Served::Elsewhere)))
+    }
+
+    /// The engine has found a server in a directory: its process and its socket, as far as they are known. If the reader was
+    /// told of it here: that it has gone, which is to be told where it is found by another path.
+    pub(super) fn hand_over(
+        &mut self,
+        deaths: &mut Deaths,
+        pid: Option<Pid>,
+        socket: Option<SocketNumber>,
+    ) -> Option<Event> {
+        let is_it = |(its, told): &(&Pid, &Told)| pid == Some(**its) || socket == Some(told.socket);
+        let pid = self.told.iter().find(is_it).map(|(pid, _)| *pid)?;
+        let told = self.told.remove(&pid)?;
+        deaths.let_go(pid, Served::Elsewhere);
+        Some(told.gone(pid))
+    }
+}
+
+impl Told {
+    fn gone(&self, pid: Pid) -> Event {
+        Event::of(EventKind::ServerGone, self.path.clone(), Some(pid))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tmux_sockets::kernel::Uid;
+
+    #[test]
+    fn one_that_the_engine_finds_is_handed_over_once() {
+        let (pid, socket) = (Pid::new(7), SocketNumber::new(9));
+        let mut deaths = Deaths::new(Uid::ours());
+        for (its, listening) in
+            [(Some(pid), None), (None, Some(socket)), (Some(pid), Some(SocketNumber::new(1)))]
+        {
+            let told = Told { path: PathBuf::from("/x/a"), socket, started: None, is_untied: true };
+            let mut outsiders = Outsiders { told: BTreeMap::from([(pid, told)]) };
+            let mut hand_over = |pid, socket| outsiders.hand_over(&mut deaths, pid, socket);
+            assert_eq!(hand_over(None, None), None, "a pair of nobody known");
+            let gone = Event::of(EventKind::ServerGone, PathBuf::from("/x/a"), Some(pid));
+            assert_eq!(hand_over(its, listening), Some(gone));
+            assert_eq!(hand_over(its, listening), None);
+        }
+    }
+}
