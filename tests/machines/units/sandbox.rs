@@ -84,7 +84,7 @@ fn a_folder_outside_the_sandbox_is_reported_and_opened_by_a_drop_in() {
 
     assert_eq!(exit_status(&machine, &ann), "1");
     machine.sh(&format!("test -S {socket}"));
-    let told = machine.sh_as(&ann, "journalctl --user --catalog --no-pager --unit=tmux-janitor.service");
+    let told = super::explained(&machine, &ann);
     for part in
         [format!("ReadWritePaths={sockets}"), format!("The socket {socket} is dead, but removing it failed")]
     {

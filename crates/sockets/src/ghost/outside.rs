@@ -17,7 +17,6 @@ use crate::tmux::paths::Rule;
 use crate::witness::Witness;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// A live server that is bound outside of the directories.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -205,22 +204,6 @@ fn is_server(holder: &Holder, socket: SocketNumber) -> bool {
     holder.is_tmux
         && proof::is_tmux(process)
         && !process.has_ended()
-        && is_born(process)
+        && proof::has_servers_place(process)
         && process.holds(socket)
-}
-
-/// How often, and how long apart, one is looked at that seems to be a pane before its exec.
-const LOOKS: u32 = 10;
-const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
-
-/// Whether a process is no pane before its exec. A server that makes one at this moment looks the same until it is made: both
-/// hold the signals back.
-fn is_born(process: &Process) -> bool {
-    for _ in 1..LOOKS {
-        if !proof::is_unborn(process) {
-            return true;
-        }
-        std::thread::sleep(BETWEEN_LOOKS);
-    }
-    !proof::is_unborn(process)
 }

@@ -69,6 +69,12 @@ pub(super) fn is_unborn(process: &Process) -> bool {
         || process.stat().is_none_or(|stat| has_no_servers_place(process.pid, stat))
 }
 
+/// Whether a process has a server's place among sessions and terminals. Its child between fork and exec has none, but for the
+/// moment between setsid(2) and its terminal: enough for who only tells of it, and not for who sends it a signal.
+pub(super) fn has_servers_place(process: &Process) -> bool {
+    process.stat().is_some_and(|stat| !has_no_servers_place(process.pid, stat))
+}
+
 /// A server leads its session without a terminal (daemon(3)), or in the foreground (`tmux -D`) its process group.
 fn has_no_servers_place(pid: Pid, stat: Stat) -> bool {
     stat.group != pid.raw() || (stat.session == pid.raw() && stat.terminal != 0)
