@@ -158,7 +158,7 @@ pub(super) fn note_namesakes(found: &mut Probed, user: Uid, path: &Path) {
     let others = ghost::find_outside(user, &witness, &area, &Known::default());
     let namesakes = others.iter().filter(|other| other.path.file_name() == Some(label) && other.path != path);
     found.notes.extend(namesakes.map(|Outsider { path, pid, outside, .. }| {
-        let way = match outside.whereabouts(*pid, path, user) {
+        let way = match outside.whereabouts((*pid, user), path, user) {
             Some(whereabouts) => whereabouts,
             None => format!("`tmux -S {} attach` reaches it", shell_word(path)),
         };
@@ -200,7 +200,7 @@ impl Probed {
                     format!("; ghost{pid}: {}", ghost.plight)
                 });
                 let behind = self.behind.iter().filter_map(|Outsider { path, pid, outside, .. }| {
-                    let whereabouts = outside.whereabouts(*pid, path, Uid::ours())?;
+                    let whereabouts = outside.whereabouts((*pid, Uid::ours()), path, Uid::ours())?;
                     Some(format!("; pid {pid} listens on it {whereabouts}"))
                 });
                 ghosts.chain(behind).fold(reason.to_string(), |text, clause| text + &clause)

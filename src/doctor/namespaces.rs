@@ -2,6 +2,7 @@
 
 use super::{Cure, Finding, Patient, Severity};
 use tmux_sockets::kernel::escape::escaped;
+use tmux_sockets::report::Outside;
 
 /// How many are told of.
 const TOLD: usize = 16;
@@ -9,12 +10,17 @@ const TOLD: usize = 16;
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     let told = patient.servers().filter_map(|(entry, pid)| {
         let path = patient.report.path_of(entry);
-        if entry.is_reachable() != Some(false) {
-            return None;
-        }
-        let cure = match entry.way_in(&path, patient.user) {
-            Some(line) => format!("`{line}` attaches to it; a janitor that runs there sweeps there"),
-            None => format!(
+        let outside = entry.outside?;
+        let cure = match (outside, entry.way_in(&path, patient.user)) {
+            (Outside::Reached | Outside::Renamed | Outside::Untold, _) => return None,
+            (Outside::Behind(_) | Outside::Unproven, Some(line)) => {
+                format!("`{line}` attaches to it; a janitor that runs there sweeps there")
+            }
+            (Outside::Behind(_), None) => {
+                "others decide there what `tmux` is, so no command of root's is named; its own user is told the way in"
+                    .to_owned()
+            }
+            (Outside::Unproven, None) => format!(
                 "that its path leads to it there is not proven; `ls -l /proc/{pid}/root/ /proc/{pid}/ns/mnt` shows what it sees"
             ),
         };

@@ -6,7 +6,7 @@
 use crate::config::{FolderGlob, Part, matches};
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,8 @@ use tmux_sockets::report::Remark;
 /// How many folders of one pattern are taken.
 const MOST: usize = 256;
 
-/// How many names of one pattern are looked at. Anybody can make any number of them in `/tmp`.
+/// How many folders of the user's and root's are gone into or taken. What others make in `/tmp` does not count, or they could
+/// keep us from the user's own.
 const LOOKED_AT: usize = 65_536;
 
 /// How many of those that are skipped are told of one by one.
@@ -57,7 +58,9 @@ pub(super) fn expand(glob: &FolderGlob, user: Uid, mounts: &Mounts) -> Expansion
     let Search { left, mut found, .. } = search;
     found.folders.sort_unstable();
     if left == 0 {
-        found.unseen = unseen(format!("more than {LOOKED_AT} names match; the others are not looked at"));
+        found.unseen = unseen(format!(
+            "{LOOKED_AT} folders of yours and root's were gone into; the others are not looked at"
+        ));
     }
     if found.folders.len() > MOST {
         let beyond = found.folders.split_off(MOST).len();
@@ -87,32 +90,32 @@ impl Search<'_> {
     /// Goes on from a folder that is open.
     fn go_through(&mut self, dir: &OwnedFd, path: &Path, parts: &[Part]) {
         let Some((part, rest)) = parts.split_first() else { return };
-        let names = match part {
-            Part::Name(name) => vec![name.clone()],
-            Part::Any(glob) => self.names(dir, |name| matches(glob, name)),
-        };
-        for name in names {
-            let path = path.join(&name);
-            if !self.mounts.is_near(&path) {
-                self.skip(path, "it lies on a mount that may not answer".to_owned());
-            } else if rest.is_empty() {
-                self.take(dir, &name, path);
-            } else if let Some(below) = self.enter(dir, &name, &path, rest) {
-                self.go_through(&below, &path, rest);
+        match part {
+            Part::Name(name) => self.go_on(dir, name, path.join(name), rest),
+            Part::Any(glob) => {
+                let entries = rustix::fs::Dir::read_from(dir).into_iter().flatten().filter_map(Result::ok);
+                for entry in entries {
+                    let name = OsStr::from_bytes(entry.file_name().to_bytes());
+                    if self.left == 0 {
+                        return;
+                    }
+                    if !matches!(name.as_bytes(), b"." | b"..") && matches(glob, name) {
+                        self.go_on(dir, name, path.join(name), rest);
+                    }
+                }
             }
         }
     }
 
-    fn names(&mut self, dir: &OwnedFd, is_match: impl Fn(&OsStr) -> bool) -> Vec<OsString> {
-        let entries = rustix::fs::Dir::read_from(dir).into_iter().flatten().filter_map(Result::ok);
-        let names = entries.map(|entry| OsStr::from_bytes(entry.file_name().to_bytes()).to_owned());
-        let names: Vec<OsString> = names
-            .filter(|name| !matches!(name.as_bytes(), b"." | b".."))
-            .filter(|name| is_match(name))
-            .take(self.left)
-            .collect();
-        self.left -= names.len();
-        names
+    fn go_on(&mut self, dir: &OwnedFd, name: &OsStr, path: PathBuf, rest: &[Part]) {
+        if !self.mounts.is_near(&path) {
+            self.skip(path, "it lies on a mount that may not answer".to_owned());
+        } else if rest.is_empty() {
+            self.take(dir, name, path);
+        } else if let Some(below) = self.enter(dir, name, &path, rest) {
+            self.left = self.left.saturating_sub(1);
+            self.go_through(&below, &path, rest);
+        }
     }
 
     /// A folder on the way: the user's or root's, for anybody else could put another one in its place.
@@ -147,7 +150,10 @@ impl Search<'_> {
                     ),
                 );
             }
-            Ok(_) => self.found.folders.push(path),
+            Ok(_) => {
+                self.left = self.left.saturating_sub(1);
+                self.found.folders.push(path);
+            }
         }
     }
 

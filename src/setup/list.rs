@@ -15,6 +15,12 @@ pub(super) enum Line {
 }
 
 impl Line {
+    pub(super) fn path(&self) -> &Path {
+        match self {
+            Self::File(path) | Self::Dir(path) => path,
+        }
+    }
+
     /// Whether it is a unit that can be enabled.
     pub(super) fn is_a_unit(&self) -> bool {
         let Self::File(path) = self else { return false };

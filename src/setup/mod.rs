@@ -106,7 +106,9 @@ pub(crate) fn print(papers: &Papers) -> Result<String, Error> {
 pub(crate) fn remove() -> Result<Outcome, Error> {
     let scene = Scene::look()?;
     let mut outcome = Outcome::default();
-    let list = list::read(&scene.place.list).map_err(Error::Impossible)?;
+    let mut list = list::read(&scene.place.list).map_err(Error::Impossible)?;
+    // Whoever else may write in the home does not choose what goes.
+    list.retain(|line| scene.place.has(line.path()));
     if list.is_empty() {
         outcome.say([format!("Nothing of tmux-janitor is set up under {}.", scene.place.shown())]);
         outcome.say(scene.packaged.as_deref().map(told::packaged_stays));

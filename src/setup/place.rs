@@ -4,7 +4,7 @@ use crate::exit::Error;
 use crate::host::user_database;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::escaped;
 
@@ -64,16 +64,32 @@ impl Place {
     /// # Errors
     /// It is not.
     pub(super) fn is_ours(&self) -> Result<(), Error> {
-        let owner = std::fs::metadata(&self.home).map_or(self.user.raw(), |about| about.uid());
-        if self.user != Uid::ROOT || owner == self.user.raw() {
-            return Ok(());
+        let folders = [("HOME", &self.home), ("XDG_DATA_HOME", &self.completions)];
+        for (variable, folder) in
+            folders.into_iter().chain(self.other_units.iter().map(|units| ("XDG_CONFIG_HOME", units)))
+        {
+            // What is missing is made in the nearest that is there.
+            let there = folder.ancestors().find_map(|folder| std::fs::metadata(folder).ok());
+            let owner = there.map_or(self.user.raw(), |about| about.uid());
+            if self.user != Uid::ROOT || owner == self.user.raw() {
+                continue;
+            }
+            let known = user_database::user(Uid::new(owner)).ok().flatten();
+            let name = known.map_or_else(|| owner.to_string(), |known| known.name);
+            return Err(Error::NoPermission(format!(
+                "{variable} is {}, which is {name}'s: what root writes there {name} could not change; run this as {name}, without sudo",
+                escaped(folder)
+            )));
         }
-        let known = user_database::user(Uid::new(owner)).ok().flatten();
-        let name = known.map_or_else(|| owner.to_string(), |known| known.name);
-        Err(Error::NoPermission(format!(
-            "HOME is {}, which is {name}'s: what root writes there {name} could not change; run this as {name}, without sudo",
-            escaped(&self.home)
-        )))
+        Ok(())
+    }
+
+    /// Whether something can have been made there by us: below the home or where the environment has sent us.
+    pub(super) fn has(&self, path: &Path) -> bool {
+        let folders =
+            [Some(&self.home), Some(&self.units), self.other_units.as_ref(), Some(&self.completions)];
+        let is_below = folders.into_iter().flatten().any(|folder| path.starts_with(folder));
+        is_below && path.components().all(|part| part != Component::ParentDir)
     }
 
     /// Takes the other place of units where the manager looks there and not in the usual one. A shell's

@@ -102,6 +102,28 @@ fn servers_in_other_folders_are_shown_and_not_touched() {
 }
 
 #[test]
+fn one_whose_socket_was_renamed_is_not_said_to_be_at_its_path() {
+    let Some(lines) = world(
+        r"
+        mkdir -m 700 d; t -S $PWD/d/a new -d 'sleep 1000'; pid -S d/a; mv d/a d/b
+        j list --json; j list
+        t -S $PWD/d/a new -d 'sleep 1000'; pid -S d/a; j list --json
+        ",
+    ) else {
+        return;
+    };
+    let (moved, newer): (i64, i64) = (lines[0].parse().unwrap(), lines[4].parse().unwrap());
+    assert_eq!(entry(&json(&lines[1]), "a")["reachable"], false, "{lines:#?}");
+    assert!(lines[3].contains("its socket was renamed"), "{lines:#?}");
+    let list = json(&lines[5]);
+    let of = |pid: i64| {
+        let all = list["sockets"].as_array().unwrap();
+        all.iter().find(|socket| socket["server_pid"] == pid).unwrap()["reachable"].clone()
+    };
+    assert_eq!((of(moved), of(newer)), (false.into(), true.into()), "{list:#}");
+}
+
+#[test]
 fn nothing_but_a_tmux_server_is_taken_for_one() {
     let Some(lines) = world(
         r#"
@@ -228,14 +250,19 @@ fn the_way_in_is_one_that_the_user_may_go() {
           echo "$server"; way=$($user /run/j list | grep -o "[a-z]* *nsenter -t $server [^\`]*"); echo "$way"
           case $way in sudo*) asks "$way" ;; *) $user bash -c "${way% attach} display-message -p '#{pid}'" </dev/null ;; esac
         done
-        # Root is told the way that root goes.
+        # Root would run with all its rights what she has put there as tmux.
         install -d -m 700 -o 4726 -g 4726 /tmp/tmux-4726; j list --all-users --json
         "##,
     ) else {
         return;
     };
     let [roots, sudo, asked, hers, own, asked_her, ..] = &lines[..] else { panic!("{lines:#?}") };
-    assert_eq!(*sudo, format!("sudo nsenter -t {roots} -m tmux -S /tmp/tmux-4726/roots attach"));
+    assert_eq!(
+        *sudo,
+        format!(
+            "sudo nsenter -t {roots} -m -S \"$(id -u)\" -G \"$(id -g)\" tmux -S /tmp/tmux-4726/roots attach"
+        )
+    );
     assert_eq!(asked, roots);
     let flags = "-U --preserve-credentials -m";
     assert!(own.trim_start().starts_with(&format!("nsenter -t {hers} {flags} tmux -S ")), "{own}");
@@ -243,8 +270,11 @@ fn the_way_in_is_one_that_the_user_may_go() {
     let all = json(&lines[6]);
     for (label, pid) in [("roots", roots), ("hers", hers)] {
         let found = entry(&all, label);
-        let way = found["way_in"].as_str().unwrap();
-        assert!(way.starts_with(&format!("nsenter -t {pid} -m tmux -S ")), "{way}");
+        assert_eq!(
+            (&found["server_pid"], &found["way_in"]),
+            (&pid.parse::<i64>().unwrap().into(), &Value::Null)
+        );
+        assert!(found["reason"].as_str().unwrap().contains("others decide"), "{found:#}");
         assert_eq!((&found["uid"], &found["reachable"]), (&4726.into(), &false.into()), "{found:#}");
     }
 }

@@ -182,6 +182,18 @@ fn removing_goes_by_the_list_and_leaves_what_is_not_of_it() {
     fs::remove_file(home.path(FILES[12])).unwrap();
     fs::remove_file(home.path(FILES[13])).unwrap();
     symlink("/etc/passwd", home.path(FILES[13])).unwrap();
+    // A list that somebody else has written to.
+    let (outside, list) =
+        (tempfile::NamedTempFile::new().unwrap(), home.path(".local/share/tmux-janitor/installed"));
+    let around =
+        home.path(".local").join("../..").join(outside.path().strip_prefix("/tmp").unwrap_or(outside.path()));
+    let lines = format!(
+        "{}file {}\nfile {}\n",
+        fs::read_to_string(&list).unwrap(),
+        outside.path().display(),
+        around.display()
+    );
+    fs::write(&list, lines).unwrap();
     let gone = home.setup(&["--remove"]);
     assert_eq!((gone.code, gone.stderr.as_str()), (Some(0), ""), "{}", gone.stdout);
     let left = home
@@ -190,6 +202,7 @@ fn removing_goes_by_the_list_and_leaves_what_is_not_of_it() {
         .filter(|name| !fs::symlink_metadata(home.path(name.to_str().unwrap())).unwrap().is_dir());
     assert_eq!(left.collect::<Vec<_>>(), [FILES[13], ".local/share/man/man1/other.1"].map(PathBuf::from));
     assert!(gone.stdout.contains("is no file of ours now"), "{}", gone.stdout);
+    assert!(outside.path().exists());
 }
 
 #[test]
@@ -261,6 +274,13 @@ fn without_permission_it_ends_with_77() {
         assert!(run.stderr.contains("without sudo"), "{}", run.stderr);
     }
     chown(home.home.path(), Some(0), Some(0)).unwrap();
+    // Where root's environment leads into somebody's folders, that one's links would be followed.
+    let theirs = tempfile::tempdir().unwrap();
+    chown(theirs.path(), Some(65534), Some(65534)).unwrap();
+    for variable in ["XDG_DATA_HOME", "XDG_CONFIG_HOME"] {
+        let run = Run::of(home.command(&home.program(), &[]).env(variable, theirs.path().join("below")));
+        assert!(run.code == Some(77) && run.stderr.contains(variable), "{} {}", run.stdout, run.stderr);
+    }
     fs::set_permissions(home.home.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let mut lesser = Command::new("setpriv");
     lesser.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(home.program()).arg("setup");

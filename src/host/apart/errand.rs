@@ -10,8 +10,12 @@ use tmux_sockets::tmux::Strictness;
 const WORD: &str = "apart";
 
 /// The rules and their words.
-const RULES: [(Strictness, &str); 3] =
-    [(Strictness::Swept, "swept"), (Strictness::Matched, "matched"), (Strictness::LookedAt, "looked-at")];
+const RULES: [(Strictness, &str); 4] = [
+    (Strictness::Swept, "swept"),
+    (Strictness::Matched, "matched"),
+    (Strictness::Kin, "kin"),
+    (Strictness::LookedAt, "looked-at"),
+];
 
 /// What is to be done on a mount that may not answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,6 +134,8 @@ mod tests {
                 target(None, Strictness::Swept),
                 target(Some(&["all", "a b"]), Strictness::LookedAt),
                 target(Some(&[]), Strictness::Swept),
+                target(None, Strictness::Matched),
+                target(None, Strictness::Kin),
             ]),
             Errand::Read { path: "/far/x".into(), is_named: true },
             Errand::Read { path: "/far/x".into(), is_named: false },

@@ -8,6 +8,7 @@ use crate::users::scene::{Hall, User, dead_at, error_of, give, make_dir, print_o
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// A configuration that everybody can read.
 #[track_caller]
@@ -134,6 +135,28 @@ fn two_hundred_and_fifty_six_folders_are_taken_and_the_rest_is_said() {
     assert_eq!(removed(&json), ["/tmp/many-256/dead", "/tmp/many-257/dead"], "{}", swept.stderr);
     assert_eq!((json["counts"]["strays"].as_u64(), swept.stderr.as_str()), (Some(300), ""), "{json:#}");
     assert_eq!(json["strays"].as_array().unwrap().len(), 16);
+}
+
+/// More names than folders are looked at.
+#[test]
+fn however_many_names_others_make_the_users_own_are_found() {
+    let Some(_hall) = Hall::open() else { return };
+    install();
+    let (user, mallory) = (User::new(), User::new());
+    config("extra-socket-dirs = [\"/tmp/*-x\", \"/tmp/*/x\"]\n");
+    make_dir(Path::new("/tmp/own-x"), user);
+    dead_at(Path::new("/tmp/own-x/dead"), user);
+    let script = "cd /tmp && seq 33000 | sed 's/$/-x/' | xargs mkdir && seq 33000 | xargs touch";
+    let made = Command::new("setpriv")
+        .args([&format!("--reuid={}", mallory.0), "--clear-groups", "sh", "-c", script])
+        .status();
+    assert!(made.unwrap().success());
+    let status = run(user, &["status", "--json"]);
+    assert_eq!((status.code, status.stderr.as_str()), (Some(1), ""), "{}", status.stdout);
+    let swept = run(user, &["sweep", "--json"]);
+    assert_eq!((swept.code, swept.stderr.as_str()), (Some(0), ""));
+    assert_eq!(removed(&swept.json()), ["/tmp/own-x/dead"]);
+    assert_eq!(swept.json()["counts"]["strays"], 33_000);
 }
 
 #[test]

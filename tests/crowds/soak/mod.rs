@@ -242,7 +242,8 @@ fn nobody_is_lost_and_nothing_stays_in_a_long_storm() {
         skip::skip("/dev/shm is no tmpfs");
     }
     let length = Duration::from_secs(seconds());
-    storms(&mut places, length / 10, |place, living, _, cost| {
+    // Long enough that what a burst needs has been needed.
+    storms(&mut places, length / 2, |place, living, _, cost| {
         place.before = Some(cost);
         for (socket, server) in living {
             drop(server);

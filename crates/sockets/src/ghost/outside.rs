@@ -157,7 +157,11 @@ impl<'a> Search<'a> {
             if view.reach(table, &listener) != Reach::There {
                 return None;
             }
-            Outside::Reached
+            match view.stands(table, &listener) {
+                Reach::Gone(_) => Outside::Renamed,
+                Reach::There if view.is_barred(&listener.path) => Outside::Untold,
+                Reach::There => Outside::Reached,
+            }
         } else {
             self.look_behind(table, view, process, &listener)
         };

@@ -17,6 +17,10 @@ pub enum Outside {
     Behind(Entrance),
     /// It sees other files than we do, and is not proven to be reached at its path there either.
     Unproven,
+    /// It sees the files that we see, and the path leads nowhere or to something else: its socket was renamed.
+    Renamed,
+    /// It sees the files that we see, and we may not look at its path.
+    Untold,
 }
 
 /// What has to be entered to see the files that a server sees (`nsenter(1)`).
@@ -32,54 +36,72 @@ pub struct Entrance {
 }
 
 impl Outside {
-    /// Where the server of that pid is, which is bound to `path`, and the way in, for the user who asks. `None`: its path
-    /// leads to it.
-    pub fn whereabouts(self, pid: Pid, path: &Path, user: Uid) -> Option<String> {
+    /// Where the server of that pid is, which is `owner`'s and bound to `path`, and the way in, for the user who asks. `None`:
+    /// its path leads to it.
+    pub fn whereabouts(self, (pid, owner): (Pid, Uid), path: &Path, asks: Uid) -> Option<String> {
         const THERE: &str = "in another mount namespace or root directory";
-        match self {
-            Self::Reached => None,
-            Self::Behind(entrance) => {
-                Some(format!("{THERE}; `{}` leads there", entrance.way_in(pid, path, user)))
+        let text = match self {
+            Self::Reached => return None,
+            Self::Behind(entrance) => match entrance.way_in((pid, owner), path, asks) {
+                Some(line) => format!("{THERE}; `{line}` leads there"),
+                None => {
+                    format!("{THERE}, in which others decide what tmux is; its own user is told the way in")
+                }
+            },
+            Self::Unproven => format!("{THERE}, and that its path leads to it there is not proven"),
+            Self::Renamed => {
+                "it listens, and its path does not lead to it: its socket was renamed".to_owned()
             }
-            Self::Unproven => Some(format!("{THERE}, and that its path leads to it there is not proven")),
-        }
+            Self::Untold => "its path cannot be looked at from here".to_owned(),
+        };
+        Some(text)
     }
 }
 
 impl Entrance {
-    /// The line for a shell that attaches to the server of that pid, which is bound to `path`. `user`: who runs it.
+    /// The line for a shell that attaches to the server of that pid, which is `owner`'s and bound to `path`. `asks`: who runs
+    /// it. `None`: root would run with all its rights what others have put there under the name of `tmux`.
     ///
     /// A mount namespace is entered with `CAP_SYS_ADMIN` in the user namespace that owns it (`setns(2)`).
-    pub fn way_in(self, pid: Pid, path: &Path, user: Uid) -> String {
-        let by_itself = self.user && user != Uid::ROOT;
-        let sudo = if by_itself || user == Uid::ROOT { "" } else { "sudo " };
-        let flags = [(by_itself, " -U --preserve-credentials"), (self.namespace, " -m"), (self.root, " -r")];
+    pub fn way_in(self, (pid, owner): (Pid, Uid), path: &Path, asks: Uid) -> Option<String> {
+        if asks == Uid::ROOT && (owner != Uid::ROOT || self.user) {
+            return None;
+        }
+        let by_itself = self.user && asks != Uid::ROOT;
+        let by_sudo = !by_itself && asks != Uid::ROOT;
+        let flags = [
+            (by_itself, " -U --preserve-credentials"),
+            (self.namespace, " -m"),
+            (self.root, " -r"),
+            // Root's rights are for entering alone.
+            (by_sudo, " -S \"$(id -u)\" -G \"$(id -g)\""),
+        ];
         let flags: String =
             flags.into_iter().filter(|(is_needed, _)| *is_needed).map(|(_, flag)| flag).collect();
-        format!("{sudo}nsenter -t {pid}{flags} tmux -S {} attach", shell_word(path))
+        let sudo = if by_sudo { "sudo " } else { "" };
+        Some(format!("{sudo}nsenter -t {pid}{flags} tmux -S {} attach", shell_word(path)))
     }
 }
 
 impl Entry {
     /// Whether it is a live server's socket and its path leads to that server from here. `None`: no live server.
     pub fn is_reachable(&self) -> Option<bool> {
-        (self.verdict.state == State::Live)
-            .then_some(!matches!(self.outside, Some(Outside::Behind(_) | Outside::Unproven)))
+        (self.verdict.state == State::Live).then_some(matches!(self.outside, None | Some(Outside::Reached)))
     }
 
     /// The line for a shell that attaches to a live server that cannot be reached at its path from here, for the user who
     /// asks. `None`: none is known, or none is needed.
-    pub fn way_in(&self, path: &Path, user: Uid) -> Option<String> {
+    pub fn way_in(&self, path: &Path, asks: Uid) -> Option<String> {
         match (self.outside?, self.server_pid?) {
-            (Outside::Behind(entrance), pid) => Some(entrance.way_in(pid, path, user)),
-            (Outside::Reached | Outside::Unproven, _) => None,
+            (Outside::Behind(entrance), pid) => entrance.way_in((pid, self.uid), path, asks),
+            (Outside::Reached | Outside::Unproven | Outside::Renamed | Outside::Untold, _) => None,
         }
     }
 
     /// Why a live server cannot be reached at its path from here, and the way in, for the user who asks. `None`: it can,
     /// or is none.
-    pub fn whereabouts(&self, path: &Path, user: Uid) -> Option<String> {
-        self.outside?.whereabouts(self.server_pid?, path, user)
+    pub fn whereabouts(&self, path: &Path, asks: Uid) -> Option<String> {
+        self.outside?.whereabouts((self.server_pid?, self.uid), path, asks)
     }
 }
 
@@ -91,18 +113,36 @@ mod tests {
     fn the_way_in_is_one_that_whoever_asks_may_go() {
         let entrance = |namespace, root, user| Entrance { namespace, root, user };
         let (root, user) = (Uid::ROOT, Uid::new(1000));
-        for (entrance, asks, expected) in [
-            (entrance(true, false, false), root, "nsenter -t 7 -m tmux -S '/tmp/a b' attach"),
-            (entrance(true, false, true), root, "nsenter -t 7 -m tmux -S '/tmp/a b' attach"),
-            (entrance(false, true, false), root, "nsenter -t 7 -r tmux -S '/tmp/a b' attach"),
-            (entrance(true, true, false), user, "sudo nsenter -t 7 -m -r tmux -S '/tmp/a b' attach"),
+        let sudo = "-S \"$(id -u)\" -G \"$(id -g)\"";
+        for (entrance, owner, asks, expected) in [
+            (
+                entrance(true, false, false),
+                root,
+                root,
+                Some("nsenter -t 7 -m tmux -S '/tmp/a b' attach".to_owned()),
+            ),
+            (
+                entrance(false, true, false),
+                root,
+                root,
+                Some("nsenter -t 7 -r tmux -S '/tmp/a b' attach".to_owned()),
+            ),
+            (entrance(true, false, true), root, root, None),
+            (entrance(true, false, false), user, root, None),
+            (
+                entrance(true, true, false),
+                user,
+                user,
+                Some(format!("sudo nsenter -t 7 -m -r {sudo} tmux -S '/tmp/a b' attach")),
+            ),
             (
                 entrance(true, false, true),
                 user,
-                "nsenter -t 7 -U --preserve-credentials -m tmux -S '/tmp/a b' attach",
+                user,
+                Some("nsenter -t 7 -U --preserve-credentials -m tmux -S '/tmp/a b' attach".to_owned()),
             ),
         ] {
-            assert_eq!(entrance.way_in(Pid::new(7), Path::new("/tmp/a b"), asks), expected);
+            assert_eq!(entrance.way_in((Pid::new(7), owner), Path::new("/tmp/a b"), asks), expected);
         }
     }
 }

@@ -30,6 +30,9 @@ pub enum Strictness {
     /// That of [`Strictness::Swept`], and for a path that a pattern has matched: links in it lead nowhere, and whatever is not
     /// the user's own counts as missing. Whoever can make names there does not choose where we go.
     Matched,
+    /// That of [`Strictness::Swept`], for a folder in which something else than tmux would have its sockets: what is not the
+    /// user's own counts as missing. It stands in nobody's way, and whoever made it has no say.
+    Kin,
     /// None: we only look (`probe -S` goes anywhere).
     LookedAt,
 }
@@ -97,7 +100,13 @@ impl SocketDir {
         match opened {
             Err(DirectoryError::Unreadable(Errno::NOENT)) => Ok(None),
             Err(DirectoryError::Refused(Refusal::NotADirectory | Refusal::Owner(_)))
-                if rule == Strictness::Matched =>
+                if matches!(rule, Strictness::Matched | Strictness::Kin) =>
+            {
+                Ok(None)
+            }
+            Err(DirectoryError::Unreadable(Errno::ACCESS))
+                if rule == Strictness::Kin
+                    && rustix::fs::lstat(path).is_ok_and(|stat| FileFacts::from(stat).uid != uid) =>
             {
                 Ok(None)
             }
@@ -137,7 +146,7 @@ impl SocketDir {
         let refusal = match rule {
             Strictness::LookedAt => None,
             Strictness::Matched if facts.uid != uid => Some(Refusal::Owner(facts.uid)),
-            Strictness::Swept | Strictness::Named | Strictness::Matched => {
+            Strictness::Swept | Strictness::Named | Strictness::Matched | Strictness::Kin => {
                 kind.refuses(is_directory, facts.uid, facts.mode, uid)
             }
         };

@@ -47,6 +47,12 @@ pub fn is_directory_name(name: &OsStr, uid: Uid) -> bool {
     uid_of_directory_name(name) == Some(uid)
 }
 
+/// Whether a folder is called as one that something else than tmux would use for the user.
+pub fn is_kin(path: &Path, uid: Uid) -> bool {
+    let is_tmuxs = |name: &OsStr| name == OsStr::new(&directory_name(uid));
+    path.file_name().is_some_and(|name| is_directory_name(name, uid) && !is_tmuxs(name))
+}
+
 /// The user whom a folder called `tmux-N`, or as one of the others, is for.
 ///
 /// Only the decimal form that tmux itself writes is taken: no sign, no leading zero.
