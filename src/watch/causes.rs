@@ -19,6 +19,9 @@ use tmux_sockets::kernel::PidFdInfo;
 /// parent that never waits leaves it a zombie for ever; some that are process 1 wait for others every two seconds.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// How many events may wait for a cause, or behind one. Beyond that all are told with what is known.
+const MOST: usize = 1024;
+
 /// A process that has ended, or is about to.
 #[derive(Debug, Clone)]
 pub(super) struct Ended {
@@ -99,6 +102,9 @@ impl Causes {
             return Some((held.event, held.time));
         }
         self.held.push(held);
+        if self.held.len() > MOST {
+            self.give_up();
+        }
         None
     }
 
