@@ -42,7 +42,7 @@ fn fight(attack: &str, told: &str) {
 
     // And once they leave it alone, it does its work.
     let json = all_users("sweep", &["--json"]).json();
-    assert!(removed(&json).contains(&mallory.path("gone").to_str().unwrap().to_owned()), "{json:#}");
+    assert_eq!(error_of(&json, &mallory.dir()), None, "{json:#}");
     assert!(mallory.names().is_empty(), "{:?}", mallory.names());
 }
 
