@@ -6,6 +6,7 @@
 use crate::common::arena::{Arena, Server};
 use crate::common::janitor::{Run, janitor};
 use crate::common::starts::{assert_reachable, client, end, server_of, wait_for_silence};
+use crate::common::wait::DEADLINE;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -21,6 +22,8 @@ fn seconds() -> u64 {
 /// What happened.
 #[derive(Debug, Default)]
 struct Tally {
+    /// Whether the sweeps have nothing to do with the starts.
+    elsewhere: bool,
     started: AtomicUsize,
     failed: AtomicUsize,
     sweeps: AtomicUsize,
@@ -37,7 +40,8 @@ fn get(counter: &AtomicUsize) -> usize {
     counter.load(Ordering::Relaxed)
 }
 
-/// Starts one server, checks that it is reachable, ends it and waits for its end. Alone on its label.
+/// Starts one server, checks that it is reachable, ends it and waits for its end. Alone on its label. What every second
+/// one leaves is left to the sweeps: so they remove something, however busy the machine is.
 fn patient_round(socket: &Path, round: usize, tally: &Tally) {
     match server_of(client(socket, "s")) {
         Err(complaint) => panic!("a start that met nobody failed: {complaint}"),
@@ -47,7 +51,20 @@ fn patient_round(socket: &Path, round: usize, tally: &Tally) {
             assert_reachable(socket, &server);
             end(socket, &server, round);
             wait_for_silence(socket, &server);
+            if round % 2 == 1 {
+                await_sweeps(socket, tally);
+            }
         }
+    }
+}
+
+/// Waits until the sweeps have removed a dead socket; those elsewhere, until one that began now would have.
+fn await_sweeps(socket: &Path, tally: &Tally) {
+    let (begun, before) = (Instant::now(), get(&tally.sweeps));
+    // Two may have been under way.
+    while socket.exists() && !(tally.elsewhere && get(&tally.sweeps) > before + 2) {
+        assert!(begun.elapsed() < DEADLINE, "{} stays", socket.display());
+        thread::yield_now();
     }
 }
 
@@ -86,12 +103,14 @@ fn impatient_round(socket: &Path, round: usize, tally: &Tally) {
 
 /// Runs starters in the arena and two sweepers in `swept`, until the time is over.
 fn storm(arena: &Arena, swept: &Path, time: Duration) -> Tally {
-    let tally = Tally::default();
+    let tally = Tally { elsewhere: swept != arena.dir(), ..Tally::default() };
     let over = AtomicBool::new(false);
     let begun = Instant::now();
     let running = || begun.elapsed() < time && !over.load(Ordering::Relaxed);
+    let starters = AtomicUsize::new(3);
     let starter = |label: &str, round: fn(&Path, usize, &Tally)| {
         let socket: PathBuf = arena.path(label);
+        let _one = One(&starters);
         let stop = StopAll(&over);
         let mut number = 0;
         while running() {
@@ -106,7 +125,8 @@ fn storm(arena: &Arena, swept: &Path, time: Duration) -> Tally {
         scope.spawn(|| starter("impatient", impatient_round));
         for _ in 0..2 {
             scope.spawn(|| {
-                while running() {
+                // Longer than the starters, which wait for them.
+                while get(&starters) > 0 {
                     let run = Run::of(janitor(swept).args(["sweep", "--json"]));
                     assert_eq!(run.code, Some(0), "{} {}", run.stdout, run.stderr);
                     add(&tally.sweeps, 1);
@@ -119,6 +139,15 @@ fn storm(arena: &Arena, swept: &Path, time: Duration) -> Tally {
         }
     });
     tally
+}
+
+/// One of several; not counted any more when it ends, however it does.
+struct One<'a>(&'a AtomicUsize);
+
+impl Drop for One<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A starter that panics ends the storm.
@@ -163,7 +192,7 @@ fn no_start_is_lost_under_two_sweeps_without_a_pause() {
     let begun = Instant::now();
     let mut turns = 0;
     // On a busy machine more of them: of what happens, not of time, there has to be enough.
-    while turns < TURNS || (!is_enough(&swept) && begun.elapsed() < crate::common::wait::DEADLINE) {
+    while turns < TURNS || (!is_enough(&swept) && begun.elapsed() < DEADLINE) {
         calm.push(storm(&arena, elsewhere.path(), time / 2));
         swept.push(storm(&arena, arena.dir(), time));
         turns += 1;

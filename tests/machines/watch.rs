@@ -35,7 +35,7 @@ fn entries(machine: &Machine) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("journalctl prints JSON")).collect()
 }
 
-/// Kills a server and waits until its socket is gone and that is told.
+/// Starts a server, kills it, and waits until its socket is gone and that is told.
 #[track_caller]
 fn dies_and_is_cleaned_up(machine: &Machine, user: &User, label: &str) -> String {
     let pid = start(machine, user, "/tmp", label);
@@ -43,9 +43,13 @@ fn dies_and_is_cleaned_up(machine: &Machine, user: &User, label: &str) -> String
     pid
 }
 
+/// Kills a server that the watcher holds, and waits until its socket is gone and that is told.
 #[track_caller]
 fn kill(machine: &Machine, user: &User, pid: &str, label: &str) {
     let socket = format!("/tmp/tmux-{}/{label}", user.uid);
+    // One that ends before the watcher comes to it is told without its process, and that is right.
+    let watcher = show(machine, user, "MainPID");
+    machine.sh(&until(&format!("grep -qs '^Pid:[[:space:]]*{pid}$' /proc/{watcher}/fdinfo/*")));
     machine.sh_as(user, &format!("kill -KILL {pid}; {}", until(&format!("[ ! -e {socket} ]"))));
     // It is told when its parent has waited for it.
     let told = format!("journalctl --user -o cat MESSAGE_ID={SERVER_GONE} | grep -q '{socket} '");
