@@ -7,8 +7,7 @@ use tmux_sockets::kernel::escape::escaped;
 use tmux_sockets::kernel::{KernelTable, Mounts, Uid};
 use tmux_sockets::report::{Remark, Report};
 use tmux_sockets::sweep::Target;
-use tmux_sockets::sweep::discover::{self, Surroundings};
-use tmux_sockets::tmux::{Strictness, paths};
+use tmux_sockets::sweep::discover::Surroundings;
 
 /// Where to look, and what the patterns of the configuration match besides.
 #[derive(Debug, Default)]
@@ -32,13 +31,8 @@ impl Places {
     /// Those that tmux uses, and those of the configuration.
     pub(crate) fn of(settings: &Settings, table: &KernelTable, user: Uid) -> Self {
         let around = Surroundings::of_this_process();
-        let mut places =
-            Self::named(&discover::socket_dirs(&settings.extra_socket_dirs, &around, table, user));
-        for target in &mut places.targets {
-            if paths::is_kin(&target.path, user) {
-                target.rule = Strictness::Kin;
-            }
-        }
+        let targets = Target::all_of(&settings.extra_socket_dirs, &around, table, user);
+        let mut places = Self { targets, ..Self::default() };
         let mounts = Mounts::read();
         for glob in &settings.extra_socket_globs {
             let found = expand::expand(glob, user, &mounts);

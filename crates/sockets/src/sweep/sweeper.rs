@@ -1,6 +1,6 @@
 //! The front door: a sweep of a user's own sockets.
 
-use super::discover::{self, Surroundings};
+use super::discover::Surroundings;
 use super::{Act, Far, Pass, Policy, RefuseFar, SpareNothing, Target};
 use crate::kernel::Uid;
 use crate::report::Report;
@@ -61,13 +61,12 @@ impl<P: Policy> Sweeper<P> {
     pub fn run(self) -> Report {
         let user = Uid::ours();
         let mut witness = Witness::new(user);
-        let directories = if self.directories.is_empty() {
+        let targets: Vec<Target> = if self.directories.is_empty() {
             witness.refresh();
-            discover::socket_dirs(&[], &Surroundings::of_this_process(), witness.table(), user)
+            Target::all_of(&[], &Surroundings::of_this_process(), witness.table(), user)
         } else {
-            self.directories
+            self.directories.into_iter().map(Target::whole).collect()
         };
-        let targets: Vec<Target> = directories.into_iter().map(Target::whole).collect();
         let far: &dyn Far = &RefuseFar;
         Pass { policy: &self.policy, far, user, act: self.act }.run(&mut witness, &targets)
     }
