@@ -65,15 +65,15 @@ Exit codes:
   1   an entry failed, a directory has an error or --dir names none; status: a dead socket or
       ghost; rescue: a ghost is left; probe: dead; spawn: the session could not be made;
       doctor: a problem or a risk; audit: a finding; setup: not all could be done
-  2   usage; audit: a file that is missing, or neither a shell script nor a unit file
+  2   the command line makes no sense; audit: a file that is neither a shell script nor a unit file
   3   probe: absent (a live server of that path, and where it is, is named);
       spawn: a session of that name is there already, nothing was changed
   4   probe: unknown, foreign, or not a socket;
       spawn: the session was made and COMMAND has ended already; it ran once, and how it ended is told;
       status: not all could be looked at, whatever was found
   70  a bug of tmux-janitor
-  77  no permission for what was asked
-  78  configuration";
+  77  no permission for what was asked; audit: a file that is missing or cannot be read
+  78  the configuration is wrong";
 
 /// Options of all commands.
 #[derive(Debug, Clone, Args)]

@@ -273,7 +273,7 @@ fn rescue(global: &Global, arguments: &Rescue, output: &mut Output) -> Result<Ex
     if arguments.json {
         output.json(|to| json::run(to, &report, "rescue", dry_run, json::Listing::All))?;
     } else {
-        let text = people::rescue(&report, dry_run);
+        let text = people::rescue(&report, dry_run, only.as_deref());
         if output.is_muted() {
             journal::looked(&report, &text, !report.leaves_ghosts());
         }

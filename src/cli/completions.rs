@@ -39,7 +39,7 @@ pub(crate) fn script(shell: Shell) -> String {
     let script = match shell {
         Shell::Bash => bash(&script),
         Shell::Zsh => zsh(&script),
-        Shell::Fish => script + FISH,
+        Shell::Fish => script + FISH + &without_files(),
         _ => script,
     };
     script.trim_end().to_owned() + "\n"
@@ -71,7 +71,14 @@ _tmux_janitor_names() {
 }
 
 _tmux_janitor() {
-    local word words
+    local words
+    # "=" is a word of its own: --state=d is read as --state d is.
+    if [[ ${COMP_WORDS[COMP_CWORD]} == = ]]; then
+        COMP_WORDS[COMP_CWORD]=
+        set -- "$1" "" "${COMP_WORDS[COMP_CWORD-1]}"
+    elif [[ $3 == = && COMP_CWORD -ge 3 ]]; then
+        set -- "$1" "$2" "${COMP_WORDS[COMP_CWORD-2]}"
+    fi
     words=" ${COMP_WORDS[*]:1:COMP_CWORD-1} "
     if [[ $3 == -L && $words == *" probe "* ]]; then
         _tmux_janitor_names labels "$2"
@@ -106,6 +113,17 @@ _tmux_janitor_ghosts() {
     compadd -a names
 }
 "#;
+
+/// fish offers files wherever nothing says that none are wanted.
+fn without_files() -> String {
+    let cli = Cli::command();
+    let shown = cli.get_subcommands().filter(|command| !command.is_hide_set());
+    let takes_none = shown.filter(|command| command.get_positionals().next().is_none());
+    takes_none.fold(String::new(), |lines, command| {
+        let condition = format!("__fish_tmux_janitor_using_subcommand {}", command.get_name());
+        lines + &format!("complete -c tmux-janitor -n \"{condition}\" -f\n")
+    })
+}
 
 const FISH: &str = r#"complete -c tmux-janitor -n "__fish_tmux_janitor_using_subcommand probe" -s L -x -a "(tmux-janitor complete-names labels 2>/dev/null)"
 complete -c tmux-janitor -n "__fish_tmux_janitor_using_subcommand rescue" -f -a "(tmux-janitor complete-names ghosts 2>/dev/null)"

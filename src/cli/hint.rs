@@ -44,6 +44,7 @@ const OTHER_NAMES: [(&[&str], &str); 10] = [
 /// Leads from a command that there is not to what was meant, where that is known.
 pub(crate) fn hint(error: &mut clap::Error) {
     hint_at_command(error);
+    hint_at_option(error);
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return };
     let known = OTHER_NAMES.iter().find(|(words, _)| words.contains(&word.as_str()));
     if let Some((_, meant)) = known {
@@ -70,4 +71,29 @@ fn hint_at_command(error: &mut clap::Error) {
         tips.insert(0, StyledStr::from(format!("a similar argument exists: '{meant}'")));
     }
     error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
+}
+
+/// What a word stands behind in commands that take none.
+const OPTIONS: [(&str, &str); 3] = [
+    (
+        " probe ",
+        "`-L LABEL`, `-S PATH` or `--session NAME` says what is meant, as in `tmux-janitor probe -L build`",
+    ),
+    (" list ", "`tmux-janitor list --label GLOB` shows only those labels"),
+    (
+        " sweep ",
+        "`tmux-janitor sweep` removes every dead socket of yours; with `-S PATH` only the one that is named",
+    ),
+];
+
+/// Leads from a word, or from tmux's `-L`, to the option that was meant.
+fn hint_at_option(error: &mut clap::Error) {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg) else { return };
+    if error.kind() != ErrorKind::UnknownArgument || (word.starts_with('-') && word != "-L") {
+        return;
+    }
+    let usage = error.get(ContextKind::Usage).map_or_else(String::new, ToString::to_string);
+    if let Some((_, meant)) = OPTIONS.iter().find(|(command, _)| usage.contains(command)) {
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(*meant)]));
+    }
 }

@@ -108,8 +108,8 @@ pub(crate) fn summary(report: &Report, dry_run: bool) -> String {
     text
 }
 
-/// What `rescue` prints: a line per ghost that has its socket again, and a summary.
-pub(crate) fn rescue(report: &Report, dry_run: bool) -> String {
+/// What `rescue` prints: a line per ghost that has its socket again, and a summary; `only` is the path that was asked for.
+pub(crate) fn rescue(report: &Report, dry_run: bool, only: Option<&Path>) -> String {
     let mut text = deeds(report);
     let counts = report.counts();
     let (verb, done) =
@@ -118,7 +118,14 @@ pub(crate) fn rescue(report: &Report, dry_run: bool) -> String {
     let _ = match (counts.ghost, left) {
         (0, _) => match unseen(report) {
             Some(unseen) => writeln!(text, "no ghost is seen, but not all could be looked at: {unseen}"),
-            None => writeln!(text, "no ghosts"),
+            None => match only {
+                Some(path) => writeln!(
+                    text,
+                    "no ghost at {}; `tmux-janitor rescue --dry-run` shows each ghost with its path",
+                    escaped(path)
+                ),
+                None => writeln!(text, "no ghosts"),
+            },
         },
         (_, 0) => writeln!(text, "{verb} {}", plural(done, "ghost")),
         (_, 1) => writeln!(text, "{verb} {}; 1 left as it is", plural(done, "ghost")),

@@ -72,6 +72,15 @@ impl Desk {
     fn offered(&self, shell: &str, words: &[&str]) -> Option<Vec<String>> {
         let said = match shell {
             "bash" => {
+                // As bash splits them (COMP_WORDBREAKS).
+                let words: Vec<&str> = words
+                    .iter()
+                    .flat_map(|word| match word.split_once('=') {
+                        Some((option, "")) => vec![option, "="],
+                        Some((option, value)) => vec![option, "=", value],
+                        None => vec![*word],
+                    })
+                    .collect();
                 let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
                 let (last, before) = (words.last().unwrap(), words[words.len() - 2]);
                 self.asks(&["bash", "-euc"], &format!(
@@ -136,6 +145,13 @@ fn each_shell_completes_options_values_labels_and_ghosts() {
         offers(&["tmux-janitor", "sweep", "--d"], &["--dry-run", "--dir"], &["--json"]);
         offers(&["tmux-janitor", "list", "--color", "a"], &["auto", "always"], &["never"]);
         offers(&["tmux-janitor", "list", "--state", "d"], &["dead"], &["live"]);
+        // zsh and fish complete the whole word.
+        let whole = |value: &str| if shell == "bash" { value.to_owned() } else { format!("--state={value}") };
+        let is_whole = |value: &str| if shell == "zsh" { value.to_owned() } else { whole(value) };
+        offers(&["tmux-janitor", "list", "--state=d"], &[&is_whole("dead")], &[&is_whole("live"), "--json"]);
+        offers(&["tmux-janitor", "list", "--state="], &[&is_whole("dead"), &is_whole("live")], &["--json"]);
+        // Where no file belongs none is offered.
+        offers(&["tmux-janitor", "sweep", "--dry-run", "ba"], &[], &["bash"]);
         offers(&["tmux-janitor", "list", "--state", "not"], &["not-a-socket"], &["dead"]);
         offers(&["tmux-janitor", "probe", "-L", "b"], &["build", "bugs"], &["other"]);
         offers(&["tmux-janitor", "probe", "-L", "a"], &[], &["auto"]);

@@ -33,6 +33,7 @@ fn a_staged_installation_holds_every_file_and_is_taken_away_whole() {
         "share/bash-completion/completions/tmux-janitor",
         "share/zsh/site-functions/_tmux-janitor",
         "share/fish/vendor_completions.d/tmux-janitor.fish",
+        "share/doc/tmux-janitor/docs/tmux-janitor.schema.json",
     ] {
         let length = fs::metadata(tools.join(file)).map(|about| about.len()).unwrap_or_default();
         assert!(length > 0, "{file} is missing or empty");

@@ -75,6 +75,45 @@ fn a_command_without_its_dashes_leads_to_them() {
     assert!(run.code == Some(2) && !run.stderr.contains("COMMAND"), "{}", run.stderr);
 }
 
+/// Who says `probe build`, as with tmux's own commands, is told where the label belongs.
+#[test]
+fn a_word_where_none_belongs_leads_to_its_option() {
+    for (arguments, meant) in [
+        (&["probe", "build"][..], "probe -L build"),
+        (&["list", "build"], "list --label GLOB"),
+        (&["list", "-L", "build"], "list --label GLOB"),
+        (&["sweep", "build"], "`-S PATH`"),
+        (&["sweep", "-L", "build"], "`-S PATH`"),
+    ] {
+        let run = Run::of(bare().args(arguments));
+        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{arguments:?}");
+        assert!(run.stderr.contains(meant), "{arguments:?}: {}", run.stderr);
+        assert_eq!(run.stderr.matches("tip:").count(), 1, "{arguments:?}: {}", run.stderr);
+    }
+    let run = Run::of(bare().args(["sweep", "--dryrun"]));
+    assert!(run.stderr.contains("'--dry-run'") && !run.stderr.contains("-S PATH"), "{}", run.stderr);
+}
+
+/// Which code a file that is missing, or no script, has: the help and both man pages say what `audit` does.
+#[test]
+fn the_exit_codes_of_audit_are_as_the_help_says() {
+    let help = Run::of(bare().arg("--help")).stdout;
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/man/tmux-janitor-audit.1"));
+    let page = page.unwrap();
+    let binary = tempfile::NamedTempFile::new().unwrap();
+    fs::write(binary.path(), b"\x7fELF\0").unwrap();
+    for (file, told, on_the_page) in [
+        ("/nonexistent", "a file that is missing", "A file is missing"),
+        (binary.path().to_str().unwrap(), "a file that is neither", "a file is neither"),
+    ] {
+        let code = Run::of(bare().args(["audit", file])).code.unwrap();
+        let line = help.lines().find(|line| line.contains(told)).unwrap_or_else(|| panic!("{told}: {help}"));
+        assert!(line.trim_start().starts_with(&code.to_string()), "{code}: {line}");
+        let item = page.split(".TP\n").find(|item| item.contains(on_the_page)).expect("it is told");
+        assert!(item.starts_with(&format!(".B {code}\n")), "{code}: {item}");
+    }
+}
+
 /// What nobody may believe to be otherwise stands where people look first.
 #[test]
 fn the_help_of_spawn_says_what_is_data_and_that_command_runs_once() {

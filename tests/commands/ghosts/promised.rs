@@ -142,7 +142,11 @@ fn a_path_means_that_one_alone() {
     arena.assert_reachable("a");
     assert_eq!(ghosts(arena.dir()), [("b".to_owned(), arena.server("b").pid.into())]);
     let run = Run::of(bare().arg("rescue").arg(&path));
-    assert_eq!((run.code, run.stdout.as_str()), (Some(0), "no ghosts\n"), "{}", run.stderr);
+    let said = format!(
+        "no ghost at {}; `tmux-janitor rescue --dry-run` shows each ghost with its path\n",
+        path.display()
+    );
+    assert_eq!((run.code, run.stdout), (Some(0), said), "{}", run.stderr);
     for wrong in [vec!["rescue", "/"], vec!["--dir", "/tmp", "rescue", "/tmp/x"]] {
         assert_eq!(Run::of(bare().args(&wrong)).code, Some(2), "{wrong:?}");
     }

@@ -61,6 +61,20 @@ fn the_configuration_reference_has_every_key_with_its_default() {
     assert_eq!(told, sample);
 }
 
+/// Where the record of what was done lies.
+#[test]
+fn the_pages_have_the_place_of_the_record() {
+    let source = read("src/record/mod.rs");
+    let value = |name: &str| {
+        let (_, value) = source.split_once(&format!("const {name}: &str = \"")).expect("it is there");
+        value.split('"').next().expect("it ends").to_owned()
+    };
+    let folder = format!("/tmp/tmux-UID/{}", value("NAME"));
+    let page = read("packaging/man/tmux-janitor.1").replace('\\', "");
+    assert!(page.contains(&format!(".I {folder}/{}\n", value("FILE"))), "{folder}");
+    assert!(read("docs/uninstall.md").contains(&format!("`{folder}`")), "{folder}");
+}
+
 /// The names and message ids of the events.
 fn events() -> BTreeMap<String, String> {
     let source = read("src/logging.rs");

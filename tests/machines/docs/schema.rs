@@ -99,3 +99,32 @@ fn the_page_has_every_command_and_every_kind() {
         assert!(property.ends_with("_bytes") || page.contains(&format!("`{property}`")), "{property}");
     }
 }
+
+/// Each part of the man page has the fields that the schema has there.
+#[test]
+fn the_man_page_has_every_field() {
+    let page = fs::read_to_string(Path::new(REPOSITORY).join("packaging/man/tmux-janitor.json.5")).unwrap();
+    let parts = page.split("\n.SH ").flat_map(|part| part.split("\n.SS ")).collect::<Vec<_>>();
+    for (kinds, heading) in [
+        (&["run", "counts", "directory"][..], "\"SWEEP, LIST, RESCUE\""),
+        (&["socket"], "A socket"),
+        (&["status", "place"], "STATUS"),
+        (&["probe"], "PROBE"),
+        (&["spawn"], "SPAWN"),
+        (&["doctor"], "DOCTOR"),
+        (&["audit"], "AUDIT"),
+        (&["event", "ready"], "EVENTS"),
+    ] {
+        let part = parts.iter().find(|part| part.lines().next() == Some(heading));
+        let part = part.unwrap_or_else(|| panic!("there is a part {heading}"));
+        let words: BTreeSet<&str> = part.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+        for kind in kinds {
+            for property in schema()["$defs"][kind]["properties"].as_object().unwrap().keys() {
+                // Those stand before all parts.
+                let is_everywhere = property.ends_with("_bytes") && property != "memory_bytes";
+                let is_everywhere = is_everywhere || ["version", "command"].contains(&property.as_str());
+                assert!(is_everywhere || words.contains(property.as_str()), "{heading}: {kind}.{property}");
+            }
+        }
+    }
+}
