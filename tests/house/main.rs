@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
 
 mod layers;
+mod messages;
 mod sentences;
 
 use std::collections::BTreeSet;

@@ -39,7 +39,7 @@ fn every_sentence_stands_in_the_list() {
 }
 
 /// The lines of the literals that a person can read.
-fn sentences(source: &str) -> Vec<String> {
+pub(super) fn sentences(source: &str) -> Vec<String> {
     let lines = literals(source)
         .into_iter()
         .flat_map(|text| text.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>());
@@ -47,7 +47,7 @@ fn sentences(source: &str) -> Vec<String> {
 }
 
 /// Two words beside each other, what is put in aside.
-fn has_words(line: &str) -> bool {
+pub(super) fn has_words(line: &str) -> bool {
     let is_word = |word: &str| {
         let word = word.trim_matches(|letter: char| letter.is_ascii_punctuation());
         word.len() > 1 && word.chars().all(|letter| letter.is_alphabetic() || letter == '\'' || letter == '-')
