@@ -114,8 +114,8 @@ fn every_block_is_checked_or_says_why_not() {
             }
             ("toml", _) if !is_configuration(&block.text) => "tmux-janitor check-config refuses it",
             ("json", _) if serde_json::from_str::<serde_json::Value>(&block.text).is_err() => "it is no JSON",
-            // Run, or verified, by the tests above; a picture has nothing to run.
-            ("console" | "sh" | "ini" | "toml" | "json" | "mermaid", _) | ("python", Order::SavedAs(_)) => {
+            // Run, or verified, by the tests above.
+            ("console" | "sh" | "ini" | "toml" | "json", _) | ("python", Order::SavedAs(_)) => {
                 continue;
             }
             _ => "nothing checks such a block; `<!-- test: not run: WHY -->` before it says why",

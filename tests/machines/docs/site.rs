@@ -49,6 +49,25 @@ fn a_browser_reads_the_site() {
             fs::write(file, shot["data"].as_str().unwrap()).unwrap();
         }
     }
+    // On a phone a page is as wide as the screen: what is wider scrolls by itself.
+    let phone = json!({ "width": 400, "height": 800, "deviceScaleFactor": 1, "mobile": true });
+    browser.call("Emulation.setDeviceMetricsOverride", &phone);
+    for page in pages() {
+        let Some(name) = page.name.strip_prefix("docs/").and_then(|name| name.strip_suffix(".md")) else {
+            continue;
+        };
+        let page = match name {
+            "SUMMARY" => continue,
+            "README" => "index.html".to_owned(),
+            name => format!("{name}.html"),
+        };
+        browser.open(&format!("file://{}/{page}", site.display()));
+        let is_there = format!("location.pathname.endsWith('/{page}') && document.readyState == 'complete'");
+        browser.until(&is_there);
+        let width = browser.evaluate("document.querySelector('.content').scrollWidth");
+        assert!(width.as_u64().is_some_and(|width| width <= 400), "{page} is {width} wide");
+    }
+    browser.call("Emulation.clearDeviceMetricsOverride", &json!({}));
     browser.open(&format!("file://{}/index.html", site.display()));
     browser.until("document.querySelector('main a[href=\"lost-sessions.html\"]') != null");
     browser.evaluate("document.querySelector('main a[href=\"lost-sessions.html\"]').click()");
@@ -91,8 +110,12 @@ impl Browser {
         browser
     }
 
-    /// Asks for something, and waits for the answer; what it tells meanwhile is not heard.
     fn call(&mut self, method: &str, parameters: &Value) -> Value {
+        self.ask(method, parameters).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Asks for something, and waits for the answer; what it tells meanwhile is not heard.
+    fn ask(&mut self, method: &str, parameters: &Value) -> Result<Value, String> {
         self.asked += 1;
         let mut order = json!({ "id": self.asked, "method": method, "params": parameters });
         if let Some(page) = &self.page {
@@ -105,8 +128,8 @@ impl Browser {
             assert_eq!(answer.pop(), Some(0), "the browser has ended");
             let answer: Value = serde_json::from_slice(&answer).expect("it speaks JSON");
             if answer["id"] == self.asked {
-                assert!(answer["error"].is_null(), "{method}: {answer}");
-                return answer["result"].clone();
+                let is_done = answer["error"].is_null();
+                return is_done.then(|| answer["result"].clone()).ok_or(format!("{method}: {answer}"));
             }
         }
     }
@@ -116,8 +139,10 @@ impl Browser {
         assert!(gone["errorText"].is_null(), "{address}: {gone}");
     }
 
+    /// Null, too, where the page gives way to another one meanwhile.
     fn evaluate(&mut self, expression: &str) -> Value {
-        self.call("Runtime.evaluate", &json!({ "expression": expression }))["result"]["value"].clone()
+        let said = self.ask("Runtime.evaluate", &json!({ "expression": expression }));
+        said.map_or(Value::Null, |said| said["result"]["value"].clone())
     }
 
     /// Waits until an expression holds; one that fails, as in a page that is still loading, does not.
