@@ -33,7 +33,7 @@ mod version;
 
 use crate::config::Settings;
 use crate::host::systemd::Systemd;
-use crate::record::Record;
+use crate::record::{Record, Unread};
 use std::path::PathBuf;
 use tmux_sockets::judge::{Blindness, State};
 use tmux_sockets::kernel::Pid;
@@ -53,7 +53,7 @@ pub(crate) struct Patient<'a> {
     /// A pass that only looked, with ghosts.
     pub report: &'a Report,
     /// What was done so far, or why that is not known.
-    pub record: Option<&'a Result<Record, String>>,
+    pub record: Option<&'a Result<Record, Unread>>,
     /// The kernel's table, read after the pass.
     pub witness: &'a Witness,
     /// Why it must not be believed here.
@@ -179,7 +179,7 @@ impl<'a> Patient<'a> {
         user: Uid,
         around: &'a Surroundings,
         report: &'a Report,
-        record: Option<&'a Result<Record, String>>,
+        record: Option<&'a Result<Record, Unread>>,
         witness: &'a mut Witness,
         dirs: &'a [PathBuf],
     ) -> Self {

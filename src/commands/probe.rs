@@ -16,7 +16,7 @@ use tmux_sockets::kernel::ProcLocks;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::{escaped, shell_word};
 use tmux_sockets::kernel::{Mounts, Walk};
-use tmux_sockets::report::Outcome;
+use tmux_sockets::report::{LeftAlone, Outcome};
 use tmux_sockets::sweep::{Act, Pass, Target};
 use tmux_sockets::tmux::start_lock;
 use tmux_sockets::tmux::stuck::{self, Stuck};
@@ -31,7 +31,7 @@ pub(super) struct Probed {
     /// Who listens on it.
     pub server_pid: Option<Pid>,
     /// Why its directory was not looked into.
-    directory_error: Option<String>,
+    directory_error: Option<LeftAlone>,
     /// Its start lock is held, and not let go of.
     held: Option<Stuck>,
     /// Where nothing stands, or a dead socket: live servers that were bound there.

@@ -10,7 +10,7 @@ use tmux_sockets::kernel::Mounts;
 use tmux_sockets::kernel::escape::{escaped, shell_word};
 use tmux_sockets::kernel::file_system::{self, FileSystem};
 use tmux_sockets::kernel::text::errno_text;
-use tmux_sockets::report::DirectoryReport;
+use tmux_sockets::report::{DirectoryReport, LeftAlone};
 use tmux_sockets::tmux::paths::{self, MAX_SOCKET_PATH, Refusal, Rule};
 use tmux_sockets::tmux::{DirectoryError, SocketDir, Strictness, shared};
 
@@ -41,7 +41,7 @@ fn is_missing_own(patient: &Patient<'_>, path: &Path) -> bool {
 }
 
 /// One that was left alone.
-fn refused(patient: &Patient<'_>, directory: &DirectoryReport, error: &str) -> Finding {
+fn refused(patient: &Patient<'_>, directory: &DirectoryReport, error: &LeftAlone) -> Finding {
     let path = &directory.path;
     let word = shell_word(path);
     if !Mounts::read().lets_look_at(path) {

@@ -7,6 +7,7 @@ use std::path::Path;
 use tmux_sockets::kernel::Mounts;
 use tmux_sockets::kernel::escape::{escaped, shell_word};
 use tmux_sockets::report::Outside;
+use tmux_sockets::sweep;
 use tmux_sockets::tmux::{DirectoryError, SocketDir, Strictness, paths::Refusal, shared};
 
 /// How many folders are told of.
@@ -73,7 +74,7 @@ fn refused(patient: &Patient<'_>, folder: &Path, labels: &[&Path], error: Direct
     let what = format!(
         "servers of yours are bound in {}, which cannot be swept: {}",
         escaped(folder),
-        shared::refused_directory(folder, error, patient.user)
+        sweep::left_alone(folder, error, patient.user)
     );
     let is_own = std::fs::metadata(folder)
         .is_ok_and(|about| std::os::unix::fs::MetadataExt::uid(&about) == patient.user.raw());

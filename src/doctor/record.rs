@@ -2,13 +2,13 @@
 
 use super::{Cure, Finding, Patient, Severity};
 use crate::host::apart;
-use crate::record;
+use crate::record::{self, Unread};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use tmux_sockets::kernel::escape::shell_word;
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
-    let Some(Err(error)) = patient.record else { return };
+    let Some(Err(Unread(errno))) = patient.record else { return };
     let folder = record::folder(patient.user);
     let is_in = |path: &Path| folder.parent() == Some(path);
     if patient.report.directories.iter().any(|dir| dir.error.is_some() && is_in(&dir.path)) {
@@ -38,7 +38,7 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     };
     findings.push(Finding::new(
         Severity::Risk,
-        error.clone(),
+        record::unread(patient.user, *errno),
         "two alerts are silent: whether sweeps fail, and whether they are made at all",
         cure,
     ));

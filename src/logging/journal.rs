@@ -10,7 +10,7 @@ use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::escaped;
 use tmux_sockets::report::Outcome;
-use tmux_sockets::report::{DirectoryReport, Entry, EntryNumber, Folder, Report};
+use tmux_sockets::report::{DirectoryReport, Entry, EntryNumber, Folder, LeftAlone, Report};
 
 /// Logs a pass that was made to remove, but for entries that were logged already. A dry run only tells of ghosts and
 /// directories.
@@ -98,7 +98,7 @@ fn blinded(directory: &DirectoryReport, reason: &str) {
 
 /// Logs a directory that was left alone, if it was.
 pub(crate) fn directory(directory: &DirectoryReport) {
-    if let Some(error) = &directory.error {
+    if let Some(error) = directory.error.as_ref().map(LeftAlone::to_string) {
         tracing::warn!(
             message_id = id::DIRECTORY_LEFT_ALONE,
             tmux_janitor.dir = json::text(directory.path.as_os_str()),

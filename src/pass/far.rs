@@ -60,7 +60,7 @@ impl Far for Apart {
 /// Enters a directory on a mount that did not answer, with what the table alone tells of it: who is bound there
 /// and listens is alive.
 fn unanswered(report: &mut Report, user: Uid, witness: &Witness, target: &Target, mount: &Mount) {
-    let error = Some(apart::no_answer(mount));
+    let error = Some(apart::silence(mount));
     let number = report.add_directory(DirectoryReport { path: target.path.clone(), error });
     let listeners = witness.table().iter().filter(|bound| {
         bound.role == Role::Listening

@@ -1,7 +1,7 @@
 //! What a whole pass comes to.
 
-use crate::record::Record;
 use crate::record::metrics::Row;
+use crate::record::{Record, Unread};
 use tmux_sockets::report::Report;
 
 /// What a pass found and did, and what earlier ones did.
@@ -10,7 +10,7 @@ pub(crate) struct Run {
     /// What it found and did.
     pub report: Report,
     /// What was done so far, or why that is not known; `None`: it was not asked for.
-    pub record: Option<Result<Record, String>>,
+    pub record: Option<Result<Record, Unread>>,
     /// The health row of each user, where it is a pass for many.
     pub rows: Vec<Row>,
 }

@@ -70,7 +70,7 @@ pub(crate) fn set_strays_apart(report: &mut Report, user: Uid) {
     let is_kept =
         |directory: &DirectoryReport| directory.error.is_none() || !is_strangers(&directory.path, user);
     for DirectoryReport { path, error } in report.retain_directories(is_kept) {
-        report.strays.extend(error.map(|why| Remark { path, why }));
+        report.strays.extend(error.map(|why| Remark { path, why: why.to_string() }));
     }
 }
 

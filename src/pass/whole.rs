@@ -4,7 +4,7 @@ use super::far::Apart;
 use super::{Narrator, Places, Run, see};
 use crate::config::Settings;
 use crate::host::sandbox::{self, Tmp};
-use crate::record::{self, Deeds};
+use crate::record::{self, Deeds, Unread};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -13,7 +13,7 @@ use tmux_sockets::judge::Bar;
 use tmux_sockets::kernel::Label;
 use tmux_sockets::kernel::Mounts;
 use tmux_sockets::kernel::Uid;
-use tmux_sockets::report::{DirectoryReport, Entry, Outcome, Report};
+use tmux_sockets::report::{DirectoryReport, Entry, LeftAlone, Outcome, Report};
 use tmux_sockets::sweep::{Act, Pass, Target};
 use tmux_sockets::tmux::paths::DEFAULT_PARENT;
 use tmux_sockets::tmux::{Strictness, is_in_the_making};
@@ -145,28 +145,18 @@ fn note_missing(report: &mut Report, named: &[PathBuf], user: Uid) {
             entry.outcome == Outcome::WouldRescue && report.path_of(entry).parent() == Some(dir)
         };
         if is_missing && !report.entries.iter().any(comes_back) {
-            report.directories.push(no_directory(dir));
+            report.directories.push(DirectoryReport { path: dir.clone(), error: Some(LeftAlone::Missing) });
         }
     }
 }
 
-/// What a sweep has to say of a `/tmp` that is not known to be the machine's.
+/// A `/tmp` that is not known to be the machine's.
 fn not_the_machines(tmp: Tmp) -> DirectoryReport {
     let error = match tmp {
-        Tmp::Machines | Tmp::Units => {
-            "this is a private /tmp, where nobody's sockets are; take PrivateTmp= (or TemporaryFileSystem=, BindPaths=) out of the unit"
-        }
-        Tmp::Unknown => {
-            "whether this /tmp is the one that the user's sockets are in cannot be told: it is a mount of its own, and /proc does not show the service manager here; take PrivatePIDs= and ProtectProc= out of the unit"
-        }
+        Tmp::Machines | Tmp::Units => LeftAlone::PrivateTmp,
+        Tmp::Unknown => LeftAlone::UnknownTmp,
     };
-    DirectoryReport { path: PathBuf::from(DEFAULT_PARENT), error: Some(error.to_owned()) }
-}
-
-/// What is to be said of a directory that was named and is not there.
-fn no_directory(dir: &Path) -> DirectoryReport {
-    let error = "there is no such directory; --dir names the folder that holds the sockets";
-    DirectoryReport { path: dir.to_owned(), error: Some(error.to_owned()) }
+    DirectoryReport { path: PathBuf::from(DEFAULT_PARENT), error: Some(error) }
 }
 
 /// One name in its directory, wherever that is. `None`: the path has no name at its end.
@@ -181,7 +171,7 @@ fn keep_record(run: &mut Run, user: Uid, act: Option<Act>, narrator: &mut Narrat
     match act {
         Some(Act::Look) => {
             let read = record::read(user);
-            run.record = Some(read.map_err(|errno| record::unread(user, errno)));
+            run.record = Some(read.map_err(Unread));
         }
         Some(Act::DryRun) => {}
         Some(Act::Remove) => {

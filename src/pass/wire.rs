@@ -8,7 +8,7 @@
 //! to a terminal.
 
 use super::Run;
-use crate::record::Record;
+use crate::record::{Record, Unread};
 use serde::{Deserialize, Serialize};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tmux_sockets::judge::State;
@@ -30,7 +30,7 @@ enum Message {
     /// There is no report, and why.
     Refused(String),
     /// What was found and done, and the user's record, or why that is not known.
-    Told(Box<Report>, Option<Result<Record, String>>),
+    Told(Box<Report>, Option<Result<Record, Unread>>),
 }
 
 /// Why a message is no report.
@@ -104,7 +104,7 @@ pub(crate) fn read(message: &[u8], uid: Uid) -> Result<Run, NoReport> {
         return Err(NoReport::Garbled);
     }
     match says {
-        Message::Refused(why) => Err(NoReport::Refused(shown(why))),
+        Message::Refused(why) => Err(NoReport::Refused(why)),
         Message::Told(mut report, record) => {
             if !report.entries.iter().all(|entry| is_theirs(entry, uid) && stands(&report, entry)) {
                 return Err(NoReport::Garbled);
@@ -114,7 +114,6 @@ pub(crate) fn read(message: &[u8], uid: Uid) -> Result<Run, NoReport> {
             if report.untold.entries > 0 {
                 (report.untold.user, report.untold.users) = (Some(uid), 1);
             }
-            let record = record.map(|record| record.map_err(shown));
             Ok(Run { report: *report, record, ..Run::default() })
         }
     }
@@ -157,7 +156,6 @@ fn make_believable(entry: &mut Entry) {
 /// Its sentences go to root's terminal.
 fn make_showable(report: &mut Report) {
     let show = |text: &mut String| *text = shown(std::mem::take(text));
-    report.directories.iter_mut().filter_map(|directory| directory.error.as_mut()).for_each(show);
     for places in [&mut report.unseen, &mut report.strays, &mut report.held] {
         for place in places {
             show(&mut place.why);
@@ -178,21 +176,20 @@ mod tests {
     use proptest::prelude::*;
     use rustix::io::Errno;
     use std::ffi::{OsStr, OsString};
+    use std::fmt::Display;
     use std::os::unix::ffi::{OsStrExt, OsStringExt};
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
     use std::time::Duration;
     use tmux_sockets::judge::{Bar, Blindness, Plight, Reason, Standing, Verdict};
     use tmux_sockets::kernel::Label;
     use tmux_sockets::kernel::Pid;
-    use tmux_sockets::report::{Details, DirectoryReport, Entrance, Failure, Outside, Remark};
+    use tmux_sockets::report::{Details, DirectoryReport, Entrance, Failure, LeftAlone, Outside, Remark};
     use tmux_sockets::tmux::DirectoryError;
     use tmux_sockets::tmux::start_lock::LockFailure;
 
     fn report(labels: &[Vec<u8>]) -> Report {
-        let directory = |name: &[u8], error: Option<&str>| DirectoryReport {
-            path: PathBuf::from(OsStr::from_bytes(name)),
-            error: error.map(str::to_owned),
-        };
+        let directory =
+            |name: &[u8], error| DirectoryReport { path: PathBuf::from(OsStr::from_bytes(name)), error };
         let plight = |bar| Plight { pid: Some(Pid::new(4)), standing: Standing::Live(None), bar: Some(bar) };
         let verdicts = [
             (State::Dead, Reason::NobodyListens, Outcome::Removed, Some(7)),
@@ -215,7 +212,7 @@ mod tests {
         let mut report = Report::default();
         let numbers = [
             report.add_directory(directory(b"/tmp/tmux-5", None)),
-            report.add_directory(directory(b"/x\n\xff", Some(&DirectoryError::Far.to_string()))),
+            report.add_directory(directory(b"/x\n\xff", Some(LeftAlone::Refused(DirectoryError::Far)))),
         ];
         let entries = labels.iter().zip(verdicts.into_iter().cycle()).enumerate();
         report.entries = entries
@@ -273,8 +270,8 @@ mod tests {
             let mut sent = report(&labels);
             sent.sum_up(Uid::new(5), 12);
             let known = Record { since_us: u64::MAX, removed: 1, failed: 2, swept_us: 3, ..Record::default() };
-            let record = [None, Some(Ok(known)), Some(Err("why".to_owned()))][labels.len() % 3].clone();
-            let message = write(Run { report: sent.clone(), record: record.clone(), ..Run::default() });
+            let record = [None, Some(Ok(known)), Some(Err(Unread(Errno::PERM)))][labels.len() % 3];
+            let message = write(Run { report: sent.clone(), record, ..Run::default() });
             let Run { report: received, record: told, .. } = read(&message, Uid::new(5)).unwrap();
             prop_assert_eq!(told, record);
             prop_assert_eq!(as_json(&received), as_json(&sent));
@@ -359,11 +356,18 @@ mod tests {
         let mut told = report(&[b"a".to_vec()]);
         told.held = vec![Remark { path: "/x".into(), why: "\x1b[2J".to_owned() }];
         told.entries[0].panes = vec!["\r".to_owned()];
-        let message = write(Run { report: told, record: Some(Err("\n".to_owned())), ..Run::default() });
+        told.add_directory(DirectoryReport {
+            path: "/y".into(),
+            error: Some(LeftAlone::Declined("\n".to_owned())),
+        });
+        let message = write(Run::of(told));
         let run = read(&message, Uid::new(5)).unwrap();
         assert_eq!(run.report.held[0].why, escaped("\x1b[2J").to_string());
         assert_eq!(run.report.entries[0].panes, [escaped("\r").to_string()]);
-        assert_eq!(run.record, Some(Err(escaped("\n").to_string())));
+        let words = |(_, why): (&Path, &dyn Display)| why.to_string();
+        let not_looked_at: Vec<String> = run.report.not_looked_at().map(words).collect();
+        assert_eq!(not_looked_at.first(), Some(&LeftAlone::Refused(DirectoryError::Far).to_string()));
+        assert_eq!(not_looked_at.get(1), Some(&escaped("\n").to_string()));
     }
 
     #[test]

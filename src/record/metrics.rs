@@ -5,7 +5,7 @@
 //! Labels are states and users, never names of sockets: those are made by anybody, in any number.
 //! Source: <https://prometheus.io/docs/specs/om/open_metrics_spec/>.
 
-use super::{Deaths, Record};
+use super::{Deaths, Record, Unread};
 use rustix::io::Errno;
 use std::fmt::{Display, Write};
 use std::path::Path;
@@ -86,7 +86,7 @@ pub(crate) struct Row {
 
 impl Row {
     /// That of a user's report.
-    pub(crate) fn of(uid: Uid, report: &Report, record: Option<&Result<Record, String>>) -> Self {
+    pub(crate) fn of(uid: Uid, report: &Report, record: Option<&Result<Record, Unread>>) -> Self {
         let refused = report.directories.iter().filter(|directory| directory.error.is_some()).count();
         let unread_records = record.map(|record| usize::from(record.is_err()));
         let record = record.and_then(|record| record.as_ref().ok().copied());
@@ -344,7 +344,7 @@ fn escaped(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tmux_sockets::report::DirectoryReport;
+    use tmux_sockets::report::{DirectoryReport, LeftAlone};
 
     fn row(uid: Uid, dead: usize) -> Row {
         Row {
@@ -368,9 +368,8 @@ mod tests {
 
     #[test]
     fn what_could_not_be_looked_at_is_not_said_to_be_zero() {
-        let refused =
-            |error: Option<&str>| DirectoryReport { path: "/x".into(), error: error.map(str::to_owned) };
-        let mut report = Report { directories: vec![refused(Some("no"))], ..Report::default() };
+        let refused = |error| DirectoryReport { path: "/x".into(), error };
+        let mut report = Report { directories: vec![refused(Some(LeftAlone::Missing))], ..Report::default() };
         let blind = text(&[Row::of(Uid::new(7), &report, None)]);
         assert!(samples(&blind, "tmux_janitor_sockets").is_empty(), "{blind}");
         assert!(samples(&blind, "tmux_janitor_ghosts").is_empty(), "{blind}");
@@ -433,12 +432,12 @@ mod tests {
 
     #[test]
     fn a_record_that_cannot_be_read_is_said_to_be_so() {
-        let of = |record: Option<Result<Record, String>>| {
+        let of = |record: Option<Result<Record, Unread>>| {
             let row = Row::of(Uid::new(7), &Report::default(), record.as_ref());
             samples(&text(&[row]), "tmux_janitor_record_errors")
         };
         assert_eq!(of(Some(Ok(Record::default()))), ["tmux_janitor_record_errors{uid=\"7\"} 0"]);
-        assert_eq!(of(Some(Err("no".to_owned()))), ["tmux_janitor_record_errors{uid=\"7\"} 1"]);
+        assert_eq!(of(Some(Err(Unread(Errno::PERM)))), ["tmux_janitor_record_errors{uid=\"7\"} 1"]);
         assert!(of(None).is_empty(), "nobody looked");
     }
 

@@ -225,6 +225,10 @@ pub(crate) fn note(user: Uid, deeds: &Deeds) {
     }
 }
 
+/// Nothing is known of what earlier runs did, for this error; in words: [`unread`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Unread(#[serde(with = "tmux_sockets::kernel::as_data::errno")] pub(crate) Errno);
+
 /// Why nothing is known of what earlier runs did.
 pub(crate) fn unread(user: Uid, errno: Errno) -> String {
     let why = match errno {

@@ -5,9 +5,9 @@
 
 use super::Task;
 use super::accounts::Account;
-use super::loss::{Loss, User};
 use super::order::Order;
 use super::queue::Queue;
+use super::user::User;
 use crate::host::sandbox;
 use crate::host::told_to_end::ToldToEnd;
 use crate::pass::wire;
@@ -21,6 +21,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use tmux_sockets::kernel::{PidFd, Uid};
+use tmux_sockets::report::Loss;
 use tmux_sockets::tmux::paths;
 
 /// How many workers run at once, per processor and in all. A worker waits for its exec and its locks'

@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 use tmux_sockets::kernel::Uid;
-use tmux_sockets::kernel::text::{errno_text, kind_name};
-use tmux_sockets::report::{DirectoryReport, Remark};
+use tmux_sockets::kernel::text::kind_name;
+use tmux_sockets::report::{DirectoryReport, LeftAlone, Remark};
 use tmux_sockets::tmux::paths;
 
 /// How many names that lie are reported one by one, of one owner and in all. Anybody can make any number of them.
@@ -61,8 +61,8 @@ impl std::fmt::Display for Stray {
                     kind_name(*kind)
                 )
             }
-            Self::Owner(uid) => write!(f, "it belongs to uid {uid}, whatever its name says; left alone"),
-            Self::Unreadable(errno) => write!(f, "it cannot be looked at: {}", errno_text(*errno)),
+            Self::Owner(uid) => LeftAlone::Misnamed(*uid).fmt(f),
+            Self::Unreadable(errno) => LeftAlone::Unseen(*errno).fmt(f),
             Self::OthersOf(owner, count) => {
                 write!(
                     f,
@@ -149,8 +149,8 @@ impl Census {
                                 self.users.entry(uid).or_insert(path);
                             }
                             // No stranger can have made it.
-                            Err((_, stray @ Stray::Owner(Uid::ROOT))) if strays_matter => {
-                                self.refuse(parent.join(called), stray);
+                            Err((_, Stray::Owner(Uid::ROOT))) if strays_matter => {
+                                self.refuse(parent.join(called), LeftAlone::Misnamed(Uid::ROOT));
                             }
                             Err((owner, stray)) => strays.add(uid, called, owner, stray),
                         }
@@ -164,7 +164,7 @@ impl Census {
         drop(reader);
         match end {
             Ok(()) | Err(Errno::NOENT) => {}
-            Err(errno) => self.refuse(parent.to_owned(), Stray::Unreadable(errno)),
+            Err(errno) => self.refuse(parent.to_owned(), LeftAlone::Unseen(errno)),
         }
         if strays_matter {
             for (name, stray) in strays.told() {
@@ -174,8 +174,8 @@ impl Census {
         }
     }
 
-    fn refuse(&mut self, path: PathBuf, why: Stray) {
-        self.refused.push(DirectoryReport { path, error: Some(why.to_string()) });
+    fn refuse(&mut self, path: PathBuf, why: LeftAlone) {
+        self.refused.push(DirectoryReport { path, error: Some(why) });
     }
 
     fn report(&mut self, path: PathBuf, stray: Stray) {

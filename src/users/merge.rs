@@ -1,14 +1,13 @@
 //! The workers' reports become one. Pure.
 
-use super::loss::{Loss, User};
+use super::user::User;
 use crate::pass::wire::{self, NoReport};
 use crate::pass::{ENTRIES_OF_ONE, Run};
 use crate::record::metrics::Row;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use tmux_sockets::kernel::Uid;
-use tmux_sockets::report::Outcome;
-use tmux_sockets::report::{DirectoryReport, Entry, Folder, Remark, Report};
+use tmux_sockets::report::{DirectoryReport, Entry, Folder, LeftAlone, Loss, Outcome, Remark, Report};
 
 /// How many directories with an error are told of one by one: of one user, of all users who may have an account, and
 /// of all who have none. Anybody who may use other uids (subuid(5)) can make directories for thousands.
@@ -58,12 +57,12 @@ impl<'u> Merger<'u> {
                 run = told;
                 None
             }
-            Ok(Err(NoReport::Refused(why))) => Some(why),
-            Ok(Err(NoReport::Garbled)) => Some(Loss::Garbled.sentence(user.uid)),
+            Ok(Err(NoReport::Refused(why))) => Some(LeftAlone::Declined(why)),
+            Ok(Err(NoReport::Garbled)) => Some(LeftAlone::Lost(user.uid, Loss::Garbled)),
             Err(loss) => {
                 // There may be one.
                 user.has_account |= matches!(loss, Loss::Account(_));
-                Some(loss.sentence(user.uid))
+                Some(LeftAlone::Lost(user.uid, loss))
             }
         };
         let path = user.folder.to_owned();
@@ -130,16 +129,9 @@ impl<'u> Merger<'u> {
                 false
             });
         }
-        let told = |(path, count)| DirectoryReport { path, error: Some(more_directories(count)) };
+        let told = |(path, count)| DirectoryReport { path, error: Some(LeftAlone::More(count)) };
         sums.into_iter().map(told).collect()
     }
-}
-
-/// Of how many more directories nothing else is said.
-fn more_directories(count: usize) -> String {
-    format!(
-        "{count} more directories of users in it were left alone or not looked at, most of them of uids without an account; the next sweep looks again"
-    )
 }
 
 #[cfg(test)]

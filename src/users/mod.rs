@@ -15,12 +15,12 @@
 mod accounts;
 mod crew;
 mod find;
-mod loss;
 pub(crate) mod merge;
 mod names;
 pub(crate) mod order;
 mod queue;
 pub(crate) mod stream;
+mod user;
 pub(crate) mod worker;
 
 pub(crate) use names::names;
@@ -30,13 +30,13 @@ use crate::host::told_to_end::ToldToEnd;
 use crate::pass::{Heard, Run};
 use accounts::Hints;
 use crew::News;
-use loss::User;
 use merge::Merger;
 use queue::Queue;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::sweep::Act;
+use user::User;
 
 /// What the workers are to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,12 +4,13 @@
 //! thousands who have none.
 
 use super::accounts::{Account, LookUps};
-use super::loss::{Loss, User};
+use super::user::User;
 use rustix::io::Errno;
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 use tmux_sockets::kernel::Uid;
+use tmux_sockets::report::Loss;
 
 /// How long those without an account wait for all that have one to be known.
 const COURTESY: Duration = Duration::from_secs(15);

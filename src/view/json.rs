@@ -3,14 +3,15 @@
 use super::table::Listed;
 use serde::{Serialize, Serializer};
 use std::ffi::OsStr;
+use std::fmt::Display;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use tmux_sockets::judge::{State, Verdict};
 use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::escaped;
-use tmux_sockets::report::Outcome;
 use tmux_sockets::report::{Counts, Details, Entry, Health, Report};
+use tmux_sockets::report::{LeftAlone, Outcome};
 
 /// Text as it is, or escaped where it is not UTF-8.
 pub(crate) fn text(name: &OsStr) -> String {
@@ -42,7 +43,7 @@ struct Directory<'a> {
     path: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     path_bytes: Option<&'a [u8]>,
-    error: Option<&'a str>,
+    error: Option<String>,
 }
 
 /// A place and why it is told of.
@@ -51,11 +52,16 @@ struct Said<'a> {
     path: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     path_bytes: Option<&'a [u8]>,
-    reason: &'a str,
+    #[serde(serialize_with = "in_words")]
+    reason: &'a dyn Display,
+}
+
+fn in_words<S: Serializer>(reason: &&dyn Display, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(reason)
 }
 
 impl<'a> Said<'a> {
-    fn of(path: &'a Path, reason: &'a str) -> Self {
+    fn of(path: &'a Path, reason: &'a dyn Display) -> Self {
         Self { path: text(path.as_os_str()), path_bytes: raw_bytes(path.as_os_str()), reason }
     }
 }
@@ -157,7 +163,7 @@ impl Serialize for Directories<'_> {
         serializer.collect_seq(self.0.directories.iter().map(|directory| Directory {
             path: text(directory.path.as_os_str()),
             path_bytes: raw_bytes(directory.path.as_os_str()),
-            error: directory.error.as_deref(),
+            error: directory.error.as_ref().map(LeftAlone::to_string),
         }))
     }
 }

@@ -1,6 +1,6 @@
 //! Results for people: lines that stay lines.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 use std::path::Path;
 use tmux_sockets::judge::State;
 use tmux_sockets::kernel::escape::escaped;
@@ -178,7 +178,7 @@ pub(crate) fn status(report: &Report) -> String {
         let _ = write!(text, " ({})", lists.join("; "));
     }
     if let Some(held) =
-        named_places(report.held.iter().map(|place| (place.path.as_path(), place.why.as_str())))
+        named_places(report.held.iter().map(|place| (place.path.as_path(), &place.why as &dyn Display)))
     {
         let _ = write!(text, "; held: {held}");
     }
@@ -200,7 +200,7 @@ fn unseen(report: &Report) -> Option<String> {
 }
 
 /// A few places with what is said of each; `None`: there is none.
-fn named_places<'a>(places: impl Iterator<Item = (&'a Path, &'a str)>) -> Option<String> {
+fn named_places<'a>(places: impl Iterator<Item = (&'a Path, &'a dyn Display)>) -> Option<String> {
     let mut all = places.map(|(path, why)| format!("{}: {why}", escaped(path)));
     let mut text = all.by_ref().take(NAMED).collect::<Vec<_>>().join("; ");
     let more = all.count();

@@ -9,8 +9,8 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use tmux_sockets::kernel::escape::escaped;
-use tmux_sockets::report::Outcome;
 use tmux_sockets::report::{Entry, EntryNumber, Report};
+use tmux_sockets::report::{LeftAlone, Outcome};
 
 /// Who is told.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ pub(super) struct Announcer {
     /// Sockets that could not be removed.
     failures: HashSet<PathBuf>,
     /// Directories that are left alone, and why.
-    refused: HashSet<(PathBuf, String)>,
+    refused: HashSet<(PathBuf, LeftAlone)>,
     /// What was warned of.
     warnings: HashSet<String>,
 }

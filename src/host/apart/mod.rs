@@ -23,6 +23,7 @@ use std::sync::Mutex;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::escaped;
 use tmux_sockets::kernel::{Mount, Mounts, Walk};
+use tmux_sockets::report::LeftAlone;
 use tmux_sockets::sweep::Target;
 use tmux_sockets::tmux::whereabouts;
 
@@ -158,13 +159,14 @@ pub(crate) fn carry_out(order: &Order, look: impl FnOnce(&[Target]) -> Vec<u8>) 
 }
 
 /// Why nothing is known of what lies on a mount.
+pub(crate) fn silence(mount: &Mount) -> LeftAlone {
+    let (kind, point) = (mount.kind.clone(), mount.point.clone());
+    LeftAlone::Silent { kind, point, seconds: PATIENCE.as_secs() }
+}
+
+/// [`silence`] in words.
 pub(crate) fn no_answer(mount: &Mount) -> String {
-    format!(
-        "it lies on a mount that did not answer within {} s ({} at {}); nothing there was looked at or changed; if its server is gone for good, unmount it (umount(8), lazily)",
-        PATIENCE.as_secs(),
-        escaped(&mount.kind),
-        escaped(&mount.point),
-    )
+    silence(mount).to_string()
 }
 
 /// Why a run was given up.

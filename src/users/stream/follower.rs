@@ -3,7 +3,6 @@
 use super::newcomers::Newcomer;
 use super::servers::{Heard, Line, Servers};
 use crate::users::crew;
-use crate::users::loss::Loss;
 use crate::users::order::FollowOrder;
 use crate::watch::Wishes;
 use rustix::event::{PollFd, PollFlags};
@@ -15,6 +14,7 @@ use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
 use tmux_sockets::kernel::{PidFd, Uid};
+use tmux_sockets::report::Loss;
 
 /// How long a worker may take to be ready before the others do not wait for it any longer, and before it is ended: on a
 /// busy machine it takes its time.

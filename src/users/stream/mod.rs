@@ -111,7 +111,7 @@ impl All {
                 }
                 Ok(user) => self.followers.push(Follower::new(user)),
                 Err((uid, errno)) => {
-                    tracing::warn!("{}", super::loss::Loss::Account(errno).why(uid));
+                    tracing::warn!("{}", tmux_sockets::report::Loss::Account(errno).why(uid));
                 }
             }
         }

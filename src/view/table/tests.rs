@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use tmux_sockets::judge::{Plight, Reason, Standing, Verdict};
 use tmux_sockets::kernel::{Label, Pid};
-use tmux_sockets::report::{Details, DirectoryReport, Folder, Outcome, Outside};
+use tmux_sockets::report::{Details, DirectoryReport, Folder, LeftAlone, Outcome, Outside};
 use unicode_width::UnicodeWidthStr;
 
 const NOW: Duration = Duration::from_secs(1_000_000);
@@ -181,7 +181,7 @@ fn nothing_is_said_to_be_nothing() {
     assert_eq!(say(&Report::default()), "no tmux sockets\n");
     assert_eq!(say(&report()), "nothing matches; `tmux-janitor list` shows all 5\n");
     let mut unseen = Report::default();
-    unseen.directories.push(DirectoryReport { path: "/x".into(), error: Some("why".to_owned()) });
+    unseen.directories.push(DirectoryReport { path: "/x".into(), error: Some(LeftAlone::Missing) });
     assert_eq!(say(&unseen), "no tmux sockets seen\n");
 }
 

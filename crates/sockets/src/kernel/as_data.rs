@@ -1,17 +1,18 @@
 //! How the kernel's numbers and names are written down where a report goes from one process of ours to another (serde).
 
 /// An error number: 1 to 4095, as in the kernel's own answers.
-pub(crate) mod errno {
+pub mod errno {
     use rustix::io::Errno;
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-    pub(crate) fn serialize<S: Serializer>(errno: &Errno, to: S) -> Result<S::Ok, S::Error> {
+    /// Writes it.
+    pub fn serialize<S: Serializer>(errno: &Errno, to: S) -> Result<S::Ok, S::Error> {
         errno.raw_os_error().serialize(to)
     }
 
-    pub(crate) fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<Errno, D::Error> {
+    /// Reads it.
+    pub fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<Errno, D::Error> {
         let number = i32::deserialize(from)?;
         if (1..4096).contains(&number) {
             Ok(Errno::from_raw_os_error(number))

@@ -1,6 +1,6 @@
 //! What the kernel tells and does: files, mounts, processes, locks, and its table of sockets. Nothing here knows tmux.
 
-pub(crate) mod as_data;
+pub mod as_data;
 pub mod checkpoint;
 pub mod escape;
 mod file;

@@ -2,6 +2,7 @@
 
 mod counts;
 mod details;
+mod left_alone;
 mod outcome;
 mod outside;
 mod sentences;
@@ -12,11 +13,13 @@ use crate::kernel::Pid;
 use crate::kernel::as_data;
 use crate::kernel::{SocketNumber, Uid};
 use serde::{Deserialize, Serialize};
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use counts::{Counts, Untold};
 pub use details::Details;
+pub use left_alone::{LeftAlone, Loss};
 pub use outcome::{Failure, Outcome};
 pub use outside::{Entrance, Outside};
 
@@ -27,7 +30,7 @@ pub struct DirectoryReport {
     #[serde(with = "as_data::path")]
     pub path: PathBuf,
     /// Why it was left alone.
-    pub error: Option<String>,
+    pub error: Option<LeftAlone>,
 }
 
 /// A place, and what is to be said of it.
@@ -258,11 +261,11 @@ impl Report {
     }
 
     /// Everything that could not be looked at, and why.
-    pub fn not_looked_at(&self) -> impl Iterator<Item = (&Path, &str)> {
+    pub fn not_looked_at(&self) -> impl Iterator<Item = (&Path, &dyn Display)> {
         let refused = self.directories.iter().filter_map(|directory| {
-            directory.error.as_deref().map(|error| (directory.path.as_path(), error))
+            directory.error.as_ref().map(|error| (directory.path.as_path(), error as &dyn Display))
         });
-        refused.chain(self.unseen.iter().map(|place| (place.path.as_path(), place.why.as_str())))
+        refused.chain(self.unseen.iter().map(|place| (place.path.as_path(), &place.why as &dyn Display)))
     }
 
     /// Whether all is well. Nothing is, where it is not known.

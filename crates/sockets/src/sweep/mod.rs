@@ -12,7 +12,7 @@ mod sweeper;
 mod target;
 
 pub use follow::Follower;
-pub use pass::{Glance, Pass};
+pub use pass::{Glance, Pass, left_alone};
 pub use policy::{Far, Policy, RefuseFar, SpareNothing};
 pub use sheet::Done;
 pub use sweeper::Sweeper;

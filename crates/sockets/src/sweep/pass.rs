@@ -9,9 +9,11 @@ use crate::judge::{Facts, Judgement, LockSays, Reason, State, TableSays, Verdict
 use crate::kernel::{FileFacts, Mounts, Role, Walk};
 use crate::kernel::{Label, SocketNumber, Uid};
 use crate::remove::Reaper;
-use crate::report::{DirectoryNumber, DirectoryReport, Failure, Report};
+use crate::report::{DirectoryNumber, DirectoryReport, Failure, LeftAlone, Report};
+use crate::tmux::paths::{self, Refusal};
+use crate::tmux::shared::Shared;
 use crate::tmux::start_lock::is_plain_lock;
-use crate::tmux::{DirectoryError, SocketDir, paths, quarantine, shared, whereabouts};
+use crate::tmux::{DirectoryError, SocketDir, quarantine, whereabouts};
 use crate::witness::Witness;
 use rustix::io::Errno;
 use std::cmp::Reverse;
@@ -116,7 +118,7 @@ impl Pass<'_> {
     }
 
     fn refuse(&self, report: &mut Report, path: &Path, error: DirectoryError) {
-        let error = Some(shared::refused_directory(path, error, self.user));
+        let error = Some(left_alone(path, error, self.user));
         report.add_directory(DirectoryReport { path: path.to_owned(), error });
     }
 
@@ -232,6 +234,17 @@ impl Pass<'_> {
     /// A time in the future is young: clocks step.
     fn is_old_enough(&self, facts: &FileFacts) -> bool {
         SystemTime::now().duration_since(facts.changed).is_ok_and(|age| age >= self.policy.min_age())
+    }
+}
+
+/// What is to be told of a directory that is left alone. Where others can write it, it was named in place of something
+/// that is in it.
+pub fn left_alone(path: &Path, error: DirectoryError, user: Uid) -> LeftAlone {
+    match error {
+        DirectoryError::Refused(Refusal::WritableByOthers(mode)) => {
+            LeftAlone::Shared(Box::new(Shared::look(path, mode, user)))
+        }
+        error => LeftAlone::Refused(error),
     }
 }
 

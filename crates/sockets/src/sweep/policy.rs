@@ -3,7 +3,7 @@
 use super::Target;
 use crate::kernel::Mounts;
 use crate::kernel::Uid;
-use crate::report::{DirectoryReport, Report};
+use crate::report::{DirectoryReport, LeftAlone, Report};
 use crate::tmux::DirectoryError;
 use crate::witness::Witness;
 use rustix::fs::FileType;
@@ -61,7 +61,7 @@ impl Far for RefuseFar {
     fn look(&self, _: Uid, _: &Witness, targets: Vec<(Target, PathBuf)>, _: &Mounts, report: &mut Report) {
         let refused = targets.into_iter().map(|(target, _)| DirectoryReport {
             path: target.path,
-            error: Some(DirectoryError::Far.to_string()),
+            error: Some(LeftAlone::Refused(DirectoryError::Far)),
         });
         report.directories.extend(refused);
     }

@@ -38,7 +38,7 @@ pub enum Strictness {
 }
 
 /// Why a directory is left alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum DirectoryError {
     /// tmux would refuse it, or anybody could swap what stands in it.
     Refused(Refusal),

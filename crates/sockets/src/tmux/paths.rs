@@ -96,7 +96,7 @@ pub fn socket_path(parent: &Path, uid: Uid, label: &OsStr) -> PathBuf {
 }
 
 /// Why tmux would not use a directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Refusal {
     /// It is a symbolic link or no directory at all.
     NotADirectory,

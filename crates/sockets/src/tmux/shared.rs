@@ -2,13 +2,14 @@
 
 use super::DirectoryError;
 use super::paths::Refusal;
-use crate::kernel::FileFacts;
-use crate::kernel::Uid;
-use crate::kernel::escape;
+use crate::kernel::as_data;
+use crate::kernel::escape::shell_word;
+use crate::kernel::{FileFacts, Label, Uid};
 use crate::tmux::paths;
 use rustix::fs::{FileType, Mode, OFlags};
+use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
-use std::fmt::Write;
+use std::fmt::{self, Display, Formatter};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -18,35 +19,52 @@ use std::path::{Path, PathBuf};
 const LOOKED_AT: usize = 10_000;
 const TOLD: usize = 3;
 
-/// What of a user's is in such a folder.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// Such a folder, and what of a user's is in it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Shared {
-    /// The folder that tmux would use.
-    pub own: Option<PathBuf>,
-    /// Sockets of the user's own, in the order of their names.
-    pub sockets: Vec<PathBuf>,
+    /// Where it is.
+    #[serde(with = "as_data::path")]
+    pub folder: PathBuf,
+    /// Its permission bits.
+    pub mode: u32,
+    /// Whether it is the user's own and meant for nobody else. Often it is nobody's intention: a umask of 002, where each
+    /// user's group is that user's alone.
+    pub is_slip: bool,
+    /// The name of the folder in it that tmux would use.
+    pub own: Option<Label>,
+    /// The user's own sockets in it, in the order of their names.
+    pub sockets: Vec<Label>,
 }
 
-/// Looks into the folder; what cannot be looked at is not told.
-pub fn look(folder: &Path, user: Uid) -> Shared {
+impl Shared {
+    /// Looks into a folder of this mode; what cannot be looked at is not told.
+    pub fn look(folder: &Path, mode: u32, user: Uid) -> Self {
+        let (own, sockets) = contents(folder, user);
+        let is_own = rustix::fs::stat(folder).is_ok_and(|stat| FileFacts::from(stat).uid == user);
+        let is_slip = is_own && !is_for_others(folder, user);
+        Self { folder: folder.to_owned(), mode, is_slip, own, sockets }
+    }
+}
+
+/// The folder in it that tmux would use, and sockets, all of the user's own.
+fn contents(folder: &Path, user: Uid) -> (Option<Label>, Vec<Label>) {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let Ok(dir) = rustix::fs::open(folder, flags, Mode::empty()) else {
-        return Shared::default();
+        return (None, Vec::new());
     };
-    let own_name = paths::directory_name(user);
     let is_own = |name: &OsStr| FileFacts::at(dir.as_fd(), name).ok().filter(|facts| facts.uid == user);
-    let own = is_own(OsStr::new(&own_name)).filter(|facts| facts.kind == FileType::Directory);
+    let own = Label::new(paths::directory_name(user))
+        .filter(|name| is_own(name).is_some_and(|facts| facts.kind == FileType::Directory));
     let names = rustix::fs::Dir::read_from(&dir).into_iter().flatten().filter_map(Result::ok);
-    let mut sockets: Vec<PathBuf> = names
+    let mut sockets: Vec<Label> = names
         .take(LOOKED_AT)
         .filter(|entry| matches!(entry.file_type(), FileType::Socket | FileType::Unknown))
-        .map(|entry| OsStr::from_bytes(entry.file_name().to_bytes()).to_owned())
+        .filter_map(|entry| Label::new(OsStr::from_bytes(entry.file_name().to_bytes())))
         .filter(|name| is_own(name).is_some_and(|facts| facts.is_socket()))
-        .map(|name| folder.join(name))
         .collect();
     sockets.sort_unstable();
     sockets.truncate(TOLD);
-    Shared { own: own.map(|_| folder.join(own_name)), sockets }
+    (own, sockets)
 }
 
 /// Whether a folder is meant for others too, as `/tmp` and a group's are: its mode is right. Sticky, with a group that is
@@ -68,31 +86,23 @@ pub fn close(mode: u32) -> &'static str {
     }
 }
 
-/// What is to be said of a directory that is left alone. Where others can write it, it was named in place of
-/// something that is in it.
-pub fn refused_directory(path: &Path, error: DirectoryError, user: Uid) -> String {
-    let DirectoryError::Refused(Refusal::WritableByOthers(mode)) = error else {
-        return error.to_string();
-    };
-    let Shared { own, sockets } = look(path, user);
-    let mut text = error.to_string();
-    // Often it is nobody's intention: a umask of 002, where each user's group is that user's alone.
-    let is_own = rustix::fs::stat(path).is_ok_and(|stat| FileFacts::from(stat).uid == user);
-    if is_own && !is_for_others(path, user) {
-        let (closing, word) = (close(mode), escape::shell_word(path));
-        let _ = write!(text, "; `chmod {closing} {word}` mends it");
+impl Display for Shared {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { folder, mode, is_slip, own, sockets } = self;
+        DirectoryError::Refused(Refusal::WritableByOthers(*mode)).fmt(f)?;
+        if *is_slip {
+            write!(f, "; `chmod {} {}` mends it", close(*mode), shell_word(folder))?;
+        }
+        if let Some(own) = own {
+            write!(f, "; tmux's own folder in it is {}", shell_word(&folder.join(own)))?;
+        }
+        let call = |label: &Label| format!("`tmux-janitor sweep -S {}`", shell_word(&folder.join(label)));
+        if !sockets.is_empty() {
+            let calls = sockets.iter().map(call).collect::<Vec<_>>().join(", ");
+            write!(f, "; of single sockets of yours in it, {calls} removes one that is dead")?;
+        }
+        Ok(())
     }
-    if let Some(own) = own {
-        text.push_str("; tmux's own folder in it is ");
-        text.push_str(&escape::shell_word(&own));
-    }
-    let calls: Vec<String> =
-        sockets.iter().map(|path| format!("`tmux-janitor sweep -S {}`", escape::shell_word(path))).collect();
-    if !calls.is_empty() {
-        let calls = calls.join(", ");
-        return format!("{text}; of single sockets of yours in it, {calls} removes one that is dead");
-    }
-    text
 }
 
 #[cfg(test)]
@@ -105,19 +115,16 @@ mod tests {
     fn what_is_the_users_own_is_told() {
         let folder = tempfile::tempdir().unwrap();
         let user = Uid::ours();
-        assert_eq!(look(folder.path(), user), Shared::default());
+        assert_eq!(contents(folder.path(), user), (None, Vec::new()));
         for name in ["d", "c", "b", "a"] {
             drop(UnixListener::bind(folder.path().join(name)).unwrap());
         }
         std::fs::write(folder.path().join("0"), "").unwrap();
-        let own = folder.path().join(paths::directory_name(user));
-        std::fs::create_dir(&own).unwrap();
-        let sockets = ["a", "b", "c"].map(|name| folder.path().join(name)).to_vec();
-        assert_eq!(look(folder.path(), user), Shared { own: Some(own), sockets });
-        assert_eq!(
-            look(folder.path(), Uid::new(user.raw() + 1)),
-            Shared::default(),
-            "nothing of it is another's"
-        );
+        let own = Label::new(paths::directory_name(user));
+        std::fs::create_dir(folder.path().join(own.as_ref().unwrap())).unwrap();
+        let sockets = ["a", "b", "c"].map(|name| Label::new(name).unwrap()).to_vec();
+        assert_eq!(contents(folder.path(), user), (own, sockets));
+        let others = contents(folder.path(), Uid::new(user.raw() + 1));
+        assert_eq!(others, (None, Vec::new()), "nothing of it is another's");
     }
 }
