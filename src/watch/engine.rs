@@ -174,9 +174,13 @@ impl Engine {
         self.known(name).is_some_and(|slot| slot.servers.iter().any(|server| server.ghost))
     }
 
-    /// Forgets a directory that is not ours to watch any more.
-    pub(super) fn forget(&mut self, dir: Dir) {
-        self.slots.remove(&dir);
+    /// Forgets a directory that is not ours to watch any more. The servers that were announced in it.
+    pub(super) fn forget(&mut self, dir: Dir) -> Vec<(Name, Server)> {
+        let slots = self.slots.remove(&dir).unwrap_or_default();
+        let servers = |(label, slot): (Label, Slot)| {
+            slot.servers.into_iter().map(move |server| (Name { dir, label: label.clone() }, server))
+        };
+        slots.into_iter().flat_map(servers).collect()
     }
 
     /// The server that is known by that socket at a name.

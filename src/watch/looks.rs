@@ -186,7 +186,12 @@ impl Looks {
             tools.announcer.warn(&Warning::Unseen { path, why });
         }
         for dir in tools.directories.set(places.targets) {
-            self.engine.forget(dir);
+            for (name, server) in self.engine.forget(dir) {
+                let path = tools.directories.full_path(&name);
+                if let Some((gone, ended)) = tools.outsiders.take_over(tools.deaths, path, name, &server) {
+                    tools.enter(gone, ended);
+                }
+            }
         }
         self.settle(tools);
         for dir in tools.directories.wanted().to_vec() {

@@ -5,12 +5,14 @@
 //! file is deleted, or when it makes its socket anew (SIGUSR1). Nothing of the kernel tells that one is born: that is seen
 //! whenever ghosts are looked for, at each rescan.
 //!
-//! A folder can become a socket directory, and the engine finds there whom the reader was told of. Where it is the same
+//! Where a directory is not watched any more (no pattern of the configuration matches it), the servers that were announced in
+//! it are such from then on, without a word. And a folder can become a socket directory, and the engine finds there whom the reader was told of. Where it is the same
 //! path the server is handed over in silence, so that each `server-up` has its one `server-gone`. By another path (a link
 //! in it, a file that was moved) it goes at the one, without a cause, before it comes at the other.
 
 use super::causes::Ended;
 use super::deaths::{Deaths, Served, Untied};
+use super::engine::{Name, Server};
 use super::looks::Tools;
 use super::warnings::Warning;
 use crate::host::sandbox::{self, Tmp};
@@ -129,6 +131,27 @@ impl Outsiders {
     pub(super) fn ended(&mut self, deaths: &mut Deaths, pid: Pid) -> Option<(Event, Option<Ended>)> {
         let told = self.told.remove(&pid)?;
         Some((told.gone(pid), deaths.let_go(pid, Served::Elsewhere)))
+    }
+
+    /// The directory of an announced server is not ours to watch any more: its end is told by its process, as that of any
+    /// that is bound elsewhere. Nothing, if its process is not known. What is told if it has ended by now.
+    pub(super) fn take_over(
+        &mut self,
+        deaths: &mut Deaths,
+        path: PathBuf,
+        name: Name,
+        server: &Server,
+    ) -> Option<(Event, Option<Ended>)> {
+        let (pid, socket) = (server.pid?, server.socket?);
+        let tied = deaths.watch(pid, socket, Served::Elsewhere);
+        let started = deaths.started(pid, socket);
+        let ended = deaths.let_go(pid, Served::Name(name));
+        let told = Told { path, socket, started, is_untied: tied.is_err() };
+        if tied == Err(Untied::Unseen) {
+            return Some((told.gone(pid), ended));
+        }
+        self.told.insert(pid, told);
+        None
     }
 
     /// The engine has found a server in a directory: its process and its socket, as far as they are known. If the reader was

@@ -337,6 +337,11 @@ impl Arena {
         fs::symlink_metadata(self.path(name)).is_ok()
     }
 
+    /// Whether somebody listens at a name. tmux binds its socket first, and listens a moment later.
+    pub(crate) fn listens_at(&self, name: impl AsRef<OsStr>) -> bool {
+        UnixStream::connect(self.path(name)).is_ok()
+    }
+
     /// Binds a socket; through the folder's handle, so that any name fits.
     #[track_caller]
     fn bind(&self, label: &OsStr, kind: SocketType) -> OwnedFd {

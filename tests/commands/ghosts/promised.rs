@@ -194,7 +194,7 @@ fn what_is_named_for_a_server_in_another_mount_namespace_helps() {
     let run = |command: &str| {
         let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
         let shell = Run::of(Command::new("sh").args(["-c", command]).env("PATH", path));
-        wait::until("the socket is back", || arena.has("a"));
+        wait::until("the socket is back", || arena.listens_at("a"));
         assert_eq!(arena::pid_of(&arena.path("a")), server.pid, "{}{}", shell.stdout, shell.stderr);
         fs::remove_file(arena.path("a")).unwrap();
     };

@@ -150,6 +150,25 @@ fn one_that_is_found_by_another_path_goes_before_it_comes_there() {
     );
 }
 
+/// Its folder is called otherwise now: it is up until it has ended.
+#[test]
+fn one_whose_folder_is_no_socket_directory_any_more_is_told_of_to_its_end() {
+    let Some(told) = stream(
+        r#"
+        conf 1s; mv c.toml rest; { echo 'extra-socket-dirs = ["/tmp/home/*-sockets"]'; cat rest; } >c.toml
+        mkdir -m 700 a-sockets; t -S ~/a-sockets/a new -d 'sleep 1000'; a=$(pid -S a-sockets/a); events
+        # Everything is looked at twice.
+        mv a-sockets other; for label in once again; do t -S x/$label new -d 'sleep 1000'; until_told $label 1; done
+        kill -9 $a; until_told server-gone 1
+        end
+        "#,
+    ) else {
+        return;
+    };
+    let [up, .., end] = &of(&told, "a")[..] else { panic!("{told:#?}") };
+    assert!(up == "server-up" && end.starts_with("server-gone"), "{told:#?}");
+}
+
 /// As where more servers run than descriptors may be open.
 #[test]
 fn an_end_that_cannot_be_waited_for_is_seen_by_the_rescan() {

@@ -42,7 +42,7 @@ fn a_socket_that_is_deleted_again_and_again_comes_back_twenty_times_a_minute() {
     wait::until("it is said who is to be looked for", || daemon.logged("again and again") == 1);
     assert!(!arena.has("x"));
     arena.server("x").signal(Signal::USR1);
-    wait::until("its server makes it", || arena.has("x"));
+    wait::until("its server makes it", || arena.listens_at("x"));
     arena.assert_reachable("x");
     arena.server("x").signal(Signal::KILL);
     events.until("x", "socket-removed");
@@ -63,7 +63,7 @@ fn a_ghost_that_is_found_during_a_rescue_has_its_turn_after_it() {
     fs::remove_file(arena.path("slow")).unwrap();
     wait::until("its rescue is under way", || arena.has("slow.lock"));
     fs::remove_file(arena.path("x")).unwrap();
-    wait::until("both are back", || arena.has("slow") && arena.has("x"));
+    wait::until("both are back", || arena.listens_at("slow") && arena.listens_at("x"));
     for label in ["slow", "x"] {
         arena.assert_reachable(label);
     }
@@ -109,7 +109,7 @@ fn a_ghost_that_is_found_during_a_rescue_that_fails_has_its_turn_after_it() {
     let daemon = Daemon::configured(arena.dir(), "[watch]\nrescue = true\n");
     wait::until("its rescue is under way", || arena.has("busy.lock"));
     fs::remove_file(arena.path("x")).unwrap();
-    wait::until("the other one is back", || arena.has("x"));
+    wait::until("the other one is back", || arena.listens_at("x"));
     arena.assert_reachable("x");
     assert!(!arena.has("busy") && busy.server.is_alive());
     busy.goes_on();
@@ -134,7 +134,7 @@ fn the_end_does_not_wait_for_a_rescue() {
     busy.goes_on();
     wait::until("the ghost is reached again", || {
         Run::of(janitor(arena.dir()).args(["rescue"]));
-        UnixStream::connect(arena.path("x")).is_ok()
+        arena.listens_at("x")
     });
     assert_eq!(pid_of(&arena.path("x")), busy.server.pid);
 }
