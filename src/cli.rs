@@ -19,9 +19,9 @@ use tmux_sockets::kernel::Pid;
 /// Removes dead tmux sockets and never touches a live one.
 ///
 /// No tmux server ever removes its socket, so dead ones pile up. A socket is dead when every witness
-/// says so: it is absent from the kernel's socket table, it refuses connections, and tmux's own
+/// says so: the kernel's socket table does not list it, it refuses connections, and tmux's own
 /// start lock is held while both are asked again. Whatever is not proven dead is kept. A live server
-/// whose socket was deleted or replaced is a ghost: it is shown everywhere, and `rescue` helps it.
+/// whose socket was deleted or replaced is a ghost: it is shown everywhere, and `rescue` gives it its socket back.
 #[derive(Debug, Parser)]
 #[command(
     name = "tmux-janitor",
@@ -279,7 +279,8 @@ pub(crate) enum Command {
     /// wrappers and nested scripts are seen through as far as they are known, and of the rest nothing is said.
     ///
     /// A comment "# tmux-janitor: allow RULE" on the same line or the line before silences RULE there.
-    /// Exit code 0: nothing found, 1: findings; 2 or 77: a FILE cannot be read or is neither script nor unit.
+    /// Exit code 0: nothing found, 1: findings; 2: a FILE is neither script nor unit; 77: one is missing
+    /// or cannot be read.
     Audit {
         /// The scripts and unit files
         #[arg(value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]

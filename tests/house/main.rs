@@ -82,6 +82,13 @@ fn an_action_of_somebody_else_is_pinned_by_its_commit() {
 }
 
 /// The newest version that has a date: that of Cargo.toml, and of the same day for everybody.
+/// Who does not know it has twenty seconds.
+#[test]
+fn the_first_page_is_short() {
+    let lines = text("README.md").lines().count();
+    assert!(lines < 120, "README.md has {lines} lines; what is more belongs into docs/");
+}
+
 #[test]
 fn each_list_of_changes_begins_with_this_version_and_its_day() {
     let version = env!("CARGO_PKG_VERSION");
