@@ -8,18 +8,20 @@ use super::{PROGRAM, REPOSITORY};
 use crate::common::skip::skip;
 use crate::machine::Machine;
 
+const LATER: &str = "99.0.0-1";
+
 /// The .deb of this version; `None`, after a loud skip, where it cannot be built.
 #[track_caller]
 pub(crate) fn deb() -> Option<&'static Path> {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    here(&["cargo-deb", "dpkg-shlibdeps", "dpkg-deb"])
-        .then(|| BUILT.get_or_init(|| build(&["deb"])).as_path())
+    (brought().is_some() || here(&["cargo-deb", "dpkg-shlibdeps", "dpkg-deb"]))
+        .then(|| BUILT.get_or_init(|| deb_of(None)).as_path())
 }
 
 /// The .deb of a later version, with the same files.
 #[track_caller]
 pub(crate) fn later_deb() -> PathBuf {
-    build(&["deb", "--version", "99.0.0-1"])
+    deb_of(Some(LATER))
 }
 
 /// The .rpm of this version; `None`, after a loud skip, where it cannot be built.
@@ -32,7 +34,7 @@ pub(crate) fn rpm() -> Option<&'static Path> {
 /// The .rpm of a later version, with the same files.
 #[track_caller]
 pub(crate) fn later_rpm() -> PathBuf {
-    build(&["rpm", "--version", "99.0.0-1"])
+    build(&["rpm", "--version", LATER])
 }
 
 /// Whether these programs are here, else a loud skip.
@@ -53,6 +55,25 @@ pub(crate) fn here(programs: &[&str]) -> bool {
         skip(&format!("not here: {}", missing.join(", ")));
     }
     missing.is_empty()
+}
+
+/// Where the .debs are, if they were built elsewhere: `tests/distros` does it for releases without Rust.
+fn brought() -> Option<PathBuf> {
+    std::env::var_os("TMUX_JANITOR_PACKAGES").map(PathBuf::from)
+}
+
+#[track_caller]
+fn deb_of(version: Option<&str>) -> PathBuf {
+    let Some(folder) = brought() else {
+        let arguments: Vec<_> = version.map(|version| ["--version", version]).into_iter().flatten().collect();
+        return build(&[&["deb"], arguments.as_slice()].concat());
+    };
+    let begins = format!("tmux-janitor_{}", version.unwrap_or(env!("CARGO_PKG_VERSION")));
+    let mut inside =
+        folder.read_dir().expect("it was just filled").map(|entry| entry.expect("an entry").path());
+    let fits =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&begins));
+    inside.find(fits).expect("tests/distros has built it")
 }
 
 #[track_caller]
