@@ -142,6 +142,29 @@ impl Machine {
         self.start();
     }
 
+    /// Ends all of user space but PID 1 and starts it again: `systemctl soft-reboot`, of systemd 254 and newer.
+    #[track_caller]
+    pub(crate) fn soft_reboot(&mut self) {
+        // /tmp stays, as where it is a folder of the root: what has no default dependencies is not unmounted.
+        self.sh("
+            printf '[Unit]\\nDefaultDependencies=no\\n[Mount]\\nWhat=tmpfs\\nWhere=/tmp\\nType=tmpfs\\n' >/run/tmp.mount
+            mv -f /run/tmp.mount /etc/systemd/system/
+            systemctl daemon-reload
+        ");
+        let of_this_boot = "of-this-boot.service";
+        self.sh(&format!("systemd-run --quiet --unit={of_this_boot} sleep infinity"));
+        while self.readiness.announced.try_recv().is_ok() {}
+        self.try_sh("systemctl soft-reboot");
+        // A daemon-reload says READY=1, too.
+        loop {
+            self.await_readiness();
+            if self.try_sh(&format!("systemctl is-active {of_this_boot}")).code != Some(0) {
+                break;
+            }
+        }
+        self.is_running();
+    }
+
     /// A user with lingering, made if need be, whose manager has started all that it starts by itself.
     #[track_caller]
     pub(crate) fn user(&self, name: &'static str) -> User {
@@ -250,6 +273,11 @@ impl Machine {
         }
         std::fs::create_dir_all(self.visitors()).expect("the machine's cgroup is there");
         self.await_readiness();
+        self.is_running();
+    }
+
+    #[track_caller]
+    fn is_running(&self) {
         let state = self.try_sh("systemctl is-system-running --wait");
         assert_eq!(state.out.trim(), "running", "{}", self.try_sh("systemctl --failed").out);
     }

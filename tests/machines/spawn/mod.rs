@@ -1,6 +1,7 @@
 //! `spawn` inside systemd services, on a real machine: the service ends, the session lives on, and
 //! whoever is outside can reach it.
 
+mod boot;
 mod handover;
 mod sandboxes;
 mod supervised;
@@ -218,39 +219,4 @@ fn where_a_unit_may_not_write_the_next_directory_is_taken_or_the_mount_named() {
     );
     assert_eq!((ended.code, &json["fallback_dir"]), (Some(0), &Value::Null), "{ended:?}");
     lives_on(&machine, &ann, &json);
-}
-
-#[test]
-fn at_boot_sessions_start_after_the_sweep() {
-    let Some(mut machine) = Machine::boot() else { return };
-    machine.sh("/run/host/repository/packaging/install --binary /run/host/tmux-janitor --prefix /usr");
-    let ann = machine.user("ann");
-    machine.sh_as(
-        &ann,
-        r#"mkdir -p ~/.config/systemd/user
-        cat >~/.config/systemd/user/forge-post-boot-sessions.service <<'END'
-[Service]
-Type=oneshot
-ExecStart=/bin/sh -c 'tmux-janitor spawn --json build -- "sleep 1000" >%h/said'
-[Install]
-WantedBy=default.target
-END
-        systemctl --user enable forge-post-boot-sessions.service tmux-janitor.timer
-        "$TMUX_BIN" -L spawn-build new-session -d 'sleep 1000'
-        "$TMUX_BIN" -L other new-session -d 'sleep 1000'"#,
-    );
-    machine.crash();
-    let ann = User { uid: ann.uid, ..machine.user("ann") };
-    let said = machine.sh("cat /home/ann/said");
-    let json: Value = serde_json::from_str(&said).unwrap();
-    assert_eq!(json["outcome"], "spawned", "{json:#}");
-    assert_eq!(json["swept"].to_string(), "[]", "the service had swept before");
-    lives_on(&machine, &ann, &json);
-    let names = machine.sh(&format!("ls /tmp/tmux-{}", ann.uid));
-    assert_eq!(names, "spawn-build\n");
-    let journal =
-        machine.sh_as(&ann, "journalctl --user --output=json MESSAGE_ID=54a7acd7ba464cab8a6929e939bc4af2");
-    let entry: Value = serde_json::from_str(journal.lines().next().unwrap()).unwrap();
-    assert_eq!(entry["TMUX_JANITOR_LABEL"], "spawn-build", "{entry:#}");
-    assert_eq!(entry["TMUX_JANITOR_SERVER_PID"], json["server_pid"].to_string());
 }
