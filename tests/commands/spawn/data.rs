@@ -99,7 +99,7 @@ fn named_by_tmux(name: &OsStr) -> Option<String> {
 }
 
 /// Whether the tmux of the tests takes a name with this in it.
-fn is_taken(part: &str) -> bool {
+pub(super) fn is_taken(part: &str) -> bool {
     named_by_tmux(OsStr::new(&format!("a{part}b"))).is_some()
 }
 
