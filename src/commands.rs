@@ -1,25 +1,25 @@
 //! The commands: from arguments to a result and an exit code.
 
+mod audit;
+mod doctor;
 mod list;
 mod named;
 mod overview;
 mod paths;
 mod probe;
+mod rescue;
 mod setup;
+mod spawn;
 mod status;
 
-use crate::audit;
-use crate::cli::{self, Cli, Color, Command, Global, Probe, Rescue, Spawn};
+use crate::cli::{self, Cli, Color, Command, Global};
 use crate::config::{self, Settings};
-use crate::doctor::rounds;
-use crate::doctor::{self, Patient};
 use crate::exit::output::{self, Output};
 use crate::exit::{Error, Exit};
 use crate::host::apart::{self, guard};
+use crate::logging::LogTarget;
 use crate::logging::journal;
-use crate::logging::{self, LogTarget};
-use crate::pass::{ENTRIES_OF_ONE, Heard, Narrator, Rescuing, Run, Whole, details, one_name, see, wire};
-use crate::spawn::{self, Done, Ending, Request};
+use crate::pass::{ENTRIES_OF_ONE, Heard, Narrator, Rescuing, Run, Whole, details, see, wire};
 use crate::users::order::Order;
 use crate::users::{self, Task};
 use crate::view::json;
@@ -27,15 +27,9 @@ use crate::view::people::{self, Palette};
 use crate::watch::{self, Wishes};
 use std::ffi::OsString;
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
-use tmux_sockets::ghost::Anew;
-use tmux_sockets::kernel::Uid;
-use tmux_sockets::kernel::escape::escaped;
-use tmux_sockets::report::{Health, Report};
+use std::path::Path;
+use tmux_sockets::report::Report;
 use tmux_sockets::sweep::Act;
-use tmux_sockets::sweep::discover::Surroundings;
-use tmux_sockets::tmux::Strictness;
-use tmux_sockets::witness::Witness;
 
 /// Has a command line carried out by a child of ours, where it may go to a mount that may not answer. `None`: it can
 /// be carried out here.
@@ -51,7 +45,7 @@ pub(crate) fn guarded(cli: &Cli, line: &[OsString], output: &mut Output) -> Opti
     Some(match &cli.command {
         Some(Command::Status(_) | Command::Probe(_)) => Ok(Exit::Undecided),
         Some(Command::Spawn(arguments)) if arguments.json => {
-            let spawned = spawn::result::unknown(&arguments.name, apart::stood_still(&mount));
+            let spawned = crate::spawn::result::unknown(&arguments.name, apart::stood_still(&mount));
             spawned.json().map_err(Error::from).and_then(|json| output.line(&json)).map(|()| Exit::Found)
         }
         _ => Ok(Exit::Found),
@@ -61,7 +55,7 @@ pub(crate) fn guarded(cli: &Cli, line: &[OsString], output: &mut Output) -> Opti
 /// Carries out a command line.
 pub(crate) fn run(cli: &Cli, output: &mut Output) -> Result<Exit, Error> {
     match &cli.command {
-        None => overview(&cli.global, output),
+        None => overview::overview(&cli.global, output),
         Some(Command::Sweep { dry_run, sockets, json, .. }) if !sockets.is_empty() => {
             let mut narrator = narrator(&cli.global, *dry_run, *json, output);
             let report = named::sweep(&cli.global, sockets, *dry_run, &mut narrator)?;
@@ -85,19 +79,21 @@ pub(crate) fn run(cli: &Cli, output: &mut Output) -> Result<Exit, Error> {
             }
             watch::events(&cli.global.dir, cli.global.config.as_deref(), wishes)
         }
-        Some(Command::Probe(arguments)) => probe_one(&cli.global, arguments, output),
-        Some(Command::Rescue(arguments)) => rescue(&cli.global, arguments, output),
-        Some(Command::Spawn(arguments)) => spawn_one(&cli.global, arguments, output),
-        Some(Command::CarryOut { tell: None }) => spawn::carry_out::carry_out(),
+        Some(Command::Probe(arguments)) => probe::probe(&cli.global, arguments, output),
+        Some(Command::Rescue(arguments)) => rescue::rescue(&cli.global, arguments, output),
+        Some(Command::Spawn(arguments)) => spawn::spawn(&cli.global, arguments, output),
+        Some(Command::CarryOut { tell: None }) => crate::spawn::carry_out::carry_out(),
         Some(Command::CarryOut { tell: Some(dir) }) => {
-            output.text(&spawn::outside::tell(dir)).map(|()| Exit::Done)
+            output.text(&crate::spawn::outside::tell(dir)).map(|()| Exit::Done)
         }
-        Some(Command::HandOver { parent, own, words }) => spawn::carry_out::hand_over(*parent, *own, words),
-        Some(Command::Doctor { json }) => doctor(&cli.global, *json, output),
+        Some(Command::HandOver { parent, own, words }) => {
+            crate::spawn::carry_out::hand_over(*parent, *own, words)
+        }
+        Some(Command::Doctor { json }) => doctor::doctor(&cli.global, *json, output),
         Some(Command::Setup { now, remove, print }) => {
             setup::setup(&cli.global, (*now, *remove, *print), output)
         }
-        Some(Command::Audit { files, json }) => audit_files(&cli.global, files, *json, output),
+        Some(Command::Audit { files, json }) => audit::audit(&cli.global, files, *json, output),
         Some(Command::CheckConfig { file }) => check_config(&cli.global, file.as_deref(), output),
         Some(Command::Completions { shell }) => cli::completions::print(*shell, output),
         Some(Command::CompleteNames { of }) => {
@@ -241,226 +237,6 @@ fn tell_sweep(
     }
     narrator.obey();
     Ok(exit_of(report))
-}
-
-fn rescue(global: &Global, arguments: &Rescue, output: &mut Output) -> Result<Exit, Error> {
-    let only = match arguments.path.as_ref().map(std::path::absolute) {
-        Some(Err(error)) => {
-            return Err(Error::Usage(format!("PATH: {}", tmux_sockets::kernel::text::io_text(&error))));
-        }
-        Some(Ok(path)) if one_name(&path).is_none() => {
-            return Err(Error::Usage(format!("{}: that is not the path of a socket", escaped(&path))));
-        }
-        Some(Ok(_)) if !global.dir.is_empty() => {
-            return Err(Error::Usage("PATH says where to look: it cannot be combined with --dir".to_owned()));
-        }
-        Some(Ok(path)) => Some(path),
-        None => None,
-    };
-    let dry_run = arguments.dry_run;
-    let rescuing = Rescuing {
-        rescue: true,
-        dry_run,
-        anew: Anew::Parents,
-        aside: arguments.aside,
-        only: only.as_deref(),
-    };
-    let report = pass(global, None, rescuing, &mut Narrator::default())?.report;
-    // Without a ghost the text says what could not be looked at.
-    if report.counts().ghost > 0 || arguments.json || global.quiet || logging::is_in_journal() {
-        journal::rescue(&report);
-    }
-    if arguments.json {
-        output.json(|to| json::run(to, &report, "rescue", dry_run, json::Listing::All))?;
-    } else {
-        let text = people::rescue(&report, dry_run, only.as_deref());
-        if output.is_muted() {
-            journal::looked(&report, &text, !report.leaves_ghosts());
-        }
-        if !global.quiet {
-            output.text(&text)?;
-        }
-    }
-    // That nobody is seen there is no answer where nobody could be seen.
-    let unseen = report.health() == Health::Unseen;
-    Ok(if unseen || report.leaves_ghosts() { Exit::Found } else { exit_of(&report) })
-}
-
-fn doctor(global: &Global, as_json: bool, output: &mut Output) -> Result<Exit, Error> {
-    let settings = load_settings(global)?;
-    let user = Uid::ours();
-    let whole = Whole {
-        settings: &settings,
-        given: &global.dir,
-        act: Some(Act::Look),
-        rescuing: Rescuing::none(false),
-    };
-    let Run { report, record, .. } = whole.make(&mut Narrator::default());
-    see::say_why(&report);
-    let mut witness = Witness::new(user);
-    let around = Surroundings::of_this_process();
-    let patient = Patient::new(&settings, user, &around, &report, record.as_ref(), &mut witness, &global.dir);
-    let findings = patient.examine();
-    if as_json {
-        output.line(&doctor::told::json(&findings, &settings.doctor.ignore)?)?;
-    } else {
-        let text = doctor::told::people(&findings, &settings.doctor.ignore);
-        if output.is_muted() {
-            journal::looked(&report, &text, doctor::is_healthy(&findings));
-        }
-        output.text(&text)?;
-    }
-    Ok(if doctor::is_healthy(&findings) { Exit::Done } else { Exit::Found })
-}
-
-fn overview(global: &Global, output: &mut Output) -> Result<Exit, Error> {
-    let report = look(global, false)?.report;
-    see::say_why(&report);
-    status::log_directories(&report);
-    let user = Uid::ours();
-    // Nobody's timer sweeps the folders that were named.
-    let rounds =
-        global.dir.is_empty().then(|| rounds::rounds(user, Surroundings::of_this_process().runtime_dir));
-    if output.is_muted() {
-        journal::looked(&report, &people::status(&report), report.health() == Health::Healthy);
-    }
-    output.text(&overview::text(&report, rounds))?;
-    Ok(exit_of(&report))
-}
-
-fn probe_one(global: &Global, arguments: &Probe, output: &mut Output) -> Result<Exit, Error> {
-    let settings = load_settings(global)?;
-    let user = Uid::ours();
-    let (path, found) = match (&arguments.label, &arguments.path, &arguments.session) {
-        (Some(label), ..) if label.is_empty() => {
-            return Err(Error::Usage(
-                "the label is empty, no socket is called so; `tmux-janitor list` shows them".to_owned(),
-            ));
-        }
-        (Some(label), ..) => {
-            let path = match global.dir.first() {
-                Some(dir) => dir.join(label),
-                None => Surroundings::of_this_process().socket_path(user, label),
-            };
-            let mut found = probe::look(&settings, user, &path, Strictness::Swept)?;
-            if global.dir.is_empty() {
-                probe::note_namesakes(&mut found, user, &path);
-            }
-            (path, found)
-        }
-        (None, Some(path), _) => (path.clone(), probe::look(&settings, user, path, Strictness::LookedAt)?),
-        (None, None, Some(name)) => {
-            let request = Request { name: name.clone(), dirs: global.dir.clone(), ..Request::default() };
-            request.check()?;
-            probe::look_for_session(&settings, user, &request)?
-        }
-        (None, None, None) => {
-            return Err(Error::Usage("name a socket with -L, -S or --session".to_owned()));
-        }
-    };
-    let reason = found.reason();
-    if arguments.json {
-        output.line(&json::probe(&path, found.verdict.as_ref(), &reason, found.server_pid)?)?;
-    } else {
-        if output.is_muted() {
-            let state = found.verdict.map_or("absent", |verdict| verdict.state.word());
-            journal::probed(&path, state, &reason, found.server_pid, &found.sentence(&path));
-        }
-        output.text(&found.sentence(&path))?;
-    }
-    Ok(found.exit())
-}
-
-fn spawn_one(global: &Global, arguments: &Spawn, output: &mut Output) -> Result<Exit, Error> {
-    let settings = load_settings(global)?;
-    let user = Uid::ours();
-    let request = request_of(global, arguments)?;
-    let spawned = match spawn::run(&settings, user, &request) {
-        Done::Here(spawned) => spawned,
-        Done::Outside(ended) => return spawn::result::pass_on(&ended, output),
-    };
-    match spawned.ending {
-        Ending::Made => spawned.log(user),
-        Ending::Exists if output.is_muted() => journal::said(&spawned.sentence(), true),
-        Ending::Exists | Ending::Ended | Ending::Failed => {}
-    }
-    for (error, number) in spawned.errors.iter().zip(1..) {
-        let attempt = if spawned.attempts > 1 { format!("attempt {number}: ") } else { String::new() };
-        match spawned.ending {
-            Ending::Failed => tracing::error!("{attempt}{}", escaped(error)),
-            // The last is what became of COMMAND.
-            Ending::Ended if number == spawned.errors.len() => tracing::error!("{}", escaped(error)),
-            Ending::Ended | Ending::Made | Ending::Exists => tracing::warn!("{attempt}{}", escaped(error)),
-        }
-    }
-    for warning in &spawned.warnings {
-        tracing::warn!("{}", escaped(warning));
-    }
-    if arguments.json {
-        output.line(&spawned.json()?)?;
-    } else if matches!(spawned.ending, Ending::Made | Ending::Exists) && !global.quiet {
-        output.text(&format!("{}\n", spawned.sentence()))?;
-    }
-    Ok(match spawned.ending {
-        Ending::Exists if arguments.exist_ok => Exit::Done,
-        ending => ending.exit(),
-    })
-}
-
-/// What `spawn` is asked for: checked, and the directory made absolute.
-fn request_of(global: &Global, arguments: &Spawn) -> Result<Request, Error> {
-    let arguments = arguments.clone();
-    let cwd = match arguments.cwd.map(std::path::absolute) {
-        Some(Err(error)) => {
-            return Err(Error::Usage(format!("--cwd: {}", tmux_sockets::kernel::text::io_text(&error))));
-        }
-        Some(Ok(cwd)) => Some(cwd),
-        None => None,
-    };
-    let request = Request {
-        name: arguments.name,
-        socket_label: arguments.socket_label,
-        cwd,
-        env: arguments.env,
-        width: arguments.width,
-        height: arguments.height,
-        scope: arguments.scope,
-        join_only: arguments.join_only,
-        sweep: !arguments.no_sweep,
-        command: arguments.command,
-        dirs: global.dir.clone(),
-    };
-    request.check()?;
-    Ok(request)
-}
-
-fn audit_files(
-    global: &Global,
-    files: &[PathBuf],
-    as_json: bool,
-    output: &mut Output,
-) -> Result<Exit, Error> {
-    let audits = audit::run(files)?;
-    for (file, audit) in files.iter().zip(&audits) {
-        for note in &audit.notes {
-            tracing::warn!("{}", audit::note_line(file, note));
-        }
-        if let Some(why) = &audit.refusal {
-            tracing::error!("{}", audit::error_line(file, why));
-        } else {
-            tracing::debug!("{}: looked at, {} found", escaped(file), audit.findings.len());
-        }
-    }
-    if as_json {
-        output.line(&audit::json(files, &audits)?)?;
-    } else {
-        let text = audit::people(files, &audits, global.quiet);
-        if output.is_muted() && !text.is_empty() {
-            journal::said(&text, audits.iter().all(|audit| audit.findings.is_empty()));
-        }
-        output.text(&text)?;
-    }
-    Ok(audit::exit(&audits))
 }
 
 fn check_config(global: &Global, file: Option<&Path>, output: &mut Output) -> Result<Exit, Error> {

@@ -1,14 +1,35 @@
 //! What is there, and which command comes next: what is said without arguments.
 
-use crate::doctor::rounds::Rounds;
+use crate::cli::Global;
+use crate::doctor::rounds::{self, Rounds};
+use crate::exit::output::Output;
+use crate::exit::{Error, Exit};
+use crate::logging::journal;
+use crate::pass::see;
 use crate::view::people;
 use std::fmt::Write;
 use std::time::Duration;
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::report::{Counts, Health, Report};
+use tmux_sockets::sweep::discover::Surroundings;
 
-/// `rounds`: who sweeps by
-/// itself, where that was asked.
-pub(super) fn text(report: &Report, rounds: Option<Rounds>) -> String {
+pub(super) fn overview(global: &Global, output: &mut Output) -> Result<Exit, Error> {
+    let report = super::look(global, false)?.report;
+    see::say_why(&report);
+    super::status::log_directories(&report);
+    let user = Uid::ours();
+    // Nobody's timer sweeps the folders that were named.
+    let rounds =
+        global.dir.is_empty().then(|| rounds::rounds(user, Surroundings::of_this_process().runtime_dir));
+    if output.is_muted() {
+        journal::looked(&report, &people::status(&report), report.health() == Health::Healthy);
+    }
+    output.text(&text(&report, rounds))?;
+    Ok(super::exit_of(&report))
+}
+
+/// `rounds`: who sweeps by itself, where that was asked.
+fn text(report: &Report, rounds: Option<Rounds>) -> String {
     let counts = report.counts();
     let mut text = people::status(report);
     let dirs = report.directories.iter().filter(|dir| dir.error.is_none()).count();

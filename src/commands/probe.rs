@@ -1,11 +1,14 @@
 //! One socket by its path: is it alive? Never starts a server, never changes anything.
 
+use crate::cli::{Global, Probe};
 use crate::config::Settings;
-use crate::exit::Error;
-use crate::exit::Exit;
+use crate::exit::output::Output;
+use crate::exit::{Error, Exit};
 use crate::host::quote::{argument, is_plain_name};
+use crate::logging::journal;
 use crate::pass::far::Apart;
 use crate::spawn::{self, Request, Whereabouts};
+use crate::view::json;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use tmux_sockets::ghost::{self, Area, Ghost, Known, Outsider};
@@ -17,15 +20,59 @@ use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::{escaped, shell_word};
 use tmux_sockets::kernel::{Mounts, Walk};
 use tmux_sockets::report::{LeftAlone, Outcome};
+use tmux_sockets::sweep::discover::Surroundings;
 use tmux_sockets::sweep::{Act, Pass, Target};
 use tmux_sockets::tmux::start_lock;
 use tmux_sockets::tmux::stuck::{self, Stuck};
 use tmux_sockets::tmux::{SocketDir, Strictness};
 use tmux_sockets::witness::Witness;
 
+pub(super) fn probe(global: &Global, arguments: &Probe, output: &mut Output) -> Result<Exit, Error> {
+    let settings = super::load_settings(global)?;
+    let user = Uid::ours();
+    let (path, found) = match (&arguments.label, &arguments.path, &arguments.session) {
+        (Some(label), ..) if label.is_empty() => {
+            return Err(Error::Usage(
+                "the label is empty, no socket is called so; `tmux-janitor list` shows them".to_owned(),
+            ));
+        }
+        (Some(label), ..) => {
+            let path = match global.dir.first() {
+                Some(dir) => dir.join(label),
+                None => Surroundings::of_this_process().socket_path(user, label),
+            };
+            let mut found = look(&settings, user, &path, Strictness::Swept)?;
+            if global.dir.is_empty() {
+                note_namesakes(&mut found, user, &path);
+            }
+            (path, found)
+        }
+        (None, Some(path), _) => (path.clone(), look(&settings, user, path, Strictness::LookedAt)?),
+        (None, None, Some(name)) => {
+            let request = Request { name: name.clone(), dirs: global.dir.clone(), ..Request::default() };
+            request.check()?;
+            look_for_session(&settings, user, &request)?
+        }
+        (None, None, None) => {
+            return Err(Error::Usage("name a socket with -L, -S or --session".to_owned()));
+        }
+    };
+    let reason = found.reason();
+    if arguments.json {
+        output.line(&json::probe(&path, found.verdict.as_ref(), &reason, found.server_pid)?)?;
+    } else {
+        if output.is_muted() {
+            let state = found.verdict.map_or("absent", |verdict| verdict.state.word());
+            journal::probed(&path, state, &reason, found.server_pid, &found.sentence(&path));
+        }
+        output.text(&found.sentence(&path))?;
+    }
+    Ok(found.exit())
+}
+
 /// What was found at a path.
 #[derive(Debug, Default)]
-pub(super) struct Probed {
+struct Probed {
     /// What stands there; `None`: nothing.
     pub verdict: Option<Verdict>,
     /// Who listens on it.
@@ -46,11 +93,7 @@ pub(super) struct Probed {
 
 /// Looks at the socket on which `spawn` would make a session now, by the request's name and directories. Whether its
 /// server has that session only the server can say, and it is not asked.
-pub(super) fn look_for_session(
-    settings: &Settings,
-    user: Uid,
-    request: &Request,
-) -> Result<(PathBuf, Probed), Error> {
+fn look_for_session(settings: &Settings, user: Uid, request: &Request) -> Result<(PathBuf, Probed), Error> {
     let Whereabouts { socket, first, others, hidden } = spawn::find(settings, user, request);
     let (path, unusable) = match socket {
         Ok(path) => (path, hidden),
@@ -96,7 +139,7 @@ fn ask_it(settings: &Settings, path: &Path, name: &OsStr) -> String {
 }
 
 /// Looks at the socket of `path`. Links are followed, as tmux follows them.
-pub(super) fn look(settings: &Settings, user: Uid, path: &Path, rule: Strictness) -> Result<Probed, Error> {
+fn look(settings: &Settings, user: Uid, path: &Path, rule: Strictness) -> Result<Probed, Error> {
     let resolved = match Mounts::read().walk(path) {
         Walk::Near(resolved) | Walk::Far(resolved) => resolved,
         Walk::Broken(_) => path.to_owned(),
@@ -148,7 +191,7 @@ fn not_reached(user: Uid, path: &Path) -> (Vec<Ghost>, Vec<Outsider>) {
 }
 
 /// Where else live servers of that label are, one clause each: a tmux that has its sockets in another folder, `tmux -S`.
-pub(super) fn note_namesakes(found: &mut Probed, user: Uid, path: &Path) {
+fn note_namesakes(found: &mut Probed, user: Uid, path: &Path) {
     let (None, None, Some(label)) = (&found.verdict, &found.directory_error, path.file_name()) else {
         return;
     };

@@ -5,6 +5,7 @@ pub(crate) mod apart;
 pub(crate) mod cgroup;
 pub(crate) mod child;
 pub(crate) mod client;
+pub(crate) mod descriptors;
 pub(crate) mod held;
 pub(crate) mod inherited;
 pub(crate) mod lasting;

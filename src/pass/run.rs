@@ -1,6 +1,6 @@
 //! What a whole pass comes to.
 
-use crate::record::metrics::Row;
+use crate::record::row::Row;
 use crate::record::{Record, Unread};
 use tmux_sockets::report::Report;
 

@@ -1,149 +1,17 @@
-//! Results for monitoring: the health row in the `OpenMetrics` text format.
+//! Results for monitoring: the health row, and what it is called there.
 //!
-//! It is a subset that the Prometheus text format has too, so that `node_exporter`'s textfile collector reads it:
-//! no time stamps, no types that only one of them knows; `# UNIT` and `# EOF` are comments to the other.
 //! Labels are states and users, never names of sockets: those are made by anybody, in any number.
-//! Source: <https://prometheus.io/docs/specs/om/open_metrics_spec/>.
 
-use super::{Deaths, Record, Unread};
+use super::open_metrics::{Seconds, Text};
+use super::row::Row;
+use super::{Deaths, Record};
 use rustix::io::Errno;
-use std::fmt::{Display, Write};
 use std::path::Path;
-use tmux_sockets::judge::State;
 use tmux_sockets::kernel::Uid;
-use tmux_sockets::report::Report;
 
 /// How many users have rows of their own. Whoever may use other uids (subuid(5)) can make directories for
 /// thousands, and each would be a set of series for ever.
 const MOST_USERS: usize = 256;
-
-/// What a socket is counted as: its state, but for a dead one that the configuration keeps. A ghost has none, and what
-/// is no socket is not counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    State(State),
-    /// A dead socket that `keep` or `min-age` keeps.
-    Spared,
-}
-
-impl Kind {
-    const ALL: [Self; 6] = [
-        Self::State(State::Live),
-        Self::State(State::Starting),
-        Self::State(State::Dead),
-        Self::Spared,
-        Self::State(State::Foreign),
-        Self::State(State::Unknown),
-    ];
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::State(state) => state.word(),
-            Self::Spared => "spared",
-        }
-    }
-}
-
-/// Where a live server is bound.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// In one of the directories that are looked into.
-    Standard,
-    Elsewhere,
-}
-
-impl Place {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Standard => "standard",
-            Self::Elsewhere => "elsewhere",
-        }
-    }
-}
-
-/// What is known of one user.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Row {
-    /// Whose janitor looked; `None`: those of many users, added up.
-    pub uid: Option<Uid>,
-    /// How many sockets there are of which kind. Empty: nothing could be looked at.
-    pub sockets: Vec<(Kind, usize)>,
-    /// Live servers that nobody can reach; `None`: nothing could be looked at.
-    pub ghosts: Option<usize>,
-    /// How many live servers there are where. Empty: nothing could be looked at.
-    pub places: Vec<(Place, usize)>,
-    /// Start locks that somebody does not let go of; `None`: nobody looked.
-    pub held: Option<usize>,
-    /// What could not be looked at, directories among it; `None`: not all of it is known.
-    pub unseen: Option<usize>,
-    /// Directories that were left alone.
-    pub refused: usize,
-    /// What was done so far, where that is known.
-    pub record: Option<Record>,
-    /// For how many users it cannot be read; `None`: nobody asked.
-    pub unread_records: Option<usize>,
-}
-
-impl Row {
-    /// That of a user's report.
-    pub(crate) fn of(uid: Uid, report: &Report, record: Option<&Result<Record, Unread>>) -> Self {
-        let refused = report.directories.iter().filter(|directory| directory.error.is_some()).count();
-        let unread_records = record.map(|record| usize::from(record.is_err()));
-        let record = record.and_then(|record| record.as_ref().ok().copied());
-        let unseen = Some(report.not_looked_at().count());
-        let mut row = Self { uid: Some(uid), refused, unseen, record, unread_records, ..Self::default() };
-        // No directory at all is none with dead sockets. One that cannot be read may have any number.
-        if refused > 0 && refused == report.directories.len() && report.entries.is_empty() {
-            return row;
-        }
-        let counts = report.counts();
-        let count = |kind: Kind| match kind {
-            Kind::State(State::Live) => counts.live,
-            Kind::State(State::Starting) => counts.starting,
-            Kind::State(State::Dead) => counts.dead,
-            Kind::State(State::Foreign) => counts.foreign,
-            Kind::State(State::Unknown) => counts.unknown,
-            Kind::State(State::Ghost | State::NotASocket) => 0,
-            Kind::Spared => counts.spared,
-        };
-        row.sockets = Kind::ALL.map(|kind| (kind, count(kind))).to_vec();
-        row.ghosts = Some(counts.ghost);
-        let standard = counts.live.saturating_sub(counts.elsewhere);
-        row.places = vec![(Place::Standard, standard), (Place::Elsewhere, counts.elsewhere)];
-        row.held = Some(report.held.len());
-        row
-    }
-
-    /// Takes in another user's row; what adds up to nothing that is true of both is left out.
-    fn merge(&mut self, other: &Self) {
-        self.uid = None;
-        self.record = None;
-        self.refused += other.refused;
-        let sum = |one: Option<usize>, other: Option<usize>| {
-            one.into_iter().chain(other).reduce(|sum, count| sum + count)
-        };
-        self.ghosts = sum(self.ghosts, other.ghosts);
-        self.unread_records = sum(self.unread_records, other.unread_records);
-        self.held = sum(self.held, other.held);
-        self.unseen = sum(self.unseen, other.unseen);
-        add_up(&mut self.sockets, &other.sockets);
-        add_up(&mut self.places, &other.places);
-    }
-
-    fn user(&self) -> String {
-        self.uid.map_or_else(|| "others".to_owned(), |uid| uid.to_string())
-    }
-}
-
-/// Adds counts to those of the same kind.
-fn add_up<K: Copy + PartialEq>(sums: &mut Vec<(K, usize)>, more: &[(K, usize)]) {
-    for (kind, count) in more {
-        match sums.iter_mut().find(|(known, _)| known == kind) {
-            Some((_, sum)) => *sum += count,
-            None => sums.push((*kind, *count)),
-        }
-    }
-}
 
 /// The whole text. Rows beyond [`MOST_USERS`] are added up.
 pub(crate) fn text(rows: &[Row]) -> String {
@@ -164,8 +32,7 @@ pub(crate) fn text(rows: &[Row]) -> String {
     let uid = Uid::ours().to_string();
     let labels = [("uid", uid.as_str()), ("version", env!("CARGO_PKG_VERSION"))];
     text.sample("tmux_janitor_build_info", &labels, &1);
-    text.0.push_str("# EOF\n");
-    text.0
+    text.end()
 }
 
 /// What there is now.
@@ -276,23 +143,7 @@ pub(crate) fn not_written(path: &Path, error: &std::io::Error) -> String {
     )
 }
 
-#[derive(Default)]
-struct Text(String);
-
 impl Text {
-    fn head(&mut self, family: &str, kind: &str, unit: &str, help: &str) {
-        // Writing to a String cannot fail.
-        let _ = writeln!(self.0, "# TYPE {family} {kind}");
-        if !unit.is_empty() {
-            let _ = writeln!(self.0, "# UNIT {family} {unit}");
-        }
-        let _ = writeln!(self.0, "# HELP {family} {}", escaped(help));
-    }
-
-    fn gauge(&mut self, family: &str, unit: &str, help: &str) {
-        self.head(family, "gauge", unit, help);
-    }
-
     /// A number for each user of whom it is known.
     fn numbers(&mut self, family: &str, help: &str, of: &[Row], number: impl Fn(&Row) -> Option<usize>) {
         self.gauge(family, "", help);
@@ -320,31 +171,15 @@ impl Text {
             }
         }
     }
-
-    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: &impl Display) {
-        let labels = labels.iter().map(|(label, value)| format!("{label}=\"{}\"", escaped(value)));
-        let _ = writeln!(self.0, "{name}{{{}}} {value}", labels.collect::<Vec<_>>().join(","));
-    }
-}
-
-/// Microseconds, shown as seconds.
-struct Seconds(u64);
-
-impl Display for Seconds {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{:06}", self.0 / 1_000_000, self.0 % 1_000_000)
-    }
-}
-
-/// A label's value or a help text, as both formats want it.
-fn escaped(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('\n', "\\n").replace('"', "\\\"")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tmux_sockets::report::{DirectoryReport, LeftAlone};
+    use crate::record::Unread;
+    use crate::record::row::Kind;
+    use tmux_sockets::judge::State;
+    use tmux_sockets::report::{DirectoryReport, LeftAlone, Report};
 
     fn row(uid: Uid, dead: usize) -> Row {
         Row {
@@ -357,13 +192,6 @@ mod tests {
 
     fn samples(text: &str, name: &str) -> Vec<String> {
         text.lines().filter(|line| line.starts_with(&format!("{name}{{"))).map(str::to_owned).collect()
-    }
-
-    #[test]
-    fn a_value_stays_in_its_quotes() {
-        let mut text = Text::default();
-        text.sample("m", &[("a", "x\"} 1\n\\"), ("b", "")], &7);
-        assert_eq!(text.0, "m{a=\"x\\\"} 1\\n\\\\\",b=\"\"} 7\n");
     }
 
     #[test]

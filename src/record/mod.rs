@@ -6,10 +6,14 @@
 //! without tmux being shut out as well. It lasts as long as `/tmp` does. Runs with `--dir` are not of it. A run that
 //! cannot write it is no worse for it; that it cannot be read is said by the metrics and by `doctor`.
 
+mod deeds;
 pub(crate) mod metrics;
+mod open_metrics;
+pub(crate) mod row;
+
+pub(crate) use deeds::{Deaths, Deeds, Record};
 
 use crate::host::replace;
-use crate::view::cause::Cause;
 use rustix::fs::{FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -18,14 +22,11 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
-use tmux_sockets::judge::State;
+use std::time::Duration;
 use tmux_sockets::kernel::Mounts;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::escaped;
 use tmux_sockets::kernel::text::errno_text;
-use tmux_sockets::report::Outcome;
-use tmux_sockets::report::{Entry, Report};
 use tmux_sockets::tmux::paths;
 
 /// The folder, in the user's `tmux-UID`. Its name begins as all of ours do, so that nobody takes it for a socket's.
@@ -41,138 +42,6 @@ const LONGEST: u64 = 4096;
 /// microseconds, unless somebody has stopped it.
 const TRIES: u32 = 20;
 const BETWEEN: Duration = Duration::from_millis(5);
-
-/// The sums since the record was begun. Times are microseconds since 1970.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub(crate) struct Record {
-    /// When it was begun; 0: it was not.
-    pub since_us: u64,
-    /// Dead sockets that were removed.
-    pub removed: u64,
-    /// Times that one could not be removed.
-    pub failed: u64,
-    /// When everything was last swept; 0: not since it was begun.
-    pub swept_us: u64,
-    /// How long that took, in microseconds.
-    pub sweep_took_us: u64,
-    /// Servers that have ended, as the watcher saw it.
-    pub deaths: Deaths,
-}
-
-/// How many servers have ended, by the cause.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub(crate) struct Deaths {
-    /// By themselves.
-    pub exit: u64,
-    /// By a signal, but for those below.
-    pub signal: u64,
-    /// Killed by the kernel for lack of memory.
-    pub oom: u64,
-    /// The kernel did not tell.
-    pub unknown: u64,
-}
-
-impl Deaths {
-    fn sums(&mut self) -> [&mut u64; 4] {
-        let Self { exit, signal, oom, unknown } = self;
-        [exit, signal, oom, unknown]
-    }
-
-    fn add(&mut self, mut more: Self) {
-        for (sum, more) in self.sums().into_iter().zip(more.sums()) {
-            *sum = sum.saturating_add(*more);
-        }
-    }
-}
-
-/// What is to be added.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Deeds {
-    removed: u64,
-    failed: u64,
-    /// When a sweep of everything ended, and how long it took.
-    swept: Option<(u64, u64)>,
-    deaths: Deaths,
-}
-
-impl Deeds {
-    /// What a run did. That it swept everything is said by [`Deeds::swept`].
-    pub(crate) fn of(report: &Report) -> Self {
-        let mut all = Self::default();
-        report.entries.iter().for_each(|entry| all.add(Self::done_to(entry)));
-        all
-    }
-
-    pub(crate) fn done_to(entry: &Entry) -> Self {
-        let is_removed = entry.outcome == Outcome::Removed && !entry.is_litter();
-        let is_failed = entry.verdict.state != State::Ghost && matches!(entry.outcome, Outcome::Failed(_));
-        Self { removed: is_removed.into(), failed: is_failed.into(), ..Self::default() }
-    }
-
-    /// A server has ended.
-    pub(crate) fn death(cause: Option<Cause>) -> Self {
-        let mut deaths = Deaths::default();
-        *match cause {
-            Some(Cause::Exit(_)) => &mut deaths.exit,
-            Some(Cause::Signal { oom: Some(true), .. }) => &mut deaths.oom,
-            Some(Cause::Signal { .. }) => &mut deaths.signal,
-            None => &mut deaths.unknown,
-        } += 1;
-        Self { deaths, ..Self::default() }
-    }
-
-    /// Without what is in the record already.
-    #[must_use]
-    pub(crate) fn without(mut self, entered: Self) -> Self {
-        self.removed = self.removed.saturating_sub(entered.removed);
-        self.failed = self.failed.saturating_sub(entered.failed);
-        self
-    }
-
-    /// Everything was swept just now.
-    pub(crate) fn swept(&mut self, took: Duration) {
-        self.swept = Some((now(), micros(took)));
-    }
-
-    /// More of it.
-    pub(crate) fn add(&mut self, more: Self) {
-        self.removed += more.removed;
-        self.failed += more.failed;
-        self.swept = more.swept.or(self.swept);
-        self.deaths.add(more.deaths);
-    }
-
-    /// When the first of it may have been done.
-    fn began(&self) -> u64 {
-        self.swept.map_or_else(now, |(ended, took)| ended.saturating_sub(took))
-    }
-
-    /// Whether there is nothing to add.
-    pub(crate) fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-impl Record {
-    /// One that begins now.
-    pub(crate) fn new() -> Self {
-        Self { since_us: now(), ..Self::default() }
-    }
-
-    /// The sums with what was done meanwhile.
-    #[must_use]
-    pub(crate) fn with(mut self, deeds: &Deeds) -> Self {
-        self.removed = self.removed.saturating_add(deeds.removed);
-        self.failed = self.failed.saturating_add(deeds.failed);
-        if let Some((ended, took)) = deeds.swept {
-            (self.swept_us, self.sweep_took_us) = (ended, took);
-        }
-        self.deaths.add(deeds.deaths);
-        self
-    }
-}
 
 /// Where a user's record stands.
 #[derive(Debug, Clone)]
@@ -252,9 +121,7 @@ fn read_at(place: &Location) -> Result<Record, Errno> {
 
 /// Where no server ever was and nothing was done, nothing is made: it returns an empty record.
 fn add_at(place: &Location, deeds: &Deeds, patient: bool) -> Result<Record, Errno> {
-    if (deeds.removed + deeds.failed > 0 || deeds.deaths != Deaths::default())
-        && Mounts::read().lets_look_at(&place.parent)
-    {
+    if deeds.are_worth_a_folder() && Mounts::read().lets_look_at(&place.parent) {
         make(rustix::fs::mkdir(&place.parent, Mode::RWXU))?;
     }
     let parent = match open(&place.parent, place.user) {
@@ -340,14 +207,6 @@ fn sums(dir: &OwnedFd) -> Result<Record, Errno> {
     Ok(serde_json::from_slice(&text).unwrap_or_default())
 }
 
-fn now() -> u64 {
-    micros(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
-}
-
-fn micros(span: Duration) -> u64 {
-    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
@@ -356,7 +215,7 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     fn deeds(removed: u64) -> Deeds {
-        Deeds { removed, failed: 1, ..Deeds::default() }
+        Deeds::counted(removed, 1)
     }
 
     fn place_in(tmp: &Path) -> (Location, PathBuf) {

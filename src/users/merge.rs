@@ -3,7 +3,7 @@
 use super::user::User;
 use crate::pass::wire::{self, NoReport};
 use crate::pass::{ENTRIES_OF_ONE, Run};
-use crate::record::metrics::Row;
+use crate::record::row::Row;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use tmux_sockets::kernel::Uid;

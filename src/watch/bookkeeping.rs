@@ -2,7 +2,8 @@
 
 use super::engine::Counts;
 use crate::host::apart;
-use crate::record::metrics::{self, Kind, Place, Row};
+use crate::record::metrics;
+use crate::record::row::{Kind, Place, Row};
 use crate::record::{self, Deeds, Record};
 use crate::view::cause::Cause;
 use std::path::Path;

@@ -8,8 +8,8 @@
 use super::causes::Ended;
 use super::engine::Name;
 use super::readiness::Descriptor;
+use crate::host::descriptors;
 use crate::host::memory::{Groups, Kills};
-use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::{self, Display, Formatter};
@@ -27,12 +27,6 @@ use tokio::task::{AbortHandle, JoinSet};
 
 /// Descriptors that are left for everything else: looking into directories, taking locks.
 const RESERVE: usize = 40;
-
-/// A descriptor limit beyond this is as good as none.
-const ENOUGH: rlim_t = 1 << 20;
-
-/// What is counted on where the limit cannot be read: systemd's and the kernel's default (`INR_OPEN_CUR`).
-const USUAL: rlim_t = 1024;
 
 /// Why a server's death will be noticed by the rescan only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -130,7 +124,7 @@ impl Deaths {
             ends: JoinSet::new(),
             untaken: Vec::new(),
             ended: BTreeMap::new(),
-            most: usize::try_from(open_files()).unwrap_or(usize::MAX).saturating_sub(RESERVE),
+            most: descriptors::most().saturating_sub(RESERVE),
         }
     }
 
@@ -328,19 +322,6 @@ impl Drop for Watched {
 /// Whether the process of a pidfd has ended.
 fn has_ended(pidfd: &Descriptor) -> bool {
     ends_within(pidfd.get_ref(), Duration::ZERO) == Ok(true)
-}
-
-/// How many descriptors may be open, raised as far as it may be. A filter of system calls may forbid to
-/// ask (`SystemCallFilter=~@resources`); rustix would panic then.
-fn open_files() -> rlim_t {
-    let Ok((current, most)) = getrlimit(Resource::RLIMIT_NOFILE) else {
-        return USUAL;
-    };
-    if setrlimit(Resource::RLIMIT_NOFILE, most, most).is_ok() {
-        most.min(ENOUGH)
-    } else {
-        current.min(ENOUGH)
-    }
 }
 
 #[cfg(test)]

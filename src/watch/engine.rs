@@ -9,7 +9,7 @@ mod slot;
 
 use crate::view::events::EventKind;
 use slot::{Missing, Slot};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use tmux_sockets::kernel::Label;
 use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::SocketNumber;
@@ -23,6 +23,17 @@ pub(super) struct Dir(pub(super) usize);
 pub(super) struct Name {
     pub(super) dir: Dir,
     pub(super) label: Label,
+}
+
+impl Name {
+    /// The names by their directories.
+    pub(super) fn by_dir(names: Vec<Self>) -> BTreeMap<Dir, Vec<Label>> {
+        let mut dirs: BTreeMap<Dir, Vec<Label>> = BTreeMap::new();
+        for Self { dir, label } in names {
+            dirs.entry(dir).or_default().push(label);
+        }
+        dirs
+    }
 }
 
 /// What was seen at a name.

@@ -1,7 +1,8 @@
 //! Ghosts beside the watch: told once, and rescued where the configuration wants it.
 
-use super::looks::{Looks, Tools};
+use super::looks::Looks;
 use super::rescues::Rescues;
+use super::tools::Tools;
 use crate::logging::journal;
 use std::collections::HashSet;
 use std::path::PathBuf;

@@ -1,78 +1,30 @@
 //! The daemon's looks: the sweep's pass on a narrow target, and what was seen goes to the engine.
 
 mod as_done;
+mod listens;
 mod seen;
 
-use super::announce::Announcer;
-use super::bookkeeping::Books;
-use super::causes::{Causes, Ended};
-use super::deaths::{Death, Deaths, Served, Untied};
-use super::directories::{Directories, Settled};
+use super::deaths::{Death, Served, Untied};
+use super::directories::Settled;
 use super::duties::Duties;
 use super::engine::{Dir, Engine, Happening, Listens, Name, Seen, Server};
 use super::hints;
-use super::outsiders::{self, Outsiders};
+use super::outsiders::{self};
 use super::schedule::Schedule;
+use super::tools::Tools;
 use super::warnings::Warning;
-use crate::pass::Places;
 use crate::pass::far::Apart;
 use crate::view::events::{Event, EventKind};
 use as_done::AsDone;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::time::{Instant, SystemTime};
-use tmux_sockets::ghost::{Area, Ghost};
+use std::time::Instant;
+use tmux_sockets::ghost::Ghost;
 use tmux_sockets::kernel::Label;
 use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::SocketNumber;
-use tmux_sockets::kernel::escape::escaped;
-use tmux_sockets::report::Remark;
 use tmux_sockets::sweep::{Act, Glance, Pass, Target};
 use tmux_sockets::witness::Witness;
-
-/// What a look works with.
-#[derive(Debug)]
-pub(super) struct Tools<'a> {
-    pub(super) duties: &'a Duties,
-    pub(super) directories: &'a mut Directories,
-    pub(super) deaths: &'a mut Deaths,
-    pub(super) announcer: &'a mut Announcer,
-    pub(super) books: &'a mut Books,
-    pub(super) causes: &'a mut Causes,
-    pub(super) outsiders: &'a mut Outsiders,
-}
-
-impl Tools<'_> {
-    /// Where ghosts are looked for, and outside of which there are outsiders.
-    pub(super) fn area(&self) -> Area {
-        let wanted = self.directories.wanted().iter();
-        let targets: Vec<Target> =
-            wanted.map(|dir| Target::whole(self.directories.path(*dir).to_owned())).collect();
-        Area::new(&targets, self.duties.is_everywhere())
-    }
-
-    /// Tells what need not wait any longer.
-    pub(super) fn tell_waiting(&mut self) {
-        for (event, time) in self.causes.take(Instant::now()) {
-            self.tell(&event, time);
-        }
-    }
-
-    /// Something has happened: it is told, at once where it need not wait. `ended`: the process whose end it tells.
-    pub(super) fn enter(&mut self, event: Event, ended: Option<Ended>) {
-        if let Some((event, time)) = self.causes.enter(event, ended) {
-            self.tell(&event, time);
-        }
-    }
-
-    fn tell(&mut self, event: &Event, time: SystemTime) {
-        // Others may follow what happens beside us; one of us keeps count.
-        if event.kind == EventKind::ServerGone && self.duties.act == Act::Remove {
-            self.books.died(event.cause);
-        }
-        self.announcer.tell(event, time);
-    }
-}
 
 /// What was seen, what it means, and when to look again.
 #[derive(Debug)]
@@ -173,25 +125,9 @@ impl Looks {
         if let Some(why) = self.witness.blindness() {
             tools.announcer.warn(&Warning::Blind(why));
         }
-        let duties = tools.duties;
-        let places = if duties.given.is_empty() {
-            Places::of(&duties.settings, self.witness.table(), duties.user)
-        } else {
-            Places::named(&duties.given)
-        };
-        for Remark { path, why } in &places.skipped {
-            tracing::debug!("{}: {why}", escaped(path));
-        }
-        for Remark { path, why } in places.unseen {
-            tools.announcer.warn(&Warning::Unseen { path, why });
-        }
-        for dir in tools.directories.set(places.targets) {
-            for (name, server) in self.engine.forget(dir) {
-                let path = tools.directories.full_path(&name);
-                if let Some((gone, ended)) = tools.outsiders.take_over(tools.deaths, path, name, &server) {
-                    tools.enter(gone, ended);
-                }
-            }
+        let targets = tools.targets(self.witness.table());
+        for dir in tools.directories.set(targets) {
+            self.engine.forget(dir).into_iter().for_each(|(name, server)| tools.turn_out(name, &server));
         }
         self.settle(tools);
         for dir in tools.directories.wanted().to_vec() {
@@ -290,7 +226,7 @@ impl Looks {
 
     /// Looks closely at names that a glance could not decide.
     pub(super) fn look_again(&mut self, tools: &mut Tools<'_>, names: Vec<Name>) {
-        for (dir, mut labels) in by_dir(names) {
+        for (dir, mut labels) in Name::by_dir(names) {
             let directory = tools.directories.open(dir);
             labels.retain(|label| {
                 let is_there = directory.as_ref().is_some_and(|directory| directory.look(label).is_ok());
@@ -314,7 +250,7 @@ impl Looks {
         let Duties { settings, user, .. } = tools.duties;
         let pass = Pass { policy: settings, far: &Apart, user: *user, act: Act::Look };
         let mut all = Vec::with_capacity(names.len());
-        for (dir, labels) in by_dir(names) {
+        for (dir, labels) in Name::by_dir(names) {
             let directory = tools.directories.open(dir);
             for label in labels {
                 let glance = match &directory {
@@ -404,33 +340,16 @@ impl Looks {
 
     fn digest(&mut self, tools: &mut Tools<'_>, name: &Name, seen: Seen, ended: &HashSet<Pid>) {
         let is_born = self.engine.expects(name);
-        let (witness, deaths, closing) = (&self.witness, &*tools.deaths, &self.closing);
         let closed = Cell::new(None);
         let happenings = self.engine.digest(name, seen, |server: &Server| {
-            let Some(socket) = server.socket else { return Listens::No };
-            if witness.table().shows_socket(socket) {
-                return Listens::Yes;
-            }
-            let Some(pid) = server.pid else {
-                // Of a table that could not be read nothing is concluded.
-                return if witness.was_read() { Listens::No } else { Listens::Yes };
-            };
-            if ended.contains(&pid) && !deaths.is_watching(pid, name) {
-                return Listens::No;
-            }
-            // A dump can miss one.
-            if deaths.holds(pid, socket) {
-                return Listens::Yes;
-            }
-            let heir = deaths.listens_anew(pid, witness.table(), name);
-            match heir {
-                _ if !deaths.is_alive(pid, name) => Listens::No,
-                Some(heir) => Listens::Anew(heir.raw()),
-                None if closing.contains(&socket) => Listens::No,
-                None => {
-                    closed.set(Some(socket));
+            let listens = listens::listens(&self.witness, tools.deaths, server, name, ended);
+            match (listens, server.socket) {
+                (Listens::Maybe, Some(socket)) if self.closing.contains(&socket) => Listens::No,
+                (Listens::Maybe, socket) => {
+                    closed.set(socket);
                     Listens::Maybe
                 }
+                (told, _) => told,
             }
         });
         if is_born && self.engine.is_haunted_at(name) {
@@ -470,22 +389,12 @@ impl Looks {
             };
             tools.books.note_news();
             let path = tools.directories.full_path(name);
-            if let (EventKind::ServerUp, Some(server)) = (kind, happening.server) {
-                match tools.outsiders.hand_over(tools.deaths, server.pid, server.socket) {
-                    Some(gone) if gone.path == path => continue,
-                    Some(gone) => tools.enter(gone, None),
-                    None => {}
-                }
+            if let (EventKind::ServerUp, Some(server)) = (kind, happening.server)
+                && tools.is_told_at(&path, &server)
+            {
+                continue;
             }
             tools.enter(Event { started, ..Event::of(kind, path, server_pid) }, ended);
         }
     }
-}
-
-fn by_dir(names: Vec<Name>) -> BTreeMap<Dir, Vec<Label>> {
-    let mut dirs: BTreeMap<Dir, Vec<Label>> = BTreeMap::new();
-    for Name { dir, label } in names {
-        dirs.entry(dir).or_default().push(label);
-    }
-    dirs
 }

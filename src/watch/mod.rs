@@ -39,6 +39,7 @@ mod readiness;
 mod rescues;
 mod schedule;
 mod shield;
+mod tools;
 mod warnings;
 mod watcher;
 

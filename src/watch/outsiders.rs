@@ -13,7 +13,7 @@
 use super::causes::Ended;
 use super::deaths::{Deaths, Served, Untied};
 use super::engine::{Name, Server};
-use super::looks::Tools;
+use super::tools::Tools;
 use super::warnings::Warning;
 use crate::host::sandbox::{self, Tmp};
 use crate::view::events::{Event, EventKind};

@@ -18,6 +18,9 @@ const UNSAFE: [&str; 5] = [
     "src/watch/readiness.rs",
 ];
 
+/// How many lines a file of Rust may have.
+const MOST_LINES: usize = 400;
+
 fn text(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path))
         .unwrap_or_else(|error| panic!("{path}: {error}"))
@@ -40,6 +43,15 @@ fn files(folder: &str, is_wanted: &dyn Fn(&Path) -> bool) -> Vec<String> {
         }
     }
     found
+}
+
+#[test]
+fn no_file_is_longer_than_one_reads_at_once() {
+    let is_source = |path: &Path| path.extension().is_some_and(|extension| extension == "rs");
+    let sources = ["src", "crates", "tests"].iter().flat_map(|folder| files(folder, &is_source));
+    let lines = sources.map(|path| (text(&path).lines().count(), path));
+    let too_long: Vec<_> = lines.filter(|(lines, _)| *lines > MOST_LINES).collect();
+    assert!(too_long.is_empty(), "split along what a module hides: {too_long:?}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 
 const PAGE: &str = "docs/messages.md";
 /// Sources whose sentences are results, or told of on another page.
-const ELSEWHERE: [(&str, &str); 14] = [
+const ELSEWHERE: [(&str, &str); 15] = [
     ("crates/audit/src/rules/", "docs/audit.md has every rule"),
     ("crates/sockets/src/judge/sentences.rs", "docs/how-it-decides.md has every reason"),
     ("crates/sockets/src/report/counts.rs", "numbers"),
@@ -18,6 +18,7 @@ const ELSEWHERE: [(&str, &str); 14] = [
     ("src/doctor", "a finding has its cure with it"),
     ("src/logging/journal.rs", "docs/operations.md has every entry"),
     ("src/record/metrics.rs", "docs/fleet.md has the metrics"),
+    ("src/record/open_metrics.rs", "docs/fleet.md has the metrics"),
     ("src/setup/told.rs", "a result"),
     ("src/setup/left.rs", "a result, with what is left to do"),
     ("src/spawn/answer.rs", "what tmux says: docs/errors.md"),

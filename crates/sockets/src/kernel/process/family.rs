@@ -1,6 +1,6 @@
 //! Who descends from whom, and the memory that they take.
 
-use super::{Process, Processes, parse_stat, pid_of};
+use super::{Process, Processes, Stat, pid_of};
 use crate::kernel::Pid;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -56,7 +56,7 @@ fn parent_at(processes: &Processes, path: &OsStr) -> Option<Pid> {
     let file = rustix::fs::openat(&processes.proc, path, flags, Mode::empty()).ok()?;
     let mut buffer = [0; STAT];
     let length = rustix::io::read(&file, &mut buffer).ok()?;
-    Some(parse_stat(&buffer[..length])?.parent)
+    Some(Stat::parse(&buffer[..length])?.parent)
 }
 
 impl Process {

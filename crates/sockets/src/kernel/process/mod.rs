@@ -6,9 +6,11 @@
 mod family;
 mod network;
 mod started;
+mod stat;
 
 pub use family::Families;
 pub use network::{Network, UserManager, is_in_first_network};
+pub use stat::Stat;
 
 use crate::kernel::Pid;
 use crate::kernel::{FileFacts, FileId};
@@ -41,53 +43,6 @@ pub struct Process {
     /// Its number.
     pub pid: Pid,
     dir: OwnedFd,
-}
-
-/// What `/proc/PID/stat` says of a process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stat {
-    /// `R`, `S`, `D`, `T` (stopped), `t` (traced), `Z` …
-    pub state: u8,
-    /// Its parent.
-    pub parent: Pid,
-    /// Its process group.
-    pub group: i32,
-    /// Its session.
-    pub session: i32,
-    /// Its controlling terminal's device number; 0: it has none.
-    pub terminal: i32,
-    /// The process group in the foreground of its terminal; -1: it has none.
-    pub foreground: i32,
-}
-
-impl Stat {
-    /// Whether it runs no code until somebody lets it go on.
-    pub fn is_stopped(self) -> bool {
-        matches!(self.state, b'T' | b't')
-    }
-
-    /// Whether it has ended.
-    pub fn has_ended(self) -> bool {
-        matches!(self.state, b'Z' | b'X' | b'x')
-    }
-}
-
-/// The fields behind the name, which may hold anything, parentheses too.
-fn fields_of_stat(text: &[u8]) -> Option<std::str::SplitAsciiWhitespace<'_>> {
-    let behind = text.iter().rposition(|byte| *byte == b')')? + 1;
-    Some(std::str::from_utf8(text.get(behind..)?).ok()?.split_ascii_whitespace())
-}
-
-fn parse_stat(text: &[u8]) -> Option<Stat> {
-    let mut fields = fields_of_stat(text)?;
-    Some(Stat {
-        state: *fields.next()?.as_bytes().first()?,
-        parent: fields.next()?.parse().ok()?,
-        group: fields.next()?.parse().ok()?,
-        session: fields.next()?.parse().ok()?,
-        terminal: fields.next()?.parse().ok()?,
-        foreground: fields.next()?.parse().ok()?,
-    })
 }
 
 impl Processes {
@@ -234,7 +189,7 @@ impl Process {
 
     /// Its state, parent and terminal, as `/proc/PID/stat` tells them (proc(5)).
     pub fn stat(&self) -> Option<Stat> {
-        parse_stat(&self.read("stat")?)
+        Stat::parse(&self.read("stat")?)
     }
 
     /// The signals that it catches, bit N-1 for signal N: `SigCgt` of `/proc/PID/status`.
@@ -387,16 +342,6 @@ mod tests {
         assert!(process.caught_signals().is_some() && process.blocked_signals().is_some());
         assert_eq!(process.program().unwrap(), std::env::current_exe().unwrap());
         assert!(process.mount_namespace().is_some() && process.root().is_some());
-    }
-
-    #[test]
-    fn a_name_with_parentheses_hides_nothing() {
-        let stat = parse_stat(b"7 (a) T 1 (b) t 2 3 4 34816 99 0 0").unwrap();
-        let expected =
-            Stat { state: b't', parent: Pid::new(2), group: 3, session: 4, terminal: 34816, foreground: 99 };
-        assert_eq!(stat, expected);
-        assert!(stat.is_stopped());
-        assert_eq!(parse_stat(b"7 (a) S"), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! When a process was started, as a time of day.
 
-use super::{Process, fields_of_stat};
+use super::{Process, stat};
 use rustix::time::{ClockId, clock_gettime};
 use std::time::{Duration, SystemTime};
 
@@ -29,8 +29,8 @@ impl Process {
 }
 
 /// How many ticks after boot a process was started.
-fn ticks(stat: &[u8]) -> Option<u64> {
-    fields_of_stat(stat)?.nth(PLACE)?.parse().ok()
+fn ticks(text: &[u8]) -> Option<u64> {
+    stat::fields(text)?.nth(PLACE)?.parse().ok()
 }
 
 /// When the machine was booted. Both clocks run at the same rate (`clock_gettime(2)`), so the tick that is nearest to

@@ -1,0 +1,96 @@
+//! What a look of the daemon works with, and how what has happened is told.
+
+use super::announce::Announcer;
+use super::bookkeeping::Books;
+use super::causes::{Causes, Ended};
+use super::deaths::Deaths;
+use super::directories::Directories;
+use super::duties::Duties;
+use super::engine::{Name, Server};
+use super::outsiders::Outsiders;
+use super::warnings::Warning;
+use crate::pass::Places;
+use crate::view::events::{Event, EventKind};
+use std::path::Path;
+use std::time::{Instant, SystemTime};
+use tmux_sockets::ghost::Area;
+use tmux_sockets::kernel::KernelTable;
+use tmux_sockets::kernel::escape::escaped;
+use tmux_sockets::report::Remark;
+use tmux_sockets::sweep::{Act, Target};
+
+/// What a look works with.
+#[derive(Debug)]
+pub(super) struct Tools<'a> {
+    pub(super) duties: &'a Duties,
+    pub(super) directories: &'a mut Directories,
+    pub(super) deaths: &'a mut Deaths,
+    pub(super) announcer: &'a mut Announcer,
+    pub(super) books: &'a mut Books,
+    pub(super) causes: &'a mut Causes,
+    pub(super) outsiders: &'a mut Outsiders,
+}
+
+impl Tools<'_> {
+    /// Where ghosts are looked for, and outside of which there are outsiders.
+    pub(super) fn area(&self) -> Area {
+        let wanted = self.directories.wanted().iter();
+        let targets: Vec<Target> =
+            wanted.map(|dir| Target::whole(self.directories.path(*dir).to_owned())).collect();
+        Area::new(&targets, self.duties.is_everywhere())
+    }
+
+    /// Where sockets are to be looked for; what of it cannot be looked at is told.
+    pub(super) fn targets(&mut self, table: &KernelTable) -> Vec<Target> {
+        let Duties { settings, given, user, .. } = self.duties;
+        let places = if given.is_empty() { Places::of(settings, table, *user) } else { Places::named(given) };
+        for Remark { path, why } in &places.skipped {
+            tracing::debug!("{}: {why}", escaped(path));
+        }
+        for Remark { path, why } in places.unseen {
+            self.announcer.warn(&Warning::Unseen { path, why });
+        }
+        places.targets
+    }
+
+    /// The directory of an announced server is not watched any more: from now on it is an outsider.
+    pub(super) fn turn_out(&mut self, name: Name, server: &Server) {
+        let path = self.directories.full_path(&name);
+        if let Some((gone, ended)) = self.outsiders.take_over(self.deaths, path, name, server) {
+            self.enter(gone, ended);
+        }
+    }
+
+    /// Whether a server that stands in a directory now was told of at this path before. One that was told of at another path
+    /// has gone from there.
+    pub(super) fn is_told_at(&mut self, path: &Path, server: &Server) -> bool {
+        match self.outsiders.hand_over(self.deaths, server.pid, server.socket) {
+            Some(gone) if gone.path == path => return true,
+            Some(gone) => self.enter(gone, None),
+            None => {}
+        }
+        false
+    }
+
+    /// Tells what need not wait any longer.
+    pub(super) fn tell_waiting(&mut self) {
+        for (event, time) in self.causes.take(Instant::now()) {
+            self.tell(&event, time);
+        }
+    }
+
+    /// Something has happened: it is told, at once where it need not wait. `ended`: the process whose end it tells.
+    pub(super) fn enter(&mut self, event: Event, ended: Option<Ended>) {
+        if let Some((event, time)) = self.causes.enter(event, ended) {
+            self.tell(&event, time);
+        }
+    }
+
+    fn tell(&mut self, event: &Event, time: SystemTime) {
+        // Others may follow what happens beside us; one of us keeps count.
+        if event.kind == EventKind::ServerGone && self.duties.act == Act::Remove {
+            self.books.died(event.cause);
+        }
+        self.announcer.tell(event, time);
+    }
+}
