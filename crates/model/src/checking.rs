@@ -46,7 +46,7 @@ pub(crate) struct Checked {
 /// The janitor's steps that were taken: the bits make the common case cheap.
 #[derive(Default)]
 struct Taken {
-    bits: AtomicU64,
+    bits: [AtomicU64; 2],
     seen: Mutex<Vec<Pc>>,
 }
 
@@ -155,10 +155,8 @@ impl Model for Checked {
 
 impl Taken {
     fn record(&self, pc: Pc) {
-        let bit = 1 << (pc as u64);
-        if self.bits.load(Ordering::Relaxed) & bit == 0
-            && self.bits.fetch_or(bit, Ordering::Relaxed) & bit == 0
-        {
+        let (bits, bit) = (&self.bits[pc as usize / 64], 1 << (pc as u64 % 64));
+        if bits.load(Ordering::Relaxed) & bit == 0 && bits.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
             self.seen.lock().unwrap().push(pc);
         }
     }

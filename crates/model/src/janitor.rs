@@ -18,7 +18,7 @@ pub(crate) fn ready(w: &World, setup: &Setup, j: usize) -> bool {
     let jan = &w.janitors[j];
     match jan.pc {
         Pc::Off | Pc::Done | Pc::Dead => false,
-        Pc::WaitOpeners | Pc::AwaitName | Pc::TravelLease | Pc::FinishLease => {
+        Pc::WaitOpeners | Pc::AwaitName | Pc::TravelLease | Pc::OnLook | Pc::FinishLease => {
             janitor_end::ready(w, setup, j)
         }
         _ => true,
@@ -35,6 +35,7 @@ pub(crate) fn step(w: &mut World, setup: &Setup, j: usize, misses: bool) {
         Pc::Table => table(w, setup, j, misses),
         // Steps 3 to 5.
         Pc::TableLocked if listed(w, setup, jan.pin, misses) => janitor_end::end(w, setup, j),
+        Pc::TableLocked if setup.has(Fault::NoConnectBeforeMove) => look_done(setup),
         Pc::TableLocked => Pc::ConnectLocked,
         Pc::ConnectLocked if w.listening(jan.pin) => unlocked(w, setup, j),
         Pc::ConnectLocked => look_done(setup),
@@ -260,7 +261,7 @@ fn finish(w: &mut World, setup: &Setup, j: usize) -> Pc {
     let jan = &mut w.janitors[j];
     if let Some(slot) = jan.fds.iter().position(|fd| fd.ino != NONE) {
         jan.cur = u8::try_from(slot).unwrap();
-        return Pc::FinishLease;
+        return if w.stands(j, slot) { Pc::OnLook } else { Pc::FinishLease };
     }
     while usize::from(jan.stale) < JANITORS * SLOTS {
         let (row, slot) = (usize::from(jan.stale) / SLOTS, usize::from(jan.stale) % SLOTS);

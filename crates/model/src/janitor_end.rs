@@ -17,7 +17,8 @@ pub(crate) fn ready(w: &World, setup: &Setup, j: usize) -> bool {
             name == NONE || w.rest[j][usize::from(jan.cur)] == NONE || !shown_locked(w, setup, name)
         }
         // A file rests until whoever looked up its lock name before it left has met its lease.
-        Pc::TravelLease if setup.has(Fault::NoRest) => true,
+        Pc::TravelLease | Pc::OnLook if setup.has(Fault::NoRest) => true,
+        Pc::OnLook => setup.open != Open::Brief || !w.walked_to_before(ino, jan.fd().label),
         Pc::TravelLease | Pc::FinishLease => setup.open != Open::Brief || !w.walked_to(ino),
         _ => true,
     }
@@ -80,11 +81,14 @@ fn let_go(w: &mut World, setup: &Setup, j: usize) -> Pc {
             w.janitor_sets_lock(jan.label, NONE);
             if setup.form == Form::NamelessGrace { Pc::WaitOpeners } else { Pc::Close }
         }
+        // By which name its opener came is not known.
+        Pc::EndLease if fd.lease != Lease::Held && fd.before != NONE => Pc::LinkBack,
         Pc::EndLease if fd.lease != Lease::Held => Pc::Close,
+        Pc::EndLease if setup.onward && !jan.lock_only => next_name(w, j),
         Pc::EndLease => Pc::MoveOut,
         Pc::MoveOut => {
-            let moved = w.lock[usize::from(jan.label)];
-            w.janitor_sets_lock(jan.label, NONE);
+            let moved = w.lock[usize::from(fd.label)];
+            w.janitor_sets_lock(fd.label, NONE);
             w.rest[j][slot] = moved;
             if setup.has(Fault::NoSecondLeaseCheck) { Pc::UnlinkRest } else { Pc::RestLease }
         }

@@ -4,7 +4,7 @@ use crate::{
     janitor_end::{self, next_name, settle, shown_locked},
     pc::Pc,
     setup::{Fault, Form, Setup},
-    world::{Fd, Ino, Lease, NONE, World},
+    world::{Fd, Ino, Lease, NONE, SLOTS, World},
 };
 
 /// Times an existing lock file is tried when its name changes under us (three in the code).
@@ -12,13 +12,15 @@ const TRIES: u8 = 2;
 
 /// The lock of the current label is wanted.
 pub(crate) fn take(w: &mut World, setup: &Setup, j: usize) -> Pc {
-    let jan = &mut w.janitors[j];
     if setup.form != Form::Travelling {
         return Pc::OpenLock;
     }
-    if let Some(slot) = jan.fds.iter().position(|fd| fd.ino != NONE) {
+    let label = w.janitors[j].label;
+    let own = (0..SLOTS).find(|slot| w.stands(j, *slot) && w.janitors[j].fds[*slot].label == label);
+    let jan = &mut w.janitors[j];
+    if let Some(slot) = own.or_else(|| jan.fds.iter().position(|fd| fd.ino != NONE)) {
         jan.cur = u8::try_from(slot).unwrap();
-        Pc::TravelLease
+        if w.stands(j, slot) { Pc::OnLook } else { Pc::TravelLease }
     } else {
         jan.cur = 0;
         Pc::Create
@@ -31,6 +33,7 @@ pub(crate) fn step(w: &mut World, setup: &Setup, j: usize) -> Pc {
     match pc {
         Pc::Create | Pc::CreateFlock | Pc::CreateLease => create(w, j),
         Pc::TravelLease | Pc::MoveIn | Pc::MovedIn => move_in(w, setup, j),
+        Pc::OnLook | Pc::MoveOn | Pc::OnLease | Pc::LinkBack | Pc::LinkRest => move_on(w, setup, j),
         Pc::LookLocks | Pc::OpenLock | Pc::FlockLock | Pc::CompareLock | Pc::LeaseLock => {
             existing(w, setup, j)
         }
@@ -102,6 +105,60 @@ fn move_in(w: &mut World, setup: &Setup, j: usize) -> Pc {
             locked(w, setup, j)
         }
         _ => Pc::LookLocks,
+    }
+}
+
+/// Tried: the file stands at the lock name of the label before, and moves straight on.
+fn move_on(w: &mut World, setup: &Setup, j: usize) -> Pc {
+    let jan = w.janitors[j];
+    let fd = jan.fd();
+    let is_over = jan.label >= setup.labels;
+    match jan.pc {
+        Pc::OnLook if fd.lease != Lease::Held => {
+            w.janitors[j].again = !is_over;
+            if fd.before == NONE { Pc::Close } else { Pc::LinkBack }
+        }
+        Pc::OnLook => {
+            w.janitors[j].fd_mut().before = NONE;
+            if is_over {
+                Pc::MoveOut
+            } else if fd.label == jan.label {
+                locked(w, setup, j)
+            } else {
+                Pc::MoveOn
+            }
+        }
+        Pc::MoveOn => {
+            let moved = w.lock[usize::from(fd.label)];
+            if moved == NONE {
+                w.janitors[j].again = true;
+                return Pc::Close;
+            }
+            if w.lock[usize::from(jan.label)] != NONE {
+                return Pc::LookLocks;
+            }
+            w.janitor_sets_lock(fd.label, NONE);
+            w.janitor_sets_lock(jan.label, moved);
+            let fd = w.janitors[j].fd_mut();
+            (fd.label, fd.before) = (jan.label, fd.label);
+            Pc::OnLease
+        }
+        Pc::OnLease if fd.lease == Lease::Held => locked(w, setup, j),
+        Pc::OnLease => {
+            w.janitors[j].again = true;
+            Pc::LinkBack
+        }
+        Pc::LinkBack if setup.has(Fault::NoLinkBack) => Pc::Close,
+        Pc::LinkBack if w.lock[usize::from(fd.before)] != NONE => Pc::LinkRest,
+        Pc::LinkBack => {
+            w.janitor_sets_lock(fd.before, fd.ino);
+            Pc::Close
+        }
+        _ => {
+            w.rest[j][usize::from(jan.cur)] = fd.ino;
+            w.janitors[j].fd_mut().label = fd.before;
+            Pc::MoveBack
+        }
     }
 }
 

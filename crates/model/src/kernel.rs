@@ -60,9 +60,21 @@ impl World {
             .any(|s| s.lock == ino && !matches!(s.client, Client::Walked | Client::Blocked | Client::Wait))
     }
 
+    /// A client has this file open, or waits in open(2) for it, and its label's lock name does not lead there.
+    pub(crate) fn opened_by_a_lost_name(&self, ino: Ino) -> bool {
+        self.starts
+            .iter()
+            .any(|s| s.lock == ino && s.client != Client::Walked && self.lock[usize::from(s.label)] != ino)
+    }
+
     /// Some opener waits in flock(2): a `->` line of `/proc/locks`.
     pub(crate) fn waited_for(&self, ino: Ino) -> bool {
         self.starts.iter().any(|s| s.lock == ino && s.client == Client::Wait)
+    }
+
+    /// The same by another label's lock name.
+    pub(crate) fn walked_to_before(&self, ino: Ino, label: u8) -> bool {
+        self.starts.iter().any(|s| s.lock == ino && s.client == Client::Walked && s.label != label)
     }
 
     /// Some client has looked up this file's name and not yet met its lease.

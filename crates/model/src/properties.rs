@@ -108,10 +108,9 @@ pub(crate) fn tmux_hole(w: &World) -> bool {
 
 /// Somebody has open, or is opening, a lock file that janitor `j` has taken from its name.
 pub(crate) fn awaited(w: &World, j: usize) -> bool {
-    w.janitors[j]
-        .fds
-        .iter()
-        .any(|fd| fd.ino != NONE && !w.lock.contains(&fd.ino) && w.open_elsewhere(fd.ino, j))
+    w.janitors[j].fds.iter().filter(|fd| fd.ino != NONE).any(|fd| {
+        (!w.lock.contains(&fd.ino) && w.open_elsewhere(fd.ino, j)) || w.opened_by_a_lost_name(fd.ino)
+    })
 }
 
 /// The world after one run of a new janitor, or `None` if the run does not end.

@@ -149,6 +149,7 @@ fn a_lock_that_travels_is_safe() {
         vec![Pc::UnlinkSock, Pc::UnlinkLock, Pc::DropLease, Pc::WaitOpeners, Pc::Off, Pc::Done, Pc::Dead];
     others.extend(PLAIN_STEPS);
     others.extend(SHARED_STEPS);
+    others.extend(ONWARD_STEPS);
     assert!(others.iter().all(|pc| !taken.contains(pc)));
     assert_eq!(taken.len() + others.len(), Pc::COUNT, "taken: {taken:?}");
 }
@@ -205,6 +206,9 @@ const SHARED: Setup = Setup { exchange: true, ..TRAVELLING };
 
 /// What runs that were killed there have left.
 const LEFT: &[Begin] = &[Begin::PlaceLeft, Begin::LeftAside, Begin::Quarantine, Begin::Dead];
+
+/// The steps of a lock that goes straight on.
+const ONWARD_STEPS: [Pc; 5] = [Pc::OnLook, Pc::MoveOn, Pc::OnLease, Pc::LinkBack, Pc::LinkRest];
 
 /// The steps of a janitor where names change places.
 const SHARED_STEPS: [Pc; 6] =
@@ -304,6 +308,34 @@ fn each_mistake_put_in_on_purpose_is_found() {
         let setup = setup.with(|s| s.fault = Some(fault));
         finds(&format!("fault: {fault:?}"), &setup, property);
     }
+}
+
+/// What would make a removal cheaper and is not done: `docs/protocol.md` has the traces.
+#[test]
+fn what_was_tried_fails() {
+    // connect asked once, in quarantine. Both dumps miss a server that listens.
+    let missed = ALONE.with(|s| (s.misses, s.no_tmux_hole) = (2, true));
+    clean("tried: as it is, two misses", &missed);
+    let once = missed.with(|s| s.fault = Some(Fault::NoConnectBeforeMove));
+    finds("tried: no connect before the move", &once, ORPHAN);
+    // A lock that goes straight on to the next label: no server is lost, and what one run leaves another has to clear.
+    let onward = TWO_LABELS.with(|s| s.onward = true);
+    let outcome = run("tried: onward, two labels", &onward, None);
+    assert_eq!(outcome.failed, [CLEARS], "{}", outcome.trace);
+    let mut left = first_world(&onward, Begin::Empty);
+    let file = left.new_lock();
+    left.lock = [file; 2];
+    let swept = properties::sweep(&onward, &left).unwrap();
+    assert_eq!(swept.lock, [NONE, file], "a file under two names: one of them stays");
+    // What opened it by the name before is lost where it does not get that name, too.
+    let once = onward.with(|s| s.fault = Some(Fault::NoLinkBack));
+    finds("tried: onward, no second name", &once, HOLE);
+    let onward = onward.with(|s| s.clients = &[0, 1]);
+    finds("tried: onward, a sweep", &onward, CLEARS);
+    let killed = TWO_LABELS.with(|s| (s.kills, s.kill, s.clients) = (1, Kill::NotWhileAwaited, &[0, 1]));
+    clean("tried: as it is, two labels, a kill while nobody waits", &killed);
+    let outcome = run("tried: onward, a kill while nobody waits", &killed.with(|s| s.onward = true), None);
+    assert_eq!(outcome.failed, [CLEARS], "{}", outcome.trace);
 }
 
 /// Minutes, with `TMUX_JANITOR_MODEL=full`.

@@ -52,6 +52,10 @@ pub(crate) enum Fault {
     NotGivenBack,
     /// It is given back without its lock.
     GivenBackUnlocked,
+    /// A lock file that went straight on, and that somebody opened by one of two names, gets only one of them.
+    NoLinkBack,
+    /// connect is not asked before the move, only in quarantine.
+    NoConnectBeforeMove,
     /// An existing lock file is taken without comparing it with its name.
     NoLockCompare,
     /// An existing lock file that somebody has open is taken along all the same.
@@ -130,6 +134,8 @@ pub(crate) struct Setup {
     pub(crate) plain: bool,
     /// A folder that everybody may write: NAME changes places with an empty directory, and is never free.
     pub(crate) exchange: bool,
+    /// Tried: a lock file stays at its label's lock name until it moves straight on to the next label's.
+    pub(crate) onward: bool,
     /// A client's open(2) may be interrupted and start over; the kernel may take a lease that is
     /// being broken (`lease-break-time`).
     pub(crate) interrupts: bool,
@@ -157,6 +163,7 @@ impl Setup {
             open: Open::Atomic,
             plain: false,
             exchange: false,
+            onward: false,
             interrupts: false,
             only_ours: false,
             no_tmux_hole: false,

@@ -91,10 +91,13 @@ pub(crate) struct Fd {
     pub(crate) lease: Lease,
     /// The label whose lock name this file had last; `NONE` for one that never travelled.
     pub(crate) label: u8,
+    /// The label whose lock name it left straight for that one; `NONE`: nobody can still come by it.
+    pub(crate) before: u8,
 }
 
 impl Fd {
-    pub(crate) const CLOSED: Self = Self { ino: NONE, flocked: false, lease: Lease::Never, label: NONE };
+    pub(crate) const CLOSED: Self =
+        Self { ino: NONE, flocked: false, lease: Lease::Never, label: NONE, before: NONE };
 }
 
 /// A janitor process.
@@ -209,6 +212,11 @@ impl World {
         self.torn[usize::from(self.locks)] = 0;
         self.locks += 1;
         self.locks - 1
+    }
+
+    /// A janitor's lock file is at a lock name, and rests at no name of its own.
+    pub(crate) fn stands(&self, j: usize, slot: usize) -> bool {
+        self.rest[j][slot] == NONE && self.lock.contains(&self.janitors[j].fds[slot].ino)
     }
 
     /// What one of a label's names leads to.
