@@ -54,21 +54,39 @@ pub(crate) fn time_success(command: &mut Command) -> Duration {
     spent
 }
 
+/// What this process's children have used of the processors by now (getrusage(2)): those that were waited for.
+fn processor_time() -> Duration {
+    let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_CHILDREN).unwrap();
+    let both = usage.user_time() + usage.system_time();
+    Duration::from_micros(u64::try_from(both.tv_sec() * 1_000_000 + both.tv_usec()).unwrap())
+}
+
+/// The medians of two commands' times: ours, theirs.
+#[derive(Debug)]
+pub(crate) struct Turns {
+    pub(crate) wall: [Duration; 2],
+    pub(crate) processor: [Duration; 2],
+}
+
 /// Times two commands in turn; `fresh` sets the scene before each.
 pub(crate) fn in_turn(
     runs: usize,
     mut fresh: impl FnMut(),
     ours: impl Fn() -> Command,
     theirs: impl Fn() -> Command,
-) -> [Duration; 2] {
-    let mut times = [Vec::new(), Vec::new()];
+) -> Turns {
+    let (mut wall, mut processor) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
     for _ in 0..runs {
-        fresh();
-        times[0].push(time(&mut ours()));
-        fresh();
-        times[1].push(time(&mut theirs()));
+        for (side, command) in [&ours as &dyn Fn() -> Command, &theirs].iter().enumerate() {
+            fresh();
+            let mut command = command();
+            let before = processor_time();
+            wall[side].push(time(&mut command));
+            processor[side].push(processor_time().saturating_sub(before));
+        }
     }
-    [super::section::median(&mut times[0]), super::section::median(&mut times[1])]
+    let medians = |mut times: [Vec<Duration>; 2]| [0, 1].map(|side| super::section::median(&mut times[side]));
+    Turns { wall: medians(wall), processor: medians(processor) }
 }
 
 /// A folder in memory, or on the disk.
