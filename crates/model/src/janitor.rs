@@ -261,7 +261,7 @@ fn finish(w: &mut World, setup: &Setup, j: usize) -> Pc {
     let jan = &mut w.janitors[j];
     if let Some(slot) = jan.fds.iter().position(|fd| fd.ino != NONE) {
         jan.cur = u8::try_from(slot).unwrap();
-        return if w.stands(j, slot) { Pc::OnLook } else { Pc::FinishLease };
+        return if w.stands(setup, j, slot) { Pc::OnLook } else { Pc::FinishLease };
     }
     while usize::from(jan.stale) < JANITORS * SLOTS {
         let (row, slot) = (usize::from(jan.stale) / SLOTS, usize::from(jan.stale) % SLOTS);

@@ -16,11 +16,11 @@ pub(crate) fn take(w: &mut World, setup: &Setup, j: usize) -> Pc {
         return Pc::OpenLock;
     }
     let label = w.janitors[j].label;
-    let own = (0..SLOTS).find(|slot| w.stands(j, *slot) && w.janitors[j].fds[*slot].label == label);
+    let own = (0..SLOTS).find(|slot| w.stands(setup, j, *slot) && w.janitors[j].fds[*slot].label == label);
     let jan = &mut w.janitors[j];
     if let Some(slot) = own.or_else(|| jan.fds.iter().position(|fd| fd.ino != NONE)) {
         jan.cur = u8::try_from(slot).unwrap();
-        if w.stands(j, slot) { Pc::OnLook } else { Pc::TravelLease }
+        if w.stands(setup, j, slot) { Pc::OnLook } else { Pc::TravelLease }
     } else {
         jan.cur = 0;
         Pc::Create

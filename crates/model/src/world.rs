@@ -4,6 +4,7 @@
 //! leased, follows from what the processes hold, so that a process that dies needs no cleaning up.
 
 use crate::pc::{Client, Pc, Server};
+use crate::setup::Setup;
 
 /// An inode number; sockets and lock files are counted apart.
 pub(crate) type Ino = u8;
@@ -215,8 +216,8 @@ impl World {
     }
 
     /// A janitor's lock file is at a lock name, and rests at no name of its own.
-    pub(crate) fn stands(&self, j: usize, slot: usize) -> bool {
-        self.rest[j][slot] == NONE && self.lock.contains(&self.janitors[j].fds[slot].ino)
+    pub(crate) fn stands(&self, setup: &Setup, j: usize, slot: usize) -> bool {
+        setup.onward && self.rest[j][slot] == NONE && self.lock.contains(&self.janitors[j].fds[slot].ino)
     }
 
     /// What one of a label's names leads to.
