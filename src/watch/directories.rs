@@ -274,6 +274,10 @@ impl Directories {
                         return None;
                     }
                     let number = watch(&mut self.births, &parent, Role::Parent(awaited.to_owned()));
+                    // This one may go as well, and they hold on to it, too.
+                    if let (true, Some((above, name))) = (is_haunted, above(&path, self.user)) {
+                        watch(&mut self.births, &above, Role::Parent(name.to_owned()));
+                    }
                     // Has it come before we began to watch?
                     let now = nearest(&path, self.user).map(|(_, now)| now);
                     if now == Some(awaited) && !is_there(&path) {
@@ -314,10 +318,43 @@ fn nearest(path: &Path, user: Uid) -> Option<(OwnedFd, &OsStr)> {
     })
 }
 
+/// The directory above the nearest one that is there above `path`, and what that one is called in it.
+fn above(path: &Path, user: Uid) -> Option<(OwnedFd, &OsStr)> {
+    let missing = path.ancestors().take_while(|missing| !is_there(missing)).last()?;
+    nearest(missing.parent()?, user)
+}
+
 fn is_there(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok()
 }
 
 fn open_dir(path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
     rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC | flags, Mode::empty())
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+    use super::*;
+    use std::fs::{self, File};
+
+    /// The socket of a server is a handle on the folders above it: that they are removed is never told.
+    #[test]
+    fn a_parent_that_goes_unseen_is_seen_when_it_is_back() {
+        let room = tempfile::tempdir().unwrap();
+        let parent = room.path().join("tests");
+        fs::create_dir(&parent).unwrap();
+        let runtime = crate::watch::event_loop::runtime().unwrap();
+        runtime.block_on(async {
+            let mut directories = Directories::new(Uid::ours());
+            directories.set(vec![Target::whole(parent.join("tmux-7"))]);
+            directories.settle(|_| true);
+            let _held = File::open(&parent).unwrap();
+            fs::remove_dir(&parent).unwrap();
+            assert_eq!(directories.hints(), [], "it is held");
+            fs::create_dir(&parent).unwrap();
+            assert_eq!(directories.hints(), [Hint::Directories]);
+            assert!(directories.settle(|_| true).has_parent_back);
+        });
+    }
 }
