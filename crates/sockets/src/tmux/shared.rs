@@ -91,7 +91,8 @@ impl Display for Shared {
         let Self { folder, mode, is_slip, own, sockets } = self;
         DirectoryError::Refused(Refusal::WritableByOthers(*mode)).fmt(f)?;
         if *is_slip {
-            write!(f, "; `chmod {} {}` mends it", close(*mode), shell_word(folder))?;
+            let (closing, word) = (close(*mode), shell_word(folder));
+            write!(f, "; `chmod {closing} {word}` mends it")?;
         }
         if let Some(own) = own {
             write!(f, "; tmux's own folder in it is {}", shell_word(&folder.join(own)))?;
