@@ -136,7 +136,7 @@ impl<S: Subscriber> Layer<S> for PeopleLayer {
         if self.told && *event.metadata().level() == Level::INFO {
             return;
         }
-        let mut message = Message(String::new());
+        let mut message = MessageText(String::new());
         event.record(&mut message);
         let level = match *event.metadata().level() {
             Level::ERROR => "error: ",
@@ -147,9 +147,9 @@ impl<S: Subscriber> Layer<S> for PeopleLayer {
     }
 }
 
-struct Message(String);
+struct MessageText(String);
 
-impl Visit for Message {
+impl Visit for MessageText {
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
         if field.name() == "message" {
             let _ = write!(self.0, "{value:?}");

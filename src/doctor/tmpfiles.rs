@@ -18,7 +18,7 @@ use tmux_sockets::tmux::{SocketDir, Strictness};
 
 /// A line of tmpfiles.d(5), as far as it matters here.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Rule {
+pub(super) struct TmpfilesLine {
     /// Its type, without modifiers.
     pub(super) kind: char,
     /// A path, or a glob for the kinds that take one.
@@ -79,7 +79,7 @@ fn labels(patient: &Patient<'_>, dir: &Path) -> Vec<PathBuf> {
 fn cure(
     patient: &Patient<'_>,
     owner: Owner,
-    rules: &[Rule],
+    rules: &[TmpfilesLine],
     directory: &DirectoryReport,
     labels: &[PathBuf],
 ) -> Cure {
@@ -93,7 +93,8 @@ fn cure(
     };
     // The folder, what is in it, and what in it begins with a dot.
     let lines = ["", "/*", "/.*"].map(|rest| format!("x {folder}{rest}"));
-    let with: Vec<Rule> = rules.iter().cloned().chain(lines.iter().filter_map(|line| parse(line))).collect();
+    let with: Vec<TmpfilesLine> =
+        rules.iter().cloned().chain(lines.iter().filter_map(|line| parse(line))).collect();
     let is_plain = !folder.contains(|c: char| c.is_whitespace() || c.is_control() || "%\"'\\".contains(c));
     if !is_plain || ageing(&settle(with), dir, false, labels).is_some() {
         return Cure::advice(format!(
@@ -112,11 +113,11 @@ fn cure(
 }
 
 /// The rules in force for the machine and for the user.
-pub(super) fn rules(systemd: &Systemd) -> Vec<Rule> {
+pub(super) fn rules(systemd: &Systemd) -> Vec<TmpfilesLine> {
     [Owner::Machine, Owner::User].into_iter().flat_map(|owner| rules_of(systemd, owner)).collect()
 }
 
-fn rules_of(systemd: &Systemd, owner: Owner) -> Vec<Rule> {
+fn rules_of(systemd: &Systemd, owner: Owner) -> Vec<TmpfilesLine> {
     let arguments: &[&str] = match owner {
         Owner::Machine => &["--cat-config"],
         Owner::User => &["--user", "--cat-config"],
@@ -125,7 +126,7 @@ fn rules_of(systemd: &Systemd, owner: Owner) -> Vec<Rule> {
     settle(text.lines().filter_map(parse).collect())
 }
 
-fn parse(line: &str) -> Option<Rule> {
+fn parse(line: &str) -> Option<TmpfilesLine> {
     let line = line.trim();
     if line.starts_with('#') {
         return None;
@@ -141,7 +142,7 @@ fn parse(line: &str) -> Option<Rule> {
     let age = fields.nth(3).unwrap_or("-");
     let age = age.rsplit(':').next().unwrap_or_default().trim_start_matches('~');
     let has_age = age != "-" && !is_at_boot;
-    Some(Rule { kind, path, age: if has_age { age.to_owned() } else { String::new() } })
+    Some(TmpfilesLine { kind, path, age: if has_age { age.to_owned() } else { String::new() } })
 }
 
 /// Whether a kind takes a glob: `needs_glob()`.
@@ -151,11 +152,11 @@ fn takes_glob(kind: char) -> bool {
 
 /// What comes of all lines: of two for one path the first holds (`item_compatible()`), and an `X` has the age of the
 /// nearest folder above it.
-fn settle(lines: Vec<Rule>) -> Vec<Rule> {
-    let mut rules: Vec<Rule> = Vec::new();
+fn settle(lines: Vec<TmpfilesLine>) -> Vec<TmpfilesLine> {
+    let mut rules: Vec<TmpfilesLine> = Vec::new();
     let owns = |kind: char| !"zZmtTaAhH".contains(kind);
     for line in lines {
-        let is_second = |rule: &Rule| {
+        let is_second = |rule: &TmpfilesLine| {
             rule.path == line.path
                 && takes_glob(rule.kind) == takes_glob(line.kind)
                 && owns(rule.kind)
@@ -184,8 +185,13 @@ fn settle(lines: Vec<Rule>) -> Vec<Rule> {
 }
 
 /// A rule by which systemd-tmpfiles ages one of the sockets in `dir`.
-fn ageing<'a>(rules: &'a [Rule], dir: &Path, is_shielded: bool, sockets: &[PathBuf]) -> Option<&'a Rule> {
-    let ages = |rule: &&Rule| {
+fn ageing<'a>(
+    rules: &'a [TmpfilesLine],
+    dir: &Path,
+    is_shielded: bool,
+    sockets: &[PathBuf],
+) -> Option<&'a TmpfilesLine> {
+    let ages = |rule: &&TmpfilesLine| {
         !rule.age.is_empty() && matches!(rule.kind, 'd' | 'D' | 'e' | 'v' | 'q' | 'Q' | 'C' | 'X')
     };
     let has_its_own = |path: &Path| rules.iter().any(|rule| is_for(rule, path));
@@ -199,7 +205,7 @@ fn ageing<'a>(rules: &'a [Rule], dir: &Path, is_shielded: bool, sockets: &[PathB
 }
 
 /// As `find_glob()`: fnmatch(3) with `FNM_PATHNAME` and `FNM_PERIOD`.
-fn is_for(rule: &Rule, path: &Path) -> bool {
+fn is_for(rule: &TmpfilesLine, path: &Path) -> bool {
     if !takes_glob(rule.kind) {
         return Path::new(&rule.path) == path;
     }

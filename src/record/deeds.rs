@@ -21,13 +21,13 @@ pub(crate) struct Record {
     /// How long that took, in microseconds.
     pub sweep_took_us: u64,
     /// Servers that have ended, as the watcher saw it.
-    pub deaths: Deaths,
+    pub deaths: DeathCounts,
 }
 
 /// How many servers have ended, by the cause.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Deaths {
+pub(crate) struct DeathCounts {
     /// By themselves.
     pub exit: u64,
     /// By a signal, but for those below.
@@ -38,7 +38,7 @@ pub(crate) struct Deaths {
     pub unknown: u64,
 }
 
-impl Deaths {
+impl DeathCounts {
     fn sums(&mut self) -> [&mut u64; 4] {
         let Self { exit, signal, oom, unknown } = self;
         [exit, signal, oom, unknown]
@@ -58,7 +58,7 @@ pub(crate) struct Deeds {
     failed: u64,
     /// When a sweep of everything ended, and how long it took.
     swept: Option<(u64, u64)>,
-    deaths: Deaths,
+    deaths: DeathCounts,
 }
 
 impl Deeds {
@@ -77,7 +77,7 @@ impl Deeds {
 
     /// A server has ended.
     pub(crate) fn death(cause: Option<Cause>) -> Self {
-        let mut deaths = Deaths::default();
+        let mut deaths = DeathCounts::default();
         *match cause {
             Some(Cause::Exit(_)) => &mut deaths.exit,
             Some(Cause::Signal { oom: Some(true), .. }) => &mut deaths.oom,
@@ -115,7 +115,7 @@ impl Deeds {
 
     /// Whether a folder is made for them: a sweep that found nothing leaves nothing behind.
     pub(super) fn are_worth_a_folder(&self) -> bool {
-        self.removed + self.failed > 0 || self.deaths != Deaths::default()
+        self.removed + self.failed > 0 || self.deaths != DeathCounts::default()
     }
 
     /// So many.

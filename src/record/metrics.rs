@@ -4,7 +4,7 @@
 
 use super::open_metrics::{Seconds, Text};
 use super::row::Row;
-use super::{Deaths, Record};
+use super::{DeathCounts, Record};
 use rustix::io::Errno;
 use std::path::Path;
 use tmux_sockets::kernel::Uid;
@@ -106,7 +106,7 @@ fn sums(text: &mut Text, recorded: &[(String, Record)]) {
         "Servers that have ended, as the watcher saw it, by the cause; oom: killed for lack of memory.",
         recorded,
         |Record { deaths, .. }| {
-            let Deaths { exit, signal, oom, unknown } = *deaths;
+            let DeathCounts { exit, signal, oom, unknown } = *deaths;
             let by = [("exit", exit), ("signal", signal), ("oom", oom), ("unknown", unknown)];
             by.map(|(cause, sum)| (Some(("cause", cause)), sum)).to_vec()
         },
@@ -237,7 +237,7 @@ mod tests {
             failed: 3,
             swept_us: 1_700_000_000_250_000,
             sweep_took_us: 812,
-            deaths: Deaths { exit: 5, oom: 1, ..Deaths::default() },
+            deaths: DeathCounts { exit: 5, oom: 1, ..DeathCounts::default() },
         };
         let swept = text(&[row(Some(swept))]);
         for line in [

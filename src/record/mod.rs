@@ -11,7 +11,7 @@ pub(crate) mod metrics;
 mod open_metrics;
 pub(crate) mod row;
 
-pub(crate) use deeds::{Deaths, Deeds, Record};
+pub(crate) use deeds::{DeathCounts, Deeds, Record};
 
 use crate::host::replace;
 use rustix::fs::{FileType, FlockOperation, Mode, OFlags};

@@ -34,13 +34,13 @@ impl Kind {
 
 /// Where a live server is bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum Site {
     /// In one of the directories that are looked into.
     Standard,
     Elsewhere,
 }
 
-impl Place {
+impl Site {
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Standard => "standard",
@@ -59,7 +59,7 @@ pub(crate) struct Row {
     /// Live servers that nobody can reach; `None`: nothing could be looked at.
     pub ghosts: Option<usize>,
     /// How many live servers there are where. Empty: nothing could be looked at.
-    pub places: Vec<(Place, usize)>,
+    pub places: Vec<(Site, usize)>,
     /// Start locks that somebody does not let go of; `None`: nobody looked.
     pub held: Option<usize>,
     /// What could not be looked at, directories among it; `None`: not all of it is known.
@@ -97,7 +97,7 @@ impl Row {
         row.sockets = Kind::ALL.map(|kind| (kind, count(kind))).to_vec();
         row.ghosts = Some(counts.ghost);
         let standard = counts.live.saturating_sub(counts.elsewhere);
-        row.places = vec![(Place::Standard, standard), (Place::Elsewhere, counts.elsewhere)];
+        row.places = vec![(Site::Standard, standard), (Site::Elsewhere, counts.elsewhere)];
         row.held = Some(report.held.len());
         row
     }

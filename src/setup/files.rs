@@ -1,6 +1,6 @@
 //! What is to be there. Pure.
 
-use super::place::Place;
+use super::folders::Folders;
 use std::path::PathBuf;
 use tmux_sockets::kernel::escape::escaped;
 
@@ -46,21 +46,21 @@ impl Wanted {
 
 /// All of it. `program`: as the units name it.
 pub(super) fn wanted(
-    place: &Place,
+    folders: &Folders,
     program: &str,
     papers: &Papers,
     is_less_of_a_sandbox: bool,
 ) -> Vec<Wanted> {
     let unit = |(name, text): &(&str, &str)| Wanted {
-        path: place.units.join(name),
+        path: folders.units.join(name),
         text: text.replace(UNIT_PROGRAM, program),
     };
     let page = |(name, text): &(&'static str, String)| {
         let section = name.rsplit('.').next().unwrap_or_default();
-        Wanted { path: place.man.join(format!("man{section}")).join(name), text: text.clone() }
+        Wanted { path: folders.man.join(format!("man{section}")).join(name), text: text.clone() }
     };
     let completion =
-        |path: &str, text: &String| Wanted { path: place.completions.join(path), text: text.clone() };
+        |path: &str, text: &String| Wanted { path: folders.completions.join(path), text: text.clone() };
     let mut wanted: Vec<Wanted> = UNITS.iter().map(unit).collect();
     wanted.extend(is_less_of_a_sandbox.then(|| unit(&DROP_IN)));
     wanted.extend(papers.pages.iter().map(page));

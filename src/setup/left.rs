@@ -47,7 +47,7 @@ pub(super) fn to_do(scene: &Scene, now: bool, program: &Path) -> Vec<String> {
                 .to_owned(),
         );
     }
-    let name = user_database::user(scene.place.user).ok().flatten().map(|known| known.name);
+    let name = user_database::user(scene.folders.user).ok().flatten().map(|known| known.name);
     if !name.is_some_and(|name| lasting::lingers(&name)) {
         left.push(
             "Your user manager starts when you log in; to have it started at boot: loginctl enable-linger"
@@ -74,8 +74,8 @@ fn not_in_path(program: &Path) -> Option<String> {
 
 /// man and zsh, where they are and do not look where the files are.
 fn readers(scene: &Scene) -> Vec<String> {
-    let man = &scene.place.man;
-    let functions = scene.place.completions.join("zsh/site-functions");
+    let man = &scene.folders.man;
+    let functions = scene.folders.completions.join("zsh/site-functions");
     let looks_in = |folders: &str, between: char, folder: &Path| {
         folders.split(between).any(|known| Path::new(known.trim_end()) == folder)
     };

@@ -44,7 +44,7 @@ pub(super) enum State {
 
 /// The user's service manager.
 #[derive(Debug)]
-pub(super) struct Manager {
+pub(super) struct UserManager {
     systemd: Systemd,
     user: Uid,
     pub state: State,
@@ -80,7 +80,7 @@ pub(super) fn packaged() -> Option<PathBuf> {
     OF_ALL_USERS.iter().map(Path::new).find(has).map(Path::to_owned)
 }
 
-impl Manager {
+impl UserManager {
     pub(super) fn look(user: Uid) -> Self {
         let runtime_dir =
             std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);

@@ -5,10 +5,10 @@
 //! takes away what was made and nothing else.
 
 mod files;
+mod folders;
 mod left;
 mod list;
 mod manager;
-mod place;
 mod program;
 mod take_away;
 mod told;
@@ -18,8 +18,8 @@ pub(crate) use files::Papers;
 
 use crate::exit::Error;
 use crate::host::apart;
-use manager::{Manager, State};
-use place::Place;
+use folders::Folders;
+use manager::{State, UserManager};
 use std::path::PathBuf;
 use tmux_sockets::kernel::Uid;
 
@@ -28,8 +28,8 @@ const TIMER: &str = "tmux-janitor.timer";
 
 /// What of us is there, and the machine's part of it.
 struct Scene {
-    place: Place,
-    manager: Manager,
+    folders: Folders,
+    manager: UserManager,
     /// Where a package, or root, has put the units for all users.
     packaged: Option<PathBuf>,
 }
@@ -52,17 +52,18 @@ pub(crate) struct Outcome {
 pub(crate) fn put(papers: &Papers, now: bool) -> Result<Outcome, Error> {
     let scene = Scene::look()?;
     let mut outcome = Outcome::default();
-    outcome.say(told::of_root(scene.place.user));
+    outcome.say(told::of_root(scene.folders.user));
     let program = program::own().map_err(Error::Impossible)?;
     if let Some(folder) = &scene.packaged {
-        let shadows = list::read(&scene.place.list).is_ok_and(|list| list.iter().any(list::Line::is_a_unit));
+        let shadows =
+            list::read(&scene.folders.list).is_ok_and(|list| list.iter().any(list::Line::is_a_unit));
         outcome.say(told::packaged(folder, &program, shadows));
     } else {
-        let unit_program = program::in_units(&program, &scene.place).map_err(Error::Impossible)?;
+        let unit_program = program::in_units(&program, &scene.folders).map_err(Error::Impossible)?;
         outcome.say(program::warning(&program));
         let needs = scene.manager.needs_less_of_a_sandbox();
-        let wanted = files::wanted(&scene.place, &unit_program, papers, needs.is_some());
-        let put = write::put(&scene.place.list, &wanted);
+        let wanted = files::wanted(&scene.folders, &unit_program, papers, needs.is_some());
+        let put = write::put(&scene.folders.list, &wanted);
         outcome.say(told::written(&put, &program));
         outcome.say(needs.map(manager::Needs::sentence));
         outcome.fail(put.failed());
@@ -93,9 +94,9 @@ pub(crate) fn print(papers: &Papers) -> Result<String, Error> {
         let lines = told::packaged(folder, &program, false).into_iter().map(|line| format!("# {line}\n"));
         return Ok(lines.collect());
     }
-    let unit_program = program::in_units(&program, &scene.place).map_err(Error::Impossible)?;
+    let unit_program = program::in_units(&program, &scene.folders).map_err(Error::Impossible)?;
     let needs = scene.manager.needs_less_of_a_sandbox();
-    let wanted = files::wanted(&scene.place, &unit_program, papers, needs.is_some());
+    let wanted = files::wanted(&scene.folders, &unit_program, papers, needs.is_some());
     Ok(wanted.iter().map(files::Wanted::print).collect::<Vec<_>>().join("\n"))
 }
 
@@ -106,11 +107,11 @@ pub(crate) fn print(papers: &Papers) -> Result<String, Error> {
 pub(crate) fn remove() -> Result<Outcome, Error> {
     let scene = Scene::look()?;
     let mut outcome = Outcome::default();
-    let mut list = list::read(&scene.place.list).map_err(Error::Impossible)?;
+    let mut list = list::read(&scene.folders.list).map_err(Error::Impossible)?;
     // Whoever else may write in the home does not choose what goes.
-    list.retain(|line| scene.place.has(line.path()));
+    list.retain(|line| scene.folders.has(line.path()));
     if list.is_empty() {
-        outcome.say([format!("Nothing of tmux-janitor is set up under {}.", scene.place.shown())]);
+        outcome.say([format!("Nothing of tmux-janitor is set up under {}.", scene.folders.shown())]);
         outcome.say(scene.packaged.as_deref().map(told::packaged_stays));
         return Ok(outcome);
     }
@@ -118,11 +119,11 @@ pub(crate) fn remove() -> Result<Outcome, Error> {
     if has_units {
         outcome.fail(scene.manager.disable().err());
     }
-    let gone = take_away::take_away(&scene.place.list, &list);
+    let gone = take_away::take_away(&scene.folders.list, &list);
     if has_units && scene.manager.state == State::Runs {
         outcome.fail(scene.manager.reload().err());
     }
-    outcome.say(told::removed(&gone, &scene.place, program::own().ok().as_deref()));
+    outcome.say(told::removed(&gone, &scene.folders, program::own().ok().as_deref()));
     outcome.fail(gone.failed);
     Ok(outcome)
 }
@@ -130,14 +131,14 @@ pub(crate) fn remove() -> Result<Outcome, Error> {
 impl Scene {
     fn look() -> Result<Self, Error> {
         let user = Uid::ours();
-        let mut place = Place::of(user)?;
-        for folder in [&place.home, &place.units, &place.completions] {
+        let mut folders = Folders::of(user)?;
+        for folder in [&folders.home, &folders.units, &folders.completions] {
             apart::reach(folder).map_err(Error::Impossible)?;
         }
-        place.is_ours()?;
-        let manager = Manager::look(user);
-        place.follow(manager.unit_path.as_deref());
-        Ok(Self { packaged: manager::packaged(), place, manager })
+        folders.is_ours()?;
+        let manager = UserManager::look(user);
+        folders.follow(manager.unit_path.as_deref());
+        Ok(Self { packaged: manager::packaged(), folders, manager })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The program that the units are to start: the one that runs.
 
-use super::place::Place;
+use super::folders::Folders;
 use crate::host::apart;
 use crate::host::user_database;
 use std::path::{Path, PathBuf};
@@ -28,12 +28,12 @@ pub(super) fn own() -> Result<PathBuf, String> {
 ///
 /// # Errors
 /// One sentence: it lies where no unit can or should start it.
-pub(super) fn in_units(program: &Path, place: &Place) -> Result<String, String> {
+pub(super) fn in_units(program: &Path, folders: &Folders) -> Result<String, String> {
     // In units it is the account's home, whatever the environment says.
-    let account = user_database::user(place.user).ok().flatten().map(|known| known.home);
-    let is_home = account.as_deref() == Some(&place.home) && apart::answers(&place.home);
+    let account = user_database::user(folders.user).ok().flatten().map(|known| known.home);
+    let is_home = account.as_deref() == Some(&folders.home) && apart::answers(&folders.home);
     // /home may be a link.
-    let real = std::fs::canonicalize(&place.home).unwrap_or_else(|_| place.home.clone());
+    let real = std::fs::canonicalize(&folders.home).unwrap_or_else(|_| folders.home.clone());
     carried(program, &real, is_home)
 }
 

@@ -1,7 +1,7 @@
 //! What was done, for people.
 
+use super::folders::Folders;
 use super::manager::State;
-use super::place::Place;
 use super::take_away::Gone;
 use super::write::{Fate, Put};
 use std::path::Path;
@@ -82,13 +82,13 @@ pub(super) fn enabled(state: State, changed: bool) -> Option<String> {
     Some(text.to_owned())
 }
 
-pub(super) fn removed(gone: &Gone, place: &Place, program: Option<&Path>) -> Vec<String> {
+pub(super) fn removed(gone: &Gone, folders: &Folders, program: Option<&Path>) -> Vec<String> {
     let mut lines: Vec<String> = gone.files.iter().map(|path| format!("removed {}", escaped(path))).collect();
     lines.extend(gone.left.iter().map(|path| format!("{} is no file of ours now, and stays", escaped(path))));
     if gone.failed.is_empty() {
         lines.push(format!(
             "All that was set up under {} is gone. Configuration files and sockets were not touched.",
-            place.shown()
+            folders.shown()
         ));
     }
     if let Some(program) = program.filter(|program| !gone.files.iter().any(|path| path == program)) {

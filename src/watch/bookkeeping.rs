@@ -3,7 +3,7 @@
 use super::engine::Counts;
 use crate::host::apart;
 use crate::record::metrics;
-use crate::record::row::{Kind, Place, Row};
+use crate::record::row::{Kind, Row, Site};
 use crate::record::{self, Deeds, Record};
 use crate::view::cause::Cause;
 use std::path::Path;
@@ -124,7 +124,7 @@ impl Books {
                 (Kind::Spared, counts.spared),
             ],
             ghosts: Some(counts.ghosts),
-            places: vec![(Place::Standard, counts.live)],
+            places: vec![(Site::Standard, counts.live)],
             held: None,
             unseen: None,
             refused,

@@ -194,7 +194,7 @@ impl Deaths {
         let (waiting, pid, started) = (Arc::clone(&pidfd), process.pid, process.started());
         let waits = self.ends.spawn(async move {
             while let Ok(mut told) = waiting.readable().await {
-                // Of one that has ended and cannot be asked, its end is told for ever.
+                // A pidfd that cannot be asked would be readable for ever: it is no longer waited for, either.
                 if ends_within(waiting.get_ref(), Duration::ZERO) != Ok(false) {
                     break;
                 }

@@ -9,7 +9,7 @@ use super::directories::Settled;
 use super::duties::Duties;
 use super::engine::{Dir, Engine, Happening, Listens, Name, Seen, Server};
 use super::hints;
-use super::outsiders::{self};
+use super::outsiders;
 use super::schedule::Schedule;
 use super::tools::Tools;
 use super::warnings::Warning;

@@ -5,22 +5,20 @@
 //! file is deleted, or when it makes its socket anew (SIGUSR1). Nothing of the kernel tells that one is born: that is seen
 //! whenever ghosts are looked for, at each rescan.
 //!
-//! Where a directory is not watched any more (no pattern of the configuration matches it), the servers that were announced in
-//! it are such from then on, without a word. And a folder can become a socket directory, and the engine finds there whom the reader was told of. Where it is the same
-//! path the server is handed over in silence, so that each `server-up` has its one `server-gone`. By another path (a link
-//! in it, a file that was moved) it goes at the one, without a cause, before it comes at the other.
+//! Where a directory is not watched any more (no pattern of the configuration matches it), the servers that were announced
+//! in it are such from then on, without a word. And a folder can become a socket directory: the engine finds there whom the
+//! reader was told of. Where it is the same path the server is handed over in silence, so that each `server-up` has its one
+//! `server-gone`. By another path (a link in it, a file that was moved) it goes at the one, without a cause, before it comes
+//! at the other.
 
 use super::causes::Ended;
 use super::deaths::{Deaths, Served, Untied};
 use super::engine::{Name, Server};
-use super::tools::Tools;
-use super::warnings::Warning;
-use crate::host::sandbox::{self, Tmp};
 use crate::view::events::{Event, EventKind};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
-use tmux_sockets::ghost::{self, Area, Known, Outsider};
+use tmux_sockets::ghost::{Known, Outsider};
 use tmux_sockets::kernel::{Pid, SocketNumber};
 use tmux_sockets::report::Outside;
 use tmux_sockets::witness::Witness;
@@ -44,39 +42,15 @@ struct Told {
     is_untied: bool,
 }
 
-/// Looks for those who came, and whether those live whose ends are not waited for. The table is taken as it was read last.
-pub(super) fn look(tools: &mut Tools<'_>, witness: &Witness, area: &Area) {
-    let user = tools.duties.user;
-    // Behind a private /tmp every server would be one, as for `list`.
-    if !tools.duties.elsewhere || sandbox::tmp(user) != Tmp::Machines {
-        return;
-    }
-    let known = Known {
-        pids: tools.deaths.pids().collect(),
-        sockets: tools
-            .outsiders
-            .told
-            .values()
-            .filter(|told| !told.is_untied)
-            .map(|told| told.socket)
-            .collect(),
-    };
-    for found in ghost::find_outside(user, witness, area, &known) {
-        let met = tools.outsiders.meet(tools.deaths, found, |path, why| {
-            tools.announcer.warn(&Warning::Untied { path, why });
-        });
-        for event in met {
-            tools.enter(event, None);
-        }
-    }
-    for gone in tools.outsiders.bury_untied(tools.deaths, witness) {
-        tools.enter(gone, None);
-    }
-}
-
 impl Outsiders {
+    /// Who is not to be found again: whose end is waited for.
+    pub(super) fn known(&self, deaths: &Deaths) -> Known {
+        let tied = self.told.values().filter(|told| !told.is_untied);
+        Known { pids: deaths.pids().collect(), sockets: tied.map(|told| told.socket).collect() }
+    }
+
     /// What is told of one that was found: nothing, if it was told of before.
-    fn meet(
+    pub(super) fn meet(
         &mut self,
         deaths: &mut Deaths,
         found: Outsider,
@@ -112,7 +86,7 @@ impl Outsiders {
     }
 
     /// Unknown is alive: of a table that could not be read nothing is concluded.
-    fn bury_untied(&mut self, deaths: &Deaths, witness: &Witness) -> Vec<Event> {
+    pub(super) fn bury_untied(&mut self, deaths: &Deaths, witness: &Witness) -> Vec<Event> {
         let mut events = Vec::new();
         self.told.retain(|pid, told| {
             let lives = !told.is_untied

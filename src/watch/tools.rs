@@ -9,15 +9,17 @@ use super::duties::Duties;
 use super::engine::{Name, Server};
 use super::outsiders::Outsiders;
 use super::warnings::Warning;
+use crate::host::sandbox::{self, Tmp};
 use crate::pass::Places;
 use crate::view::events::{Event, EventKind};
 use std::path::Path;
 use std::time::{Instant, SystemTime};
-use tmux_sockets::ghost::Area;
+use tmux_sockets::ghost::{self, Area};
 use tmux_sockets::kernel::KernelTable;
 use tmux_sockets::kernel::escape::escaped;
 use tmux_sockets::report::Remark;
 use tmux_sockets::sweep::{Act, Target};
+use tmux_sockets::witness::Witness;
 
 /// What a look works with.
 #[derive(Debug)]
@@ -51,6 +53,28 @@ impl Tools<'_> {
             self.announcer.warn(&Warning::Unseen { path, why });
         }
         places.targets
+    }
+
+    /// Looks for outsiders who came, and whether those live whose ends are not waited for. The table is taken as it was read
+    /// last.
+    pub(super) fn look_outside(&mut self, witness: &Witness, area: &Area) {
+        let user = self.duties.user;
+        // Behind a private /tmp every server would be one, as for `list`.
+        if !self.duties.elsewhere || sandbox::tmp(user) != Tmp::Machines {
+            return;
+        }
+        let known = self.outsiders.known(self.deaths);
+        for found in ghost::find_outside(user, witness, area, &known) {
+            let met = self.outsiders.meet(self.deaths, found, |path, why| {
+                self.announcer.warn(&Warning::Untied { path, why });
+            });
+            for event in met {
+                self.enter(event, None);
+            }
+        }
+        for gone in self.outsiders.bury_untied(self.deaths, witness) {
+            self.enter(gone, None);
+        }
     }
 
     /// The directory of an announced server is not watched any more: from now on it is an outsider.

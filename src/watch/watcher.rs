@@ -10,7 +10,7 @@ use super::duties::Duties;
 use super::event_loop::{EventLoop, Sources, Wake};
 use super::ghosts::Ghosts;
 use super::looks::Looks;
-use super::outsiders::{self, Outsiders};
+use super::outsiders::Outsiders;
 use super::schedule::Due;
 use super::tools::Tools;
 use super::warnings::Warning;
@@ -191,7 +191,7 @@ impl Watcher {
             Some(Due::Ghosts) => {
                 let area = tools.area();
                 ghosts.look(looks, tools, &area);
-                outsiders::look(tools, looks.witness(), &area);
+                tools.look_outside(looks.witness(), &area);
                 seen_ghosts = true;
             }
             Some(Due::Rescan) => {

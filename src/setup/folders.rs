@@ -10,7 +10,7 @@ use tmux_sockets::kernel::escape::escaped;
 
 /// A user's folders.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct Folders {
     pub user: Uid,
     pub home: PathBuf,
     /// Those of systemd: `~/.config/systemd/user`.
@@ -25,7 +25,7 @@ pub(super) struct Place {
     pub list: PathBuf,
 }
 
-impl Place {
+impl Folders {
     /// From the environment of this process.
     ///
     /// # Errors
@@ -115,9 +115,9 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
     use super::*;
 
-    fn place(config: Option<&str>, data: Option<&str>) -> Place {
+    fn folders(config: Option<&str>, data: Option<&str>) -> Folders {
         let path = |text: &str| PathBuf::from(text);
-        Place::under(Uid::new(7), Some("/home/ann".into()), config.map(path), data.map(path)).unwrap()
+        Folders::under(Uid::new(7), Some("/home/ann".into()), config.map(path), data.map(path)).unwrap()
     }
 
     #[test]
@@ -131,19 +131,19 @@ mod tests {
             (Some("/x"), Some("/run/a"), usual),
             (Some("x"), Some("/run/a x/systemd/user"), usual),
         ] {
-            let mut place = place(config, None);
-            place.follow(unit_path);
-            assert_eq!(place.units, Path::new(expected), "{config:?} {unit_path:?}");
+            let mut folders = folders(config, None);
+            folders.follow(unit_path);
+            assert_eq!(folders.units, Path::new(expected), "{config:?} {unit_path:?}");
         }
     }
 
     #[test]
     fn completions_follow_the_data_and_the_list_does_not() {
-        let place = place(None, Some("/data"));
-        assert_eq!(place.completions, Path::new("/data"));
-        assert_eq!(place.list, Path::new("/home/ann/.local/share/tmux-janitor/installed"));
+        let folders = folders(None, Some("/data"));
+        assert_eq!(folders.completions, Path::new("/data"));
+        assert_eq!(folders.list, Path::new("/home/ann/.local/share/tmux-janitor/installed"));
         for home in [None, Some("ann"), Some("/a\nb")] {
-            assert!(Place::under(Uid::new(7), home.map(PathBuf::from), None, None).is_err(), "{home:?}");
+            assert!(Folders::under(Uid::new(7), home.map(PathBuf::from), None, None).is_err(), "{home:?}");
         }
     }
 }
