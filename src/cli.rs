@@ -48,7 +48,7 @@ impl Cli {
             Some(Command::Watch { .. }) => {
                 Volume { verbose: verbose.saturating_add(on_a_terminal.into()), quiet, told: false }
             }
-            // What lies between is told by the result.
+            // Never 1: what would be logged at that level the result tells already.
             _ => Volume { verbose: if verbose > 0 { 2 } else { 0 }, quiet, told: true },
         }
     }

@@ -168,7 +168,7 @@ const CHECKS: &[Check] = &[
     ("shared", shared::check),
     ("version", version::check),
     ("record", record::check),
-    // The last: it tells what the others could not look at.
+    // This one comes last: it tells what the others could not look at.
     ("mount", mounts::check),
 ];
 

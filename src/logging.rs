@@ -132,7 +132,7 @@ struct PeopleLayer {
 
 impl<S: Subscriber> Layer<S> for PeopleLayer {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        // A deed that the result tells. Nothing is said twice.
+        // The result tells this removal already: nothing is said twice.
         if self.told && *event.metadata().level() == Level::INFO {
             return;
         }

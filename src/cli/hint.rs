@@ -63,7 +63,7 @@ fn hint_at_command(error: &mut clap::Error) {
     let mut tips = vec![StyledStr::from(
         "put -- before COMMAND, so that its options are not read as those of spawn, as in `tmux-janitor spawn NAME -- tail -f LOG`",
     )];
-    // A mistyped option of ours is as likely.
+    // It may as well be a mistyped option of ours.
     let is_option = word.starts_with('-');
     if let Some(ContextValue::String(meant)) = error.remove(ContextKind::SuggestedArg)
         && is_option

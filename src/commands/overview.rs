@@ -18,7 +18,7 @@ pub(super) fn overview(global: &Global, output: &mut Output) -> Result<Exit, Err
     see::say_why(&report);
     super::status::log_directories(&report);
     let user = Uid::ours();
-    // Nobody's timer sweeps the folders that were named.
+    // Folders named with --dir are swept by no timer.
     let rounds =
         global.dir.is_empty().then(|| rounds::rounds(user, Surroundings::of_this_process().runtime_dir));
     if output.is_muted() {

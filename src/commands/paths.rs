@@ -46,7 +46,7 @@ pub(super) fn of(cli: &Cli) -> Vec<PathBuf> {
         let user = Uid::ours();
         let mut witness = Witness::new(user);
         witness.refresh();
-        // What is wrong with it is said by the command.
+        // The command itself says what is wrong with it.
         let settings = super::load_settings(&cli.global).unwrap_or_default();
         paths.extend(Places::of(&settings, witness.table(), user).targets.into_iter().map(|at| at.path));
     }

@@ -97,7 +97,7 @@ fn look_for_session(settings: &Settings, user: Uid, request: &Request) -> Result
     let Whereabouts { socket, first, others, hidden } = spawn::find(settings, user, request);
     let (path, unusable) = match socket {
         Ok(path) => (path, hidden),
-        // What is not there may be where nobody could look.
+        // Not found does not mean not there: some places could not be looked at.
         Err(reason) => (first, Some(reason)),
     };
     if unusable.is_some() {
@@ -156,7 +156,7 @@ fn look(settings: &Settings, user: Uid, path: &Path, rule: Strictness) -> Result
     let verdict = match (entry, &directory_error) {
         (Some(entry), _) => Some(entry.verdict),
         (None, Some(_)) => Some(Verdict::new(State::Unknown, Reason::NoSuchSocket)),
-        // A start that has not bound its socket yet.
+        // A server is being started and has not bound its socket yet.
         (None, None) => {
             is_starting(user, &dir, &name).then_some(Verdict::new(State::Starting, Reason::LockHeld))
         }

@@ -35,7 +35,7 @@ pub(super) fn rescue(global: &Global, arguments: &Rescue, output: &mut Output) -
         only: only.as_deref(),
     };
     let report = pass(global, None, rescuing, &mut Narrator::default())?.report;
-    // Without a ghost the text says what could not be looked at.
+    // Without a ghost, the text says what could not be looked at.
     if report.counts().ghost > 0 || arguments.json || global.quiet || logging::is_in_journal() {
         journal::rescue(&report);
     }
@@ -50,7 +50,7 @@ pub(super) fn rescue(global: &Global, arguments: &Rescue, output: &mut Output) -
             output.text(&text)?;
         }
     }
-    // That nobody is seen there is no answer where nobody could be seen.
+    // "No ghost" is no answer where the place could not be looked at.
     let unseen = report.health() == Health::Unseen;
     Ok(if unseen || report.leaves_ghosts() { Exit::Found } else { exit_of(&report) })
 }

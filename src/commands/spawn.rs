@@ -26,7 +26,7 @@ pub(super) fn spawn(global: &Global, arguments: &Spawn, output: &mut Output) -> 
         let attempt = if spawned.attempts > 1 { format!("attempt {number}: ") } else { String::new() };
         match spawned.ending {
             Ending::Failed => tracing::error!("{attempt}{}", escaped(error)),
-            // The last is what became of COMMAND.
+            // The last line tells what became of COMMAND.
             Ending::Ended if number == spawned.errors.len() => tracing::error!("{}", escaped(error)),
             Ending::Ended | Ending::Made | Ending::Exists => tracing::warn!("{attempt}{}", escaped(error)),
         }

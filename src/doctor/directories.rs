@@ -23,7 +23,7 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
             None => usable(patient, directory, findings),
         }
     }
-    // What may not answer was told of.
+    // A file system that may not answer has been reported already.
     let near = |path: &&PathBuf| Mounts::read().lets_look_at(path);
     if let Some(parent) = patient.around.tmux_tmpdir.as_ref().filter(near) {
         if !parent.is_dir() {

@@ -35,7 +35,7 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
                 Cure::command(format!("kill -USR1 {pid}"))
             }
             (Some(Bar::Held { yields: true, .. }), _) => Cure::command(format!(
-                // Both are kept.
+                // Both servers are kept: the newer one gets another name.
                 "tmux-janitor rescue --aside {}",
                 tmux_sockets::kernel::escape::shell_word(&patient.report.path_of(entry))
             )),

@@ -31,7 +31,7 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
         aside.push(".aside");
         let (word, aside, path) = (shell_word(&path), shell_word(&aside), escaped(&path));
         let finding = match entry.verdict.reason {
-            // Said once, below: a sweep would not remove it.
+            // It is reported below, once: a sweep would not remove it.
             Reason::OrphanedLock if has_no_leases => {
                 kept += 1;
                 continue;

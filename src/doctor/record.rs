@@ -12,11 +12,11 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     let folder = record::folder(patient.user);
     let is_in = |path: &Path| folder.parent() == Some(path);
     if patient.report.directories.iter().any(|dir| dir.error.is_some() && is_in(&dir.path)) {
-        // What keeps tmux out keeps us out; that is told, with its cure.
+        // What keeps tmux out of the directory keeps us out; another check tells that, with its cure.
         return;
     }
     if !apart::answers(&folder) {
-        // Of that mount another check tells.
+        // Another check tells of that mount.
         return;
     }
     let word = shell_word(&folder);

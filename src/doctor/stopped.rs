@@ -11,7 +11,7 @@ use tmux_sockets::kernel::escape::{escaped, shell_word};
 const CGROUPS: &str = "/sys/fs/cgroup";
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
-    // Of a ghost that is stopped the check of ghosts tells.
+    // A stopped ghost is told by the check of ghosts.
     for (entry, pid) in patient.servers().filter(|(entry, _)| entry.verdict.state == State::Live) {
         let Some((what, cure)) = plight(patient, pid) else {
             continue;

@@ -100,10 +100,10 @@ pub(crate) fn run_until(
     let (mut hear, tell) = io::pipe()?;
     command.stdin(input).stdout(output).stderr(tell).process_group(0);
     let mut child = command.spawn()?;
-    // It holds our copy of the writing end.
+    // The command still holds our copy of the writing end.
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let heard = hear_out(&child, &mut hear, started, bell, deadlines);
-    // It is our child and not reaped yet: the pid can be nobody else's.
+    // Our child, not reaped yet: no other process can have its pid.
     child.kill()?;
     child.wait()?;
     heard
@@ -130,7 +130,7 @@ fn hear_out(
             Ok(0) => break,
             Ok(_) => {}
         }
-        // What was said before its end comes first.
+        // What it wrote before its end is read first.
         if fds[0].revents().contains(PollFlags::IN) {
             let length = io::Read::read(hear, &mut buffer)?;
             said.extend_from_slice(&buffer[..length]);
@@ -154,7 +154,7 @@ fn wait(command: &mut Command, deadline: Duration, patient: &mut dyn FnMut() -> 
         }
     })();
     if ended_in_time != Ok(true) {
-        // It is our child and not reaped yet: the pid can be nobody else's.
+        // Our child, not reaped yet: no other process can have its pid.
         child.kill()?;
     }
     let status = child.wait()?;

@@ -122,7 +122,7 @@ impl Held {
                 0 if patient() => started = Instant::now(),
                 0 => return Ok(Said::GivenUp),
                 _ if fds[0].revents().is_empty() => {}
-                // It has ended; what it said before is all there.
+                // It has ended: all that it wrote is there.
                 _ => {
                     self.read()?;
                     if !self.said.contains(&b'\n') {
@@ -149,7 +149,7 @@ impl Held {
 
     /// What it has said on stderr so far.
     pub(crate) fn complaints(&self) -> Vec<u8> {
-        // What cannot be read is not there.
+        // What cannot be read counts as not said.
         child::contents(&self.err).unwrap_or_default()
     }
 
@@ -179,7 +179,7 @@ impl Held {
 
     /// Ends it at once.
     pub(crate) fn kill(mut self) {
-        // It is our child and not reaped yet: the pid can be nobody else's. If it has ended, so much the better.
+        // Our child, not reaped yet: no other process can have its pid. That it has ended already is fine.
         let _ = self.child.kill();
         let _ = self.leave();
     }
@@ -203,7 +203,7 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         if !self.is_over {
-            // Nothing can be told any more.
+            // There is nobody left to tell.
             let _ = self.leave();
         }
     }

@@ -109,7 +109,7 @@ fn send(state: &[NotifyState<'_>], weight: Weight) -> io::Result<()> {
     state.iter().try_for_each(|state| writeln!(message, "{state}")).map_err(io::Error::other)?;
     let socket = UnixDatagram::unbound()?;
     match weight {
-        // Where that fails it is still told, and waited for if need be.
+        // If that fails, the message is sent all the same, and may have to wait.
         Weight::Awaited => drop(socket.set_write_timeout(Some(PATIENCE))),
         Weight::Passing => socket.set_nonblocking(true)?,
     }

@@ -62,7 +62,7 @@ impl AsFd for ToldToEnd {
 
 impl Drop for ToldToEnd {
     fn drop(&mut self) {
-        // One that nobody has read is delivered by this.
+        // A pending signal that nobody has read is delivered now.
         let _ = self.before.thread_set_mask();
         if let Some(signal) = self.came {
             let _ = raise(signal);

@@ -46,7 +46,7 @@ fn asked(uid: Uid) -> Result<Option<Known>, Errno> {
         Ok(ended) if ended.end == End::Code(2) => Ok(None),
         Ok(ended) if ended.end == End::Code(0) => line(uid, &ended.out).map(Some).ok_or(Errno::IO),
         Ok(ended) if ended.end == End::GivenUp => Err(Errno::TIMEDOUT),
-        // A system without name services has neither.
+        // A system without name services has neither program.
         Err(_) if !Path::new("/etc/nsswitch.conf").exists() => Ok(None),
         Ok(_) | Err(_) => Err(Errno::IO),
     }

@@ -245,7 +245,7 @@ fn attempt(send: impl FnOnce()) -> Result<(), Errno> {
     Errno::clear();
     send();
     match Errno::last() {
-        // It went as a file in memory then.
+        // It was sent as a file in memory then (memfd).
         Errno::UnknownErrno | Errno::EMSGSIZE => Ok(()),
         error => Err(error),
     }

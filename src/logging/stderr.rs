@@ -161,7 +161,7 @@ mod tests {
         for line in reading.join().unwrap().lines().filter(|line| *line != "the end") {
             if let Some(told) = line.split("stderr was not read; ").nth(1) {
                 let number = told.split(' ').next().unwrap().parse::<usize>().unwrap();
-                // What is missing is missing here.
+                // What did not come through is missing here.
                 assert!(number > 0 && told.ends_with(" dropped here"), "{line}");
                 dropped += number;
             } else {

@@ -191,7 +191,7 @@ impl Narrator {
             Heard::Nothing => None,
         };
         if let Some(report) = report {
-            // What is told as a deed stands in the report again, and nowhere after that.
+            // A removal is heard twice: when it is done, and once more in the worker's report.
             let mut is_told = |path| match heard {
                 Heard::Deeds(_) => !told.insert(path),
                 _ => told.remove(&path),
@@ -289,7 +289,7 @@ impl Follower for Narrator {
     fn hear(&mut self, report: &Report, done: &[Done<'_>]) -> Next {
         for Done { number, entry } in done {
             self.count(report, entry);
-            // What is of the whole directory is told once, when all of it is known.
+            // A failure of the whole directory is told once, when the directory is done.
             if matches!(entry.outcome, Outcome::Failed(failure) if failure.is_of_all()) {
                 continue;
             }
@@ -299,7 +299,7 @@ impl Follower for Narrator {
             journal::entry(report, entry);
             self.told.insert(*number);
         }
-        // What root could not tell of one by one is in the report, counted.
+        // Root tells so many of one user one by one; the rest are counted in the report.
         if self.reader == Reader::Root && self.told.len() <= ENTRIES_OF_ONE {
             self.text.extend(wire::part(report, done));
         }
@@ -317,7 +317,7 @@ impl Follower for Narrator {
     }
 
     fn linger(&mut self) {
-        // Whoever reads may never read again, and then a signal must end the run: what it did is written down first.
+        // The reader may never read again, and then a signal has to end the run: the record is written before that.
         self.keep_record();
         if let Some(signals) = &mut self.signals {
             signals.release();

@@ -36,7 +36,7 @@ pub(crate) fn note_unseen(report: &mut Report, witness: &mut Witness, targets: &
             .map(|directory| directory.path.clone())
             .collect();
         if blind.is_empty() {
-            // Nothing is there. A server may be all the same.
+            // No directory is there; a server may still live, with its directory deleted.
             blind.extend(targets.first().map(|target| target.path.clone()));
         }
         report.unseen.extend(blind.into_iter().map(|path| Remark { path, why: why.clone() }));
@@ -76,7 +76,7 @@ pub(crate) fn set_strays_apart(report: &mut Report, user: Uid) {
 
 /// Whether what stands at a path is neither the user's nor root's; also if it is gone by now.
 fn is_strangers(path: &Path, user: Uid) -> bool {
-    // Who may not answer is not asked; a stranger's mount is no directory of this user's to begin with.
+    // A file system that may not answer is not asked. A stranger's mount is no directory of this user's anyway.
     if !Mounts::read().lets_look_at(path) {
         return false;
     }

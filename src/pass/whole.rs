@@ -92,7 +92,7 @@ impl Whole<'_> {
         }
         let tmp = if given.is_empty() { sandbox::tmp(user) } else { Tmp::Machines };
         if tmp != Tmp::Machines {
-            // Every server would look like a ghost from here.
+            // From behind a private /tmp every server would look like a ghost.
             report.directories.push(not_the_machines(tmp));
             return Run::of(report);
         }
@@ -137,7 +137,7 @@ impl Whole<'_> {
 /// Directories that were named and are not there, nor come back with a rescue.
 fn note_missing(report: &mut Report, named: &[PathBuf], user: Uid) {
     for dir in named {
-        // What did not answer has been told of.
+        // A file system that did not answer has been reported already.
         let is_missing = Mounts::read().lets_look_at(dir)
             && (std::fs::metadata(dir).is_err_and(|error| error.kind() == ErrorKind::NotFound)
                 || is_in_the_making(dir, user));

@@ -44,7 +44,7 @@ pub(crate) enum NoReport {
 
 fn message(kind: u8, says: &Message) -> Vec<u8> {
     let head = vec![kind, 0, 0, 0, 0];
-    // Into memory nothing can fail to be written.
+    // Writing into memory cannot fail.
     let mut bytes = postcard::to_extend(says, head).unwrap_or_default();
     let length = u32::try_from(bytes.len().saturating_sub(HEAD)).unwrap_or(u32::MAX);
     if let Some(field) = bytes.get_mut(1..HEAD) {

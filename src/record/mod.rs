@@ -151,7 +151,7 @@ fn add_at(place: &Location, deeds: &Deeds, patient: bool) -> Result<Record, Errn
     replace::replace_in(dir.as_fd(), OsStr::new(FILE), &text, Mode::RUSR | Mode::WUSR)
         .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
     if old.is_some() {
-        // It was taken over. What else is in there is not ours.
+        // Our file was taken over. Other files in there are not ours.
         let _ = std::fs::remove_file(place.old.join(FILE));
         let _ = std::fs::remove_dir(&place.old);
     }
@@ -295,7 +295,7 @@ mod tests {
         assert_eq!((record.since_us, record.removed, record.failed), (5, 10, 2));
         assert_eq!(read_at(&place).unwrap(), record);
         assert!(folder.exists() && !place.old.exists());
-        // Once there is one, nobody asks for the old.
+        // Once there is a new record, the old one is not needed.
         symlink("/", &place.old).unwrap();
         assert_eq!(add_at(&place, &deeds(3), true).unwrap().removed, 13);
     }

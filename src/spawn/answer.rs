@@ -64,7 +64,7 @@ pub(super) fn not_kept(ended: &Ended) -> Created {
     match ended.end {
         End::GivenUp => Created::GivenUp,
         _ if is_socket_error => Created::NoServer(text),
-        // Where it could not make its socket: 2.9a to 3.2a.
+        // tmux 2.9a to 3.2a say 0 where they could not make their socket.
         End::Code(0) => Created::NoServer(if text.is_empty() { words_of(ended.end) } else { text }),
         End::Signal(_) | End::Code(_) if text.is_empty() => Created::Refused(words_of(ended.end)),
         End::Signal(_) | End::Code(_) => Created::Refused(text),
@@ -119,7 +119,7 @@ pub(super) fn asked(ended: &Ended) -> Answer {
     match ended.end {
         End::GivenUp => Answer::GivenUp,
         End::Code(0) => Answer::Yes,
-        // What somebody else says besides is no answer.
+        // Other lines (a wrapper's, the locale's) are no answer of tmux.
         _ if text.lines().any(|line| begins(line, LOST) || begins(line, NOT_ASKED)) => Answer::NoServer(text),
         _ => Answer::No(text),
     }
@@ -187,7 +187,7 @@ mod tests {
     fn a_session_that_is_there_is_found_in_every_line() {
         assert_eq!(created(&ended(1, "duplicate session: a\n")), Created::Duplicate);
         assert_eq!(created(&ended(1, "locale: bad\nduplicate session: a\n")), Created::Duplicate);
-        // A name cannot pass for another answer.
+        // A session's name that reads like another answer is not taken for one.
         assert_eq!(created(&ended(1, "duplicate session: no server running")), Created::Duplicate);
     }
 
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn an_old_tmux_is_known_by_its_usage() {
-        // 2.6, 3.1c, 3.3a; of the program itself and of new-session.
+        // As tmux 2.6, 3.1c and 3.3a print it, of the program and of new-session.
         for (text, unknown) in [
             ("usage: set-option [-aFgosquw] [-t target-window] option [value]", Some(Unknown::Option)),
             ("usage: set-hook [-agRu] [-t target-session] hook [command]", Some(Unknown::Hook)),

@@ -53,7 +53,7 @@ impl Job<'_> {
             let standing = self.place.look(self.settings, self.user, witness);
             if let Standing::Ghost(ghost) = &standing {
                 match self.rescue(ghost, witness, spawned) {
-                    // Back, or gone, or somebody else's start: look again.
+                    // It is back, it has gone, or somebody else is starting one: look again.
                     Ok(()) if rescues < MOST_RESCUES => rescues += 1,
                     Ok(()) => return spawned.fail(words::ghost(ghost, &ghost.plight.to_string())),
                     Err(error) => return spawned.fail(error),
@@ -97,7 +97,7 @@ impl Job<'_> {
             Trouble::Ran(error) => spawned.lose(error),
         }
         if spawned.attempts > 0 {
-            // A server that was started in vain has ended and left its socket.
+            // A failed attempt may have left the socket of a server that has ended.
             self.sweep(witness, spawned);
         }
     }
@@ -213,7 +213,7 @@ impl Job<'_> {
             }
             Fate::Ended(end) => self.conclude(made.as_ref(), end, is_new, witness, spawned)?,
         }
-        // A server that was there already, or came first, lives elsewhere.
+        // Only a server of ours is in the scope; one that was there already, or was quicker, is not.
         let pid = spawned.server_pid;
         let is_ours = |unit: &String| pid.is_some_and(|pid| cgroup::is_in(pid, unit));
         spawned.scope = spawned.scope.take().filter(is_ours);
@@ -227,7 +227,8 @@ impl Job<'_> {
         if !is_new && !is_lost {
             return;
         }
-        // Who hangs up may be ending, or of another version and alive: only one that has made our session is known.
+        // A server that hangs up may be ending, or be alive and of another version. Only of one that has made our
+        // session is it known.
         wait_for_end(self.server(witness), ENDING);
     }
 

@@ -33,14 +33,14 @@ pub(crate) fn hand_over(parent: Pid, own: bool, words: &[OsString]) -> Result<Ex
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(|errno| wrong(errno.into()))?;
     if rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get()) != Some(parent.raw()) {
-        // It had ended before.
+        // Our parent ended before the signal of its death was set.
         return Ok(Exit::Found);
     }
     let mut command = program::named("systemd-run".as_ref());
     command.args(words);
     let program;
     if own {
-        // Without CLOEXEC: it is there when systemd-run executes it.
+        // Without CLOEXEC, so that it is still open when systemd-run executes it.
         program = rustix::fs::open("/proc/self/exe", OFlags::PATH, Mode::empty())
             .map_err(|errno| wrong(errno.into()))?;
         command.args(["--".into(), format!("/proc/self/fd/{}", program.as_raw_fd()), COMMAND.into()]);
@@ -68,13 +68,13 @@ pub(crate) fn carry_out() -> Result<Exit, Error> {
 
 /// In a scope: the command takes our place.
 fn become_it(command: &mut Command) -> io::Result<Exit> {
-    // From here on it is nobody's business but tmux's.
+    // From here on tmux lives on without us.
     rustix::process::set_parent_process_death_signal(None)?;
     let mut err = io::stderr();
     err.write_all(BEGAN)?;
-    // It is a socket, and ends for the command when whoever ordered this lets it go, or ends.
+    // Our stdout is a socket: as its stdin it tells the command when the caller closes it, or ends.
     let error = command.stdin(io::stdout().as_fd().try_clone_to_owned()?).exec();
-    // The caller reads it there; nothing can be told if that fails.
+    // The caller reads the error from stderr; if that fails nothing more can be said.
     let _ = err.write_all(io_text(&error).as_bytes());
     Ok(Exit::Found)
 }

@@ -67,7 +67,7 @@ impl Job<'_> {
             let said = held.line(DEADLINE, &mut patient).map_err(|error| self.cannot_run(&error))?;
             match said {
                 Said::Line(line) if line == b"session" => sessions += 1,
-                // What a wrapper says is no number.
+                // tmux prints the number; a wrapper prints other lines.
                 Said::Line(line) if !line.is_empty() && line.iter().all(u8::is_ascii_digit) => {
                     spawned.note_noise(handover::words(&held.complaints()));
                     checkpoint::step(Step::Kept);
@@ -151,14 +151,14 @@ impl Job<'_> {
             let said = loop {
                 match client.line(DEADLINE, &mut || false).map_err(cannot)? {
                     Said::Line(line) => {
-                        // What is none of tmux's may stand before it.
+                        // Lines of others may come before tmux's.
                         if let Some(made) = Made::of(&line) {
                             let watches = target.is_some();
                             checkpoint::step(Step::Told);
                             return Ok(Asking::Told(Making { client, made, age, watches }));
                         }
                     }
-                    // Where nothing is passed on of what tmux says, it waits to be let go.
+                    // Nothing came through of what tmux says (a wrapper may swallow it): it waits until it is let go.
                     Said::Nothing | Said::GivenUp => break client.end().map_err(cannot)?,
                 }
             };

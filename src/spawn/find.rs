@@ -53,7 +53,7 @@ pub(crate) fn find(settings: &Settings, user: Uid, request: &Request) -> Whereab
             }
         }
     }
-    // Of equals the first.
+    // Of equally good ones the first is taken.
     let best = (0..spots.len())
         .filter(|at| !matches!(spots[*at].fitness, Fitness::Hindered(_)))
         .min_by_key(|at| spots[*at].fitness.rank());
@@ -77,7 +77,7 @@ fn hides(dir: &Path, user: Uid) -> Option<String> {
         return None;
     }
     let service = cgroup::own()?;
-    // Without a manager nobody is asked to look: that would start a unit.
+    // Without a manager: asking one would start a unit.
     match outside::view(dir, &service, user, None) {
         View::Shared | View::Mortal(_) => None,
         View::Hidden(why) => Some(words::hidden(dir, &why)),
@@ -116,7 +116,7 @@ fn missing(user: Uid, dir: &Path, name: &OsStr) -> Result<Spot, String> {
         parent.canonicalize().map_err(|error| cannot(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
     let dir = parent.join(dir.file_name().ok_or_else(|| cannot(Errno::INVAL))?);
     let label = label::of(name, room_in(&dir)).ok_or_else(|| words::too_long(&dir))?;
-    // It would lie on the same file system.
+    // A directory that is missing would be made on the file system of its parent.
     let above = SocketDir::open(&parent, user, Strictness::LookedAt).ok().flatten();
     let fitness = match above.map(|above| above.file_system()) {
         Some(FileSystem::Other(magic)) => Fitness::Far(words::far(&dir, Reason::FileSystem(magic))),

@@ -87,7 +87,7 @@ impl Manager {
 
     /// `systemd-run`, started so that it dies with us.
     fn systemd_run(self, kind: Kind, unit: &str, oom: Oom) -> Result<Command, String> {
-        // In a child of ours this is our own program, whatever stands at its path by now.
+        // In our child /proc/self/exe is our own program, even if another file is at its path by now.
         let mut command = Command::new("/proc/self/exe");
         command.args([HAND_OVER, "--parent", &std::process::id().to_string()]);
         if kind == Kind::Scope {
@@ -109,7 +109,7 @@ impl Manager {
             Kind::Scope => {
                 command.arg("--scope");
             }
-            // The command ends when the server runs; what is left then is the service.
+            // Type=forking: the command ends when the server runs, and the server is the service.
             Kind::Service => {
                 let program = program::own(self.is_roots(), |path| self.finds_same(path))?;
                 command.args(["--service-type=forking", "--property=TimeoutStartSec=55", "--pipe", "--"]);
@@ -170,12 +170,12 @@ impl Manager {
 
     fn with_oom_policy<T>(self, mut start: impl FnMut(Oom) -> Result<T, String>) -> Result<T, String> {
         let started = match start(Oom::Continue) {
-            // Before systemd 253 a scope may not have one.
+            // A scope has OOMPolicy= since systemd 253.
             Err(error) if error.contains("OOMPolicy") => start(Oom::AsItIs),
             started => started,
         };
         started.map_err(|error| match self.environment().and_then(|(_, dir)| full(&dir)) {
-            // The manager says "No such file or directory" then.
+            // For a full runtime directory the manager says "No such file or directory".
             Some(full) => format!("{error}; {full}, and without one the service manager starts nothing"),
             None => error,
         })

@@ -67,7 +67,7 @@ pub(crate) fn run(settings: &Settings, user: Uid, request: &Request) -> Done {
     crate::host::inherited::keep_from_children();
     let mut spawned = Spawned::new(&request.name, settings.spawn.tmux.as_os_str());
     let mut witness = Witness::new(user);
-    // Where tmux would wait for ever, and its start lock with it.
+    // On a file system that hangs tmux would wait for ever, and hold its start lock.
     let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
     let needed = [
         ("--cwd", request.cwd.as_ref()),
@@ -95,7 +95,7 @@ pub(crate) fn run(settings: &Settings, user: Uid, request: &Request) -> Done {
         let everything = || sweep_all(settings, user, request);
         let beside = std::thread::Builder::new().name("sweep".to_owned()).spawn_scoped(scope, everything);
         let mut done = start(settings, user, request, &mut witness, spawned);
-        // A panic there has ended the program.
+        // The sweep's thread cannot have panicked: a panic ends the program.
         let swept = beside.map_or_else(|_| everything(), |sweep| sweep.join().unwrap_or_default());
         if let Done::Here(spawned) = &mut done {
             spawned.swept.extend(swept);
@@ -189,7 +189,7 @@ fn choose(
     spawned: &mut Spawned,
 ) -> Result<Place, String> {
     let mut reasons = Vec::new();
-    // The best of those that are not good enough to end the search.
+    // The best so far; the search goes on until one is good enough.
     let mut best: Option<(Fitness, Place, String)> = None;
     for dir in candidates(settings, user, request) {
         let place = match Place::open(&dir, user, &request.name, request.socket_label.as_deref()) {
@@ -199,7 +199,7 @@ fn choose(
                 continue;
             }
         };
-        // A multiplexer of another kind may have its sockets elsewhere.
+        // A multiplexer of another kind (psmux) may have its sockets elsewhere.
         let standing = place.look(settings, user, witness);
         if matches!(standing, Standing::Free | Standing::Starting)
             && let Some(stuck) = place.stuck(user, Duration::ZERO)

@@ -61,7 +61,7 @@ pub(super) fn view(dir: &Path, service: &Service, user: Uid, manager: Option<Man
     let is_shared = match outside(service, user, manager, is_mortal) {
         Outside::Nothing => Some(true),
         Outside::Seen(theirs) => Some(ours.place(dir) == theirs.place(dir)),
-        // Who goes outside needs no look there.
+        // It will be started by the manager anyway: no need to know what the manager sees.
         Outside::Hidden if is_mortal && manager.is_some() => return mortal(),
         Outside::Hidden => manager.and_then(|manager| is_seen_by(manager, dir)),
     };
@@ -88,7 +88,7 @@ fn outside(service: &Service, user: Uid, manager: Option<Manager>, is_mortal: bo
     match processes.find_user_manager(user) {
         UserManager::Seen(process) => process.mounts().map_or(Outside::Hidden, Outside::Seen),
         UserManager::Hidden => Outside::Hidden,
-        // It can be asked, so there is one.
+        // We can reach the manager, so it exists, even if no process of it is seen.
         UserManager::Absent if manager.is_some() => Outside::Hidden,
         UserManager::Absent => first().map_or(Outside::Nothing, Outside::Seen),
     }
@@ -127,7 +127,7 @@ pub(super) fn run_there(manager: Manager, label: &OsStr) -> Result<Ended, String
     let unit = Kind::Service.unit(label, serial());
     let mut environment = manager::environment();
     environment.push(format!("{OUTSIDE}={unit}").into());
-    // In a child of what carries the order out this is that very program.
+    // In the child of whoever carries the order out /proc/self/exe is that program.
     let mut arguments = vec!["/proc/self/exe".into()];
     arguments.extend(guard::meant(std::env::args_os().collect()).into_iter().skip(1));
     let cwd = std::env::current_dir().map_or_else(|_| "/".into(), PathBuf::into_os_string);

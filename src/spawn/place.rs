@@ -130,7 +130,7 @@ impl Place {
                     if let Some(pid) = pid {
                         await_end(pid, ENDING);
                     }
-                    // It looks at its surroundings once only.
+                    // A witness looks at its surroundings once: a new one is needed.
                     *witness = Witness::new(user);
                 }
                 Look::Is(standing) => return standing,
@@ -221,7 +221,7 @@ impl Place {
                 Err(Hindrance::Lock(words::lock_no_file(&lock_path, facts.kind)))
             }
             Ok(_) => match may(&lock, Access::WRITE_OK) {
-                // tmux removes it while its server listens.
+                // No lock file: tmux removes it once its server listens.
                 Ok(()) | Err(Errno::NOENT) => Ok(()),
                 Err(errno) => Err(Hindrance::Lock(words::lock_unopenable(&lock_path, errno))),
             },

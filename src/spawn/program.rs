@@ -26,7 +26,7 @@ pub(super) fn own(is_roots: bool, is_same: impl FnOnce(&Path) -> Option<bool>) -
             escaped(&path)
         ));
     }
-    // A sticky folder that the manager may see otherwise keeps nothing.
+    // The sticky bit counts only if the manager sees the same folder.
     match is_roots.then(|| writable_by_others(&path, is_same.is_some())) {
         Some(Err(errno)) => Err(format!("{}: {}", escaped(&path), errno_text(errno))),
         Some(Ok(Some(open))) => Err(format!(
@@ -43,7 +43,7 @@ fn writable_by_others(path: &Path, trusts_sticky: bool) -> Result<Option<PathBuf
     for part in path.ancestors() {
         let facts = rustix::fs::statat(CWD, part, AtFlags::SYMLINK_NOFOLLOW)?;
         let open = Mode::from_raw_mode(facts.st_mode).intersects(Mode::WGRP | Mode::WOTH);
-        // In a sticky folder nobody renames or removes what is root's, and each part must be.
+        // In a sticky folder nobody else renames or removes what is root's; every part of the path must be root's.
         let is_sticky = trusts_sticky
             && FileType::from_raw_mode(facts.st_mode) == FileType::Directory
             && Mode::from_raw_mode(facts.st_mode).contains(Mode::SVTX);

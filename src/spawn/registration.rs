@@ -20,7 +20,7 @@ pub(super) fn run(job: &Job<'_>, witness: &mut Witness, spawned: &mut Spawned) {
             spawned.succeed();
         }
         Err(Trouble::Exists) => spawned.exists(None),
-        // Such a program does nothing and says 0: what it did cannot be told.
+        // A program that does nothing and exits with 0 looks the same: what it did is not known.
         Err(Trouble::Unknown(error)) => spawned.doubt(error),
         Err(Trouble::Ran(error)) => spawned.lose(error),
         Err(Trouble::Socket(error) | Trouble::Other(error)) => spawned.fail(error),

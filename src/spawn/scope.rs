@@ -55,7 +55,7 @@ pub(super) fn plan(request: &Request, user: Uid, place: &Place) -> Plan {
         View::Unknown => words::unseen(dir, &service.unit),
     };
     match (request.scope, view, manager) {
-        // It is to live and end with the unit.
+        // `--scope never`: the server is meant to live and end with the unit.
         (ScopeWish::Never, View::Mortal(_), manager) => decide(ScopeWish::Never, Some(&service), manager),
         (ScopeWish::Never, ..) => {
             Plan::Impossible(format!("{why}, and with --scope never it cannot be started outside"))

@@ -324,7 +324,7 @@ mod tests {
         assert_eq!(end("12|$0|%3|1|127||off\n"), ended(Some(127), None));
         assert_eq!(end("12|$0|%3|1||9|off\n"), ended(None, Some(9)));
         assert_eq!(end("12|$0|%3|1|||off\n"), ended(None, None));
-        // Its end is known, and its last words are not read yet.
+        // The command's end is known; what it printed last is not read yet.
         assert_eq!(end("12|$0|%3|0|0||off\n"), ended(Some(0), None));
         for text in ["", "13|$0|%3|0|||off", "12|$1|%3|0|||off", "12|$0|%3|0"] {
             assert_eq!(end(text), None, "{text}");

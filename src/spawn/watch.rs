@@ -61,19 +61,20 @@ impl Job<'_> {
             checkpoint::step(Step::PutBack);
             if let Some(told) = Told::of(&ended.out, &made) {
                 if by_name && told.end.is_some() {
-                    // A name that may not stand in a command is not in the one that does so.
+                    // A session's name may not be fit for a command: the one that cleans up goes by the session's
+                    // number.
                     self.tmux().ask(&made.target().clean()).map_err(cannot)?;
                 }
                 return Ok(told.end.map_or(Fate::Runs, |end| Fate::Ended(Some(end))));
             }
             let answer = answer::asked(&ended);
             if by_name {
-                // A hook gave it another name, or it is gone.
+                // A hook has renamed the session, or it is gone: ask by number.
                 by_name = false;
             } else {
                 match &answer {
                     Answer::No(text) if text.contains("can't find") => return Ok(Fate::Ended(None)),
-                    // The kernel says so too: nobody listens, and no start is under way.
+                    // The kernel agrees: no listener, and no start under way.
                     Answer::NoServer(_) if self.is_free(witness) => return Ok(Fate::Ended(None)),
                     Answer::NoServer(_) if asked > 1 && self.end_stuck(made.server, witness) => {
                         return Ok(Fate::Ended(None));
@@ -116,7 +117,7 @@ impl Job<'_> {
                     std::thread::sleep(self.settings.spawn.settle);
                     return Ok(if ask()? == Answer::Yes { Fate::Runs } else { Fate::Ended(None) });
                 }
-                // The server was ended meanwhile.
+                // The server has ended meanwhile.
                 Answer::NoServer(_) if self.is_free(witness) => break,
                 Answer::No(_) | Answer::NoServer(_) | Answer::GivenUp => {}
             }
@@ -182,7 +183,7 @@ impl Watched {
 /// Tells a server that a child of its own has ended, as the kernel did. Whoever does not wait for it ignores SIGCHLD.
 fn remind(all: &Processes, server: Pid, child: Pid) {
     let Ok(pidfd) = PidFd::open(server) else { return };
-    // While the child is there its parent is, too, and its number is nobody else's.
+    // While its child is there the server is, too, so its pid cannot have been given to another process.
     let stat = all.by_pid(child).and_then(|process| process.stat());
     if stat.is_some_and(|stat| stat.parent == server) {
         let _ = pidfd.signal(Signal::CHILD);

@@ -63,7 +63,7 @@ impl LookUps {
                 if tell.send((uid, account(uid))).is_err() {
                     return;
                 }
-                // Full is rung, too.
+                // A full counter is readable, too.
                 let _ = rustix::io::write(&ring, &1_u64.to_ne_bytes());
             }
         };
@@ -86,7 +86,7 @@ impl LookUps {
                     answers.push(answer);
                 }
                 Err(TryRecvError::Empty) if self.last + PATIENCE > Instant::now() => return answers,
-                // Nobody is waited for any longer.
+                // The rest have had their time: no answer.
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => {
                     let given_up = std::mem::take(&mut self.open);
                     answers.extend(given_up.into_iter().map(|uid| (uid, Err(Errno::TIMEDOUT))));
@@ -189,7 +189,7 @@ mod tests {
             "mallory:100000:65536\nbad\nx:1:\n",
         );
         let flood = 100_000..165_536;
-        // One that only a directory service knows, and a flood that no file gives away.
+        // Users whom only a directory service knows, and a flood of numbers in no file.
         let another = (200_000..260_000).chain([1_000_000, 3_000_001]);
         let uids: Vec<Uid> = [7, 8, 9].into_iter().chain(flood).chain(another).map(Uid::new).collect();
         let order = in_turn(&uids, &BTreeSet::from([Uid::new(9)]), &hints);

@@ -123,7 +123,7 @@ pub(super) fn work<'u>(
         {
             match Worker::start(user, &account, task, parent) {
                 Ok(worker) => at_work.push(worker),
-                // When others have ended there will be room.
+                // Out of processes, memory or descriptors: tried again when another worker has ended.
                 Err(Errno::AGAIN | Errno::NOMEM | Errno::MFILE | Errno::NFILE) if !at_work.is_empty() => {
                     waiting.put_back(user, account);
                     is_full = true;
@@ -135,7 +135,7 @@ pub(super) fn work<'u>(
         if at_work.is_empty() && waiting.is_over() {
             return;
         }
-        // Whoever comes in while there is no room is taken in later.
+        // New users are listened for only while there is room for another worker.
         let comes_in = (!is_full && at_work.len() < most).then_some(&waiting);
         wait(&at_work, comes_in, signals.as_ref().filter(|_| !is_ended));
         let mut index = 0;
@@ -164,15 +164,15 @@ fn wait(workers: &[Worker<'_>], waiting: Option<&Queue<'_>>, signals: Option<&To
     let comes_in = waiting.and_then(Queue::deadline);
     let next = workers.iter().map(|worker| worker.deadline).chain(comes_in).min();
     let left = next.map_or(Duration::ZERO, |next| next.saturating_duration_since(Instant::now())).min(QUIET);
-    // A millisecond more, so as not to come too early again and again.
+    // poll(2) counts in milliseconds: one more, or it would end too early again and again.
     let timeout = Timespec::try_from(left + Duration::from_millis(1)).ok();
-    // An interruption is a look at the deadlines too many.
+    // An interruption (EINTR) costs one needless look at the deadlines.
     let _ = rustix::event::poll(&mut fds, timeout.as_ref());
 }
 
 /// This program as the worker of a user who has that folder, but for its order. `parent`: root's own `TMUX_TMPDIR`.
 pub(super) fn command((uid, folder): (Uid, &Path), account: &Account, parent: Option<&Path>) -> Command {
-    // The very program that runs now, whatever stands at its path by now.
+    // /proc/self/exe is the program that runs now, even if another file is at its path by now.
     let mut command = Command::new("/proc/self/exe");
     command.arg0("tmux-janitor");
     command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").env("HOME", &account.home);
@@ -182,7 +182,7 @@ pub(super) fn command((uid, folder): (Uid, &Path), account: &Account, parent: Op
     // By which it knows that it is in a unit, where /tmp may be another one.
     command.envs(std::env::var_os(sandbox::UNIT).map(|unit| (sandbox::UNIT, unit)));
     command.env("XDG_RUNTIME_DIR", paths::runtime_dir(uid));
-    // Root's own may be closed to others; who has a folder in it can use it.
+    // Root's own TMUX_TMPDIR may be closed to others; a user with a folder in it can use it.
     if let Some(parent) = parent.filter(|parent| folder.parent() == Some(parent)) {
         command.env("TMUX_TMPDIR", parent);
     }
@@ -198,7 +198,7 @@ pub(super) fn begin(mut command: Command) -> Result<(Child, PidFd, OwnedFd), Err
     let pidfd = PidFd::of(&child);
     let pipe = child.stdout.take().map(OwnedFd::from);
     let (Ok(pidfd), Some(pipe)) = (pidfd, pipe) else {
-        // It has not begun; it cannot hang.
+        // It waits for its order: killing it does not hang.
         let _ = child.kill();
         let _ = child.wait();
         return Err(Errno::NOSYS);
@@ -212,7 +212,7 @@ impl<'a> Worker<'a> {
         let mut command = command((user.uid, user.folder), account, parent);
         command.args(Order { task, uid: user.uid, gid: account.gid }.arguments());
         let (child, pidfd, pipe) = begin(command)?;
-        // Little is on its way when root is killed; else it holds as much as it holds.
+        // A small pipe, so that little is lost when root is killed. If it cannot be made small, it stays as it is.
         let _ = rustix::pipe::fcntl_setpipe_size(&pipe, ON_ITS_WAY);
         let deadline = Instant::now() + DEADLINE;
         Ok(Self {
@@ -233,7 +233,7 @@ impl<'a> Worker<'a> {
     fn hear(&mut self) -> Option<Result<Vec<u8>, Loss>> {
         self.read();
         if self.has_ended() {
-            // What it wrote just before.
+            // What it wrote just before its end.
             self.read();
             let status = self.child.wait().ok();
             return Some(self.outcome(status));

@@ -148,7 +148,7 @@ impl Census {
                             Ok(path) => {
                                 self.users.entry(uid).or_insert(path);
                             }
-                            // No stranger can have made it.
+                            // It is root's: no stranger can have made it, so it is worth a word.
                             Err((_, Stray::Owner(Uid::ROOT))) if strays_matter => {
                                 self.refuse(parent.join(called), LeftAlone::Misnamed(Uid::ROOT));
                             }
@@ -223,7 +223,7 @@ impl Strays {
         ranked.truncate(STRAYS_TOLD);
         ranked.sort_unstable_by(|(_, one, _), (_, other, _)| one.cmp(other));
         let mut told: Vec<_> = ranked.into_iter().map(|(_, (_, name), stray)| (Some(name), stray)).collect();
-        // Those who made most by name, the rest in one.
+        // The owners of most are named, the others summed up.
         sums.sort_unstable_by(|one, other| other.cmp(one));
         beyond += sums.iter().skip(STRAYS_OF_ONE).map(|(others, _)| others).sum::<usize>();
         told.extend(
@@ -262,7 +262,7 @@ fn read(parent: &Path, naming: Naming, first: &[Uid], tell: &Sender<Told>) -> Re
             break;
         }
         let name = OsStr::from_bytes(entry.file_name().to_bytes());
-        // In order.
+        // `first` is sorted.
         let Some(uid) = (naming.uid_of)(name).filter(|uid| first.binary_search(uid).is_err()) else {
             continue;
         };

@@ -60,7 +60,7 @@ impl<'u> Merger<'u> {
             Ok(Err(NoReport::Refused(why))) => Some(LeftAlone::Declined(why)),
             Ok(Err(NoReport::Garbled)) => Some(LeftAlone::Lost(user.uid, Loss::Garbled)),
             Err(loss) => {
-                // There may be one.
+                // The look-up failed: the user may have an account.
                 user.has_account |= matches!(loss, Loss::Account(_));
                 Some(LeftAlone::Lost(user.uid, loss))
             }
@@ -69,7 +69,7 @@ impl<'u> Merger<'u> {
         run.report.directories.extend(failure.map(|why| DirectoryReport { path, error: Some(why) }));
         self.sum_up(user, &mut run.report);
         self.runs.push((user, run));
-        // It is the last.
+        // The report that was just pushed.
         &self.runs[self.runs.len() - 1].1.report
     }
 

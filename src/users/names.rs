@@ -38,7 +38,7 @@ pub(crate) fn names(uids: &BTreeSet<Uid>) -> BTreeMap<Uid, String> {
         if left.is_zero() {
             break;
         }
-        // An interruption is a look too many.
+        // An interruption (EINTR) costs one needless look.
         let _ = poll(&mut [PollFd::new(&look_ups, PollFlags::IN)], Timespec::try_from(left).ok().as_ref());
         for (uid, account) in look_ups.take() {
             if let Some(name) = account.ok().and_then(|account| account.name) {

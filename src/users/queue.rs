@@ -43,7 +43,7 @@ impl<'u> Queue<'u> {
         let mut lost = Vec::new();
         let answers = match &mut self.look_ups {
             Some(look_ups) => look_ups.take(),
-            // There is no thread to be had.
+            // No thread could be started to look them up.
             None => self.unknown.keys().map(|uid| (*uid, Err(Errno::AGAIN))).collect(),
         };
         for (uid, answer) in answers {

@@ -21,7 +21,7 @@ pub(crate) fn become_user(uid: Uid, gid: u32) -> Result<(), Error> {
     let _ = rustix::thread::set_name(c"tmux-janitor");
     let (user, group) = (nix::unistd::Uid::from_raw(uid.raw()), Gid::from_raw(gid));
     let most = Rlimit { current: Some(MOST_MEMORY), maximum: Some(MOST_MEMORY) };
-    // Where it is lower already, all the better.
+    // This fails where the limit is lower already, which is fine.
     let _ = rustix::process::setrlimit(Resource::As, most);
     nix::unistd::setgroups(&[])
         .and_then(|()| nix::unistd::setresgid(group, group, group))

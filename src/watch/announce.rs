@@ -78,13 +78,13 @@ impl Announcer {
     /// Tells one event, which was noticed then. The reader may have gone: see [`Self::is_reader_gone`].
     pub(super) fn tell(&mut self, event: &Event, time: SystemTime) {
         if event.kind == EventKind::SocketRemoved {
-            // What is not there any more cannot fail any more.
+            // Removed: an earlier failure is settled.
             self.failures.remove(&event.path);
         }
         match &mut self.audience {
             // Removals are logged with all that is known of the entry.
             Audience::Log if event.kind == EventKind::ServerGone => journal::server_gone(event),
-            // That it is spared is not news.
+            // A dead socket that is left: the log tells of removals.
             Audience::Log if event.kind == EventKind::Dead => {}
             Audience::Log => tracing::debug!("{}", events::people(event, time)),
             Audience::Reader { lines, wishes } if wishes.include(event) => {
@@ -131,7 +131,7 @@ impl Announcer {
                 Outcome::Removed if told.contains(&number) => {}
                 Outcome::Removed => self.removed(report, entry),
                 Outcome::Failed(failure) if failure.is_of_all() => {
-                    // Its directory stands for all of them.
+                    // One entry for the directory, not one for each socket in it.
                     let dir = report.path_of(entry).parent().map(Path::to_path_buf).unwrap_or_default();
                     if self.warnings.insert(format!("{}: {failure}", escaped(&dir))) {
                         journal::no_room(report, entry, &failure.to_string());

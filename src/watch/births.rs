@@ -185,7 +185,7 @@ impl Births {
     pub(super) fn read(&mut self) -> Vec<Hint> {
         let mut hints = Vec::new();
         let Some(Instance { inotify, readiness }) = &mut self.instance else { return hints };
-        // What is left then is read at the next turn: nobody has said that nothing is left.
+        // Until the kernel says that nothing is left there may be more, which the next turn reads.
         self.has_more = true;
         while hints.len() < AT_ONCE {
             match inotify.read_events(&mut self.buffer) {
@@ -229,7 +229,7 @@ fn note(hints: &mut Vec<Hint>, flags: EventMask, roles: &[Role], name: Option<&O
     }
     let places = EventMask::IGNORED | EventMask::UNMOUNT | EventMask::DELETE_SELF | EventMask::MOVE_SELF;
     if flags.intersects(places) {
-        // Also of watches that we dropped ourselves: then there is nothing to do.
+        // The kernel tells this of watches that we dropped ourselves, too: those have no roles.
         if !roles.is_empty() {
             once(Hint::Directories);
         }

@@ -117,7 +117,7 @@ impl Books {
         self.refresh();
         let row = Row {
             uid: Some(self.user),
-            // What else there may be is nothing that the daemon keeps in mind.
+            // The other kinds (busy, foreign, …) are not counted by the daemon.
             sockets: vec![
                 (Kind::State(State::Live), counts.live),
                 (Kind::State(State::Dead), counts.dead),

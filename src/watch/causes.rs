@@ -60,7 +60,7 @@ impl Held {
     /// Asks the kernel.
     fn ask(&mut self) {
         let Some((Ended { pidfd, oom }, _)) = &self.awaited else { return };
-        // What cannot be asked never will: an older kernel.
+        // An older kernel does not know the question, and never will.
         if let Ok(info) = PidFdInfo::of(pidfd.get_ref()) {
             let Some(status) = info.end else { return };
             let oom = oom.filter(|(group, _)| info.cgroup == Some(*group)).map(|(_, oom)| oom);
@@ -76,7 +76,8 @@ impl Held {
             let pidfd = Arc::clone(&ended.pidfd);
             match pidfd.poll_read_ready(cx) {
                 Poll::Pending => return Poll::Pending,
-                // Its parent has waited for it, which is told for ever, and the kernel has not kept how it ended.
+                // Its parent has waited for it, but the kernel has not kept how it ended: the pidfd would be ready for
+                // ever.
                 Poll::Ready(Ok(_)) if asked => self.awaited = None,
                 Poll::Ready(Ok(mut told)) => {
                     self.ask();

@@ -210,7 +210,7 @@ impl Deaths {
     /// Ready when there is something in [`Self::take`].
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while let Poll::Ready(Some(end)) = self.ends.poll_join_next(cx) {
-            // Those that are not waited for any more come along too.
+            // Aborted waits end here, too: only what has really ended is buried.
             if let Ok(pid) = end
                 && self.watched.get(&pid).is_some_and(|watched| has_ended(&watched.pidfd))
             {

@@ -233,14 +233,14 @@ impl Engine {
     ) -> Vec<Happening> {
         let slots = self.slots.get_mut(&name.dir);
         let Some(mut slot) = slots.and_then(|slots| slots.remove(&name.label)).or_else(|| {
-            // Nothing was there, nothing is there.
+            // An unknown name at which nothing is.
             (!matches!(seen, Seen::Absent | Seen::Undecided)).then(Slot::default)
         }) else {
             return Vec::new();
         };
         let happenings = match seen {
             Seen::Undecided => slot.undecided(&listens),
-            // Which of them it is, the next look tells.
+            // A socket was bound during this look: the next one tells which server it belongs to.
             Seen::Live { .. } if slot.late > 0 => slot.others(None, Missing::MayBeThere, &listens),
             Seen::Live { socket, pid } => slot.live(Server { socket, pid, ghost: false }, &listens),
             Seen::Dead | Seen::Spared | Seen::Removed | Seen::Absent => slot.no_longer(seen, &listens),

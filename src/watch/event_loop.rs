@@ -92,7 +92,7 @@ impl EventLoop {
         Ok(Self {
             signals,
             come: Vec::new(),
-            // Without it, the rescan finds what was mounted over.
+            // If it cannot be had, the rescan finds mounts.
             mounts: mounts.and_then(|mounts| Descriptor::new(mounts, Interest::PRIORITY).ok()),
             clock: Clock::new()?,
         })
@@ -125,13 +125,13 @@ impl EventLoop {
             once(Wake::Causes, causes.poll(cx).is_ready());
             clock.poll(cx).is_ready() || !wakes.is_empty()
         };
-        // All that there is, and not what would be a task's fair share.
+        // Without tokio's budget for a task: everything that is ready is to be seen.
         unconstrained(async {
             if is_idle {
                 poll_fn(|cx| if look(cx) { Poll::Ready(()) } else { Poll::Pending }).await;
             }
-            // Whatever the kernel knows by now belongs together: a name that is used again and the end of
-            // its last server. Once for the kernel to tell, once for those who wait to hear it.
+            // What has happened by now is looked at together, such as a server's end and the next start at its name.
+            // The first yield lets tokio ask the kernel, the second lets the waiting tasks run.
             yield_now().await;
             yield_now().await;
             poll_fn(|cx| Poll::Ready(look(cx))).await;
@@ -162,7 +162,7 @@ fn take_signals(signals: &[(Signal, Descriptor)], come: &mut Vec<Signal>, cx: &m
                 Ok(_) => come.push(*signal),
                 Err(Errno::AGAIN) => told.clear_ready(),
                 Err(Errno::INTR) => {}
-                // It has come, whether it can be read or not.
+                // A signal has come, even if it cannot be read.
                 Err(_) => {
                     come.push(*signal);
                     told.clear_ready();
@@ -205,13 +205,13 @@ impl Clock {
             return;
         }
         self.at = at;
-        // Nothing at all would be never.
+        // Zero would turn the timer off.
         let left = |at: Instant| at.saturating_duration_since(Instant::now()).max(Duration::from_nanos(1));
         let left = at.map_or(Duration::ZERO, left);
         let value = Timespec::try_from(left).unwrap_or(Timespec { tv_sec: i64::MAX, tv_nsec: 0 });
         let never = Timespec { tv_sec: 0, tv_nsec: 0 };
         let wanted = Itimerspec { it_interval: never, it_value: value };
-        // Fails for no valid descriptor and time.
+        // It fails only for an invalid descriptor or time.
         let _ = rustix::time::timerfd_settime(self.timer.get_ref(), TimerfdTimerFlags::empty(), &wanted);
     }
 
@@ -220,7 +220,7 @@ impl Clock {
             return Poll::Ready(());
         }
         match self.timer.poll_read_ready(cx) {
-            // How often it rang is not asked: to set it anew is to forget that.
+            // The count of expirations is not read: setting the timer anew clears it.
             Poll::Ready(Ok(mut rung)) => {
                 rung.clear_ready();
                 self.at = None;

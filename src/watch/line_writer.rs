@@ -42,7 +42,7 @@ impl LineWriter {
     /// Standard output.
     pub(super) fn stdout() -> io::Result<Self> {
         let out = io::stdout().as_fd().try_clone_to_owned()?;
-        // Whatever is waited for, the end of the reader is told.
+        // The end of the reader is told whatever is waited for.
         let out = match Descriptor::new(out, Interest::WRITABLE) {
             Ok(out) => Out::Waits(out),
             Err(refused) => {
@@ -107,7 +107,7 @@ impl LineWriter {
             if !self.buffer.is_empty() || told.ready().is_write_closed() {
                 return Poll::Ready(());
             }
-            // There is room and nothing to write: of interest is only what comes next.
+            // There is room, and nothing to write: only a change is of interest.
             told.clear_ready();
         }
         Poll::Pending

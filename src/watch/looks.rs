@@ -192,7 +192,7 @@ impl Looks {
             entry.server_pid = entry.server_pid.or_else(|| owner(&entry.label));
         }
         if self.witness.blindness().is_some() {
-            // A server that was just starting or ending may have made it seem so.
+            // Blindness may be an error: a server that was just starting or ending looks like it.
             self.witness.forget_surroundings();
         }
         let refused = report.directories.iter().any(|directory| directory.error.is_some());
@@ -309,7 +309,7 @@ impl Looks {
                 self.schedule.unclear(name.clone(), Instant::now());
             }
             match tie.untied {
-                // One that ends at once is in the table for a moment after its process has gone: nobody's fault.
+                // It is in the table for a moment longer than its process: no reason for a warning.
                 Some(Untied::Unseen) if self.unfound.insert(socket) => {
                     self.schedule.unclear(name.clone(), Instant::now());
                 }
@@ -353,14 +353,14 @@ impl Looks {
             }
         });
         if is_born && self.engine.is_haunted_at(name) {
-            // What was made here may have been its socket, and is gone again.
+            // The ghost may have made its socket, and somebody deleted it again.
             self.schedule.ghost_seen(Instant::now());
         }
         for happening in &happenings {
             self.closing.retain(|socket| happening.server.and_then(|server| server.socket) != Some(*socket));
         }
         if let Some(socket) = closed.get() {
-            // Another look decides.
+            // Another look decides whether it has ended.
             self.closing.insert(socket);
             self.schedule.unclear(name.clone(), Instant::now());
         }

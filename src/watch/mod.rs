@@ -74,7 +74,7 @@ pub(crate) fn watch(given: &[PathBuf], config: Option<&Path>, no_reap: bool) -> 
 /// Tells of births, deaths and removals until it is told to end or its reader goes. `given`: as for [`watch`].
 pub(crate) fn events(given: &[PathBuf], config: Option<&Path>, wishes: Wishes) -> Result<Exit, Error> {
     let mut settings = config::load(config)?;
-    // It looks and tells; what protects or mends is the daemon's.
+    // `events` only looks: protecting and rescuing is the daemon's work.
     settings.watch.protect = false;
     settings.watch.rescue = false;
     settings.watch.metrics_file = None;

@@ -31,7 +31,7 @@ impl Warning {
     /// What it is said once for.
     pub(super) fn cause(&self) -> String {
         match self {
-            // For all others of its kind.
+            // One warning stands for all servers with the same reason.
             Self::Untied { why, .. } => why.to_string(),
             Self::Unseen { path, .. } => escaped(path).to_string(),
             Self::EventsLost | Self::Unwatched(_) | Self::Far(_) | Self::Blind(_) | Self::NoMetrics(_) => {

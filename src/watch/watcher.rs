@@ -135,7 +135,7 @@ impl Watcher {
                 Wake::Mounts => self.looks.schedule().directories_changed(Instant::now()),
                 Wake::Output => self.announcer.flush(),
                 Wake::Rescued => self.ghosts.rescued(&mut self.looks),
-                // After whatever is told of their names.
+                // Taken below, after what inotify has told of their names.
                 Wake::Deaths | Wake::Causes => {}
             }
         }
@@ -201,7 +201,7 @@ impl Watcher {
             Some(Due::Chunk(dir, labels)) => looks.look(tools, dir, &labels),
             Some(Due::Glance(names)) => looks.glance(tools, names),
             Some(Due::Look(names)) => looks.look_again(tools, names),
-            // Where one directory went, those above it may follow without a word.
+            // When a directory goes, inotify may not tell that those above it go as well.
             Some(Due::Directories) if looks.directories_changed(tools) => looks.schedule().emptied(now),
             Some(Due::Directories) | None => {}
         }

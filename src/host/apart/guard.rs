@@ -68,7 +68,7 @@ pub(crate) fn begin(line: &[OsString]) -> bool {
 /// Tells who guards us, if anybody does, that we go to a mount from now on.
 pub(super) fn tell(point: &Path) {
     if let Some(mut guard) = TELL.get() {
-        // Without a reader there is nobody any more.
+        // Where nobody reads, nobody guards us any more.
         let _ = guard.write_all(&[point.as_os_str().as_bytes(), b"\0"].concat());
     }
 }
@@ -99,12 +99,12 @@ pub(crate) fn run(line: &[OsString]) -> io::Result<End> {
         }
         if !run.is_told_to_end && signals.as_mut().is_some_and(ToldToEnd::is_told) {
             run.is_told_to_end = true;
-            // It is our child and not reaped yet: the pid can be nobody else's.
+            // Our child, not reaped yet: no other process can have its pid.
             rustix::process::kill_process(Pid::from_child(&run.child), rustix::process::Signal::TERM)?;
         }
         if Instant::now() >= next {
             if let Some(mount) = run.silent_mount() {
-                // What hangs in the kernel does not even end then. Nobody waits for it.
+                // A process that hangs in the kernel does not even end by SIGKILL: it is not waited for.
                 let _ = run.child.kill();
                 let _ = run.child.try_wait();
                 return Ok(End::StoodStill(mount));
@@ -128,7 +128,7 @@ struct Run {
 impl Run {
     fn start(line: &[OsString]) -> io::Result<Self> {
         let (told, tell) = io::pipe()?;
-        // The very program that runs now, whatever stands at its path by now.
+        // /proc/self/exe is the program that runs now, even if another file is at its path by now.
         let mut command = Command::new("/proc/self/exe");
         let words = line.get(1..).unwrap_or_default();
         command.arg0(line.first().map_or(OsStr::new("tmux-janitor"), OsString::as_os_str));
@@ -151,7 +151,7 @@ impl Run {
         let fds = pipes.map(AsFd::as_fd).chain([self.pidfd.as_fd()]).chain(signals.map(AsFd::as_fd));
         let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
         let left = until.saturating_duration_since(Instant::now());
-        // An interruption is a look too many.
+        // An interruption (EINTR) costs one needless look.
         let _ = rustix::event::poll(&mut fds, Timespec::try_from(left).ok().as_ref());
     }
 

@@ -136,7 +136,7 @@ fn fetch(mounts: &Mounts, path: &Path, errand: Errand, input: Option<&File>) -> 
 
 /// What the child does; `look` is how it looks into directories. Its message goes to stdout.
 pub(crate) fn carry_out(order: &Order, look: impl FnOnce(&[Target]) -> Vec<u8>) -> Vec<u8> {
-    // Who sent us may be killed; nobody else would.
+    // Our parent may be killed, and then nobody else would end us.
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
     let _ = rustix::thread::set_name(NAME);
     tmux_sockets::kernel::trust(order.point.clone());

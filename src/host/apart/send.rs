@@ -53,7 +53,7 @@ pub(crate) fn send(orders: &[Order], input: Option<&File>) -> Vec<Option<Vec<u8>
         if fds.is_empty() {
             break;
         }
-        // A millisecond more, so as not to come too early again and again.
+        // poll(2) counts in milliseconds: one more, or it would end too early again and again.
         let timeout = Timespec::try_from(left + Duration::from_millis(1)).ok();
         let _ = rustix::event::poll(&mut fds, timeout.as_ref());
         sent.iter_mut().for_each(Sent::hear);
@@ -66,7 +66,7 @@ fn start(order: &Order, input: Option<&File>, deadline: Instant) -> Option<Sent>
     if hangs(&order.point, deadline) {
         return None;
     }
-    // The very program that runs now, whatever stands at its path by now.
+    // /proc/self/exe is the program that runs now, even if another file is at its path by now.
     let mut command = Command::new("/proc/self/exe");
     command.arg0("tmux-janitor").args(order.arguments()).env_remove("NOTIFY_SOCKET");
     command.current_dir("/").process_group(0);
@@ -117,11 +117,11 @@ impl Sent {
     fn end(mut self) -> Option<Vec<u8>> {
         let mut child = self.child.take()?;
         if self.pipe.is_none() {
-            // It closed its stdout and ends; what hangs closes nothing.
+            // It has closed its stdout and is ending; a process that hangs closes nothing.
             let ended = child.wait().ok()?;
             return ended.success().then_some(self.answer);
         }
-        // One that hangs in the kernel does not even end then. Nobody waits for it.
+        // A process that hangs in the kernel does not even end by SIGKILL: it is not waited for.
         let _ = child.kill();
         let _ = child.try_wait();
         None

@@ -152,7 +152,7 @@ impl Follower {
             }
             State::Runs(worker) => worker,
         };
-        // What it said last is heard before its end.
+        // Asked before the last read, so that nothing it wrote before its end is missed.
         let has_ended = worker.pidfd.has_ended();
         let is_dry = worker.read() == Read::Nothing;
         let makes_sense = self.take_lines(&mut news);
@@ -217,7 +217,7 @@ impl Follower {
         }
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         (self.follows, self.has_begun) = (None, true);
-        // Once: that it could not be started again is no news.
+        // Told once, not again for each start that fails.
         if !std::mem::replace(&mut self.is_lost, true) {
             news.push(News::Lost(loss));
         }

@@ -66,7 +66,7 @@ pub(crate) fn follow(wishes: Wishes) -> Result<Exit, Error> {
     loop {
         all.turn(Instant::now());
         if signals.read_signal().is_ok_and(|signal| signal.is_some()) || all.out.is_gone() {
-            // They notice that their reader has gone, too; this is sooner.
+            // They would notice that their reader has gone; a signal is quicker.
             all.followers.iter().for_each(Follower::tell_to_end);
             return Ok(Exit::Done);
         }
@@ -119,7 +119,7 @@ impl All {
         if self.stands_still {
             self.followers.iter_mut().for_each(|follower| follower.forgive(now));
         }
-        // Another one is the first each time: one who tells much does not have all the room.
+        // In turn: a worker that tells much does not take all the room.
         let count = self.followers.len();
         self.first = (self.first + 1) % count.max(1);
         for index in (self.first..count).chain(0..self.first) {
@@ -153,7 +153,8 @@ impl All {
                 self.notice(Notice::Following, following(&line), Some(uid));
             }
             News::Line(line) => self.line(line),
-            // Before all are ready, theirs is told by the one for all; of one who is as all are, nothing.
+            // Before all are ready nothing is told of one: a single `ready` stands for all. After that only what
+            // differs is.
             News::Ready { line, was_lost } => {
                 let following = following(&line);
                 if self.is_ready && (was_lost || following.by != FollowedBy::Inotify) {
@@ -180,7 +181,7 @@ impl All {
         }
         let uid = line.get("uid").and_then(Value::as_u64).unwrap_or_default();
         let text = |field: &str| line.get(field).and_then(Value::as_str).unwrap_or_default();
-        // Of one that no worker told there is none.
+        // A line that was made here has no text of a worker's.
         let made = || format!("{} {:14} {}", text("time"), text("event"), text("path"));
         let people = people.as_ref().and_then(Value::as_str).map_or_else(made, str::to_owned);
         // A stranger's process wrote it: a terminal is to show it, and not to obey it.
@@ -218,10 +219,10 @@ impl All {
             .chain(heard.iter().flat_map(Follower::awaited))
             .collect();
         let due = heard.iter().filter_map(Follower::deadline).chain(self.newcomers.deadline()).min();
-        // A millisecond more, so as not to come too early again and again.
+        // poll(2) counts in milliseconds: one more, or it would end too early again and again.
         let left = due.map(|due| due.saturating_duration_since(Instant::now()) + Duration::from_millis(1));
         let timeout = left.and_then(|left| Timespec::try_from(left).ok());
-        // An interruption is a turn too many.
+        // An interruption (EINTR) costs one needless turn.
         let _: Result<usize, _> = poll(&mut fds, timeout.as_ref()).map_err(io::Error::from);
     }
 }

@@ -64,7 +64,7 @@ impl Newcomers {
         if let Some(inotify) = &inotify {
             let places = [paths::DEFAULT_PARENT, paths::RUNTIME_DIRS, paths::COMPILED_IN];
             for place in parent.iter().map(PathBuf::as_path).chain(places.map(Path::new)) {
-                // One that is not there is looked at by the next search.
+                // A place that does not exist yet is left to the next search.
                 let _ = inotify.watches().add(place, WANTED);
             }
         }
@@ -169,7 +169,7 @@ fn search(parent: Option<&Path>, known: &mut BTreeSet<Uid>, mut tell: impl FnMut
                 known.insert(uid);
                 Told::Found(Newcomer { uid, folder: folder.clone(), account })
             }
-            // Asked for again by the next search.
+            // The next search asks again.
             Err(errno) => Told::Unknown(uid, errno),
         };
         if !tell(news) {

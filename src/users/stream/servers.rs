@@ -179,7 +179,7 @@ mod tests {
             assert_eq!(hear(&line("server-up", "/stays", 1, "a")), [""; 0]);
             assert_eq!(hear(&line("server-up", "/ghost", 4, "a")), [""; 0]);
             assert_eq!(hear(&line("ghost", "/ghost", 4, "")), [""; 0]);
-            // It ends before everything was told.
+            // This worker ends before it was ready.
         }
         servers.begin();
         let mut hear = |line: &str| told(servers.hear(line.as_bytes(), "T"));

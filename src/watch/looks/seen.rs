@@ -26,7 +26,7 @@ pub(super) fn of(
             schedule.bound_only(name, Instant::now());
             return Seen::Undecided;
         }
-        // Another stood there by then.
+        // A live server had taken the name by then.
         (_, Outcome::Resurrected) => {
             schedule.unsettled(name.clone(), Instant::now());
             Seen::Undecided

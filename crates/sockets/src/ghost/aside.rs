@@ -147,7 +147,7 @@ impl Newer<'_> {
     fn unlink_second(&self, label: &OsStr) {
         reach(Checkpoint::AsideTrim);
         if self.is_at(label) && self.is_at(&self.name) {
-            // A failure leaves it with two names.
+            // If that fails the socket has two names.
             let _ = rustix::fs::unlinkat(self.dir, self.name.as_os_str(), AtFlags::empty());
         }
     }
@@ -205,7 +205,7 @@ fn attempt(user: Uid, witness: &mut Witness, ghost: &Ghost, rescue: &mut Rescue)
                 Some(Aside { path: dir.path_of(&newer.name), pid: newer_pid, socket: Some(socket) });
         }
         Some(_) => {}
-        // It ended meanwhile; what it left is in nobody's way.
+        // It has ended meanwhile: the dead socket that it left is cleared away.
         None => {
             let left = Ghost { path: dir.path_of(&newer.name), ..ghost.clone() };
             rescue.cleared = clear(user, witness, &left, Act::Remove);
@@ -261,7 +261,7 @@ fn under_locks(
         // It may have unlinked the path, and may yet take it: the newer server keeps both names.
         Err(_) => {
             reach(Checkpoint::AsideBack);
-            // Where something stands, nothing is to be linked back.
+            // Something stands there already: nothing is linked back.
             let _ = newer.link(label);
         }
     }

@@ -91,7 +91,7 @@ impl Search<'_> {
             .filter(|bound| bound.may_be_of(self.user) && self.area.names(bound.name))
             .map(|bound| Suspect { listener: listener_of(&bound), is_placed: true })
             .filter(|suspect| {
-                // Of many, one reading of the directory clears nearly all.
+                // With many listeners one reading of the directory settles nearly all.
                 let is_seen = is_wide && view.is_seen_beside(&suspect.listener);
                 !is_seen && view.reach(table, &suspect.listener) != Reach::There
             })
@@ -220,7 +220,7 @@ impl Search<'_> {
         }
         let is_bound_anew =
             table.iter().any(|bound| bound.role == Role::Bound && bound.name == listener.path);
-        // What somebody is seen to hold, whoever that is, is no unseen server's.
+        // A socket that any visible process holds is no invisible server's.
         (!is_bound_anew && !self.processes.is_held(listener.socket)).then_some(Bar::Unseen)
     }
 
@@ -303,7 +303,7 @@ fn forbid_choosing(ghosts: &mut [Ghost], mut settled: Settled) {
     let places: Vec<_> = ghosts.iter().map(&mut place).collect();
     for (ghost, own) in ghosts.iter_mut().zip(&places) {
         let rivals = places.iter().filter(|place| *place == own).count();
-        // What could be rescued, or told by hand: the other one would lose the path again.
+        // Rescuing one, by us or by hand, would take the path from the other.
         if rivals > 1
             && matches!(ghost.plight.bar, None | Some(Bar::Elsewhere(Way::Signal | Way::SignalOrInside)))
         {

@@ -184,7 +184,7 @@ pub(super) fn can_bind(dir: &SocketDir) -> Result<(), Errno> {
     match rustix::fs::mknodat(dir, &name, FileType::Socket, Mode::RUSR | Mode::WUSR, 0) {
         // Left by a killed run that had our pid.
         Ok(()) | Err(Errno::EXIST) => match rustix::fs::unlinkat(dir, &name, AtFlags::empty()) {
-            // A sweep came by and took it for what it is, a dead socket.
+            // A sweep has removed it: it is a dead socket.
             Err(Errno::NOENT) => Ok(()),
             other => other,
         },

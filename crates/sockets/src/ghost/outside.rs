@@ -186,7 +186,7 @@ impl<'a> Search<'a> {
         let (Some(root), Some(mounts)) = (process.root(), process.mounts()) else {
             return Outside::Unproven;
         };
-        // A mount that both of us have, and on which nobody looks.
+        // The same mount in both namespaces, which may not answer: it is not looked at.
         if here.is_none() && is_same_place(&self.area.mounts, &mounts, &listener.path) {
             return Outside::Reached;
         }

@@ -181,7 +181,7 @@ impl View {
     fn open(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
         let flags = flags | OFlags::CLOEXEC;
         match &self.root {
-            // Nobody is waited for: what may not answer is not known.
+            // What may not answer is not asked, and so not known.
             None if !self.mounts.lets_look_at(path) => Err(Errno::AGAIN),
             Some(_) if !self.mounts.is_near(path) => Err(Errno::AGAIN),
             None => rustix::fs::open(path, flags, Mode::empty()),

@@ -63,7 +63,7 @@ pub fn rescue(user: Uid, witness: &mut Witness, ghost: &Ghost, anew: Anew) -> Re
     if rescue.outcome == Outcome::Rescued {
         rescue.plight = ghost.plight;
     }
-    // One that was told may need its directory yet.
+    // A server that was signalled may still need its directory.
     let is_told = matches!(
         rescue.outcome,
         Outcome::Rescued
@@ -168,7 +168,7 @@ fn under_lock(
         .find(|now| now.socket == ghost.socket && now.pid == ghost.pid)
         .ok_or(Outcome::Vanished)?;
     *plight = now.plight;
-    // Whatever came to stand at the path meanwhile is not taken from it.
+    // If something stands at the path by now, it keeps it.
     if plight.bar.is_none() && plight.standing == Standing::Socket {
         plight.bar = Some(Bar::Unproven);
     }

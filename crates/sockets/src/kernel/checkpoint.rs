@@ -114,7 +114,7 @@ mod hook {
     }
 
     pub(super) fn call(checkpoint: Checkpoint) {
-        // Taken out while it runs: it may make a removal of its own.
+        // Taken out while it runs, as it may run a removal itself.
         let taken = HOOK.with(|slot| slot.borrow_mut().take());
         if let Some(mut hook) = taken {
             hook(checkpoint);

@@ -50,7 +50,7 @@ impl PidFdInfo {
     /// has not kept how it ended.
     pub fn of(pidfd: impl AsFd) -> Result<Self, Errno> {
         match Self::ask(&pidfd) {
-            // It was waited for while the kernel answered: now it answers for one that has ended.
+            // Its parent reaped it while the kernel answered: asked again, the kernel answers for an ended process.
             Err(Errno::SRCH) => Self::ask(&pidfd),
             answer => answer,
         }

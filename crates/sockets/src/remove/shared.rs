@@ -35,7 +35,7 @@ pub(super) fn take_away(dir: &SocketDir, user: Uid, name: &OsStr, pin: &Pin, ask
         return Outcome::Failed(Failure::NameTooLong);
     };
     match rustix::fs::mkdirat(dir, aside.as_os_str(), PLACEHOLDER) {
-        // The umask may have taken a bit.
+        // The umask may have taken a bit of the mode.
         Ok(()) => drop(rustix::fs::chmodat(dir, aside.as_os_str(), PLACEHOLDER, AtFlags::empty())),
         Err(Errno::EXIST) if is_placeholder(dir, user, &aside) => {}
         Err(Errno::EXIST) => return Outcome::Failed(Failure::QuarantineTaken),

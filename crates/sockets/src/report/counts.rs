@@ -246,7 +246,7 @@ mod tests {
         let is_ghost = |entry: &&Entry| entry.verdict.state == State::Ghost;
         assert_eq!(report.entries.iter().filter(is_ghost).count(), 3);
         assert!(report.entries.iter().all(|entry| entry.verdict.state != State::NotASocket));
-        // Once more, as for the sum of all users.
+        // A second time, as for the sum of all users.
         report.sum_up(Uid::new(7), 2);
         assert_eq!((report.entries.len(), report.untold.entries, report.untold.users), (2, 101, 1));
         assert_eq!((report.counts(), report.leaves_ghosts()), (all, true));

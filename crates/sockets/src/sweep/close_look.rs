@@ -51,7 +51,7 @@ impl Pass<'_> {
         let (candidates, failures): (Vec<Candidate>, Vec<Failure>) = unlocked.into_iter().unzip();
         let mut failures = failures.into_iter();
         self.look_closely(witness, dir, candidates, &mut |candidate, verdict, outcome| {
-            // One for each, in their order.
+            // One answer for each socket, in the same order.
             let outcome = match failures.next() {
                 Some(failure) if verdict.state == State::Dead => Outcome::Failed(failure),
                 Some(_) | None => outcome,

@@ -42,7 +42,7 @@ impl Surroundings {
             .walk(parent)
         {
             Walk::Near(parent) => parent.canonicalize().ok(),
-            // Whether it can be used, nobody can say without waiting.
+            // Whether it can be used cannot be found out without waiting.
             Walk::Far(parent) => Some(parent),
             Walk::Broken(_) => None,
         });

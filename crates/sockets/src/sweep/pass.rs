@@ -167,7 +167,7 @@ impl Pass<'_> {
                 locks.push(place);
             }
         }
-        // Two kinds: those that may go, and those that are kept however dead they are.
+        // Those that may be removed, and those that are kept: by the configuration, or as this run only looks.
         let (doomed, spared): (Vec<Candidate>, Vec<Candidate>) = candidates
             .into_iter()
             .partition(|candidate| self.act == Act::Remove && self.spares(dir, &candidate.label).is_none());

@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn a_strangers_folder_with_another_programs_name_has_no_say() {
         let parent = tempfile::tempdir().unwrap();
-        // To this one we are the stranger.
+        // The folder is another user's.
         let user = Uid::new(Uid::ours().raw() + 1);
         let [tmuxs, kin @ ..] = paths::directory_names(user).map(|name| parent.path().join(name));
         for folder in kin.iter().chain([&tmuxs]) {

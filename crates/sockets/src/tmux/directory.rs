@@ -69,7 +69,7 @@ pub fn is_in_the_making(path: &Path, uid: Uid) -> bool {
     path.starts_with(&runtime_dir)
         && match rustix::fs::lstat(&runtime_dir) {
             Ok(stat) => FileFacts::from(stat).uid != uid,
-            // Gone by now.
+            // It has gone by now.
             Err(errno) => errno == Errno::NOENT,
         }
 }
@@ -93,7 +93,7 @@ impl SocketDir {
     pub fn open(path: &Path, uid: Uid, rule: Strictness) -> Result<Option<Self>, DirectoryError> {
         let opened = match Self::open_present(path, uid, rule) {
             Err(DirectoryError::Unreadable(Errno::ACCESS)) if is_in_the_making(path, uid) => return Ok(None),
-            // It has become the user's since.
+            // It belongs to the user by now.
             Err(DirectoryError::Unreadable(Errno::ACCESS)) => Self::open_present(path, uid, rule),
             other => other,
         };

@@ -170,7 +170,7 @@ impl<'a> Seen<'a> {
     fn is_same(&self, before: &Self) -> bool {
         let is_other = match (&self.holder, &before.holder) {
             (Some(now), Some(before)) => now.pid != before.pid,
-            // Who it is was not seen.
+            // The holder was not seen.
             _ => false,
         };
         self.file == before.file && !is_other

@@ -45,7 +45,7 @@ static KNOWN: Mutex<Option<(File, Arc<Mounts>)>> = Mutex::new(None);
 /// Whether nothing was mounted, moved or unmounted since the file was opened or last asked.
 fn is_unchanged(file: &File) -> bool {
     let mut fds = [PollFd::new(file, PollFlags::PRI)];
-    // One that can always be read tells nothing by being readable.
+    // mountinfo is always readable: only POLLPRI tells of a change.
     matches!(rustix::event::poll(&mut fds, Some(&Timespec::default())), Ok(0))
 }
 

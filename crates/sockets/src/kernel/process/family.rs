@@ -39,7 +39,7 @@ impl Families {
     /// A process and all that descend from it. One whose parent has ended descends from process 1, or from whoever takes
     /// in orphans there (`PR_SET_CHILD_SUBREAPER`, prctl(2)).
     pub fn of(&self, ancestor: Pid) -> Vec<Pid> {
-        // The look takes a while, in which a number may be used again.
+        // During the look a pid may be used again.
         let mut seen = HashSet::from([ancestor]);
         let mut all = vec![ancestor];
         let mut next = 0;

@@ -80,7 +80,7 @@ mod tests {
         let wavers = (0..100).any(|_| process.started() != started);
         child.kill().unwrap();
         child.wait().unwrap();
-        // It is cut to a tick, and the boot is rounded to one.
+        // Start times are cut to a clock tick, and so is the time of the boot.
         let started = started.unwrap();
         assert!(before - 2 * TICK <= started && started <= after + TICK, "{before:?} {started:?} {after:?}");
         assert!(!wavers);

@@ -280,7 +280,7 @@ impl<'d> LockRack<'d> {
             let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | create;
             let file = match rustix::fs::openat(self.dir, lock, flags, Mode::RUSR | Mode::WUSR) {
                 Ok(file) => file,
-                // Under another janitor's lease.
+                // Another janitor holds a lease on it.
                 Err(Errno::AGAIN) => return Taken::Busy,
                 Err(Errno::NOENT) => continue,
                 Err(errno) => return Taken::Failed(LockFailure::Call(errno)),
