@@ -244,13 +244,7 @@ impl Arena {
     /// A dead socket, without the expense of a tmux.
     #[track_caller]
     pub(crate) fn dead(self, label: impl AsRef<OsStr>) -> Self {
-        let socket = self.bind(label.as_ref(), SocketType::STREAM);
-        let number = format!(" {} ", rustix::fs::fstat(&socket).unwrap().st_ino);
-        drop(socket);
-        // A child of another test, between fork and exec, may hold it a moment longer.
-        wait::until("the socket is closed everywhere", || {
-            !String::from_utf8_lossy(&fs::read("/proc/net/unix").unwrap()).contains(&number)
-        });
+        wait::leave_dead(self.path(label));
         self
     }
 

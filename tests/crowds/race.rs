@@ -25,6 +25,8 @@ struct Tally {
     /// Whether the sweeps have nothing to do with the starts.
     elsewhere: bool,
     started: AtomicUsize,
+    /// Starts that waited for nobody, and those of them that failed.
+    impatient: AtomicUsize,
     failed: AtomicUsize,
     sweeps: AtomicUsize,
     removed: AtomicUsize,
@@ -86,6 +88,7 @@ fn twin_round(socket: &Path, round: usize, tally: &Tally) {
 
 /// Starts without waiting for the end of the one before: tmux itself fails now and then.
 fn impatient_round(socket: &Path, round: usize, tally: &Tally) {
+    add(&tally.impatient, 1);
     match server_of(client(socket, "s")) {
         Err(_) => add(&tally.failed, 1),
         Ok(pid) => {
@@ -128,7 +131,7 @@ fn storm(arena: &Arena, swept: &Path, time: Duration) -> Tally {
                 // Longer than the starters, which wait for them.
                 while get(&starters) > 0 {
                     let run = Run::of(janitor(swept).args(["sweep", "--json"]));
-                    assert_eq!(run.code, Some(0), "{} {}", run.stdout, run.stderr);
+                    assert_eq!(run.code, Some(0), "a sweep: {} {}", run.stdout, run.stderr);
                     add(&tally.sweeps, 1);
                     add(
                         &tally.removed,
@@ -162,18 +165,32 @@ impl Drop for StopAll<'_> {
 /// How often storms with the sweeps elsewhere and here take turns, so that what else the machine does meets both.
 const TURNS: u32 = 8;
 
-/// The share of starts that failed in each storm: their mean, and the square of its standard error.
-fn rate(storms: &[Tally]) -> (f64, f64) {
-    let of = |number: usize| f64::from(u32::try_from(number).unwrap());
-    let rates = storms.iter().map(|tally| {
-        let failed = of(get(&tally.failed));
-        failed / (of(get(&tally.started)) + failed).max(1.0)
-    });
-    let rates: Vec<f64> = rates.collect();
-    let count = of(rates.len());
-    let mean = rates.iter().sum::<f64>() / count;
-    let squares: f64 = rates.iter().map(|rate| (rate - mean).powi(2)).sum();
-    (mean, squares / (count - 1.0) / count)
+/// The impatient starts of some storms that failed.
+struct Rate {
+    /// Their share: the mean of the storms'.
+    mean: f64,
+    /// The square of the mean's standard error, as what one storm differs from the next gives it.
+    seen: f64,
+    /// Of how many starts.
+    starts: f64,
+}
+
+impl Rate {
+    fn of(storms: &[Tally]) -> Self {
+        let number = |number: usize| f64::from(u32::try_from(number).unwrap());
+        let starts = |tally: &Tally| number(get(&tally.impatient)).max(1.0);
+        let rates: Vec<f64> = storms.iter().map(|tally| number(get(&tally.failed)) / starts(tally)).collect();
+        let count = number(rates.len());
+        let mean = rates.iter().sum::<f64>() / count;
+        let squares: f64 = rates.iter().map(|rate| (rate - mean).powi(2)).sum();
+        Self { mean, seen: squares / (count - 1.0) / count, starts: storms.iter().map(starts).sum() }
+    }
+
+    /// The same square if each start failed by a chance of `share`: few storms, most of them without a failure, differ
+    /// from each other by less than chance goes.
+    fn expected(&self, share: f64) -> f64 {
+        share * (1.0 - share) / self.starts
+    }
 }
 
 #[test]
@@ -202,13 +219,15 @@ fn no_start_is_lost_under_two_sweeps_without_a_pause() {
         Run::of(janitor(arena.dir()).arg("sweep"));
         arena.names().is_empty()
     });
-    let ((calmly, calm_error), (sweepingly, swept_error)) = (rate(&calm), rate(&swept));
-    println!("two sweeps elsewhere: {calm:?}, {:.2} % failed", calmly * 100.0);
-    println!("two sweeps here: {swept:?}, {:.2} % failed", sweepingly * 100.0);
+    let (calmly, sweepingly) = (Rate::of(&calm), Rate::of(&swept));
+    println!("two sweeps elsewhere: {calm:?}, {:.2} % failed", calmly.mean * 100.0);
+    println!("two sweeps here: {swept:?}, {:.2} % failed", sweepingly.mean * 100.0);
     assert!(is_enough(&swept), "too little happened: {swept:?}");
-    // tmux alone loses starts that meet a dying server; the sweeps may not add to it. What one storm differs from the
-    // next says how far chance goes: three times that is no chance.
-    let chance = 3.0 * (swept_error + 1.5 * 1.5 * calm_error).sqrt();
+    // tmux alone loses starts that meet a dying server; the sweeps may not add to it. Three standard errors of the
+    // difference are as far as chance goes.
+    let share = f64::midpoint(calmly.mean, sweepingly.mean);
+    let error = |rate: &Rate| rate.seen.max(rate.expected(share));
+    let chance = 3.0 * (error(&sweepingly) + 1.5 * 1.5 * error(&calmly)).sqrt();
     println!("chance goes as far as {:.2} %", chance * 100.0);
-    assert!(sweepingly <= calmly * 1.5 + 0.01 + chance, "{calm:?} {swept:?}");
+    assert!(sweepingly.mean <= calmly.mean * 1.5 + 0.01 + chance, "{calm:?} {swept:?}");
 }
