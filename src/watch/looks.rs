@@ -300,8 +300,7 @@ impl Looks {
             let Some(tie) = ties.get(&socket) else { continue };
             if !listed.contains(&socket) {
                 // It ended while its process was looked for, or a dump has missed it.
-                self.schedule.unsettled(name, Instant::now());
-                continue;
+                self.schedule.unsettled(name.clone(), Instant::now());
             }
             let announced = self.engine.server(&name, socket).and_then(|server| server.pid);
             if tie.is_new && announced.is_some() && announced != tie.pid {
@@ -309,6 +308,7 @@ impl Looks {
                 self.schedule.unclear(name.clone(), Instant::now());
             }
             match tie.untied {
+                Some(_) if !listed.contains(&socket) => continue,
                 // It is in the table for a moment longer than its process: no reason for a warning.
                 Some(Untied::Unseen) if self.unfound.insert(socket) => {
                     self.schedule.unclear(name.clone(), Instant::now());

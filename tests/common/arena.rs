@@ -10,6 +10,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::{Pid, PidfdFlags, Signal};
@@ -64,21 +65,27 @@ impl Drop for Server {
     }
 }
 
-/// A server that takes 0.3 s longer to make a socket.
+/// A process that takes longer for a system call.
 #[derive(Debug)]
 pub(crate) struct Slowed(Child);
 
 impl Slowed {
-    /// Slows a server down. `None`, and said: strace is not here.
+    /// A server that takes 0.3 s longer to make a socket.
     pub(crate) fn server(server: &Server) -> Option<Self> {
+        Self::process(server.pid, "bind", Duration::from_millis(300))
+    }
+
+    /// Slows a process down. `None`, and said: strace is not here.
+    pub(crate) fn process(pid: i32, call: &str, longer: Duration) -> Option<Self> {
         let mut strace = Command::new("strace");
-        strace.args(["-qq", "-o", "/dev/null", "-e", "trace=bind", "-e", "inject=bind:delay_enter=300000"]);
-        let Ok(strace) = strace.arg("-p").arg(server.pid.to_string()).spawn() else {
-            super::skip::skip("needs strace: it makes the server slow");
+        let inject = format!("inject={call}:delay_enter={}", longer.as_micros());
+        strace.args(["-qq", "-f", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e", &inject]);
+        let Ok(strace) = strace.arg("-p").arg(pid.to_string()).spawn() else {
+            super::skip::skip("needs strace: it makes a process slow");
             return None;
         };
-        wait::until("strace holds the server and lets it sleep", || {
-            let status = fs::read_to_string(format!("/proc/{}/status", server.pid)).unwrap();
+        wait::until("strace holds the process and lets it sleep", || {
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
             !status.contains("TracerPid:\t0\n") && status.contains("State:\tS")
         });
         Some(Self(strace))

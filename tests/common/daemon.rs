@@ -197,13 +197,9 @@ impl Daemon {
         });
     }
 
-    /// The processes whose ends it waits for (pidfds; `/proc/PID/fdinfo`).
+    /// The processes whose ends it waits for.
     pub(crate) fn waits_for(&self) -> Vec<i32> {
-        let infos = fs::read_dir(format!("/proc/{}/fdinfo", self.pid())).unwrap().map_while(Result::ok);
-        let texts = infos.filter_map(|info| fs::read_to_string(info.path()).ok());
-        texts
-            .filter_map(|text| text.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok()))
-            .collect()
+        pidfds(self.pid())
     }
 
     /// How many files it has open.
@@ -220,6 +216,15 @@ impl Drop for Daemon {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The processes that a process has pidfds of (`/proc/PID/fdinfo`); -1 for one that was reaped.
+pub(crate) fn pidfds(pid: u32) -> Vec<i32> {
+    let infos = fs::read_dir(format!("/proc/{pid}/fdinfo")).unwrap().map_while(Result::ok);
+    let texts = infos.filter_map(|info| fs::read_to_string(info.path()).ok());
+    texts
+        .filter_map(|text| text.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok()))
+        .collect()
 }
 
 /// Waits for a child's end.

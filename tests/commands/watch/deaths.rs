@@ -2,12 +2,13 @@
 
 use super::events::Events;
 use crate::common::arena::{self, Arena, tmux};
-use crate::common::daemon::Daemon;
+use crate::common::daemon::{Daemon, pidfds};
 use crate::common::wait;
 use inotify::{EventMask, WatchMask};
 use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
+use std::time::Duration;
 
 const GONE: [&str; 3] = ["server-up", "server-gone", "socket-removed"];
 
@@ -55,6 +56,30 @@ fn each_way_to_die_is_noticed_and_told_once() {
             assert_eq!(log.matches(&told).count(), 1, "{told}\n{log}");
         }
     }
+}
+
+/// A stream that was slow between finding the server's process and telling of it: its ioctl(2) of the pidfd is delayed.
+#[test]
+fn one_that_dies_while_its_process_is_looked_for_is_told_of_with_it() {
+    let arena = Arena::new().live("stays");
+    let events = Events::of(arena.dir(), 1);
+    let pid = events.pid();
+    let Some(_slowed) =
+        arena::Slowed::process(i32::try_from(pid).unwrap(), "ioctl", Duration::from_millis(500))
+    else {
+        return;
+    };
+    let arena = arena.live("x");
+    let server = arena.server("x").pid;
+    wait::until("its process was found", || pidfds(pid).contains(&server));
+    arena.server("x").signal(Signal::KILL);
+    arena.server("x").wait_for_end();
+    wait::until_closed(&arena.path("x"));
+    events.until("x", "server-gone");
+    wait::until("its end is not waited for any more", || pidfds(pid) == [arena.server("stays").pid]);
+    let expected = ["server-up", "server-gone"].map(|what| (what.to_owned(), Some(i64::from(server))));
+    assert_eq!(events.of_label("x"), expected);
+    events.stop();
 }
 
 /// What the kernel tells of the sockets that are made in a folder. The moves and deletions in between are listened to as
