@@ -7,11 +7,12 @@ use crate::exit::{Error, Exit};
 use crate::host::quote::{argument, is_plain_name};
 use crate::logging::journal;
 use crate::pass::far::Apart;
+use crate::pass::see;
 use crate::spawn::{self, Request, Whereabouts};
 use crate::view::json;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use tmux_sockets::ghost::{self, Area, Ghost, Known, Outsider};
+use tmux_sockets::ghost::{self, Area, Found, Ghost, Known, Outsider};
 use tmux_sockets::judge::{Reason, State, Verdict};
 use tmux_sockets::kernel::Label;
 use tmux_sockets::kernel::Pid;
@@ -167,27 +168,28 @@ fn look(settings: &Settings, user: Uid, path: &Path, rule: Strictness) -> Result
     };
     // Where nobody answers there may be a ghost; a dead socket is left where a start was tried in vain.
     let is_deserted = matches!(verdict, None | Some(Verdict { state: State::Dead, .. }));
-    let (ghosts, behind) =
-        if is_deserted { not_reached(user, &dir.join(name)) } else { (Vec::new(), Vec::new()) };
+    let (Found { ghosts, doubtful }, behind) =
+        if is_deserted { not_reached(user, &dir.join(name)) } else { (Found::default(), Vec::new()) };
+    let notes = doubtful.first().map(|_| see::DOUBTFUL.to_owned()).into_iter().collect();
     let of_the_path =
         ghosts.iter().filter_map(|ghost| ghost.pid).chain(behind.iter().map(|server| server.pid)).next();
     let server_pid = server_pid.or(of_the_path.filter(|_| verdict.is_none()));
-    Ok(Probed { verdict, server_pid, directory_error, held, ghosts, behind, ..Probed::default() })
+    Ok(Probed { verdict, server_pid, directory_error, held, ghosts, behind, notes, ..Probed::default() })
 }
 
 /// The live servers that were bound to a path and cannot be reached there: nowhere any more, or not from here.
-fn not_reached(user: Uid, path: &Path) -> (Vec<Ghost>, Vec<Outsider>) {
+fn not_reached(user: Uid, path: &Path) -> (Found, Vec<Outsider>) {
     let Some((path, area)) =
         std::path::absolute(path).ok().and_then(|path| Some((path.clone(), Area::path(&path)?)))
     else {
-        return (Vec::new(), Vec::new());
+        return (Found::default(), Vec::new());
     };
     let mut witness = Witness::new(user);
     witness.refresh();
-    let ghosts = ghost::find(user, &mut witness, &area);
-    let known: Vec<Pid> = ghosts.iter().filter_map(|ghost| ghost.pid).collect();
+    let found = ghost::find_with_doubts(user, &mut witness, &area);
+    let known: Vec<Pid> = found.ghosts.iter().filter_map(|ghost| ghost.pid).collect();
     let behind = ghost::find_behind(user, &witness, &path, &known);
-    (ghosts, behind)
+    (found, behind)
 }
 
 /// Where else live servers of that label are, one clause each: a tmux that has its sockets in another folder, `tmux -S`.

@@ -21,6 +21,9 @@ const OWN_DESCRIPTORS: &str = "/proc/self/fd";
 /// Why nothing can be known where /proc is not what it is elsewhere.
 const NO_PROC: &str = "/proc cannot be read here, so that sockets cannot be asked and servers not be found; mount it, or run outside this sandbox";
 
+/// Why it cannot be told whether a listener is a ghost.
+pub(crate) const DOUBTFUL: &str = "a live server was bound to this path and is not reached here: its socket was deleted, or it lives in another mount namespace; which of the two cannot be seen from this user namespace (PrivateUsers= in a unit); run `tmux-janitor status` in a shell";
+
 /// Enters what could not be looked at or judged, although its directory could be read.
 pub(crate) fn note_unseen(report: &mut Report, witness: &mut Witness, targets: &[Target]) {
     if Processes::open().is_err() || !Path::new(OWN_DESCRIPTORS).is_dir() {
@@ -50,6 +53,11 @@ pub(crate) fn note_unseen(report: &mut Report, witness: &mut Witness, targets: &
         .map(|entry| Remark { path: report.path_of(entry), why: entry.verdict.reason.to_string() })
         .collect();
     report.unseen = unseen;
+}
+
+/// Enters the paths of which it cannot be told whether they are ghosts'.
+pub(crate) fn note_doubtful(report: &mut Report, paths: Vec<PathBuf>) {
+    report.unseen.extend(paths.into_iter().map(|path| Remark { path, why: DOUBTFUL.to_owned() }));
 }
 
 /// Enters the start locks that somebody holds and does not let go of.

@@ -117,7 +117,9 @@ impl Whole<'_> {
     /// Finds ghosts, and does with them what is to be done.
     fn ghosts(&self, report: &mut Report, user: Uid, witness: &mut Witness, area: &Area) {
         let Rescuing { rescue, dry_run, anew, aside, .. } = self.rescuing;
-        for found in ghost::find(user, witness, area) {
+        let found = ghost::find_with_doubts(user, witness, area);
+        see::note_doubtful(report, found.doubtful);
+        for found in found.ghosts {
             if !rescue {
                 ghost::enter(report, user, &found, Outcome::Kept, self.act == Some(Act::Look));
                 continue;

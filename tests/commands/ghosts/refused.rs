@@ -199,6 +199,59 @@ fn from_a_user_namespace_it_is_reported_without_a_pid() {
     assert!(!arena.has("a"));
 }
 
+/// As beside a unit with `PrivateTmp=`: that server may well be the one whose socket is not seen here.
+#[test]
+fn from_a_user_namespace_a_server_that_sees_other_files_hides_no_ghost() {
+    if !is_root() {
+        return skip("needs root: it makes namespaces");
+    }
+    let arena = Arena::new().live("a");
+    let private = |mount: &str, label: &str| {
+        let script = format!(
+            r#"mkdir "$1.{label}"; {mount} "$1"; "$TMUX_PROGRAM" -f /dev/null -S "$1/{label}" new-session -d 'sleep 3600'
+            "$TMUX_PROGRAM" -S "$1/{label}" display-message -p '#{{pid}}'"#
+        );
+        let pid = in_mount_namespace(&script, arena.dir());
+        arena::Server::of(pid.trim().parse().unwrap())
+    };
+    let sandboxed = |arguments: &[&str], code: i32| {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", env!("CARGO_BIN_EXE_tmux-janitor")]).args(arguments);
+        let mut run = None;
+        // A dump of the kernel's table can miss one, and other tests have servers in namespaces of theirs.
+        wait::until(&format!("{arguments:?} ends with {code}"), || {
+            run.insert(Run::of(&mut command)).code == Some(code)
+        });
+        run.unwrap()
+    };
+    let dir = arena.dir().to_str().unwrap();
+    // On another file system: it is never the one that was bound here.
+    let far = private("mount -t tmpfs tmpfs", "far");
+    sandboxed(&["--dir", dir, "status"], 0);
+    fs::remove_file(arena.path("a")).unwrap();
+    sandboxed(&["--dir", dir, "status"], 1);
+    // On the same one.
+    let near = private(r#"mount --bind "$1.near""#, "near");
+    let status = sandboxed(&["--dir", dir, "status", "--json"], 4).json();
+    let unseen: Vec<&str> =
+        status["unseen"].as_array().unwrap().iter().map(|place| place["path"].as_str().unwrap()).collect();
+    assert_eq!(unseen, [format!("{dir}/a"), format!("{dir}/near")], "{status:#}");
+    assert!(status["unseen"][0]["reason"].as_str().unwrap().contains("which of the two"), "{status:#}");
+    assert_eq!(status["healthy"], false);
+    let rescue = sandboxed(&["--dir", dir, "rescue"], 1);
+    assert!(rescue.stdout.contains("not all could be looked at"), "{}", rescue.stdout);
+    let path = arena.path("a");
+    let probe = sandboxed(&["probe", "-S", path.to_str().unwrap()], 3);
+    assert!(probe.stdout.contains("which of the two"), "{}", probe.stdout);
+    // Outside of it nothing is in doubt.
+    let run = Run::of(janitor(arena.dir()).args(["status", "--json"]));
+    assert_eq!((run.code, &run.json()["counts"]["ghost"]), (Some(1), &1.into()), "{}", run.stdout);
+    drop((far, near));
+    for label in ["far", "near"] {
+        fs::remove_dir_all(format!("{dir}.{label}")).unwrap();
+    }
+}
+
 #[test]
 fn where_no_socket_can_be_made_no_signal_is_sent() {
     if !is_root() {

@@ -2,7 +2,7 @@
 
 use super::area::Settled;
 use super::folder::{self, Trouble};
-use super::holders::{Holder, Holders};
+use super::holders::{Hiding, Holder, Holders};
 use super::proof::{self, OwnView};
 use super::reach::{Listener, Reach, View};
 use super::{Anew, Area, Ghost};
@@ -16,7 +16,7 @@ use crate::kernel::{SocketNumber, Uid};
 use crate::tmux::paths::Rule;
 use crate::witness::Witness;
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Finds the ghosts of `user` in `scope`, in the order of their paths.
@@ -25,34 +25,57 @@ use std::time::Duration;
 /// again for the second, and `/proc` searched. What is doubtful is no ghost: a server that is just
 /// ending, one that makes its socket anew at this moment, one that sees other files than we do.
 pub fn find(user: Uid, witness: &mut Witness, area: &Area) -> Vec<Ghost> {
+    find_with_doubts(user, witness, area).ghosts
+}
+
+/// The same, and what may be a ghost as well as a server that sees other files.
+pub fn find_with_doubts(user: Uid, witness: &mut Witness, area: &Area) -> Found {
     let Ok(processes) = Processes::open() else {
-        return Vec::new();
+        return Found::default();
     };
     let search = Search { user, area, processes: &processes, own: OwnView::new() };
     let suspects = search.first_look(witness.table());
     if suspects.is_empty() {
-        return Vec::new();
+        return Found::default();
     }
     witness.refresh();
-    let mut ghosts = search.second_look(witness.table(), &suspects);
+    let mut found = search.second_look(witness.table(), &suspects);
     for _ in 0..MORE_LOOKS {
-        if !ghosts.iter().any(|ghost| is_at_work(&processes, ghost)) {
+        if !found.ghosts.iter().any(|ghost| is_at_work(&processes, ghost)) {
             break;
         }
         std::thread::yield_now();
         witness.refresh();
-        ghosts = search.second_look(witness.table(), &suspects);
+        found = search.second_look(witness.table(), &suspects);
     }
     // One whose process is not seen may have ended between the table and `/proc`, or be making its socket anew.
     for _ in 0..LOOKS_AT_NOBODY {
-        if !ghosts.iter().any(|ghost| ghost.plight.bar == Some(Bar::Unseen)) {
+        let is_unseen = |ghost: &Ghost| ghost.plight.bar == Some(Bar::Unseen);
+        if found.doubtful.is_empty() && !found.ghosts.iter().any(is_unseen) {
             break;
         }
         std::thread::sleep(BETWEEN_LOOKS);
         witness.refresh();
-        ghosts = search.second_look(witness.table(), &suspects);
+        found = search.second_look(witness.table(), &suspects);
     }
-    ghosts
+    found
+}
+
+/// What a listener is that cannot be reached.
+enum Judged {
+    Ghost(Ghost),
+    /// It is one, or sees other files.
+    Doubtful,
+}
+
+/// What a search for ghosts gives.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The ghosts, in the order of their paths.
+    pub ghosts: Vec<Ghost>,
+    /// Paths at which a listener is not reached, and of which nothing tells whether it is a ghost: from a user
+    /// namespace no server is seen to hold its socket, and some of them see other files there.
+    pub doubtful: Vec<PathBuf>,
 }
 
 /// How often, and how long apart, a listener that nobody is seen to hold is looked at again.
@@ -119,7 +142,7 @@ impl Search<'_> {
         suspects
     }
 
-    fn second_look(&self, table: &KernelTable, suspects: &[Suspect]) -> Vec<Ghost> {
+    fn second_look(&self, table: &KernelTable, suspects: &[Suspect]) -> Found {
         let mut holders = Holders::servers(self.processes, self.user);
         let unclaimed: HashSet<SocketNumber> = suspects
             .iter()
@@ -134,17 +157,19 @@ impl Search<'_> {
                 .any(|bound| bound.socket == suspect.listener.socket && bound.name == suspect.listener.path)
         };
         let mut view = View::ours(self.area.directories(), self.area.mounts.clone());
-        let mut ghosts: Vec<(Ghost, bool)> = suspects
-            .iter()
-            .filter(is_listed)
-            .filter_map(|suspect| {
-                let Reach::Gone(standing) = view.reach(table, &suspect.listener) else {
-                    return None;
-                };
-                let ghost = self.judge(table, &holders, &mut view, suspect, standing)?;
-                Some((ghost, suspect.is_placed))
-            })
-            .collect();
+        let (mut ghosts, mut doubtful) = (Vec::new(), Vec::new());
+        for suspect in suspects.iter().filter(is_listed) {
+            let Reach::Gone(standing) = view.reach(table, &suspect.listener) else {
+                continue;
+            };
+            match self.judge(table, &holders, &mut view, suspect, standing) {
+                Some(Judged::Ghost(ghost)) => ghosts.push((ghost, suspect.is_placed)),
+                Some(Judged::Doubtful) => doubtful.push(suspect.listener.path.clone()),
+                None => {}
+            }
+        }
+        doubtful.sort();
+        doubtful.dedup();
         // A server has one path: of several sockets, the others were inherited from its starter.
         ghosts.sort_by(|(a, a_placed), (b, b_placed)| {
             (a.pid, b_placed, b.socket).cmp(&(b.pid, a_placed, a.socket))
@@ -153,7 +178,7 @@ impl Search<'_> {
         let mut ghosts: Vec<Ghost> = ghosts.into_iter().map(|(ghost, _)| ghost).collect();
         ghosts.sort_by(|a, b| (&a.path, a.pid, a.socket).cmp(&(&b.path, b.pid, b.socket)));
         forbid_choosing(&mut ghosts, self.area.settled());
-        ghosts
+        Found { ghosts, doubtful }
     }
 
     /// What a listener that cannot be reached is. `None`: no ghost.
@@ -164,7 +189,7 @@ impl Search<'_> {
         view: &mut View,
         suspect: &Suspect,
         standing: Standing,
-    ) -> Option<Ghost> {
+    ) -> Option<Judged> {
         let Suspect { listener, is_placed } = suspect;
         let standing = self.name_the_living(table, holders, &listener.path, standing);
         let Some(holder) = holders.of(listener.socket) else {
@@ -172,8 +197,7 @@ impl Search<'_> {
             if !*is_placed || !self.is_on_device(&dir, listener) {
                 return None;
             }
-            let bar = self.hidden(table, holders, &dir, listener)?;
-            return Some(ghost(listener, None, standing, Some(bar)));
+            return self.hidden(table, holders, &dir, listener, standing);
         };
         let process = &holder.process;
         if process.stat().is_none_or(Stat::has_ended)
@@ -210,18 +234,33 @@ impl Search<'_> {
         {
             ghost.plight.bar = Some(Bar::Directory(failure));
         }
-        Some(ghost)
+        Some(Judged::Ghost(ghost))
     }
 
-    /// Why nobody is seen to hold a listener, if it may be a living server's all the same.
-    fn hidden(&self, table: &KernelTable, holders: &Holders, dir: &Path, listener: &Listener) -> Option<Bar> {
+    /// What a listener is that nobody is seen to hold. `None`: no ghost.
+    fn hidden(
+        &self,
+        table: &KernelTable,
+        holders: &Holders,
+        dir: &Path,
+        listener: &Listener,
+        standing: Standing,
+    ) -> Option<Judged> {
+        let barred = |bar| Some(Judged::Ghost(ghost(listener, None, standing, Some(bar))));
         if holders.hide_something() {
-            return holders.may_be_hidden(dir, &self.area.mounts).then_some(Bar::Hidden);
+            return match holders.may_hide(dir, listener.dev, &self.area.mounts) {
+                Hiding::Ours => barred(Bar::Hidden),
+                Hiding::Doubtful => Some(Judged::Doubtful),
+                Hiding::Others => None,
+            };
         }
         let is_bound_anew =
             table.iter().any(|bound| bound.role == Role::Bound && bound.name == listener.path);
         // A socket that any visible process holds is no invisible server's.
-        (!is_bound_anew && !self.processes.is_held(listener.socket)).then_some(Bar::Unseen)
+        if is_bound_anew || self.processes.is_held(listener.socket) {
+            return None;
+        }
+        barred(Bar::Unseen)
     }
 
     /// Whether a listener's file lies on the file system that a directory, links resolved, shows here: then it is no

@@ -15,6 +15,17 @@ pub(super) struct Holder {
     pub(super) is_tmux: bool,
 }
 
+/// Whose a socket may be that nobody is seen to hold, where servers hide theirs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hiding {
+    /// That of a server that sees the same files as we do.
+    Ours,
+    /// That of one which sees other files: nothing is wrong with it.
+    Others,
+    /// There are servers of both kinds, and nothing tells them apart.
+    Doubtful,
+}
+
 /// The user's tmux servers, and others as they are asked for.
 #[derive(Debug, Default)]
 pub(super) struct Holders {
@@ -64,15 +75,24 @@ impl Holders {
         !self.hidden.is_empty()
     }
 
-    /// Whether a socket that was bound in a directory may be that of a server that hides its sockets from us, and
-    /// none of those sees other files than `ours` there: with `PrivateTmp=` it lives well behind the same path.
-    pub(super) fn may_be_hidden(&self, dir: &Path, ours: &Mounts) -> bool {
-        let sees_the_same = |process: &Process| {
-            process
-                .mounts()
-                .is_some_and(|theirs| theirs.place(dir).is_some() && theirs.place(dir) == ours.place(dir))
-        };
-        !self.hidden.is_empty() && self.hidden.iter().all(sees_the_same)
+    /// Whether a socket that was bound in a directory, on that device, is that of a server that hides its sockets from
+    /// us and sees `ours` there. With `PrivateTmp=` a server lives well behind the same path, in files of its own,
+    /// which may be on the same device.
+    pub(super) fn may_hide(&self, dir: &Path, device: u32, ours: &Mounts) -> Hiding {
+        let here = ours.place(dir);
+        let (mut same, mut others) = (false, false);
+        for process in &self.hidden {
+            match process.mounts().and_then(|theirs| theirs.place(dir)) {
+                None => (same, others) = (true, true),
+                there if there == here => same = true,
+                Some((their_device, _)) => others |= their_device == device,
+            }
+        }
+        match (same, others) {
+            (true, false) => Hiding::Ours,
+            (true, true) => Hiding::Doubtful,
+            (false, _) => Hiding::Others,
+        }
     }
 
     /// Whether a tmux server holds a socket.
