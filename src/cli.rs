@@ -2,11 +2,13 @@
 
 pub(crate) mod completions;
 mod hint;
+mod levels;
 mod looking;
 pub(crate) mod manual;
 mod sessions;
 
 pub(crate) use hint::hint;
+pub(crate) use levels::parse;
 pub(crate) use looking::{List, Probe, Status};
 pub(crate) use sessions::{Rescue, Spawn, is_name_taken_for_help};
 
@@ -81,7 +83,7 @@ Exit codes:
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Options of all commands")]
 pub(crate) struct Global {
-    /// Look in this folder of sockets instead of those that tmux would use (repeatable)
+    /// Look in this folder of sockets instead of those that tmux would use (repeatable, before COMMAND and behind it)
     #[arg(long, value_name = "DIR", global = true, value_hint = ValueHint::DirPath)]
     pub dir: Vec<PathBuf>,
     /// Read this configuration file

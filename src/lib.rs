@@ -86,7 +86,6 @@ mod watch;
 
 pub use exit::Exit;
 
-use clap::Parser;
 use exit::{Error, output};
 use host::apart;
 use std::ffi::OsString;
@@ -132,7 +131,7 @@ fn answer(arguments: &[OsString]) -> Exit {
         let told = apart::carry_out(&order, pass::far::look_there);
         return output::Output::new(false).bytes(&told).map_or(Exit::Found, |()| Exit::Done);
     }
-    let cli = match cli::Cli::try_parse_from(arguments) {
+    let cli = match cli::parse(arguments) {
         Ok(cli) => cli,
         Err(error) if !error.use_stderr() && cli::is_name_taken_for_help(arguments) => {
             logging::stderr::write(b"error: a session's name cannot be an option of spawn\n");

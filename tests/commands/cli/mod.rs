@@ -43,6 +43,42 @@ fn mistakes_on_the_command_line_are_usage_errors() {
     }
 }
 
+/// clap itself keeps only what stands behind the command.
+#[test]
+fn what_is_named_before_the_command_counts_as_well_as_what_is_named_behind_it() {
+    let arenas = [Arena::new().dead("a"), Arena::new().dead("b"), Arena::new().dead("c")];
+    let [a, b, c] = arenas.each_ref().map(|arena| arena.dir().to_str().unwrap());
+    let run = |arguments: &[&str]| Run::of(bare().args(arguments));
+    let found = |run: Run| -> Vec<String> {
+        let json = run.json();
+        let directories = json["directories"].as_array().unwrap().iter();
+        directories.map(|directory| directory["path"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(found(run(&["--dir", a, "list", "--dir", b, "--json"])), [a, b]);
+    let equals = format!("--dir={a}");
+    assert_eq!(
+        found(run(&[&equals, "--dir", b, "list", "--json", "--dir", c, "--color", "never"])),
+        [a, b, c]
+    );
+    assert_eq!(found(run(&["list", "--dir", a, "--dir", b, "--json"])), [a, b]);
+    for wrong in [
+        &["--config", "/dev/null", "list", "--config", "/dev/null"][..],
+        &["--dir", a, "sweep", "-S", &format!("{a}/a")],
+        &["sweep", "-S", &format!("{a}/a"), "--dir", a],
+        &["--dir", a, "probe", "-L", "a", "--dir", b],
+        &["--dir", a, "list", "--dir"],
+    ] {
+        let run = run(wrong);
+        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{wrong:?}");
+        assert!(run.stderr.contains("--dir") || run.stderr.contains("--config"), "{wrong:?}: {}", run.stderr);
+    }
+    // A word of COMMAND is no option of ours, and help is help.
+    assert_eq!(run(&["--dir", a, "list", "--dir", b, "--help"]).code, Some(0));
+    let swept = run(&["--dir", a, "sweep", "--dir", b]);
+    assert_eq!((swept.code, swept.stdout.matches("removed ").count()), (Some(0), 2), "{}", swept.stdout);
+    assert!(!arenas[0].has("a") && !arenas[1].has("b") && arenas[2].has("c"));
+}
+
 /// `-v` adds where was looked, by what configuration, and why what was kept was kept.
 #[test]
 fn verbose_adds_something_to_every_command_and_says_nothing_twice() {
