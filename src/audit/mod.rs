@@ -10,6 +10,7 @@ pub(crate) use tmux_janitor_audit_wire::{AuditFinding, FileAudit};
 pub(crate) use told::{error_line, exit, json, note_line, people};
 
 use crate::exit::Error;
+use crate::host::apart;
 use crate::host::child::{self, End, Ended};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -28,7 +29,14 @@ pub(crate) fn run(files: &[PathBuf]) -> Result<Vec<FileAudit>, Error> {
     let reader = find_reader()?;
     let mut answers: Vec<FileAudit> = Vec::new();
     while let Some(rest) = files.get(answers.len()..).filter(|rest| !rest.is_empty()) {
-        let batch = &rest[..rest.len().min(BATCH)];
+        // On a mount that does not answer the reader would wait in the kernel, for ever.
+        if let Err(why) = apart::reach_file(&rest[0]) {
+            answers.push(FileAudit { refusal: Some(NotAudited::Silent(why)), ..FileAudit::default() });
+            continue;
+        }
+        let more =
+            rest[1..].iter().take(BATCH - 1).take_while(|file| apart::reach_file(file).is_ok()).count();
+        let batch = &rest[..=more];
         let mut command = Command::new(&reader);
         // It may not look like an option.
         command.arg("--").args(

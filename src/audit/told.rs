@@ -112,7 +112,7 @@ pub(crate) fn json(files: &[PathBuf], audits: &[FileAudit]) -> serde_json::Resul
 pub(crate) fn exit(audits: &[FileAudit]) -> Exit {
     let rank = |audit: &FileAudit| match &audit.refusal {
         Some(NotAudited::Crashed(_)) => (4, Exit::Bug),
-        Some(NotAudited::Unreadable(_)) => (3, Exit::NoPermission),
+        Some(NotAudited::Unreadable(_) | NotAudited::Silent(_)) => (3, Exit::NoPermission),
         Some(
             NotAudited::Directory | NotAudited::Special(_) | NotAudited::Binary | NotAudited::Foreign(_),
         ) => (2, Exit::Usage),
@@ -143,6 +143,7 @@ fn refusal(why: &NotAudited) -> String {
                 tmux_sockets::kernel::text::io_text(&std::io::Error::from_raw_os_error(*errno))
             )
         }
+        NotAudited::Silent(why) => format!("cannot be read: {why}"),
         NotAudited::TooLong(most) => {
             format!("is longer than {} MiB; only shorter scripts are looked into", most >> 20)
         }

@@ -24,10 +24,10 @@ pub(super) fn of(cli: &Cli) -> Vec<PathBuf> {
         }
         Some(Command::Doctor { .. }) => vec![Path::new(".")],
         Some(Command::Setup { .. }) => return setup::paths(),
+        Some(Command::Audit { files, .. }) => return files.clone(),
         Some(
             Command::Watch { .. }
             | Command::Events { .. }
-            | Command::Audit { .. }
             | Command::CheckConfig { .. }
             | Command::CarryOut { .. }
             | Command::HandOver { .. }

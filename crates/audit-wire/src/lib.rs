@@ -35,6 +35,8 @@ pub enum NotAudited {
     TooLong(u64),
     /// The grammar did not get through it in time.
     TooIntricate,
+    /// Its mount does not answer: in one sentence. Only who sends the reader there can say this.
+    Silent(String),
     /// The reader ended before it had an answer. Only who has waited for its end can say this.
     Crashed(ReaderEnd),
 }

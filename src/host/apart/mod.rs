@@ -80,6 +80,17 @@ pub(crate) fn reach(path: &Path) -> Result<(), String> {
     if mounts.has_far() { ask(&mounts, mounts.walk(path)) } else { Ok(()) }
 }
 
+/// The same for a file that is to be read. Its folder is asked: of the file itself something may be known here still.
+///
+/// # Errors
+/// One sentence: it does not answer.
+pub(crate) fn reach_file(path: &Path) -> Result<(), String> {
+    let mounts = Mounts::read();
+    let Walk::Far(path) = mounts.walk(path) else { return Ok(()) };
+    let folder = path.parent().filter(|folder| mounts.covering(folder) == mounts.covering(&path));
+    ask(&mounts, Walk::Far(folder.unwrap_or(&path).to_owned()))
+}
+
 fn ask(mounts: &Mounts, walk: Walk) -> Result<(), String> {
     let Walk::Far(path) = walk else { return Ok(()) };
     let Some(mount) = mounts.covering(&path) else { return Ok(()) };

@@ -4,6 +4,7 @@
 mod beside;
 
 use crate::common::janitor::Run;
+use crate::common::reader::reader;
 use crate::common::skip::skip;
 use crate::common::{arena, wait};
 use std::path::Path;
@@ -164,6 +165,29 @@ fn a_session_is_joined_there_and_started_elsewhere() {
     }
     assert_eq!(told(&folder, "hidden.code").trim(), "1", "{}", told(&folder, "hidden.out"));
     assert!(told(&folder, "hidden.out").contains("cannot be seen from here"));
+}
+
+/// Its reader would wait in the kernel, for ever.
+#[test]
+fn a_script_on_a_mount_that_does_not_answer_is_told_of_and_the_others_are_audited() {
+    reader();
+    let script = r#"
+        echo 'tmux kill-server' | tee /tmp/near.sh >/tmp/real/far.sh
+        j before audit /tmp/far/far.sh /tmp/near.sh
+        stand_still
+        j audit audit /tmp/near.sh /tmp/far/far.sh /tmp/far/other.sh /tmp/near.sh
+        kill -CONT "$bindfs"
+    "#;
+    let Some(folder) = world(script) else { return };
+    let (before, audit) = (told(&folder, "before.out"), told(&folder, "audit.out"));
+    assert_eq!((told(&folder, "before.code").trim(), before.lines().count()), ("1", 2), "{before}");
+    assert_eq!(
+        (told(&folder, "audit.code").trim(), audit.matches("near.sh:1:1").count()),
+        ("77", 2),
+        "{audit}"
+    );
+    let err = told(&folder, "audit.err");
+    assert!(err.contains("/tmp/far/other.sh cannot be read") && err.matches(NO_ANSWER).count() == 2, "{err}");
 }
 
 #[test]
