@@ -308,6 +308,39 @@ fn a_configuration_in_an_enemys_hands_hurts_its_owner_alone() {
     assert!(!run.stderr.contains('\u{1b}'), "{:?}", run.stderr);
 }
 
+/// What is not known is not well; what is known of the others is told all the same, in every form.
+#[test]
+fn a_configuration_that_is_refused_hides_no_other_users_health() {
+    let Some(_hall) = Hall::open() else { return };
+    let [wrong, other] = [(); 2].map(|()| User::new().with_dir().with_account());
+    for user in [wrong, other] {
+        user.dead("gone");
+    }
+    fs::write(wrong.config(), "keeep = []").unwrap();
+    give(&wrong.config(), wrong);
+    let run = all_users("status", &["--json"]);
+    let json = run.json();
+    assert_eq!((run.code, &json["healthy"], &json["counts"]["dead"]), (Some(4), &false.into(), &1.into()));
+    let unseen: Vec<_> =
+        json["unseen"].as_array().unwrap().iter().map(|place| place["path"].as_str()).collect();
+    assert_eq!(unseen, [wrong.dir().to_str()], "{json:#}");
+    let line = all_users("status", &[]).stdout;
+    let path = other.path("gone");
+    assert!(line.contains("1 dead") && line.contains(path.to_str().unwrap()), "{line}");
+    let config = format!("{}:1:1: keeep", wrong.config().display());
+    assert!(line.contains("; not looked at: ") && line.contains(&config), "{line}");
+    let metrics = all_users("status", &["--metrics"]).stdout;
+    for (user, errors) in [(wrong, 1), (other, 0)] {
+        let row = format!("tmux_janitor_directory_errors{{uid=\"{}\"}} {errors}", user.0);
+        assert!(metrics.lines().any(|line| line == row), "{row}: {metrics}");
+    }
+    let dead = |user: User| format!("tmux_janitor_sockets{{state=\"dead\",uid=\"{}\"}}", user.0);
+    assert!(metrics.contains(&format!("{} 1", dead(other))) && !metrics.contains(&dead(wrong)), "{metrics}");
+    fs::write(wrong.config(), "keep = []").unwrap();
+    let run = all_users("status", &["--json"]);
+    assert_eq!((run.code, &run.json()["counts"]["dead"]), (Some(1), &2.into()), "{}", run.stdout);
+}
+
 #[test]
 fn tmux_tmpdir_of_root_is_looked_into_as_carefully() {
     let Some(_hall) = Hall::open() else { return };
