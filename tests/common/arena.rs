@@ -251,7 +251,7 @@ impl Arena {
     /// A dead socket, without the expense of a tmux.
     #[track_caller]
     pub(crate) fn dead(self, label: impl AsRef<OsStr>) -> Self {
-        wait::leave_dead(self.path(label));
+        wait::bring_dead(self.path(label));
         self
     }
 

@@ -39,29 +39,27 @@ pub(crate) fn until_closed(path: &Path) {
     until_table_lacks(&[b" ", path.as_os_str().as_bytes(), b"\n"].concat());
 }
 
-/// Leaves a dead socket at a path. It is moved there when it is dead: a watcher that saw it while this test had it open
-/// would go by the life of this test, and look again at its rescan.
+/// Leaves a dead socket at a path, where nobody watches.
 #[track_caller]
 pub(crate) fn leave_dead(path: impl AsRef<Path>) {
+    let socket = UnixListener::bind(&path).expect("the path is free");
+    let number = rustix::fs::fstat(&socket).expect("its number").st_ino;
+    drop(socket);
+    // A child of another test may have it, too.
+    until_table_lacks(format!(" {number} ").as_bytes());
+}
+
+/// Moves a dead socket to a path: a watcher that saw one while this test had it open would go by the life of this test,
+/// and look again at its rescan.
+#[track_caller]
+pub(crate) fn bring_dead(path: impl AsRef<Path>) {
     let path = path.as_ref();
     let beside = path.parent().and_then(Path::parent).expect("a folder that holds the folder");
     assert!(std::fs::symlink_metadata(path).is_err(), "{} is free", path.display());
     let room = tempfile::tempdir_in(beside).expect("a folder beside");
     let aside = room.path().join("s");
-    die_at(&aside);
-    match rustix::fs::rename(&aside, path) {
-        Err(rustix::io::Errno::XDEV) => die_at(path),
-        moved => moved.expect("it is moved"),
-    }
-}
-
-#[track_caller]
-fn die_at(path: &Path) {
-    let socket = UnixListener::bind(path).expect("the path is free");
-    let number = rustix::fs::fstat(&socket).expect("its number").st_ino;
-    drop(socket);
-    // A child of another test may have it, too.
-    until_table_lacks(format!(" {number} ").as_bytes());
+    leave_dead(&aside);
+    std::fs::rename(&aside, path).expect("it is moved");
 }
 
 #[track_caller]

@@ -22,7 +22,7 @@ fn twenty_thousand_creations_at_once_lose_events_and_nothing_else() {
     }
     let dead: Vec<PathBuf> = (0..50).map(|number| arena.path(format!("dead{number}"))).collect();
     for path in &dead {
-        wait::leave_dead(path);
+        wait::bring_dead(path);
     }
     let arena = arena.live("during");
     arena.server("before").signal(Signal::KILL);

@@ -49,7 +49,7 @@ fn a_watch_whose_log_nobody_reads_goes_on_and_obeys() {
     let mut daemon = Running::of(janitor(arena.dir()).args(["-v", "watch"]), writer);
     // More than is kept for the reader: 264 bytes of each, of which 256 KiB are kept.
     for number in 0..1300 {
-        wait::leave_dead(arena.path(format!("{number:080}")));
+        wait::bring_dead(arena.path(format!("{number:080}")));
     }
     wait::until("they are removed", || arena.names().is_empty());
     let arena = arena.dead("later");
@@ -123,14 +123,14 @@ fn a_sweep_that_is_ended_has_told_and_counted_what_it_did() {
         let first = lines.next().unwrap().unwrap();
         assert!(first.starts_with("removed /"), "{first}");
         let pid = Pid::from_raw(sweep.0.id().cast_signed()).unwrap();
-        rustix::process::kill_process(pid, Signal::INT).unwrap();
+        rustix::process::kill_process(pid, Signal::TERM).unwrap();
         let told: Vec<String> = lines.map_while(Result::ok).collect();
         let end = sweep.0.wait().unwrap();
         let left = arena.names().len();
         (left > 0).then_some((count, told, end, left))
     });
     let (count, told, end, left) = ended.expect("none was quick enough for 32,000");
-    assert_eq!(end.signal(), Some(Signal::INT.as_raw()));
+    assert_eq!(end.signal(), Some(Signal::TERM.as_raw()));
     let removed = count - left;
     assert_eq!(told.len(), removed, "a line for each but the first, and the sum");
     let sum = format!("swept {removed} dead sockets; 0 live, {left} not reached before the end");
