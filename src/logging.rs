@@ -106,12 +106,11 @@ pub(crate) fn init(target: LogTarget, volume: Volume) -> bool {
         (true, 0, _) | (false, 1, _) => LevelFilter::INFO,
         _ => LevelFilter::DEBUG,
     };
-    if wants_journal
-        && journald::is_there()
-        && let Ok(journal) = Journal::open(level(true))
-    {
-        // A second call keeps the first log.
-        let _ = JOURNAL.set(journal);
+    if wants_journal && journald::is_there() {
+        if let Ok(journal) = Journal::open(level(true)) {
+            // A second call keeps the first log.
+            let _ = JOURNAL.set(journal);
+        }
     }
     let journal = JOURNAL.get().cloned();
     let in_journal = journal.is_some();

@@ -65,10 +65,10 @@ fn hint_at_command(error: &mut clap::Error) {
     )];
     // It may as well be a mistyped option of ours.
     let is_option = word.starts_with('-');
-    if let Some(ContextValue::String(meant)) = error.remove(ContextKind::SuggestedArg)
-        && is_option
-    {
-        tips.insert(0, StyledStr::from(format!("a similar argument exists: '{meant}'")));
+    if let Some(ContextValue::String(meant)) = error.remove(ContextKind::SuggestedArg) {
+        if is_option {
+            tips.insert(0, StyledStr::from(format!("a similar argument exists: '{meant}'")));
+        }
     }
     error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
 }

@@ -20,13 +20,13 @@ pub(crate) fn load(given: Option<&Path>) -> Result<Settings, ConfigError> {
         return read_file(path);
     }
     let user_file = user_file()?;
-    if let Some(path) = &user_file
-        && sandbox::hides_home(&Mounts::read(), path)
-    {
-        return Err(ConfigError(format!(
-            "{}: this unit hides it (ProtectHome=); it may hold a `keep` list, so nothing is done without it; ProtectHome=read-only shows it",
-            escaped(path)
-        )));
+    if let Some(path) = &user_file {
+        if sandbox::hides_home(&Mounts::read(), path) {
+            return Err(ConfigError(format!(
+                "{}: this unit hides it (ProtectHome=); it may hold a `keep` list, so nothing is done without it; ProtectHome=read-only shows it",
+                escaped(path)
+            )));
+        }
     }
     for path in user_file.into_iter().chain([PathBuf::from(MACHINE)]) {
         if let Some(text) = read(&path, false)? {

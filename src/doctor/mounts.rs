@@ -18,10 +18,10 @@ pub(super) fn check(_: &Patient<'_>, findings: &mut Vec<Finding>) {
     users.extend([(PathBuf::from("."), "it is the working directory".to_owned())]);
     let mut reasons: Vec<(String, &str)> = Vec::new();
     for (path, reason) in &users {
-        if let Err(error) = apart::reach(path)
-            && !reasons.contains(&(error.clone(), reason))
-        {
-            reasons.push((error, reason));
+        if let Err(error) = apart::reach(path) {
+            if !reasons.contains(&(error.clone(), reason)) {
+                reasons.push((error, reason));
+            }
         }
     }
     for mount in apart::silent() {

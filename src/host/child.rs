@@ -6,6 +6,7 @@
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::MemfdFlags;
+use rustix::pipe::PipeFlags;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -97,7 +98,8 @@ pub(crate) fn run_until(
     deadlines: (Duration, Duration),
 ) -> io::Result<Vec<u8>> {
     let started = Instant::now();
-    let (mut hear, tell) = io::pipe()?;
+    let (hear, tell) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+    let mut hear = File::from(hear);
     command.stdin(input).stdout(output).stderr(tell).process_group(0);
     let mut child = command.spawn()?;
     // The command still holds our copy of the writing end.
@@ -111,7 +113,7 @@ pub(crate) fn run_until(
 
 fn hear_out(
     child: &Child,
-    hear: &mut io::PipeReader,
+    hear: &mut File,
     started: Instant,
     bell: &[u8],
     (first, whole): (Duration, Duration),
@@ -120,7 +122,7 @@ fn hear_out(
     let mut said = Vec::new();
     let mut buffer = [0; 4096];
     while !said.ends_with(bell) && said.len() < MOST {
-        let mut fds = [PollFd::new(hear, PollFlags::IN), PollFd::new(&pidfd, PollFlags::IN)];
+        let mut fds = [PollFd::new(&*hear, PollFlags::IN), PollFd::new(&pidfd, PollFlags::IN)];
         let deadline = if said.is_empty() { first } else { whole };
         let left = Timespec::try_from(deadline.saturating_sub(started.elapsed()))
             .map_err(|_| rustix::io::Errno::INVAL)?;

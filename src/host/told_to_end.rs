@@ -44,10 +44,11 @@ impl ToldToEnd {
 
     /// Whether one has come.
     pub(crate) fn is_told(&mut self) -> bool {
-        if self.came.is_none()
-            && let Ok(Some(about)) = self.file.read_signal()
-        {
-            self.came = i32::try_from(about.ssi_signo).ok().and_then(|number| Signal::try_from(number).ok());
+        if self.came.is_none() {
+            if let Ok(Some(about)) = self.file.read_signal() {
+                self.came =
+                    i32::try_from(about.ssi_signo).ok().and_then(|number| Signal::try_from(number).ok());
+            }
         }
         self.came.is_some()
     }

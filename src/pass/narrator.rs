@@ -159,10 +159,10 @@ impl Narrator {
     /// Nothing more is removed: what was done is kept, and a signal ends the run at once.
     pub(crate) fn rest(&mut self) {
         self.keep_record();
-        if let Some(signals) = &mut self.signals
-            && !self.is_over
-        {
-            signals.release();
+        if let Some(signals) = &mut self.signals {
+            if !self.is_over {
+                signals.release();
+            }
         }
     }
 
@@ -271,11 +271,10 @@ impl Narrator {
     }
 
     fn keep_record(&mut self) {
-        if let Some(user) = self.record
-            && !self.deeds.is_empty()
-            && record::add(Uid::new(user), &self.deeds, false).is_ok()
-        {
-            self.recorded.add(std::mem::take(&mut self.deeds));
+        if let Some(user) = self.record {
+            if !self.deeds.is_empty() && record::add(Uid::new(user), &self.deeds, false).is_ok() {
+                self.recorded.add(std::mem::take(&mut self.deeds));
+            }
         }
     }
 }

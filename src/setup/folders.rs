@@ -97,10 +97,10 @@ impl Folders {
     pub(super) fn follow(&mut self, unit_path: Option<&str>) {
         let Some(unit_path) = unit_path else { return };
         let looks_in = |folder: &Path| unit_path.split(' ').any(|known| Path::new(known) == folder);
-        if !looks_in(&self.units)
-            && let Some(other) = self.other_units.take_if(|other| looks_in(other))
-        {
-            self.units = other;
+        if !looks_in(&self.units) {
+            if let Some(other) = self.other_units.take_if(|other| looks_in(other)) {
+                self.units = other;
+            }
         }
     }
 

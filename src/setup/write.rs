@@ -56,16 +56,16 @@ pub(super) fn put(list: &Path, wanted: &[Wanted]) -> Put {
     let is_new = |fate: &Fate| matches!(fate, Fate::Written | Fate::Replaced);
     let all =
         listed(list, &known, fates.iter().filter(|(_, fate)| is_new(fate)).map(|(path, _)| path.as_path()));
-    if all != known
-        && let Err(error) = write(list, &list::text(&all))
-    {
-        return Put(vec![(list.to_owned(), Fate::Failed(failure(list, &error)))]);
+    if all != known {
+        if let Err(error) = write(list, &list::text(&all)) {
+            return Put(vec![(list.to_owned(), Fate::Failed(failure(list, &error)))]);
+        }
     }
     for (wanted, (path, fate)) in wanted.iter().zip(&mut fates) {
-        if is_new(fate)
-            && let Err(error) = write(path, wanted.text.as_bytes())
-        {
-            *fate = Fate::Failed(failure(path, &error));
+        if is_new(fate) {
+            if let Err(error) = write(path, wanted.text.as_bytes()) {
+                *fate = Fate::Failed(failure(path, &error));
+            }
         }
     }
     // A file that could not be made is nobody's to remove.
@@ -79,10 +79,10 @@ pub(super) fn put(list: &Path, wanted: &[Wanted]) -> Put {
             }
     };
     let made: Vec<Line> = all.iter().filter(|line| is_there(line)).cloned().collect();
-    if made != all
-        && let Err(error) = write(list, &list::text(&made))
-    {
-        fates.push((list.to_owned(), Fate::Failed(failure(list, &error))));
+    if made != all {
+        if let Err(error) = write(list, &list::text(&made)) {
+            fates.push((list.to_owned(), Fate::Failed(failure(list, &error))));
+        }
     }
     Put(fates)
 }

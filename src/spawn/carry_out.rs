@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn nobody_waits_behind_a_pipe_without_a_reader() {
-        let (reader, writer) = io::pipe().unwrap();
+        let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
         assert!(is_awaited(writer.as_fd()));
         drop(reader);
         assert!(!is_awaited(writer.as_fd()));

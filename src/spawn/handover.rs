@@ -205,8 +205,8 @@ mod tests {
         let mut on_disk = tempfile::tempfile().unwrap();
         on_disk.write_all(&text).unwrap();
         assert_eq!(Order::read(&on_disk), Err("its stdin is not a sealed file in memory"));
-        let (pipe, _other) = std::io::pipe().unwrap();
-        let pipe = File::from(std::os::fd::OwnedFd::from(pipe));
+        let (pipe, _other) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+        let pipe = File::from(pipe);
         assert_eq!(Order::read(&pipe), Err("its stdin is no regular file"));
         for wrong in [&text[..text.len() - 1], &text[..text.len() - 3], &text[1..], b"", b"\0"] {
             assert_eq!(Order::parse(wrong), None);

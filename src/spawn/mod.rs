@@ -75,18 +75,18 @@ pub(crate) fn run(settings: &Settings, user: Uid, request: &Request) -> Done {
         ("spawn.tmux", Some(&settings.spawn.tmux)),
     ];
     for (name, path) in needed.into_iter().filter_map(|(name, path)| Some((name, path?))) {
-        if path.components().count() > 1
-            && let Err(error) = apart::reach(path)
-        {
-            spawned.fail(words::out_of_reach(name, path, &error));
-            return Done::Here(Box::new(spawned));
+        if path.components().count() > 1 {
+            if let Err(error) = apart::reach(path) {
+                spawned.fail(words::out_of_reach(name, path, &error));
+                return Done::Here(Box::new(spawned));
+            }
         }
     }
-    if let Some(cwd) = &request.cwd
-        && let Err(error) = can_enter(cwd)
-    {
-        spawned.fail(words::no_directory(cwd, &error));
-        return Done::Here(Box::new(spawned));
+    if let Some(cwd) = &request.cwd {
+        if let Err(error) = can_enter(cwd) {
+            spawned.fail(words::no_directory(cwd, &error));
+            return Done::Here(Box::new(spawned));
+        }
     }
     if !request.sweep {
         return start(settings, user, request, &mut witness, spawned);
@@ -201,10 +201,10 @@ fn choose(
         };
         // A multiplexer of another kind (psmux) may have its sockets elsewhere.
         let standing = place.look(settings, user, witness);
-        if matches!(standing, Standing::Free | Standing::Starting)
-            && let Some(stuck) = place.stuck(user, Duration::ZERO)
-        {
-            return Err(words::stuck(&stuck));
+        if matches!(standing, Standing::Free | Standing::Starting) {
+            if let Some(stuck) = place.stuck(user, Duration::ZERO) {
+                return Err(words::stuck(&stuck));
+            }
         }
         let fitness = place.fitness(&standing, request.join_only);
         let before = reasons.join("; ");

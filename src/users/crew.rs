@@ -118,9 +118,8 @@ pub(super) fn work<'u>(
             at_work.iter_mut().for_each(Worker::tell_to_end);
         }
         let mut is_full = false;
-        while at_work.len() < most
-            && let Some((user, account)) = waiting.next()
-        {
+        while at_work.len() < most {
+            let Some((user, account)) = waiting.next() else { break };
             match Worker::start(user, &account, task, parent) {
                 Ok(worker) => at_work.push(worker),
                 // Out of processes, memory or descriptors: tried again when another worker has ended.
@@ -285,9 +284,8 @@ impl<'a> Worker<'a> {
     /// Reads what is there, and not endlessly.
     fn read_all(&mut self) {
         let mut buffer = [0; 16 * 1024];
-        while let Some(pipe) = &self.pipe
-            && self.message.len() <= LONGEST
-        {
+        while self.message.len() <= LONGEST {
+            let Some(pipe) = &self.pipe else { return };
             match rustix::io::read(pipe, &mut buffer) {
                 Err(Errno::AGAIN) => return,
                 Err(Errno::INTR) => {}

@@ -90,11 +90,11 @@ impl Books {
 
     /// Enters what was done into the record. What cannot be entered now is entered with the next.
     pub(super) fn settle(&mut self) {
-        if self.is_behind()
-            && let Ok(record) = record::add(self.user, &self.pending, false)
-        {
-            self.known = record;
-            self.pending = Deeds::default();
+        if self.is_behind() {
+            if let Ok(record) = record::add(self.user, &self.pending, false) {
+                self.known = record;
+                self.pending = Deeds::default();
+            }
         }
     }
 

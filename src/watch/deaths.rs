@@ -211,10 +211,10 @@ impl Deaths {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while let Poll::Ready(Some(end)) = self.ends.poll_join_next(cx) {
             // Aborted waits end here, too: only what has really ended is buried.
-            if let Ok(pid) = end
-                && self.watched.get(&pid).is_some_and(|watched| has_ended(&watched.pidfd))
-            {
-                self.bury(pid);
+            if let Ok(pid) = end {
+                if self.watched.get(&pid).is_some_and(|watched| has_ended(&watched.pidfd)) {
+                    self.bury(pid);
+                }
             }
         }
         if self.untaken.is_empty() { Poll::Pending } else { Poll::Ready(()) }
@@ -270,11 +270,11 @@ impl Deaths {
 
     /// A process is looked at: from now on is counted who is killed for lack of memory.
     pub(super) fn count_kills(&mut self, pid: Pid) {
-        if let Some(watched) = self.watched.get_mut(&pid)
-            && !has_ended(&watched.pidfd)
-            && let Some(kills) = &mut watched.kills
-        {
-            kills.count();
+        let Some(watched) = self.watched.get_mut(&pid) else { return };
+        if !has_ended(&watched.pidfd) {
+            if let Some(kills) = &mut watched.kills {
+                kills.count();
+            }
         }
     }
 

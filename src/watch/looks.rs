@@ -326,13 +326,13 @@ impl Looks {
 
     /// A server that is not tied to its process yet waits for [`Self::announce`].
     fn take_in(&mut self, tools: &mut Tools<'_>, name: Name, seen: Seen, ended: &HashSet<Pid>) {
-        if let Seen::Live { socket: Some(socket), .. } = seen
-            && !self.engine.is_late(&name)
-        {
-            let pid = self.engine.server(&name, socket).and_then(|server| server.pid);
-            match pid.filter(|pid| tools.deaths.is_watching(*pid, &name)) {
-                Some(pid) => tools.deaths.count_kills(pid),
-                None => return self.fresh.push(Fresh { name, socket }),
+        if let Seen::Live { socket: Some(socket), .. } = seen {
+            if !self.engine.is_late(&name) {
+                let pid = self.engine.server(&name, socket).and_then(|server| server.pid);
+                match pid.filter(|pid| tools.deaths.is_watching(*pid, &name)) {
+                    Some(pid) => tools.deaths.count_kills(pid),
+                    None => return self.fresh.push(Fresh { name, socket }),
+                }
             }
         }
         self.digest(tools, &name, seen, ended);
@@ -389,10 +389,10 @@ impl Looks {
             };
             tools.books.note_news();
             let path = tools.directories.full_path(name);
-            if let (EventKind::ServerUp, Some(server)) = (kind, happening.server)
-                && tools.is_told_at(&path, &server)
-            {
-                continue;
+            if let (EventKind::ServerUp, Some(server)) = (kind, happening.server) {
+                if tools.is_told_at(&path, &server) {
+                    continue;
+                }
             }
             tools.enter(Event { started, ..Event::of(kind, path, server_pid) }, ended);
         }

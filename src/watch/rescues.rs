@@ -68,12 +68,15 @@ impl Rescues {
 
     /// Ready when there is something to ask of [`Self::end`].
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let State::UnderWay { end, .. } = &mut self.state
-            && Pin::new(end).poll(cx).is_ready()
-            && let State::UnderWay { thread, .. } = std::mem::replace(&mut self.state, State::Ended)
-        {
-            // It has nothing left to do; a panic has ended the program.
-            let _ = thread.join();
+        let is_over = match &mut self.state {
+            State::UnderWay { end, .. } => Pin::new(end).poll(cx).is_ready(),
+            State::None | State::Ended => false,
+        };
+        if is_over {
+            if let State::UnderWay { thread, .. } = std::mem::replace(&mut self.state, State::Ended) {
+                // It has nothing left to do; a panic has ended the program.
+                let _ = thread.join();
+            }
         }
         if matches!(self.state, State::Ended) { Poll::Ready(()) } else { Poll::Pending }
     }

@@ -146,9 +146,8 @@ impl Watcher {
         self.work(Instant::now());
         self.tell_reader();
         self.tell_manager();
-        while self.announcer.is_reader_behind()
-            && let Some(lines) = self.announcer.lines()
-        {
+        while self.announcer.is_reader_behind() {
+            let Some(lines) = self.announcer.lines() else { break };
             self.event_loop.wait_for_reader(lines).await;
             self.announcer.flush();
             self.signals()?;
@@ -213,8 +212,10 @@ impl Watcher {
             self.beginning.ghosts_seen(now);
         }
         self.rescanning = begins.or(self.rescanning);
-        if !is_rescanning && let Some(began) = self.rescanning.take() {
-            self.rescanned(began, now);
+        if !is_rescanning {
+            if let Some(began) = self.rescanning.take() {
+                self.rescanned(began, now);
+            }
         }
     }
 
@@ -298,10 +299,10 @@ impl Watcher {
     fn keep_books(&mut self) {
         self.books.settle();
         let (counts, refused) = (self.looks.engine().counts(), self.announcer.refused());
-        if let Some(path) = &self.duties.settings.watch.metrics_file
-            && let Err(why) = self.books.write(path, counts, refused)
-        {
-            self.announcer.warn(&Warning::NoMetrics(why));
+        if let Some(path) = &self.duties.settings.watch.metrics_file {
+            if let Err(why) = self.books.write(path, counts, refused) {
+                self.announcer.warn(&Warning::NoMetrics(why));
+            }
         }
     }
 

@@ -144,7 +144,8 @@ fn directories_that_tmux_refuses_or_that_cannot_be_written_are_found() {
     std::os::unix::fs::symlink("/", &dir).unwrap();
     cured(&dir, "directory", "it is no real directory");
     assert!(
-        fs::symlink_metadata(arena.path(format!("{}.aside", dir.file_name().unwrap().display()))).is_ok()
+        fs::symlink_metadata(arena.path(format!("{}.aside", dir.file_name().unwrap().to_string_lossy())))
+            .is_ok()
     );
     let dir = arena.path("mine");
     fs::DirBuilder::new().mode(0o722).create(&dir).unwrap();

@@ -302,10 +302,9 @@ impl Arena {
     /// How many connections a listener has had.
     pub(crate) fn connections(&self, label: &str) -> usize {
         let listener = self.listeners.iter().find(|(name, _)| name == label);
+        let Some((_, listener)) = listener else { return 0 };
         let mut count = 0;
-        while let Some((_, listener)) = listener
-            && listener.accept().map(|(client, _): (UnixStream, _)| client).is_ok()
-        {
+        while listener.accept().map(|(client, _): (UnixStream, _)| client).is_ok() {
             count += 1;
         }
         count
@@ -316,7 +315,7 @@ impl Arena {
     pub(crate) fn server(&self, label: impl AsRef<OsStr>) -> &Server {
         let label = label.as_ref();
         let found = self.servers.iter().find(|(name, _)| name == label);
-        &found.unwrap_or_else(|| panic!("no server {}", label.display())).1
+        &found.unwrap_or_else(|| panic!("no server {}", label.to_string_lossy())).1
     }
 
     /// Whether every server still runs and answers on its socket under its own pid.
@@ -353,7 +352,7 @@ impl Arena {
         std::os::unix::fs::symlink(self.dir(), &link).unwrap();
         let address = SocketAddrUnix::new(link.join(label)).expect("a name that fits");
         rustix::net::bind(&socket, &address)
-            .unwrap_or_else(|error| panic!("bind {}: {error}", label.display()));
+            .unwrap_or_else(|error| panic!("bind {}: {error}", label.to_string_lossy()));
         socket
     }
 }

@@ -137,7 +137,7 @@ impl Daemon {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.child.id().cast_signed()).unwrap();
+        let pid = Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).unwrap();
     }
 

@@ -80,9 +80,8 @@ pub(crate) fn of(lines: &[String], sample: Sample) -> Vec<Fault> {
     let loaded = lines.iter().position(|line| line.starts_with(LOADED)).unwrap_or_default();
     let mut by_name: BTreeMap<&str, Vec<(&str, bool)>> = BTreeMap::new();
     for (at, line) in lines.iter().enumerate() {
-        if let Some((name, rest)) = line.split_once('(')
-            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        {
+        let Some((name, rest)) = line.split_once('(') else { continue };
+        if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
             by_name.entry(name).or_default().push((rest, at >= loaded));
         }
     }

@@ -38,7 +38,8 @@ fn by_the_rule(name: &[u8], room: usize) -> Option<Vec<u8>> {
     let (mut safe, mut rest) = (Vec::new(), name);
     while let Some(first) = rest.first() {
         // A character in UTF-8 counts once, any other byte for itself.
-        let is_character = |length: &usize| rest.get(..*length).is_some_and(|c| str::from_utf8(c).is_ok());
+        let is_character =
+            |length: &usize| rest.get(..*length).is_some_and(|c| std::str::from_utf8(c).is_ok());
         rest = &rest[(1..=4).find(is_character).unwrap_or(1)..];
         safe.push(if first.is_ascii_alphanumeric() || b"_-".contains(first) { *first } else { b'-' });
     }

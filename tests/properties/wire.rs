@@ -56,13 +56,13 @@ fn what_the_kernel_writes_is_read(mut orders: &[u8]) {
         let order: [u8; 9] = std::array::from_fn(|at| orders.get(at).copied().unwrap_or_default());
         orders = orders.get(9..).unwrap_or_default();
         let kind = order[0] % 6;
-        let state = if order[1].is_multiple_of(2) { TCP_LISTEN } else { order[1] };
+        let state = if order[1] % 2 == 0 { TCP_LISTEN } else { order[1] };
         let word = |at: usize| u32::from(order[at]) << 24 | u32::from(order[at + 1]);
         let mut body = vec![1, kind, state, 0];
         body.extend(word(2).to_ne_bytes());
         body.extend([0xff; 8]);
-        let file = (order[4].is_multiple_of(2)).then(|| (word(3), word(5)));
-        let owner = (order[4].is_multiple_of(3)).then(|| word(6));
+        let file = (order[4] % 2 == 0).then(|| (word(3), word(5)));
+        let owner = (order[4] % 3 == 0).then(|| word(6));
         // The flag for nested attributes, and kinds that we did not ask for.
         let nested = u16::from(order[5] % 2) << 15;
         let unasked = attribute(3 + u16::from(order[5] % 4), &order[..usize::from(order[6] % 9)]);
@@ -73,7 +73,7 @@ fn what_the_kernel_writes_is_read(mut orders: &[u8]) {
             attributes.push(attribute(nested, &given));
         }
         attributes.extend(file.map(|(ino, dev)| attribute(1 | nested, &pair(ino, dev))));
-        let peer = (order[4].is_multiple_of(5)).then(|| word(1));
+        let peer = (order[4] % 5 == 0).then(|| word(1));
         attributes.extend(peer.map(|peer| attribute(2 | nested, &peer.to_ne_bytes())));
         attributes.extend(owner.map(|owner| attribute(7, &owner.to_ne_bytes())));
         let turn = usize::from(order[7]) % attributes.len();
@@ -84,7 +84,7 @@ fn what_the_kernel_writes_is_read(mut orders: &[u8]) {
             (SOCK_DGRAM, _) => Role::Datagram,
             _ => Role::Bound,
         };
-        if order[8].is_multiple_of(4) {
+        if order[8] % 4 == 0 {
             // An answer to somebody's earlier question.
             datagram.extend(message(SOCK_DIAG_BY_FAMILY, ASKED - 1, &body));
         }

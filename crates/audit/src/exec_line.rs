@@ -90,13 +90,13 @@ fn expand(word: &Word, variables: &Variables) -> Vec<Text> {
     let is_name = |name: &str| {
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
     };
-    if word.bare
-        && let Some(name) = text.strip_prefix('$').filter(|name| is_name(name))
-    {
-        return match variables.get(name) {
-            Some(Value::Text(value)) => value.split(place).collect(),
-            _ => vec![Text::stand_in(SPLIT, place)],
-        };
+    if word.bare {
+        if let Some(name) = text.strip_prefix('$').filter(|name| is_name(name)) {
+            return match variables.get(name) {
+                Some(Value::Text(value)) => value.split(place).collect(),
+                _ => vec![Text::stand_in(SPLIT, place)],
+            };
+        }
     }
     let mut made = Text::default();
     let mut at = 0;

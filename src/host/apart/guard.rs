@@ -13,6 +13,7 @@ use nix::sys::signal::{Signal, raise};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{FileType, OFlags};
 use rustix::io::Errno;
+use rustix::pipe::PipeFlags;
 use rustix::process::Pid;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -127,7 +128,7 @@ struct Run {
 
 impl Run {
     fn start(line: &[OsString]) -> io::Result<Self> {
-        let (told, tell) = io::pipe()?;
+        let (told, tell) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
         // /proc/self/exe is the program that runs now, even if another file is at its path by now.
         let mut command = Command::new("/proc/self/exe");
         let words = line.get(1..).unwrap_or_default();
@@ -137,7 +138,6 @@ impl Run {
         let mut child = command.spawn()?;
         let out = child.stdout.take().map(OwnedFd::from);
         let err = child.stderr.take().map(OwnedFd::from);
-        let told = OwnedFd::from(told);
         for pipe in [&out, &err].into_iter().flatten().chain([&told]) {
             rustix::fs::fcntl_setfl(pipe, OFlags::NONBLOCK)?;
         }

@@ -44,10 +44,10 @@ pub(crate) fn trust(mount: &Mount) {
 }
 
 pub(crate) fn distrust(mount: &Mount) {
-    if let Ok(mut silent) = SILENT.lock()
-        && !silent.contains(mount)
-    {
-        silent.push(mount.clone());
+    if let Ok(mut silent) = SILENT.lock() {
+        if !silent.contains(mount) {
+            silent.push(mount.clone());
+        }
     }
 }
 

@@ -42,15 +42,14 @@ pub(crate) fn send(orders: &[Order], input: Option<&File>) -> Vec<Option<Vec<u8>
             start(order, input, deadline).unwrap_or(Sent { child: None, pipe: None, answer: Vec::new() })
         })
         .collect();
-    while let left = deadline.saturating_duration_since(Instant::now())
-        && !left.is_zero()
-    {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
         let mut fds: Vec<PollFd<'_>> = sent
             .iter()
             .filter_map(|sent| sent.pipe.as_ref())
             .map(|pipe| PollFd::new(pipe, PollFlags::IN))
             .collect();
-        if fds.is_empty() {
+        if fds.is_empty() || left.is_zero() {
             break;
         }
         // poll(2) counts in milliseconds: one more, or it would end too early again and again.

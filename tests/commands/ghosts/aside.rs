@@ -74,7 +74,7 @@ fn both_servers_are_reached_and_nobody_is_without_a_name_meanwhile() {
     let file = arena.path("told");
     let ask = format!(
         "{} display-message -p '#{{pid}}' >{1}.new; mv {1}.new {1}",
-        arena::tmux_program().display(),
+        arena::tmux_program().to_string_lossy(),
         file.display()
     );
     say(&second, &["new-window", "-d", &ask]);

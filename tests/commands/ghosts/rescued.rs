@@ -19,7 +19,7 @@ fn a_deleted_socket_comes_back_with_everything_behind_it() {
     let socket = arena.path("a");
     // A client that stays attached: it runs in a pane of another server.
     let tmux = arena::tmux_program();
-    let attach = format!("TMUX= {} -S {} attach", tmux.display(), socket.display());
+    let attach = format!("TMUX= {} -S {} attach", tmux.to_string_lossy(), socket.display());
     say(&arena.path("outer"), &["respawn-pane", "-k", &attach]);
     wait::until("the client is attached", || !say(&socket, &["list-clients"]).is_empty());
     say(&socket, &["new-session", "-d", "-s", "second", "sleep 3600"]);

@@ -13,7 +13,7 @@ fn a_session_gets_a_socket_of_its_own_and_is_told_in_one_line() {
     let socket = scene.arena.path("spawn-build");
     let pid = pid_of(&socket);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
-    let attach = format!("attach: {} -S {} attach", tmux_program().display(), socket.display());
+    let attach = format!("attach: {} -S {} attach", tmux_program().to_string_lossy(), socket.display());
     assert_eq!(run.stdout, format!("spawned \"build\" on {} (pid {pid}); {attach}\n", socket.display()));
     assert_eq!(run.stderr, "");
     assert_eq!(scene.arena.names(), ["spawn-build"]);

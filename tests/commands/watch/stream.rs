@@ -14,7 +14,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
 
 fn signal(child: &Child, signal: Signal) {
-    rustix::process::kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), signal).unwrap();
+    rustix::process::kill_process(Pid::from_child(child), signal).unwrap();
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn a_stream_that_is_full_still_hears_signals() {
     let paths: Vec<_> = (0..count).map(|number| arena.path(format!("{long}{number}"))).collect();
     let listeners: Vec<_> =
         paths.iter().map(|path| std::os::unix::net::UnixListener::bind(path).unwrap()).collect();
-    let (reader, writer) = std::io::pipe().unwrap();
+    let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
     let mut child = with(janitor(arena.dir()), ["events", "--json"]).stdout(writer).spawn().unwrap();
     // Lines of more than 250 bytes: the pipe with its 64 KiB is full, and so are the 256 that are kept behind it.
     let io = format!("/proc/{}/io", child.id());

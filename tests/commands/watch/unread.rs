@@ -54,7 +54,7 @@ fn a_watch_whose_log_nobody_reads_goes_on_and_obeys() {
     wait::until("they are removed", || arena.names().is_empty());
     let arena = arena.dead("later");
     wait::until("the next one too", || !arena.has("later"));
-    let pid = Pid::from_raw(daemon.0.id().cast_signed()).unwrap();
+    let pid = Pid::from_child(&daemon.0);
     rustix::process::kill_process(pid, Signal::TERM).unwrap();
     daemon.ends_with(0);
 }
@@ -80,7 +80,7 @@ fn a_service_manager_that_does_not_read_is_not_waited_for() {
         arena = arena.dead(label);
         wait::until("the next one too", || !arena.has(label));
     }
-    let pid = Pid::from_raw(daemon.0.id().cast_signed()).unwrap();
+    let pid = Pid::from_child(&daemon.0);
     rustix::process::kill_process(pid, Signal::TERM).unwrap();
     daemon.ends_with(0);
     drop(manager);
@@ -122,7 +122,7 @@ fn a_sweep_that_is_ended_has_told_and_counted_what_it_did() {
         let mut lines = BufReader::new(sweep.0.stdout.take().unwrap()).lines();
         let first = lines.next().unwrap().unwrap();
         assert!(first.starts_with("removed /"), "{first}");
-        let pid = Pid::from_raw(sweep.0.id().cast_signed()).unwrap();
+        let pid = Pid::from_child(&sweep.0);
         rustix::process::kill_process(pid, Signal::TERM).unwrap();
         let told: Vec<String> = lines.map_while(Result::ok).collect();
         let end = sweep.0.wait().unwrap();
@@ -162,7 +162,7 @@ fn results_that_nobody_reads_are_waited_for_without_a_lock() {
     let held: Vec<_> = locks.lines().filter(|line| line.split_whitespace().nth(4) == Some(&pid)).collect();
     assert!(held.is_empty(), "{held:?}");
     assert!(arena.names().iter().all(|name| !name.to_string_lossy().ends_with(".lock")));
-    let pid = Pid::from_raw(sweep.0.id().cast_signed()).unwrap();
+    let pid = Pid::from_child(&sweep.0);
     rustix::process::kill_process(pid, Signal::TERM).unwrap();
     wait::until("it ends", || sweep.0.try_wait().unwrap().is_some());
 }

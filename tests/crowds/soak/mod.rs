@@ -98,7 +98,7 @@ impl Place {
         }
         let mut labels: BTreeSet<OsString> = fakes::LABELS.map(OsString::from).into();
         for label in &labels {
-            assert!(UnixStream::connect(dir.join(label)).is_ok(), "{} answers", label.display());
+            assert!(UnixStream::connect(dir.join(label)).is_ok(), "{} answers", label.to_string_lossy());
         }
         labels.extend(living.iter().map(|(socket, _)| socket.file_name().unwrap().to_owned()));
         let (sockets, others): (BTreeSet<OsString>, BTreeSet<OsString>) =
@@ -109,7 +109,7 @@ impl Place {
         assert_eq!(sockets, labels, "{}", self.name);
         // A client that finds a server under the lock leaves the lock's file beside it; tmux uses it again.
         let locks: BTreeSet<OsString> =
-            labels.iter().map(|label| format!("{}.lock", label.display()).into()).collect();
+            labels.iter().map(|label| format!("{}.lock", label.to_string_lossy()).into()).collect();
         assert!(others.is_subset(&locks), "litter in {}: {others:?}", self.name);
         let json = Run::of(janitor(&dir).args(["list", "--json"])).json();
         let counts = ["live", "dead", "ghost", "unknown"].map(|what| json["counts"][what].as_u64().unwrap());

@@ -115,8 +115,8 @@ fn figures(line: &str) -> Vec<String> {
             let word = if word.is_empty() { unit.chars().take(1).collect() } else { word };
             if gap < 2 && UNITS.contains(&&*word) {
                 found.push(format!("{number}{}{word}", " ".repeat(gap)));
-            } else if let Some(of) = after.strip_prefix(" of ")
-                && of.starts_with(|next: char| next.is_ascii_digit())
+            } else if let Some(of) =
+                after.strip_prefix(" of ").filter(|of| of.starts_with(|next: char| next.is_ascii_digit()))
             {
                 found.push(format!("{number} of {}", self::number(of).0));
             }

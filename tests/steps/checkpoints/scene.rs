@@ -155,10 +155,11 @@ impl Scene {
             }
             Adversary::LeaveLock => drop(self.open_lock()),
             Adversary::TakeLock => {
-                if let Ok(lock) = self.open_lock()
-                    && rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_ok()
-                {
-                    self.locks.push(lock);
+                if let Ok(lock) = self.open_lock() {
+                    if rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_ok()
+                    {
+                        self.locks.push(lock);
+                    }
                 }
             }
             Adversary::SecondJanitor => {

@@ -90,10 +90,10 @@ fn take(rack: &mut LockRack<'_>, label: &str) -> Guard {
 fn when(here: Checkpoint, act: impl FnOnce() + 'static) {
     let mut act = Some(act);
     checkpoint::install(Some(Box::new(move |at| {
-        if at == here
-            && let Some(act) = act.take()
-        {
-            act();
+        if at == here {
+            if let Some(act) = act.take() {
+                act();
+            }
         }
     })));
 }

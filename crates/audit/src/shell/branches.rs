@@ -209,10 +209,10 @@ impl<'t> Walker<'_, 't> {
     fn forget_assigned(&mut self, node: Node<'t>) {
         let mut names = Vec::new();
         each(node, &mut |node| {
-            if node.kind() == "variable_assignment"
-                && let Some(name) = node.child_by_field_name("name")
-            {
-                names.push(name);
+            if node.kind() == "variable_assignment" {
+                if let Some(name) = node.child_by_field_name("name") {
+                    names.push(name);
+                }
             }
         });
         for name in names {

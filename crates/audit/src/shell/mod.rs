@@ -294,8 +294,10 @@ impl<'t> Walker<'_, 't> {
 
     /// Gives a variable a value; `local`: until the function ends.
     fn assign(&mut self, name: &str, value: Option<Value>, local: bool) {
-        if local && let Some(locals) = self.locals.last_mut() {
-            locals.push((name.to_owned(), self.variables.get(name).cloned()));
+        if local {
+            if let Some(locals) = self.locals.last_mut() {
+                locals.push((name.to_owned(), self.variables.get(name).cloned()));
+            }
         }
         self.variables.set(name, value);
     }

@@ -229,10 +229,10 @@ impl Search<'_> {
             Standing::Nothing | Standing::NoDirectory | Standing::Socket => None,
         });
         let mut ghost = ghost(listener, Some(process.pid), standing, bar);
-        if bar.is_none()
-            && let Some(Trouble::Failure(failure)) = folder::trouble(&ghost, self.user, Anew::Parents)
-        {
-            ghost.plight.bar = Some(Bar::Directory(failure));
+        if bar.is_none() {
+            if let Some(Trouble::Failure(failure)) = folder::trouble(&ghost, self.user, Anew::Parents) {
+                ghost.plight.bar = Some(Bar::Directory(failure));
+            }
         }
         Some(Judged::Ghost(ghost))
     }
@@ -348,10 +348,10 @@ fn forbid_choosing(ghosts: &mut [Ghost], mut settled: Settled) {
         {
             ghost.plight.bar = Some(Bar::Rivals(u32::try_from(rivals).unwrap_or(u32::MAX)));
         }
-        if rivals > 1
-            && let Some(Bar::Held { yields, .. }) = &mut ghost.plight.bar
-        {
-            *yields = false;
+        if rivals > 1 {
+            if let Some(Bar::Held { yields, .. }) = &mut ghost.plight.bar {
+                *yields = false;
+            }
         }
     }
 }

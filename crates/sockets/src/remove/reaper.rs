@@ -111,9 +111,8 @@ impl<'d> Reaper<'d> {
         let mut steps: Vec<Step> = Vec::with_capacity(candidates.len());
         let mut held = 0;
         let reserve = self.dir.reserve();
-        while held < self.batch
-            && let Some(candidate) = candidates.pop_front()
-        {
+        while held < self.batch {
+            let Some(candidate) = candidates.pop_front() else { break };
             let pin = match candidate {
                 Ok(pin) => pin,
                 Err(reaped) => {
@@ -271,12 +270,11 @@ impl<'d> Reaper<'d> {
     /// Gives `label` back what a run that was killed in a shared folder had put aside. Under its lock; if that is
     /// held, it is left for another run.
     pub fn restore(&mut self, label: &OsStr) {
-        if self.dir.is_shared()
-            && shared::is_left(self.dir, self.user, label)
-            && let Taken::Ours(guard) = self.rack.take(label)
-        {
-            shared::restore(self.dir, self.user, label);
-            self.rack.release(guard);
+        if self.dir.is_shared() && shared::is_left(self.dir, self.user, label) {
+            if let Taken::Ours(guard) = self.rack.take(label) {
+                shared::restore(self.dir, self.user, label);
+                self.rack.release(guard);
+            }
         }
     }
 

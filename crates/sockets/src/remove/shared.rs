@@ -88,10 +88,10 @@ pub(super) fn restore(dir: &SocketDir, user: Uid, name: &OsStr) {
 /// Under the lock: frees the name that a killed run's directory has, before the dead socket goes that it stands for. Whoever
 /// is ended between the two leaves the socket, and not a directory that nobody knows.
 pub(super) fn free_name(dir: &SocketDir, user: Uid, aside: &OsStr) {
-    if let Some(name) = quarantine::label_of(aside)
-        && is_placeholder(dir, user, &name)
-    {
-        let _ = remove_directory(dir, &name);
+    if let Some(name) = quarantine::label_of(aside) {
+        if is_placeholder(dir, user, &name) {
+            let _ = remove_directory(dir, &name);
+        }
     }
 }
 

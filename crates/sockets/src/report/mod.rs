@@ -219,10 +219,10 @@ impl Report {
         }
         self.directories = kept;
         for entry in &mut self.entries {
-            if let Folder::Of(number) = entry.folder
-                && let Some(folder) = anew.get(number.0 as usize)
-            {
-                entry.folder = folder.clone();
+            if let Folder::Of(number) = entry.folder {
+                if let Some(folder) = anew.get(number.0 as usize) {
+                    entry.folder = folder.clone();
+                }
             }
         }
         dropped

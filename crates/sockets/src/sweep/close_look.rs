@@ -73,9 +73,8 @@ impl Pass<'_> {
         while rest.peek().is_some() {
             let mut pinned: Vec<(Candidate, Held)> = Vec::new();
             let reserve = dir.reserve();
-            while pinned.len() < AT_ONCE
-                && let Some(candidate) = rest.peek()
-            {
+            while pinned.len() < AT_ONCE {
+                let Some(candidate) = rest.peek() else { break };
                 let pin = dir.pin(&candidate.label);
                 let is_any_held = pinned.iter().any(|(_, pin)| pin.is_ok());
                 if matches!(pin, Err(Errno::MFILE | Errno::NFILE)) && is_any_held {

@@ -33,10 +33,10 @@ impl Pass<'_> {
     /// Gives misplaced sockets the name back that they were bound as.
     pub(super) fn put_back(&self, reaper: &mut Reaper<'_>, misplaced: &[Line], sheet: &mut Sheet) {
         for place in misplaced {
-            if let Some(entry) = sheet.entry(*place)
-                && let (Act::Remove, Some(label)) = (self.act, quarantine::label_of(&entry.label))
-            {
-                entry.outcome = reaper.put_back(&entry.label, &label);
+            if let Some(entry) = sheet.entry(*place) {
+                if let (Act::Remove, Some(label)) = (self.act, quarantine::label_of(&entry.label)) {
+                    entry.outcome = reaper.put_back(&entry.label, &label);
+                }
             }
         }
     }

@@ -76,10 +76,10 @@ impl Mounts {
     /// Our own as they are now; none where there is no `/proc`.
     pub fn read() -> Arc<Self> {
         let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((file, mounts)) = &*known
-            && is_unchanged(file)
-        {
-            return Arc::clone(mounts);
+        if let Some((file, mounts)) = &*known {
+            if is_unchanged(file) {
+                return Arc::clone(mounts);
+            }
         }
         let mut text = Vec::new();
         // Opened before it is read: what changes meanwhile is a change since.
