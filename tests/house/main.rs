@@ -75,6 +75,23 @@ fn unsafe_stands_in_a_few_files_that_say_why() {
     }
 }
 
+/// The oldest Rust that is promised does not compile it, and a newer one has no lint for that.
+#[test]
+fn no_condition_joins_a_let_to_others() {
+    let is_source = |path: &Path| path.extension().is_some_and(|extension| extension == "rs");
+    let folders = ["src", "crates", "tests", "benches", "fuzz"];
+    for path in folders.iter().flat_map(|folder| files(folder, &is_source)).filter(|path| path != file!()) {
+        let code = text(&path);
+        let lines: Vec<&str> = code.lines().map(str::trim).collect();
+        for pair in lines.windows(2) {
+            let is_let =
+                ["if let ", "while let ", "} else if let "].iter().any(|word| pair[0].starts_with(word));
+            let goes_on = is_let && !pair[0].ends_with('{') && pair[1].starts_with("&& ");
+            assert!(!goes_on && !pair[0].contains("&& let "), "{path}: {}", pair[0]);
+        }
+    }
+}
+
 /// A tag can be moved to other code at any time.
 #[test]
 fn an_action_of_somebody_else_is_pinned_by_its_commit() {
