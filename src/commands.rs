@@ -13,7 +13,7 @@ mod spawn;
 mod status;
 
 use crate::cli::{self, Cli, Color, Command, Global};
-use crate::config::{self, Settings};
+use crate::config::{self, ConfigError, Settings};
 use crate::exit::output::{self, Output};
 use crate::exit::{Error, Exit};
 use crate::host::apart::{self, guard};
@@ -28,7 +28,7 @@ use crate::watch::{self, Wishes};
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::Path;
-use tmux_sockets::report::Report;
+use tmux_sockets::report::{Declined, Report};
 use tmux_sockets::sweep::Act;
 
 /// Has a command line carried out by a child of ours, where it may go to a mount that may not answer. `None`: it can
@@ -110,12 +110,13 @@ fn pass(
     act: Option<Act>,
     rescuing: Rescuing<'_>,
     narrator: &mut Narrator,
-) -> Result<Run, Error> {
-    Ok(Whole { settings: &load_settings(global)?, given: &global.dir, act, rescuing }.make(narrator))
+) -> Result<Run, ConfigError> {
+    Ok(Whole { settings: &config::load(global.config.as_deref())?, given: &global.dir, act, rescuing }
+        .make(narrator))
 }
 
 /// What one user's task comes to.
-fn carry_out(global: &Global, task: Task, narrator: &mut Narrator) -> Result<Run, Error> {
+fn carry_out(global: &Global, task: Task, narrator: &mut Narrator) -> Result<Run, ConfigError> {
     let Task { act, rescue, details } = task;
     let rescuing = Rescuing { rescue, ..Rescuing::none(act != Act::Remove) };
     let mut run = pass(global, Some(act), rescuing, narrator)?;
@@ -128,7 +129,7 @@ fn carry_out(global: &Global, task: Task, narrator: &mut Narrator) -> Result<Run
 /// The same for every user of the machine, if that is asked for.
 fn pass_for(global: &Global, all_users: bool, task: Task, narrator: &mut Narrator) -> Result<Run, Error> {
     if !all_users {
-        return carry_out(global, task, narrator);
+        return Ok(carry_out(global, task, narrator)?);
     }
     alone(global)?;
     let mut signals = narrator.signals();
@@ -167,7 +168,9 @@ pub(crate) fn work(order: Order, output: &mut Output) -> Result<Exit, Error> {
     };
     let Order { task, uid, gid } = order;
     let mut narrator = Narrator::of_a_worker(users::SWEEP);
-    let run = users::worker::become_user(uid, gid).and_then(|()| carry_out(&global, task, &mut narrator));
+    let run = users::worker::become_user(uid, gid).and_then(|()| {
+        carry_out(&global, task, &mut narrator).map_err(|error| Declined::Configuration(error.to_string()))
+    });
     output::written(narrator.finish())?;
     let run = run.map(|mut run| {
         see::set_strays_apart(&mut run.report, uid);
@@ -179,7 +182,7 @@ pub(crate) fn work(order: Order, output: &mut Output) -> Result<Exit, Error> {
             let exit = exit_of(&run.report);
             (wire::write(run), exit)
         }
-        Err(error) => (wire::refusal(&error.to_string()), error.exit()),
+        Err(why) => (wire::declined(why.clone()), Error::from(why).exit()),
     };
     output.bytes(&message)?;
     Ok(exit)

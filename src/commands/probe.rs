@@ -7,8 +7,8 @@ use crate::exit::{Error, Exit};
 use crate::host::quote::{argument, is_plain_name};
 use crate::logging::journal;
 use crate::pass::far::Apart;
-use crate::pass::see;
 use crate::spawn::{self, Request, Whereabouts};
+use crate::view::advice::Advised;
 use crate::view::json;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -20,6 +20,7 @@ use tmux_sockets::kernel::ProcLocks;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::{escaped, shell_word};
 use tmux_sockets::kernel::{Mounts, Walk};
+use tmux_sockets::report::Why;
 use tmux_sockets::report::{LeftAlone, Outcome};
 use tmux_sockets::sweep::discover::Surroundings;
 use tmux_sockets::sweep::{Act, Pass, Target};
@@ -170,7 +171,7 @@ fn look(settings: &Settings, user: Uid, path: &Path, rule: Strictness) -> Result
     let is_deserted = matches!(verdict, None | Some(Verdict { state: State::Dead, .. }));
     let (Found { ghosts, doubtful }, behind) =
         if is_deserted { not_reached(user, &dir.join(name)) } else { (Found::default(), Vec::new()) };
-    let notes = doubtful.first().map(|_| see::DOUBTFUL.to_owned()).into_iter().collect();
+    let notes = doubtful.first().map(|_| Why::Doubtful.with_advice()).into_iter().collect();
     let of_the_path =
         ghosts.iter().filter_map(|ghost| ghost.pid).chain(behind.iter().map(|server| server.pid)).next();
     let server_pid = server_pid.or(of_the_path.filter(|_| verdict.is_none()));
@@ -234,21 +235,21 @@ impl Probed {
     pub(super) fn reason(&self) -> String {
         let reason = match (&self.directory_error, &self.verdict) {
             _ if self.unusable.is_some() => self.unusable.clone().unwrap_or_default(),
-            (Some(error), _) => format!("its directory was not looked into: {error}"),
+            (Some(error), _) => format!("its directory was not looked into: {}", error.with_advice()),
             (None, _) if self.held.is_some() => {
-                self.held.as_ref().map(ToString::to_string).unwrap_or_default()
+                self.held.as_ref().map(|lock| lock.hold.to_string()).unwrap_or_default()
             }
             (None, verdict) => {
                 let reason = verdict.map_or(Reason::NoSuchSocket, |verdict| verdict.reason);
                 let ghosts = self.ghosts.iter().map(|ghost| {
                     let pid = ghost.pid.map(|pid| format!(" pid {pid}")).unwrap_or_default();
-                    format!("; ghost{pid}: {}", ghost.plight)
+                    format!("; ghost{pid}: {}", ghost.plight.with_advice())
                 });
                 let behind = self.behind.iter().filter_map(|Outsider { path, pid, outside, .. }| {
                     let whereabouts = outside.whereabouts((*pid, Uid::ours()), path, Uid::ours())?;
                     Some(format!("; pid {pid} listens on it {whereabouts}"))
                 });
-                ghosts.chain(behind).fold(reason.to_string(), |text, clause| text + &clause)
+                ghosts.chain(behind).fold(reason.with_advice(), |text, clause| text + &clause)
             }
         };
         self.notes.iter().fold(reason, |text, note| format!("{text}; {note}"))

@@ -2,6 +2,7 @@
 //! `TMUX_TMPDIR` that is none or too long.
 
 use super::{Cure, Finding, Patient, Severity};
+use crate::view::advice::Advised;
 use rustix::fs::{Access, AtFlags, CWD};
 use rustix::io::Errno;
 use std::os::unix::fs::MetadataExt;
@@ -47,7 +48,7 @@ fn refused(patient: &Patient<'_>, directory: &DirectoryReport, error: &LeftAlone
     if !Mounts::read().lets_look_at(path) {
         return Finding::new(
             Severity::Problem,
-            format!("{}: {error}", escaped(path)),
+            format!("{}: {}", escaped(path), error.with_advice()),
             "who looks there waits for as long as its server stands still: tmux, shells, whoever lists the folder",
             Cure::advice(format!(
                 "findmnt -T {word} shows the mount: make its server answer again, or unmount it (umount(8), lazily)"
@@ -79,7 +80,7 @@ fn refused(patient: &Patient<'_>, directory: &DirectoryReport, error: &LeftAlone
     };
     Finding::new(
         Severity::Problem,
-        format!("{}: {error}", escaped(path)),
+        format!("{}: {}", escaped(path), error.with_advice()),
         "tmux does not start there, and the janitor does not clean there",
         cure,
     )

@@ -2,6 +2,7 @@
 
 use super::{Cure, Finding, Patient, Severity};
 use crate::config::FolderGlob;
+use crate::view::advice::Advised;
 use std::collections::BTreeMap;
 use std::path::Path;
 use tmux_sockets::kernel::Mounts;
@@ -74,7 +75,7 @@ fn refused(patient: &Patient<'_>, folder: &Path, labels: &[&Path], error: Direct
     let what = format!(
         "servers of yours are bound in {}, which cannot be swept: {}",
         escaped(folder),
-        sweep::left_alone(folder, error, patient.user)
+        sweep::left_alone(folder, error, patient.user).with_advice()
     );
     let is_own = std::fs::metadata(folder)
         .is_ok_and(|about| std::os::unix::fs::MetadataExt::uid(&about) == patient.user.raw());

@@ -1,6 +1,7 @@
 //! Ghosts, and two live servers on one path.
 
 use super::{Cure, Finding, Patient, Severity};
+use crate::view::advice::Advised;
 use tmux_sockets::judge::Reason;
 use tmux_sockets::judge::{Bar, Standing, Way};
 use tmux_sockets::kernel::escape::escaped;
@@ -11,7 +12,8 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
             continue;
         };
         let pid = entry.server_pid.map_or_else(|| "unknown pid".to_owned(), |pid| format!("pid {pid}"));
-        let mut what = format!("{} ({pid}): {plight}", escaped(&patient.report.path_of(entry)));
+        let mut what =
+            format!("{} ({pid}): {}", escaped(&patient.report.path_of(entry)), plight.with_advice());
         if !entry.panes.is_empty() {
             what.push_str("; in its panes: ");
             what.push_str(&entry.panes.join(", "));

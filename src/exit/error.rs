@@ -3,6 +3,7 @@
 use super::Exit;
 use crate::config::ConfigError;
 use tmux_sockets::kernel::text::io_text;
+use tmux_sockets::report::Declined;
 
 /// Why a run ended before its result.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +35,15 @@ pub(crate) enum Error {
     /// The result cannot be made into JSON: a bug of ours.
     #[error("the result cannot be made into JSON: {0}")]
     Json(#[from] serde_json::Error),
+}
+
+impl From<Declined> for Error {
+    fn from(why: Declined) -> Self {
+        match why {
+            Declined::Configuration(why) => Self::Configuration(ConfigError(why)),
+            _ => Self::NoPermission(why.to_string()),
+        }
+    }
 }
 
 impl Error {

@@ -1,6 +1,7 @@
 //! What a run writes to the log: an entry per removal and per failure, and one at the end.
 
 use super::id;
+use crate::view::advice::Advised;
 use crate::view::cause::Cause;
 use crate::view::events::Event;
 use crate::view::{json, people};
@@ -49,7 +50,7 @@ pub(crate) fn entries(report: &Report, is_told: &dyn Fn(EntryNumber) -> bool) {
             _ if is_told(number) => {}
             Outcome::Failed(failure) if failure.is_of_all() => {
                 if told.insert(&one.folder) {
-                    no_room(report, one, &failure.to_string());
+                    no_room(report, one, &failure.with_advice());
                 }
             }
             _ => entry(report, one),
@@ -62,13 +63,13 @@ pub(crate) fn entry(report: &Report, entry: &Entry) {
     match entry.outcome {
         Outcome::Rescued => ghost_rescued(report, entry),
         Outcome::Failed(failure) if entry.verdict.state == State::Ghost => {
-            ghost_found(report, entry, Some(&failure.to_string()));
+            ghost_found(report, entry, Some(&failure.with_advice()));
         }
         Outcome::SetAside => set_aside(report, entry),
         Outcome::WouldRescue => {}
         _ if entry.verdict.state == State::Ghost => ghost_found(report, entry, None),
         Outcome::Removed => removed(report, entry),
-        Outcome::Failed(failure) => failed(report, entry, &failure.to_string()),
+        Outcome::Failed(failure) => failed(report, entry, &failure.with_advice()),
         _ => {}
     }
 }
@@ -79,7 +80,7 @@ pub(crate) fn directories(report: &Report) {
         let of_it =
             |entry: &&Entry| entry.folder == Folder::Of(number) && entry.verdict.reason.is_blindness();
         if let Some(blind) = report.entries.iter().find(of_it) {
-            blinded(directory, &blind.verdict.reason.to_string());
+            blinded(directory, &blind.verdict.reason.with_advice());
         }
         self::directory(directory);
     }
@@ -98,7 +99,7 @@ fn blinded(directory: &DirectoryReport, reason: &str) {
 
 /// Logs a directory that was left alone, if it was.
 pub(crate) fn directory(directory: &DirectoryReport) {
-    if let Some(error) = directory.error.as_ref().map(LeftAlone::to_string) {
+    if let Some(error) = directory.error.as_ref().map(LeftAlone::with_advice) {
         tracing::warn!(
             message_id = id::DIRECTORY_LEFT_ALONE,
             tmux_janitor.dir = json::text(directory.path.as_os_str()),
@@ -193,7 +194,7 @@ macro_rules! entry_event {
             tmux_janitor.dir = json::text(dir.as_os_str()),
             tmux_janitor.uid = entry.uid.raw(),
             tmux_janitor.state = entry.verdict.state.word(),
-            tmux_janitor.reason = entry.verdict.reason.to_string(),
+            tmux_janitor.reason = entry.verdict.reason.with_advice(),
             tmux_janitor.outcome = entry.outcome.word(),
             tmux_janitor.server_pid = entry.server_pid.map(Pid::raw),
             tmux_janitor.error = error,
@@ -205,7 +206,7 @@ macro_rules! entry_event {
 /// Logs a removal.
 pub(crate) fn removed(report: &Report, entry: &Entry) {
     let path = report.path_of(entry);
-    let what = if entry.is_litter() { entry.verdict.reason.to_string() } else { "dead socket".to_owned() };
+    let what = if entry.is_litter() { entry.verdict.reason.with_advice() } else { "dead socket".to_owned() };
     entry_event!(info, id::SOCKET_REMOVED, report, entry, None, "removed {what} {}", escaped(&path));
 }
 
@@ -245,7 +246,7 @@ pub(crate) fn no_room(report: &Report, first: &Entry, error: &str) {
 pub(crate) fn ghost_found(report: &Report, entry: &Entry, error: Option<&str>) {
     let path = report.path_of(entry);
     let (path, pid) = (escaped(&path), pid_text(entry));
-    let reason = &entry.verdict.reason;
+    let reason = entry.verdict.reason.with_advice();
     match error {
         None => entry_event!(warn, id::GHOST_FOUND, report, entry, None, "ghost {path}{pid}: {reason}"),
         Some(error) => entry_event!(

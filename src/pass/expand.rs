@@ -10,9 +10,8 @@ use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use tmux_sockets::kernel::text::{errno_text, kind_name};
 use tmux_sockets::kernel::{FileFacts, Mounts, Uid, Walk};
-use tmux_sockets::report::Remark;
+use tmux_sockets::report::{Mismatch, Remark, Unfollowed, Why};
 
 /// How many folders of one pattern are taken.
 const MOST: usize = 256;
@@ -40,13 +39,11 @@ pub(super) struct Expansion {
 /// Looks for the folders of `user` that a pattern matches.
 pub(super) fn expand(glob: &FolderGlob, user: Uid, mounts: &Mounts) -> Expansion {
     let mut search = Search { user, mounts, left: LOOKED_AT, found: Expansion::default() };
-    let unseen = |why: String| Some(Remark { path: PathBuf::from(glob.text()), why });
+    let unseen = |why| Some(Remark { path: PathBuf::from(glob.text()), why: Why::Pattern(why) });
     let prefix = match mounts.walk(glob.prefix()) {
         Walk::Near(prefix) => prefix,
         Walk::Far(_) => {
-            let why =
-                "it leads to a mount that may not answer (a network or FUSE file system); not looked at";
-            return Expansion { unseen: unseen(why.to_owned()), ..Expansion::default() };
+            return Expansion { unseen: unseen(Unfollowed::Far), ..Expansion::default() };
         }
         Walk::Broken(errno) => return none(errno, unseen),
     };
@@ -58,24 +55,19 @@ pub(super) fn expand(glob: &FolderGlob, user: Uid, mounts: &Mounts) -> Expansion
     let Search { left, mut found, .. } = search;
     found.folders.sort_unstable();
     if left == 0 {
-        found.unseen = unseen(format!(
-            "{LOOKED_AT} folders of yours and root's were gone into; the others are not looked at"
-        ));
+        found.unseen = unseen(Unfollowed::TooWide(LOOKED_AT));
     }
     if found.folders.len() > MOST {
-        let beyond = found.folders.split_off(MOST).len();
-        found.unseen = unseen(format!(
-            "{} of your folders match, and {MOST} are looked into: not the last {beyond} in the order of their paths",
-            MOST + beyond
-        ));
+        found.unseen = unseen(Unfollowed::TooMany { matches: found.folders.len(), most: MOST });
+        found.folders.truncate(MOST);
     }
     found
 }
 
-fn none(errno: Errno, unseen: impl Fn(String) -> Option<Remark>) -> Expansion {
+fn none(errno: Errno, unseen: impl Fn(Unfollowed) -> Option<Remark>) -> Expansion {
     let is_missing = matches!(errno, Errno::NOENT | Errno::NOTDIR);
-    let why = || unseen(format!("the folder above it cannot be read: {}", errno_text(errno)));
-    Expansion { unseen: if is_missing { None } else { why() }, ..Expansion::default() }
+    let unseen = if is_missing { None } else { unseen(Unfollowed::Unreadable(errno)) };
+    Expansion { unseen, ..Expansion::default() }
 }
 
 struct Search<'a> {
@@ -109,7 +101,7 @@ impl Search<'_> {
 
     fn go_on(&mut self, dir: &OwnedFd, name: &OsStr, path: PathBuf, rest: &[Part]) {
         if !self.mounts.is_near(&path) {
-            self.skip(path, "it lies on a mount that may not answer".to_owned());
+            self.skip(path, Mismatch::Far);
         } else if rest.is_empty() {
             self.take(dir, name, path);
         } else if let Some(below) = self.enter(dir, name, &path, rest) {
@@ -124,7 +116,7 @@ impl Search<'_> {
         let flags = access | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let Ok(below) = rustix::fs::openat(dir, name, flags, Mode::empty()) else {
             if FileFacts::at(dir.as_fd(), name).is_ok_and(|facts| facts.kind == FileType::Symlink) {
-                self.skip(path.to_owned(), not_followed());
+                self.skip(path.to_owned(), Mismatch::Kind(FileType::Symlink));
             }
             return None;
         };
@@ -136,20 +128,9 @@ impl Search<'_> {
     fn take(&mut self, dir: &OwnedFd, name: &OsStr, path: PathBuf) {
         match FileFacts::at(dir.as_fd(), name) {
             Err(Errno::NOENT) => {}
-            Err(errno) => self.skip(path, format!("it cannot be looked at: {}", errno_text(errno))),
-            Ok(facts) if facts.kind == FileType::Symlink => self.skip(path, not_followed()),
-            Ok(facts) if facts.kind != FileType::Directory => {
-                self.skip(path, format!("it is {}, not a folder; skipped", kind_name(facts.kind)));
-            }
-            Ok(facts) if facts.uid != self.user => {
-                self.skip(
-                    path,
-                    format!(
-                        "it belongs to uid {}, and a glob matches only folders of your own; skipped",
-                        facts.uid
-                    ),
-                );
-            }
+            Err(errno) => self.skip(path, Mismatch::Unseen(errno)),
+            Ok(facts) if facts.kind != FileType::Directory => self.skip(path, Mismatch::Kind(facts.kind)),
+            Ok(facts) if facts.uid != self.user => self.skip(path, Mismatch::Owner(facts.uid)),
             Ok(_) => {
                 self.left = self.left.saturating_sub(1);
                 self.found.folders.push(path);
@@ -157,15 +138,11 @@ impl Search<'_> {
         }
     }
 
-    fn skip(&mut self, path: PathBuf, why: String) {
+    fn skip(&mut self, path: PathBuf, why: Mismatch) {
         if self.found.skipped.len() < TOLD {
-            self.found.skipped.push(Remark { path, why });
+            self.found.skipped.push(Remark { path, why: Why::Match(why) });
         } else {
             self.found.more_skipped += 1;
         }
     }
-}
-
-fn not_followed() -> String {
-    "it is a symbolic link, and a glob follows none; skipped".to_owned()
 }

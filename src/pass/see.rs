@@ -1,5 +1,6 @@
 //! What a look could not see. "Saw nothing" is not "nothing is there".
 
+use crate::view::advice::Advised;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use tmux_sockets::kernel::Processes;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::escaped;
 use tmux_sockets::report::Outcome;
-use tmux_sockets::report::{DirectoryReport, Remark, Report};
+use tmux_sockets::report::{DirectoryReport, Remark, Report, Why};
 use tmux_sockets::sweep::Target;
 use tmux_sockets::tmux::stuck;
 use tmux_sockets::tmux::{SocketDir, Strictness};
@@ -18,20 +19,14 @@ use tmux_sockets::witness::Witness;
 /// Where every process finds its own descriptors: connect(2) goes through it, and ghosts are found by it.
 const OWN_DESCRIPTORS: &str = "/proc/self/fd";
 
-/// Why nothing can be known where /proc is not what it is elsewhere.
-const NO_PROC: &str = "/proc cannot be read here, so that sockets cannot be asked and servers not be found; mount it, or run outside this sandbox";
-
-/// Why it cannot be told whether a listener is a ghost.
-pub(crate) const DOUBTFUL: &str = "a live server was bound to this path and is not reached here: its socket was deleted, or it lives in another mount namespace; which of the two cannot be seen from this user namespace (PrivateUsers= in a unit); run `tmux-janitor status` in a shell";
-
 /// Enters what could not be looked at or judged, although its directory could be read.
 pub(crate) fn note_unseen(report: &mut Report, witness: &mut Witness, targets: &[Target]) {
     if Processes::open().is_err() || !Path::new(OWN_DESCRIPTORS).is_dir() {
-        report.unseen.push(Remark { path: PathBuf::from("/proc"), why: NO_PROC.to_owned() });
+        report.unseen.push(Remark { path: PathBuf::from("/proc"), why: Why::NoProc });
         return;
     }
     if let Some(blindness) = witness.blindness() {
-        let why = Reason::Blind(blindness).to_string();
+        let why = Why::Unjudged(Reason::Blind(blindness));
         let mut blind: Vec<PathBuf> = report
             .directories
             .iter()
@@ -50,14 +45,14 @@ pub(crate) fn note_unseen(report: &mut Report, witness: &mut Witness, targets: &
         .entries
         .iter()
         .filter(|entry| entry.verdict.state == State::Unknown && unheard(entry.verdict.reason))
-        .map(|entry| Remark { path: report.path_of(entry), why: entry.verdict.reason.to_string() })
+        .map(|entry| Remark { path: report.path_of(entry), why: Why::Unjudged(entry.verdict.reason) })
         .collect();
     report.unseen = unseen;
 }
 
 /// Enters the paths of which it cannot be told whether they are ghosts'.
 pub(crate) fn note_doubtful(report: &mut Report, paths: Vec<PathBuf>) {
-    report.unseen.extend(paths.into_iter().map(|path| Remark { path, why: DOUBTFUL.to_owned() }));
+    report.unseen.extend(paths.into_iter().map(|path| Remark { path, why: Why::Doubtful }));
 }
 
 /// Enters the start locks that somebody holds and does not let go of.
@@ -68,7 +63,7 @@ pub(crate) fn note_held_locks(report: &mut Report, user: Uid) {
         .collect();
     report.held = stuck::find(user, &dirs)
         .into_iter()
-        .map(|lock| Remark { why: lock.to_string(), path: lock.path })
+        .map(|lock| Remark { path: lock.path, why: Why::Held(lock.hold) })
         .collect();
 }
 
@@ -78,7 +73,7 @@ pub(crate) fn set_strays_apart(report: &mut Report, user: Uid) {
     let is_kept =
         |directory: &DirectoryReport| directory.error.is_none() || !is_strangers(&directory.path, user);
     for DirectoryReport { path, error } in report.retain_directories(is_kept) {
-        report.strays.extend(error.map(|why| Remark { path, why: why.to_string() }));
+        report.strays.extend(error.map(|why| Remark { path, why: Why::Strangers(why) }));
     }
 }
 
@@ -108,10 +103,15 @@ pub(crate) fn say_why(report: &Report) {
         let is_kept = entry.outcome == Outcome::Kept && !entry.is_litter();
         if is_kept && !matches!(entry.verdict.state, State::Live | State::NotASocket | State::Ghost) {
             let path = report.path_of(entry);
-            tracing::debug!("{}: {}: {}", escaped(&path), entry.verdict.state.word(), entry.verdict.reason);
+            tracing::debug!(
+                "{}: {}: {}",
+                escaped(&path),
+                entry.verdict.state.word(),
+                entry.verdict.reason.with_advice()
+            );
         }
     }
     for stray in &report.strays {
-        tracing::debug!("{}: {}", escaped(&stray.path), stray.why);
+        tracing::debug!("{}: {}", escaped(&stray.path), stray.why.with_advice());
     }
 }

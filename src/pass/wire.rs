@@ -14,7 +14,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tmux_sockets::judge::State;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::escaped;
-use tmux_sockets::report::{Entry, Folder, Outcome, Report};
+use tmux_sockets::report::{Declined, Entry, Folder, Outcome, Report};
 use tmux_sockets::sweep::Done;
 
 /// What a message is.
@@ -28,7 +28,7 @@ const HEAD: usize = 5;
 #[derive(Serialize, Deserialize)]
 enum Message {
     /// There is no report, and why.
-    Refused(String),
+    Declined(Declined),
     /// What was found and done, and the user's record, or why that is not known.
     Told(Box<Report>, Option<Result<Record, Unread>>),
 }
@@ -37,7 +37,7 @@ enum Message {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum NoReport {
     /// The worker says why.
-    Refused(String),
+    Declined(Declined),
     /// It makes no sense, or its end is missing.
     Garbled,
 }
@@ -84,8 +84,8 @@ fn first(heard: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// The message that there is no report, and why.
-pub(crate) fn refusal(why: &str) -> Vec<u8> {
-    message(WHOLE, &Message::Refused(why.to_owned()))
+pub(crate) fn declined(why: Declined) -> Vec<u8> {
+    message(WHOLE, &Message::Declined(why))
 }
 
 /// The message of a whole run.
@@ -104,13 +104,13 @@ pub(crate) fn read(message: &[u8], uid: Uid) -> Result<Run, NoReport> {
         return Err(NoReport::Garbled);
     }
     match says {
-        Message::Refused(why) => Err(NoReport::Refused(why)),
+        Message::Declined(why) => Err(NoReport::Declined(why)),
         Message::Told(mut report, record) => {
             if !report.entries.iter().all(|entry| is_theirs(entry, uid) && stands(&report, entry)) {
                 return Err(NoReport::Garbled);
             }
             report.entries.iter_mut().for_each(make_believable);
-            make_showable(&mut report);
+            report.entries.iter_mut().flat_map(|entry| &mut entry.panes).for_each(make_showable);
             if report.untold.entries > 0 {
                 (report.untold.user, report.untold.users) = (Some(uid), 1);
             }
@@ -153,19 +153,11 @@ fn make_believable(entry: &mut Entry) {
     }
 }
 
-/// Its sentences go to root's terminal.
-fn make_showable(report: &mut Report) {
-    let show = |text: &mut String| *text = shown(std::mem::take(text));
-    for places in [&mut report.unseen, &mut report.strays, &mut report.held] {
-        for place in places {
-            show(&mut place.why);
-        }
+/// Text of theirs goes to root's terminal.
+fn make_showable(text: &mut String) {
+    if text.contains(char::is_control) {
+        *text = escaped(&*text).to_string();
     }
-    report.entries.iter_mut().flat_map(|entry| &mut entry.panes).for_each(show);
-}
-
-fn shown(text: String) -> String {
-    if text.contains(char::is_control) { escaped(&text).to_string() } else { text }
 }
 
 #[cfg(test)]
@@ -180,11 +172,13 @@ mod tests {
     use std::path::PathBuf;
     use std::time::Duration;
     use tmux_sockets::judge::{Bar, Blindness, Plight, Reason, Standing, Verdict};
-    use tmux_sockets::kernel::Label;
-    use tmux_sockets::kernel::Pid;
-    use tmux_sockets::report::{Details, DirectoryReport, Entrance, Failure, LeftAlone, Outside, Remark};
+    use tmux_sockets::kernel::{Label, Pid};
+    use tmux_sockets::report::{
+        Details, DirectoryReport, Entrance, Failure, LeftAlone, Outside, Remark, Stray, Why,
+    };
     use tmux_sockets::tmux::DirectoryError;
     use tmux_sockets::tmux::start_lock::LockFailure;
+    use tmux_sockets::tmux::stuck::{Hold, Holder, HolderState};
 
     fn report(labels: &[Vec<u8>]) -> Report {
         let directory =
@@ -206,8 +200,7 @@ mod tests {
                 None,
             ),
         ];
-        let place =
-            |why: &str| Remark { path: PathBuf::from(OsStr::from_bytes(b"/p\xff")), why: why.to_owned() };
+        let place = |why| Remark { path: PathBuf::from(OsStr::from_bytes(b"/p\xff")), why };
         let mut report = Report::default();
         let numbers = [
             report.add_directory(directory(b"/tmp/tmux-5", None)),
@@ -242,10 +235,17 @@ mod tests {
                 }
             })
             .collect();
-        report.unseen = vec![place("blind")];
-        report.strays = vec![place("theirs"); labels.len() % 3];
-        report.held = vec![place("held"); labels.len() % 2];
+        report.unseen = vec![place(Why::Unjudged(Reason::Blind(Blindness::TableTorn)))];
+        report.strays = vec![place(Why::Stray(Stray::Owner(Uid::new(7)))); labels.len() % 3];
+        report.held = vec![place(held(b"tmux")); labels.len() % 2];
         report
+    }
+
+    /// A start lock that a program of this name holds.
+    fn held(program: &[u8]) -> Why {
+        let program = OsString::from_vec(program.to_vec());
+        let holder = Holder { pid: Pid::new(4), program, state: HolderState::Stopped };
+        Why::Held(Hold { label: Label::new("x").unwrap(), holder: Some(holder) })
     }
 
     fn as_json(report: &Report) -> String {
@@ -353,18 +353,20 @@ mod tests {
     #[test]
     fn no_text_of_theirs_moves_a_cursor() {
         let mut told = report(&[b"a".to_vec()]);
-        told.held = vec![Remark { path: "/x".into(), why: "\x1b[2J".to_owned() }];
+        told.held = vec![Remark { path: "/x".into(), why: held(b"\x1b[2J") }];
         told.entries[0].panes = vec!["\r".to_owned()];
         told.add_directory(DirectoryReport {
             path: "/y".into(),
-            error: Some(LeftAlone::Declined("\n".to_owned())),
+            error: Some(LeftAlone::Declined(Declined::Configuration("\n".to_owned()))),
         });
         let message = write(Run::of(told));
         let run = read(&message, Uid::new(5)).unwrap();
-        assert_eq!(run.report.held[0].why, escaped("\x1b[2J").to_string());
+        let held = run.report.held[0].why.to_string();
+        assert!(held.contains(&escaped("\x1b[2J").to_string()), "{held:?}");
         assert_eq!(run.report.entries[0].panes, [escaped("\r").to_string()]);
-        let why: Vec<String> = run.report.not_looked_at().map(|(_, why)| why.to_string()).collect();
-        assert!(why.contains(&escaped("\n").to_string()), "{why:?}");
+        let why: Vec<String> = run.report.left_alone().map(|(_, why)| why.to_string()).collect();
+        assert!(why.iter().any(|why| why.ends_with(&escaped("\n").to_string())), "{why:?}");
+        assert!(why.iter().all(|why| !why.contains(char::is_control)), "{why:?}");
     }
 
     #[test]
@@ -392,7 +394,7 @@ mod tests {
 
     #[test]
     fn a_refusal_arrives() {
-        let refused = read(&refusal("why not"), Uid::new(5)).unwrap_err();
-        assert_eq!(refused, NoReport::Refused("why not".into()));
+        let why = Declined::CannotBecome(Uid::new(5), Errno::PERM);
+        assert_eq!(read(&declined(why.clone()), Uid::new(5)).unwrap_err(), NoReport::Declined(why));
     }
 }

@@ -78,7 +78,7 @@ impl Row {
         let refused = report.directories.iter().filter(|directory| directory.error.is_some()).count();
         let unread_records = record.map(|record| usize::from(record.is_err()));
         let record = record.and_then(|record| record.as_ref().ok().copied());
-        let unseen = Some(report.not_looked_at().count());
+        let unseen = Some(report.not_looked_at());
         let mut row = Self { uid: Some(uid), refused, unseen, record, unread_records, ..Self::default() };
         // No directory at all is none with dead sockets. One that cannot be read may have any number.
         if refused > 0 && refused == report.directories.len() && report.entries.is_empty() {

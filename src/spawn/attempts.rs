@@ -12,6 +12,7 @@ use super::words;
 use crate::host::cgroup;
 use crate::host::client::{DEADLINE, Start};
 use crate::logging::journal;
+use crate::view::advice::Advised;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -55,7 +56,7 @@ impl Job<'_> {
                 match self.rescue(ghost, witness, spawned) {
                     // It is back, it has gone, or somebody else is starting one: look again.
                     Ok(()) if rescues < MOST_RESCUES => rescues += 1,
-                    Ok(()) => return spawned.fail(words::ghost(ghost, &ghost.plight.to_string())),
+                    Ok(()) => return spawned.fail(words::ghost(ghost, &ghost.plight.with_advice())),
                     Err(error) => return spawned.fail(error),
                 }
                 continue;
@@ -106,7 +107,7 @@ impl Job<'_> {
     fn next(&self, standing: &Standing) -> Result<Next, Trouble> {
         match standing {
             Standing::InTheWay(error) => Err(Trouble::Other(error.clone())),
-            Standing::Ghost(ghost) => Err(Trouble::Other(words::ghost(ghost, &ghost.plight.to_string()))),
+            Standing::Ghost(ghost) => Err(Trouble::Other(words::ghost(ghost, &ghost.plight.with_advice()))),
             Standing::Free | Standing::Starting if self.request.join_only => {
                 Err(Trouble::Other(words::not_living(&self.place.path)))
             }
@@ -138,14 +139,14 @@ impl Job<'_> {
         let mut report = Report::default();
         ghost::enter_rescue(&mut report, self.user, ghost, rescue);
         let why = report.entries.iter().find(|entry| entry.label == self.place.label);
-        let why = why.map(|entry| entry.verdict.reason.to_string()).unwrap_or_default();
+        let why = why.map(|entry| entry.verdict.reason.with_advice()).unwrap_or_default();
         journal::rescue(&report);
         spawned.swept.extend(report.removed());
         match outcome {
             Outcome::Rescued => spawned.rescued.push(self.place.path.clone()),
             Outcome::Busy => std::thread::sleep(self.settings.spawn.verify_delay),
             Outcome::Vanished => {}
-            Outcome::Failed(failure) => return Err(words::ghost(ghost, &failure.to_string())),
+            Outcome::Failed(failure) => return Err(words::ghost(ghost, &failure.with_advice())),
             _ => return Err(words::ghost(ghost, &why)),
         }
         Ok(())

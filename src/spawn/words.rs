@@ -3,6 +3,7 @@
 use super::Request;
 use super::answer::Answer;
 use super::session::{Made, PaneEnd};
+use crate::view::advice::Advised;
 use crate::view::cause::signal_name;
 use rustix::fs::FileType;
 use rustix::io::Errno;
@@ -30,7 +31,7 @@ pub(super) fn in_the_way(path: &Path, reason: Reason) -> String {
         Reason::OtherUser(_) => "; choose another --socket-label",
         _ => "; it may be alive, so nothing was started there; `tmux-janitor doctor` helps to find out",
     };
-    format!("{}: {reason}{cure}", escaped(path))
+    format!("{}: {}{cure}", escaped(path), reason.with_advice())
 }
 
 /// Why nothing is started: what tmux would look at first does not answer.
@@ -74,7 +75,7 @@ pub(super) fn given_up(path: &Path) -> String {
 }
 
 pub(super) fn stuck(stuck: &Stuck) -> String {
-    format!("{}: {stuck}; or choose another --socket-label", escaped(&stuck.path))
+    format!("{}: {}; or choose another --socket-label", escaped(&stuck.path), stuck.hold)
 }
 
 /// A server is not there yet. `pid`: one is coming up.
@@ -236,7 +237,7 @@ pub(super) fn not_writable(dir: &Path, errno: Errno) -> String {
 }
 
 pub(super) fn refused_dir(dir: &Path, error: DirectoryError) -> String {
-    format!("{}: {error}", escaped(dir))
+    format!("{}: {}", escaped(dir), error.with_advice())
 }
 
 pub(super) fn cannot_make(dir: &Path, errno: Errno) -> String {

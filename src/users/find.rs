@@ -17,8 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 use tmux_sockets::kernel::Uid;
-use tmux_sockets::kernel::text::kind_name;
-use tmux_sockets::report::{DirectoryReport, LeftAlone, Remark};
+use tmux_sockets::report::{DirectoryReport, LeftAlone, Remark, Stray, Why};
 use tmux_sockets::tmux::paths;
 
 /// How many names that lie are reported one by one, of one owner and in all. Anybody can make any number of them.
@@ -35,49 +34,6 @@ const READ: usize = 16 * 1024;
 
 /// How many names are handed over together.
 const PORTION: usize = 1024;
-
-/// A name that lies: it is called like a user's folder and is none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stray {
-    /// It is no directory: a link, a FIFO, a file.
-    NoDirectory(FileType),
-    /// It is somebody else's than its name says: the owner's uid.
-    Owner(Uid),
-    /// It cannot be looked at.
-    Unreadable(Errno),
-    /// So many more in this folder, all of this owner.
-    OthersOf(Uid, usize),
-    /// So many more in this folder.
-    Others(usize),
-}
-
-impl std::fmt::Display for Stray {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::NoDirectory(kind) => {
-                write!(
-                    f,
-                    "it is {}, no user's directory, whatever its name says; left alone",
-                    kind_name(*kind)
-                )
-            }
-            Self::Owner(uid) => LeftAlone::Misnamed(*uid).fmt(f),
-            Self::Unreadable(errno) => LeftAlone::Unseen(*errno).fmt(f),
-            Self::OthersOf(owner, count) => {
-                write!(
-                    f,
-                    "{count} more names in it, all of uid {owner}, are called like users' directories and are none; left alone"
-                )
-            }
-            Self::Others(count) => {
-                write!(
-                    f,
-                    "{count} more names in it are called like users' directories and are none; left alone"
-                )
-            }
-        }
-    }
-}
 
 #[derive(Debug, Default)]
 pub(super) struct Census {
@@ -182,7 +138,7 @@ impl Census {
         if let Stray::OthersOf(_, count) | Stray::Others(count) = stray {
             self.more_strays += count.saturating_sub(1);
         }
-        self.strays.push(Remark { path, why: stray.to_string() });
+        self.strays.push(Remark { path, why: Why::Stray(stray) });
     }
 }
 

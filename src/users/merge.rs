@@ -57,7 +57,7 @@ impl<'u> Merger<'u> {
                 run = told;
                 None
             }
-            Ok(Err(NoReport::Refused(why))) => Some(LeftAlone::Declined(why)),
+            Ok(Err(NoReport::Declined(why))) => Some(LeftAlone::Declined(why)),
             Ok(Err(NoReport::Garbled)) => Some(LeftAlone::Lost(user.uid, Loss::Garbled)),
             Err(loss) => {
                 // The look-up failed: the user may have an account.

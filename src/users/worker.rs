@@ -1,10 +1,10 @@
 //! A worker: root for a moment, then one user for good.
 
-use crate::exit::Error;
 use nix::unistd::Gid;
+use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use tmux_sockets::kernel::Uid;
-use tmux_sockets::kernel::text::errno_text;
+use tmux_sockets::report::Declined;
 
 /// How much a worker may map, in bytes. A million entries fit; a user who has more starves alone.
 const MOST_MEMORY: u64 = 512 << 20;
@@ -13,9 +13,9 @@ const MOST_MEMORY: u64 = 512 << 20;
 ///
 /// # Errors
 /// Without root, or if anything of root is left.
-pub(crate) fn become_user(uid: Uid, gid: u32) -> Result<(), Error> {
+pub(crate) fn become_user(uid: Uid, gid: u32) -> Result<(), Declined> {
     if !nix::unistd::Uid::effective().is_root() {
-        return Err(Error::NoPermission("a worker is started by root, through --all-users".to_owned()));
+        return Err(Declined::NotRoot);
     }
     // It was started as /proc/self/exe. Only for people who look at the list of processes.
     let _ = rustix::thread::set_name(c"tmux-janitor");
@@ -26,16 +26,11 @@ pub(crate) fn become_user(uid: Uid, gid: u32) -> Result<(), Error> {
     nix::unistd::setgroups(&[])
         .and_then(|()| nix::unistd::setresgid(group, group, group))
         .and_then(|()| nix::unistd::setresuid(user, user, user))
-        .map_err(|errno| Error::NoPermission(format!("cannot become uid {uid}: {}", errno.desc())))?;
+        .map_err(|errno| Declined::CannotBecome(uid, Errno::from_raw_os_error(errno as i32)))?;
     // Else fs.suid_dumpable decides whether the user may trace us and read what root has left in our memory.
-    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(|errno| {
-        Error::NoPermission(format!("a worker of uid {uid} could be traced: {}", errno_text(errno)))
-    })?;
-    if is_only(user, group) {
-        Ok(())
-    } else {
-        Err(Error::NoPermission(format!("cannot become uid {uid}: some of root's privileges were left")))
-    }
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(|errno| Declined::Traceable(uid, errno))?;
+    if is_only(user, group) { Ok(()) } else { Err(Declined::MoreRights(uid)) }
 }
 
 /// Whether we are this user and group, and nothing else.

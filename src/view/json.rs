@@ -1,9 +1,9 @@
 //! Results for programs: one JSON object per run.
 
+use super::advice::{self, Advised};
 use super::table::Listed;
 use serde::{Serialize, Serializer};
 use std::ffi::OsStr;
-use std::fmt::Display;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use tmux_sockets::judge::{State, Verdict};
@@ -11,7 +11,7 @@ use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::escaped;
 use tmux_sockets::report::{Counts, Details, Entry, Health, Report};
-use tmux_sockets::report::{LeftAlone, Outcome};
+use tmux_sockets::report::{LeftAlone, Outcome, Remark};
 
 /// Text as it is, or escaped where it is not UTF-8.
 pub(crate) fn text(name: &OsStr) -> String {
@@ -52,17 +52,16 @@ struct Said<'a> {
     path: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     path_bytes: Option<&'a [u8]>,
-    #[serde(serialize_with = "in_words")]
-    reason: &'a dyn Display,
-}
-
-fn in_words<S: Serializer>(reason: &&dyn Display, to: S) -> Result<S::Ok, S::Error> {
-    to.collect_str(reason)
+    reason: String,
 }
 
 impl<'a> Said<'a> {
-    fn of(path: &'a Path, reason: &'a dyn Display) -> Self {
+    fn of(path: &'a Path, reason: String) -> Self {
         Self { path: text(path.as_os_str()), path_bytes: raw_bytes(path.as_os_str()), reason }
+    }
+
+    fn of_remark(place: &'a Remark) -> Self {
+        Self::of(&place.path, place.why.with_advice())
     }
 }
 
@@ -142,7 +141,7 @@ pub(crate) fn run(
         command,
         dry_run,
         directories: Directories(report),
-        strays: report.strays.iter().map(|place| Said::of(&place.path, &place.why)).collect(),
+        strays: report.strays.iter().map(Said::of_remark).collect(),
         counts: report.counts(),
         sockets: Sockets(report, listing),
         left_out: report.untold.entries,
@@ -163,7 +162,7 @@ impl Serialize for Directories<'_> {
         serializer.collect_seq(self.0.directories.iter().map(|directory| Directory {
             path: text(directory.path.as_os_str()),
             path_bytes: raw_bytes(directory.path.as_os_str()),
-            error: directory.error.as_ref().map(LeftAlone::to_string),
+            error: directory.error.as_ref().map(LeftAlone::with_advice),
         }))
     }
 }
@@ -203,12 +202,12 @@ impl<'a> Socket<'a> {
             uid: entry.uid,
             state: entry.verdict.state.word(),
             reason: match entry.whereabouts(&path, Uid::ours()) {
-                Some(whereabouts) => format!("{}; {whereabouts}", entry.verdict.reason),
-                None => entry.verdict.reason.to_string(),
+                Some(whereabouts) => format!("{}; {whereabouts}", entry.verdict.reason.with_advice()),
+                None => entry.verdict.reason.with_advice(),
             },
             outcome: entry.outcome.word(),
             error: match entry.outcome {
-                Outcome::Failed(failure) => Some(failure.to_string()),
+                Outcome::Failed(failure) => Some(failure.with_advice()),
                 _ => None,
             },
             server_pid: entry.server_pid,
@@ -242,8 +241,8 @@ pub(crate) fn status(report: &Report) -> serde_json::Result<String> {
         command: "status",
         healthy: report.health() == Health::Healthy,
         counts: report.counts(),
-        unseen: report.not_looked_at().map(|(path, why)| Said::of(path, why)).collect(),
-        held_locks: report.held.iter().map(|place| Said::of(&place.path, &place.why)).collect(),
+        unseen: advice::not_looked_at(report).map(|(path, why)| Said::of(path, why)).collect(),
+        held_locks: report.held.iter().map(Said::of_remark).collect(),
     })
 }
 

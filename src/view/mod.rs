@@ -1,5 +1,6 @@
 //! A run as it is shown: to people, to programs, to monitoring.
 
+pub(crate) mod advice;
 pub(crate) mod cause;
 mod columns;
 pub(crate) mod events;

@@ -1,6 +1,7 @@
 //! Results for people: lines that stay lines.
 
-use std::fmt::{Display, Write};
+use super::advice::{self, Advised};
+use std::fmt::Write;
 use std::path::Path;
 use tmux_sockets::judge::State;
 use tmux_sockets::kernel::escape::escaped;
@@ -178,7 +179,7 @@ pub(crate) fn status(report: &Report) -> String {
         let _ = write!(text, " ({})", lists.join("; "));
     }
     if let Some(held) =
-        named_places(report.held.iter().map(|place| (place.path.as_path(), &place.why as &dyn Display)))
+        named_places(report.held.iter().map(|place| (place.path.as_path(), place.why.with_advice())))
     {
         let _ = write!(text, "; held: {held}");
     }
@@ -196,11 +197,11 @@ fn plural_of(locks: usize) -> &'static str {
 
 /// What could not be looked at, and why; `None`: there is no such thing.
 fn unseen(report: &Report) -> Option<String> {
-    named_places(report.not_looked_at())
+    named_places(advice::not_looked_at(report))
 }
 
 /// A few places with what is said of each; `None`: there is none.
-fn named_places<'a>(places: impl Iterator<Item = (&'a Path, &'a dyn Display)>) -> Option<String> {
+fn named_places<'a>(places: impl Iterator<Item = (&'a Path, String)>) -> Option<String> {
     let mut all = places.map(|(path, why)| format!("{}: {why}", escaped(path)));
     let mut text = all.by_ref().take(NAMED).collect::<Vec<_>>().join("; ");
     let more = all.count();

@@ -1,5 +1,6 @@
 //! What `list` prints: a table where somebody looks at it, fields between tabs where a program reads them. Pure.
 
+use super::advice::Advised;
 use super::columns::{Column, Cut, Side, folded, line, total};
 use super::people::{Palette, untold};
 use std::collections::{BTreeMap, BTreeSet};
@@ -161,7 +162,7 @@ fn has_reason(entry: &Entry) -> bool {
 }
 
 fn reason_of(report: &Report, entry: &Entry) -> String {
-    let mut text = entry.verdict.reason.to_string();
+    let mut text = entry.verdict.reason.with_advice();
     if let Some(whereabouts) = entry.whereabouts(&report.path_of(entry), Uid::ours()) {
         let _ = write!(text, "; {whereabouts}");
     }

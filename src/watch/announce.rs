@@ -4,6 +4,7 @@ use super::line_writer::LineWriter;
 use super::warnings::Warning;
 use crate::config::LabelGlob;
 use crate::logging::journal;
+use crate::view::advice::Advised;
 use crate::view::events::{self, Event, EventKind, Following, Notice};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -134,12 +135,12 @@ impl Announcer {
                     // One entry for the directory, not one for each socket in it.
                     let dir = report.path_of(entry).parent().map(Path::to_path_buf).unwrap_or_default();
                     if self.warnings.insert(format!("{}: {failure}", escaped(&dir))) {
-                        journal::no_room(report, entry, &failure.to_string());
+                        journal::no_room(report, entry, &failure.with_advice());
                     }
                 }
                 Outcome::Failed(failure) => {
                     if self.failures.insert(report.path_of(entry)) {
-                        journal::failed(report, entry, &failure.to_string());
+                        journal::failed(report, entry, &failure.with_advice());
                     }
                 }
                 Outcome::Vanished => {

@@ -4,6 +4,7 @@ use super::looks::Looks;
 use super::rescues::Rescues;
 use super::tools::Tools;
 use crate::logging::journal;
+use crate::view::advice::Advised;
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -87,7 +88,7 @@ fn forget_others(said: &Said, is_one: impl Fn(Option<Pid>) -> bool) {
 fn say(said: &Said, report: &Report) {
     let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
     for entry in &report.entries {
-        let what = format!("{:?} {}", entry.outcome, entry.verdict.reason);
+        let what = format!("{:?} {}", entry.outcome, entry.verdict.reason.with_advice());
         if entry.outcome == Outcome::Rescued {
             // Should it become one again, that is news.
             said.retain(|(path, pid, _)| (path, *pid) != (&report.path_of(entry), entry.server_pid));

@@ -49,8 +49,8 @@ impl Tools<'_> {
         for Remark { path, why } in &places.skipped {
             tracing::debug!("{}: {why}", escaped(path));
         }
-        for Remark { path, why } in places.unseen {
-            self.announcer.warn(&Warning::Unseen { path, why });
+        for place in places.unseen {
+            self.announcer.warn(&Warning::Unseen(place));
         }
         places.targets
     }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use tmux_sockets::judge::Blindness;
 use tmux_sockets::kernel::escape::escaped;
 use tmux_sockets::kernel::text::errno_text;
+use tmux_sockets::report::Remark;
 
 /// Something that goes on, but not as well as it could.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub(super) enum Warning {
     /// A directory lies where a look may never end.
     Far(PathBuf),
     /// A pattern of the configuration was not looked at in whole.
-    Unseen { path: PathBuf, why: String },
+    Unseen(Remark),
     /// The socket table is not to be believed.
     Blind(Blindness),
     /// A server's death is not told of.
@@ -33,7 +34,7 @@ impl Warning {
         match self {
             // One warning stands for all servers with the same reason.
             Self::Untied { why, .. } => why.to_string(),
-            Self::Unseen { path, .. } => escaped(path).to_string(),
+            Self::Unseen(place) => escaped(&place.path).to_string(),
             Self::EventsLost | Self::Unwatched(_) | Self::Far(_) | Self::Blind(_) | Self::NoMetrics(_) => {
                 self.to_string()
             }
@@ -63,7 +64,7 @@ impl Display for Warning {
                 "{}: it lies on a mount that may not answer (a network or FUSE file system), where no socket is proven dead; not watched; `tmux-janitor list` looks there",
                 escaped(path)
             ),
-            Self::Unseen { path, why } => write!(f, "{}: {why}", escaped(path)),
+            Self::Unseen(Remark { path, why }) => write!(f, "{}: {why}", escaped(path)),
             Self::Blind(why) => {
                 write!(f, "the kernel's socket table cannot be trusted here: {why}; removing nothing")
             }

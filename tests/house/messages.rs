@@ -35,6 +35,7 @@ a regular file
 a symbolic link
 after cleaning {}
 after rescuing {}
+and {count} more such places
 another file
 attempt {number}:
 can't find
@@ -50,7 +51,6 @@ it told nothing
 its client
 its group
 looked into {dirs}, which took {:.1?}
-make its directory (`mkdir -p -m 700`), then
 makes a session of its own
 no error number
 nothing found in {}
@@ -66,8 +66,6 @@ tmux: server
 tmux-janitor order
 unknown flag
 unknown option
-when its path is free,
-when the other server has ended,
 {ERASE}{done} of {all} {what} looked at, {removed} removed
 {IDENTIFIER}: warning: {missing}
 {IDENTIFIER}: {level}{}

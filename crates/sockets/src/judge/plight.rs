@@ -1,6 +1,6 @@
-//! How it stands with a ghost, and the sentences about it: what happened to it, what forbids its rescue, and what a person can do.
+//! How it stands with a ghost, and the sentences about it: what happened to it, and what forbids its rescue.
 //!
-//! A command in them is one that helps as things stand, and has the pid in it.
+//! What a person can do about it is for the program to say that uses this library: it has the commands.
 
 use crate::kernel::Pid;
 use crate::kernel::text::{cause, errno_text, kind_name};
@@ -121,64 +121,12 @@ impl Display for Plight {
             }
             Standing::Other(_) => "a live server whose socket was replaced",
         })?;
-        let pid = PidOf(self.pid);
-        match (self.bar, self.standing) {
-            (None, Standing::NoDirectory) => write!(
-                f,
-                "; `tmux-janitor rescue` makes both anew; if nobody needs the server any more, `kill {pid}` ends it"
+        match self.bar {
+            None => Ok(()),
+            Some(Bar::NoParent) => f.write_str(
+                "; the folder above that is gone, too: as a rule a test's, which left its server running",
             ),
-            (None, _) => f.write_str("; `tmux-janitor rescue` gives it its socket back"),
-            (Some(Bar::Elsewhere(way)), standing) => elsewhere(f, way, standing, pid),
-            (Some(Bar::Rivals(count)), standing) => {
-                let first = match standing {
-                    Standing::NoDirectory => "make its directory (`mkdir -p -m 700`), then ",
-                    _ => "",
-                };
-                write!(
-                    f,
-                    "; {count} ghosts share this path and only one can have it; `tmux-janitor list` shows what runs in them; to keep this one: {first}`kill -USR1 {pid}`"
-                )
-            }
-            (Some(Bar::Stopped), _) => write!(
-                f,
-                "; it is stopped and cannot answer; let it go on (`kill -CONT {pid}`), then `tmux-janitor rescue`"
-            ),
-            (Some(Bar::NoParent), _) => write!(
-                f,
-                "; the folder above that is gone, too: as a rule a test's, which left its server running; `kill {pid}` ends it, and `tmux-janitor rescue` makes its folders and its socket anew"
-            ),
-            (Some(bar), _) => write!(f, "; {bar}"),
-        }
-    }
-}
-
-/// What a person can do for a server that sees other files. SIGUSR1 makes it remove whatever stands at its path.
-fn elsewhere(f: &mut Formatter<'_>, way: Way, standing: Standing, pid: PidOf) -> fmt::Result {
-    f.write_str("; it runs in another mount namespace or root directory than this process")?;
-    let first = match standing {
-        Standing::Nothing => "",
-        Standing::Live(_) => " when the other server has ended,",
-        Standing::NoDirectory | Standing::Socket | Standing::Other(_) => " when its path is free,",
-    };
-    match way {
-        Way::None => f.write_str(", where its directory cannot be written; nothing can be done from here"),
-        Way::Signal => write!(f, ";{first} `kill -USR1 {pid}` gives it its socket back"),
-        Way::SignalOrInside => write!(
-            f,
-            ";{first} `nsenter -t {pid} -m tmux-janitor rescue` gives it its socket back, or `kill -USR1 {pid}`"
-        ),
-    }
-}
-
-/// A pid in a command; `PID` where it is not known.
-#[derive(Clone, Copy)]
-struct PidOf(Option<Pid>);
-
-impl Display for PidOf {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(pid) => pid.fmt(f),
-            None => f.write_str("PID"),
+            Some(bar) => write!(f, "; {bar}"),
         }
     }
 }
@@ -187,12 +135,20 @@ impl Display for Bar {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Hidden => f.write_str(
-                "which process it is cannot be seen from this user namespace (PrivateUsers= in a unit); run `tmux-janitor rescue` in a shell",
+                "which process it is cannot be seen from this user namespace (PrivateUsers= in a unit)",
             ),
-            Self::Unseen => f.write_str(
-                "its process cannot be seen from here (another container, or PID namespace); run `tmux-janitor rescue` where it runs, or on the host",
-            ),
-            Self::Elsewhere(_) => f.write_str("it runs in another mount namespace or root directory than this process"),
+            Self::Unseen => {
+                f.write_str("its process cannot be seen from here (another container, or PID namespace)")
+            }
+            Self::Elsewhere(way) => {
+                f.write_str("it runs in another mount namespace or root directory than this process")?;
+                match way {
+                    Way::None => {
+                        f.write_str(", where its directory cannot be written; nothing can be done from here")
+                    }
+                    Way::Signal | Way::SignalOrInside => Ok(()),
+                }
+            }
             Self::NotTmux => f.write_str("the process is not proven to be a tmux server; left alone"),
             Self::Ambiguous => f.write_str(
                 "it holds several listening sockets, and which of them is its own cannot be told; left alone",
@@ -200,28 +156,17 @@ impl Display for Bar {
             Self::NotCatching => f.write_str("it does not catch SIGUSR1, which would end it; left alone"),
             Self::Stopped => f.write_str("it is stopped and cannot answer"),
             Self::Rivals(count) => write!(f, "{count} ghosts share this path and only one can have it"),
-            Self::Held { pid, yields } => {
-                match pid {
-                    Some(pid) => write!(f, "pid {pid} listens there and is not touched")?,
-                    None => f.write_str("the server that listens there is not touched")?,
-                }
-                f.write_str(if *yields {
-                    "; `tmux-janitor rescue --aside` gives that one a second name and this one the path; or, when that one has ended, `tmux-janitor rescue`"
-                } else {
-                    "; when it has ended, `tmux-janitor rescue` helps"
-                })
+            Self::Held { pid: Some(pid), .. } => write!(f, "pid {pid} listens there and is not touched"),
+            Self::Held { pid: None, .. } => f.write_str("the server that listens there is not touched"),
+            Self::Occupied(kind) => {
+                write!(f, "{} stands there, and tmux-janitor does not remove it", kind_name(*kind))
             }
-            Self::Occupied(kind) => write!(
-                f,
-                "{} stands there, and tmux-janitor does not remove it; move it away, then `tmux-janitor rescue`",
-                kind_name(*kind)
-            ),
-            Self::Starting => f.write_str(
-                "its start lock is held at this moment, by a start or by another janitor; `tmux-janitor rescue` again",
-            ),
-            Self::Unproven => f.write_str(
-                "the socket that stands there is not proven to be dead and is left alone; `tmux-janitor probe -S` of the path says why",
-            ),
+            Self::Starting => {
+                f.write_str("its start lock is held at this moment, by a start or by another janitor")
+            }
+            Self::Unproven => {
+                f.write_str("the socket that stands there is not proven to be dead and is left alone")
+            }
             Self::NoParent => f.write_str("the folder above its directory is gone, too"),
             Self::Directory(failure) => failure.fmt(f),
         }
@@ -232,10 +177,7 @@ impl Display for RescueFailure {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Directory(error) => write!(f, "its directory cannot be used: {error}"),
-            Self::OwnFolder(pid) => write!(
-                f,
-                "its directory is gone, and only a tmux-UID is made anew; make it (`mkdir -p -m 700`), then `tmux-janitor rescue` or `kill -USR1 {pid}`; if nobody needs the server any more, `kill {pid}` ends it"
-            ),
+            Self::OwnFolder(_) => f.write_str("its directory is gone, and only a tmux-UID is made anew"),
             Self::MakeDirectory(errno, pid) => write!(
                 f,
                 "its directory is gone and cannot be made: {}; when it is there, `kill -USR1 {pid}` helps; if nobody needs the server any more, `kill {pid}` ends it",

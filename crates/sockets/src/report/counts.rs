@@ -1,6 +1,6 @@
 //! How many of each there are, also of those that are too many to be told of one by one.
 
-use super::{Entry, Remark, Report};
+use super::{Entry, Remark, Report, Why};
 use crate::judge::{Reason, State};
 use crate::kernel::Uid;
 use crate::report::Outcome;
@@ -175,7 +175,7 @@ fn sum_up_places(places: &mut Vec<Remark>) {
     let more = places.len().saturating_sub(MOST_PLACES);
     if more > 0 {
         let first = places.drain(MOST_PLACES..).next();
-        places.extend(first.map(|first| Remark { why: more_places(more), ..first }));
+        places.extend(first.map(|first| Remark { why: Why::More(more), ..first }));
     }
 }
 
@@ -205,11 +205,6 @@ impl Display for Untold {
         };
         write!(f, "{entries} more entries{whose}{others} are counted and not listed one by one: too many")
     }
-}
-
-/// Of many places, all but the first.
-fn more_places(count: usize) -> String {
-    format!("and {count} more such places")
 }
 
 #[cfg(test)]
@@ -258,10 +253,10 @@ mod tests {
 
     #[test]
     fn of_many_places_the_rest_is_one() {
-        let place = |number: usize| Remark { path: format!("/{number}").into(), why: "why".to_owned() };
+        let place = |number: usize| Remark { path: format!("/{number}").into(), why: Why::NoProc };
         let mut report = Report { held: (0..1000).map(place).collect(), ..Report::default() };
         report.sum_up(Uid::new(7), 1);
         assert_eq!(report.held.len(), MOST_PLACES + 1);
-        assert!(report.held[MOST_PLACES].why.contains("744"), "{:?}", report.held[MOST_PLACES]);
+        assert_eq!(report.held[MOST_PLACES].why, Why::More(744));
     }
 }

@@ -40,8 +40,8 @@ pub enum LeftAlone {
     Unseen(#[serde(with = "as_data::errno")] Errno),
     /// Another process was to look as this user, and there is no report of it.
     Lost(Uid, Loss),
-    /// Another process was to look, and says itself why it did not.
-    Declined(String),
+    /// Another process was to look as a user, and says itself why it did not.
+    Declined(Declined),
     /// So many more directories in this one, of which nothing else is said.
     More(usize),
 }
@@ -71,6 +71,21 @@ pub enum Loss {
     Garbled,
 }
 
+/// Why a process that was to look as a user did not: what it says itself.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Declined {
+    /// The user's configuration is wrong: file, line, key and what is wrong there, in the words of whoever reads it.
+    Configuration(String),
+    /// It was not started by root.
+    NotRoot,
+    /// It could not become this user.
+    CannotBecome(Uid, #[serde(with = "as_data::errno")] Errno),
+    /// This user could have traced it, and read what root left in its memory.
+    Traceable(Uid, #[serde(with = "as_data::errno")] Errno),
+    /// It has become this user, and has more rights than the user.
+    MoreRights(Uid),
+}
+
 impl Loss {
     /// What became of the process for this user.
     pub fn why(self, uid: Uid) -> String {
@@ -94,14 +109,32 @@ impl Loss {
     }
 }
 
+impl Display for Declined {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            // As it is: nothing but control characters can do harm, and a line of it is a sentence.
+            Self::Configuration(why) if why.contains(char::is_control) => {
+                write!(f, "configuration rejected: {}", escaped(why))
+            }
+            Self::Configuration(why) => write!(f, "configuration rejected: {why}"),
+            Self::NotRoot => f.write_str("a worker is started by root, through --all-users"),
+            Self::CannotBecome(uid, errno) => write!(f, "cannot become uid {uid}: {}", errno_text(*errno)),
+            Self::Traceable(uid, errno) => {
+                write!(f, "a worker of uid {uid} could be traced: {}", errno_text(*errno))
+            }
+            Self::MoreRights(uid) => {
+                write!(f, "cannot become uid {uid}: some of root's privileges were left")
+            }
+        }
+    }
+}
+
 impl Display for LeftAlone {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(error) => error.fmt(f),
             Self::Shared(shared) => shared.fmt(f),
-            Self::Missing => {
-                f.write_str("there is no such directory; --dir names the folder that holds the sockets")
-            }
+            Self::Missing => f.write_str("there is no such directory"),
             Self::PrivateTmp => f.write_str(
                 "this is a private /tmp, where nobody's sockets are; take PrivateTmp= (or TemporaryFileSystem=, BindPaths=) out of the unit",
             ),
@@ -119,9 +152,7 @@ impl Display for LeftAlone {
             Self::Lost(uid, loss) => {
                 write!(f, "{}; what it did last is not known, the next sweep looks again", loss.why(*uid))
             }
-            // As it is: nothing but control characters can do harm, and a line of it is a sentence.
-            Self::Declined(why) if why.contains(char::is_control) => write!(f, "{}", escaped(why)),
-            Self::Declined(why) => f.write_str(why),
+            Self::Declined(why) => why.fmt(f),
             Self::More(count) => write!(
                 f,
                 "{count} more directories of users in it were left alone or not looked at, most of them of uids without an account; the next sweep looks again"

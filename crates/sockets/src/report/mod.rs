@@ -5,6 +5,7 @@ mod details;
 mod left_alone;
 mod outcome;
 mod outside;
+mod remark;
 mod sentences;
 
 use crate::judge::{Reason, State, Verdict};
@@ -13,15 +14,15 @@ use crate::kernel::Pid;
 use crate::kernel::as_data;
 use crate::kernel::{SocketNumber, Uid};
 use serde::{Deserialize, Serialize};
-use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use counts::{Counts, Untold};
 pub use details::Details;
-pub use left_alone::{LeftAlone, Loss};
+pub use left_alone::{Declined, LeftAlone, Loss};
 pub use outcome::{Failure, Outcome};
 pub use outside::{Entrance, Outside};
+pub use remark::{Mismatch, Remark, Stray, Unfollowed, Why};
 
 /// One directory of a run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -31,16 +32,6 @@ pub struct DirectoryReport {
     pub path: PathBuf,
     /// Why it was left alone.
     pub error: Option<LeftAlone>,
-}
-
-/// A place, and what is to be said of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Remark {
-    /// Where.
-    #[serde(with = "as_data::path")]
-    pub path: PathBuf,
-    /// One sentence.
-    pub why: String,
 }
 
 /// Whether everything is as it should be, and whether that is known.
@@ -260,18 +251,22 @@ impl Report {
             || self.entries.iter().any(|entry| entry.verdict.state == State::Ghost && is_left(entry))
     }
 
-    /// Everything that could not be looked at, and why.
-    pub fn not_looked_at(&self) -> impl Iterator<Item = (&Path, &dyn Display)> {
-        let refused = self.directories.iter().filter_map(|directory| {
-            directory.error.as_ref().map(|error| (directory.path.as_path(), error as &dyn Display))
-        });
-        refused.chain(self.unseen.iter().map(|place| (place.path.as_path(), &place.why as &dyn Display)))
+    /// The directories that were left alone, each with the reason.
+    pub fn left_alone(&self) -> impl Iterator<Item = (&Path, &LeftAlone)> {
+        self.directories
+            .iter()
+            .filter_map(|directory| Some((directory.path.as_path(), directory.error.as_ref()?)))
+    }
+
+    /// How many places could not be looked at: directories that were left alone, and all else.
+    pub fn not_looked_at(&self) -> usize {
+        self.left_alone().count() + self.unseen.len()
     }
 
     /// Whether all is well. Nothing is, where it is not known.
     pub fn health(&self) -> Health {
         let counts = self.counts();
-        if self.not_looked_at().next().is_some() {
+        if self.not_looked_at() > 0 {
             Health::Unseen
         } else if counts.dead > 0 || counts.ghost > 0 || !self.held.is_empty() {
             Health::Found

@@ -278,7 +278,7 @@ impl Display for DirectoryError {
             ),
             Self::Unreadable(errno) => write!(f, "it cannot be read: {}", errno_text(*errno)),
             Self::Far => f.write_str(
-                "it lies on a mount that may not answer (a network or FUSE file system); left alone here; `tmux-janitor list` asks it",
+                "it lies on a mount that may not answer (a network or FUSE file system); left alone here",
             ),
         }
     }

@@ -88,7 +88,7 @@ pub fn close(mode: u32) -> &'static str {
 
 impl Display for Shared {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { folder, mode, is_slip, own, sockets } = self;
+        let Self { folder, mode, is_slip, own, sockets: _ } = self;
         DirectoryError::Refused(Refusal::WritableByOthers(*mode)).fmt(f)?;
         if *is_slip {
             let (closing, word) = (close(*mode), shell_word(folder));
@@ -96,11 +96,6 @@ impl Display for Shared {
         }
         if let Some(own) = own {
             write!(f, "; tmux's own folder in it is {}", shell_word(&folder.join(own)))?;
-        }
-        let call = |label: &Label| format!("`tmux-janitor sweep -S {}`", shell_word(&folder.join(label)));
-        if !sockets.is_empty() {
-            let calls = sockets.iter().map(call).collect::<Vec<_>>().join(", ");
-            write!(f, "; of single sockets of yours in it, {calls} removes one that is dead")?;
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ use crate::kernel::{ProcLocks, held};
 use crate::kernel::{Process, Processes, Stat};
 use crate::tmux::SocketDir;
 use rustix::fs::{FileType, Mode, OFlags};
+use serde::{Deserialize, Serialize};
 use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Display, Formatter};
 use std::os::fd::AsFd;
@@ -39,14 +40,21 @@ const MOST_FDINFO: usize = 4096;
 pub struct Stuck {
     /// The lock's path.
     pub path: PathBuf,
-    /// The label that cannot be started.
+    /// What it keeps from starting, and who holds it.
+    pub hold: Hold,
+}
+
+/// A label that cannot be started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Which.
     pub label: Label,
-    /// Who holds it. `None`: nobody that can be seen from here.
+    /// Who holds its start lock. `None`: nobody that can be seen from here.
     pub holder: Option<Holder>,
 }
 
 /// Who holds a lock.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     /// Its pid.
     pub pid: Pid,
@@ -57,7 +65,7 @@ pub struct Holder {
 }
 
 /// What a lock's holder does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HolderState {
     /// Stopped by a signal.
     Stopped,
@@ -179,8 +187,7 @@ impl<'a> Seen<'a> {
     fn stuck(&self) -> Stuck {
         Stuck {
             path: self.dir.path_of(&paths::lock_name(self.label)),
-            label: self.label.clone(),
-            holder: self.holder.clone(),
+            hold: Hold { label: self.label.clone(), holder: self.holder.clone() },
         }
     }
 }
@@ -255,7 +262,7 @@ impl Display for Holder {
     }
 }
 
-impl Display for Stuck {
+impl Display for Hold {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let label = escaped(&self.label);
         match &self.holder {
