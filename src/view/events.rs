@@ -23,6 +23,8 @@ pub(crate) enum EventKind {
     Ghost,
     /// A ghost can be reached at its path again.
     Rescued,
+    /// A live server is reached at another name than at its path, and not at that.
+    Renamed,
     /// A dead socket stands there whose server nobody was told of.
     Dead,
 }
@@ -36,6 +38,7 @@ impl EventKind {
             Self::SocketRemoved => "socket-removed",
             Self::Ghost => "ghost",
             Self::Rescued => "rescued",
+            Self::Renamed => "renamed",
             Self::Dead => "dead",
         }
     }
@@ -56,12 +59,14 @@ pub(crate) struct Event {
     pub started: Option<SystemTime>,
     /// Of a server that listens outside of the socket directories: whether its path leads to it from here.
     pub reachable: Option<bool>,
+    /// Of a server that was renamed: the path that leads to it now.
+    pub to: Option<PathBuf>,
 }
 
 impl Event {
     /// One of which no more is known.
     pub(crate) fn of(kind: EventKind, path: PathBuf, server_pid: Option<Pid>) -> Self {
-        Self { kind, path, server_pid, cause: None, started: None, reachable: None }
+        Self { kind, path, server_pid, cause: None, started: None, reachable: None, to: None }
     }
 }
 
@@ -132,6 +137,10 @@ pub(crate) fn json(event: &Event, time: SystemTime) -> serde_json::Result<String
         started: Option<Value>,
         #[serde(skip_serializing_if = "Option::is_none")]
         reachable: Option<bool>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        to: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        to_bytes: Option<&'a [u8]>,
         time: String,
     }
     /// What only the end of a server has, known or not.
@@ -153,6 +162,8 @@ pub(crate) fn json(event: &Event, time: SystemTime) -> serde_json::Result<String
         gone: (event.kind == EventKind::ServerGone).then_some(Gone { cause: event.cause }),
         started: (event.kind == EventKind::ServerUp).then(started),
         reachable: event.reachable,
+        to: event.to.as_ref().map(|to| text(to.as_os_str())),
+        to_bytes: event.to.as_ref().and_then(|to| raw_bytes(to.as_os_str())),
         time: humantime::format_rfc3339_micros(time).to_string(),
     })
 }
@@ -165,8 +176,9 @@ pub(crate) fn people(event: &Event, time: SystemTime) -> String {
     };
     let pid = event.server_pid.map(|pid| format!(" (pid {pid}{there})")).unwrap_or_default();
     let cause = event.cause.map(|cause| format!(", {cause}")).unwrap_or_default();
+    let to = event.to.as_ref().map(|to| format!(", now {}", escaped(to))).unwrap_or_default();
     let time = humantime::format_rfc3339_millis(time);
-    format!("{time} {:14} {}{pid}{cause}", event.kind.word(), escaped(&event.path))
+    format!("{time} {:14} {}{pid}{cause}{to}", event.kind.word(), escaped(&event.path))
 }
 
 /// One JSON object of the stream itself, without a newline behind it. `uid`: of one user of many.

@@ -126,6 +126,11 @@ impl Directories {
         self.rules.get(dir.0).copied().unwrap_or(Strictness::Swept)
     }
 
+    /// The paths of those where sockets are looked for.
+    pub(super) fn paths(&self) -> Vec<PathBuf> {
+        self.wanted().iter().map(|dir| self.path(*dir).to_owned()).collect()
+    }
+
     /// The path of a name in a directory, links in the directory's path resolved.
     pub(super) fn full_path(&self, name: &Name) -> PathBuf {
         let resolved = self.resolved.get(&name.dir);

@@ -5,10 +5,14 @@
 //! there in between (inotify tells each), follow the events: each birth and each death once. What was
 //! bound while we looked may or may not be what we saw: it counts for the next look.
 
+mod homes;
 mod slot;
 
+pub(super) use homes::Renamed;
+
 use crate::view::events::EventKind;
-use slot::{Missing, Slot};
+use homes::Homes;
+use slot::{Dead, Missing, Slot};
 use std::collections::{BTreeMap, HashMap};
 use tmux_sockets::kernel::Label;
 use tmux_sockets::kernel::Pid;
@@ -62,8 +66,10 @@ pub(super) enum Seen {
 /// Whether a server that was announced still has its socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Listens {
-    /// It listens.
+    /// It listens, and no file leads to it.
     Yes,
+    /// It listens, and another name leads to it, as far as can be told.
+    Renamed,
     /// It does not, and nobody else on its behalf.
     No,
     /// It lives, but its socket is gone: it may be ending.
@@ -80,6 +86,8 @@ pub(super) struct Server {
     /// Its process.
     pub(super) pid: Option<Pid>,
     ghost: bool,
+    /// Not at the name it was told of at, but at another.
+    away: bool,
 }
 
 /// Something that happened at the name that was looked at.
@@ -114,6 +122,10 @@ pub(super) struct Engine {
     looking: bool,
     /// Where sockets were bound while we looked.
     late: Vec<Name>,
+    homes: Homes,
+    renamed: Vec<Renamed>,
+    /// Names to be looked at, since another name of a server of theirs came or went.
+    restless: Vec<Name>,
 }
 
 impl Engine {
@@ -155,7 +167,7 @@ impl Engine {
 
     /// Whether anything is known of a name.
     pub(super) fn knows(&self, name: &Name) -> bool {
-        self.known(name).is_some()
+        self.known(name).is_some() || self.homes.visitor(name).is_some()
     }
 
     /// Whether a birth at a name was told and not yet looked at.
@@ -177,7 +189,19 @@ impl Engine {
 
     /// A ghost was found, by its socket. Nothing, if it is known as one.
     pub(super) fn haunt(&mut self, name: &Name, socket: SocketNumber, pid: Option<Pid>) -> Vec<Happening> {
-        self.slot(name).haunt(socket, pid)
+        let happenings = self.slot(name).haunt(socket, pid);
+        self.homes.settle(socket, name);
+        happenings
+    }
+
+    /// The servers that are reached at other names than was told before.
+    pub(super) fn take_renamed(&mut self) -> Vec<Renamed> {
+        std::mem::take(&mut self.renamed)
+    }
+
+    /// Names to be looked at: another name of a server that was told of there came or went.
+    pub(super) fn take_restless(&mut self) -> Vec<Name> {
+        std::mem::take(&mut self.restless)
     }
 
     /// Whether a server of a name lives whose file is gone.
@@ -188,6 +212,9 @@ impl Engine {
     /// Forgets a directory that is not ours to watch any more. The servers that were announced in it.
     pub(super) fn forget(&mut self, dir: Dir) -> Vec<(Name, Server)> {
         let slots = self.slots.remove(&dir).unwrap_or_default();
+        for socket in slots.values().flat_map(|slot| &slot.servers).filter_map(|server| server.socket) {
+            self.homes.forget(socket);
+        }
         let servers = |(label, slot): (Label, Slot)| {
             slot.servers.into_iter().map(move |server| (Name { dir, label: label.clone() }, server))
         };
@@ -201,8 +228,11 @@ impl Engine {
 
     /// The process whose the socket at a name is or was, as far as that is known: no ghost's, which has another.
     pub(super) fn owner(&self, name: &Name) -> Option<Pid> {
+        if let Some(visitor) = self.visitor(name) {
+            return visitor.pid;
+        }
         let slot = self.known(name)?;
-        let here = slot.servers.iter().rev().find(|server| !server.ghost);
+        let here = slot.servers.iter().rev().find(|server| !server.ghost && !server.away);
         here.map_or(slot.dead.and_then(|dead| dead.pid), |server| server.pid)
     }
 
@@ -231,6 +261,60 @@ impl Engine {
         seen: Seen,
         listens: impl Fn(&Server) -> Listens,
     ) -> Vec<Happening> {
+        let away = match seen {
+            Seen::Live { socket: Some(socket), .. } => {
+                self.homes.away_from(socket, name).map(|home| (socket, home))
+            }
+            Seen::Live { socket: None, .. }
+            | Seen::Dead
+            | Seen::Spared
+            | Seen::Removed
+            | Seen::Absent
+            | Seen::Undecided => None,
+        };
+        if let Some((socket, home)) = away {
+            self.homes.found(socket, name);
+            let server = self.server(&home, socket).copied();
+            if server.is_some_and(|server| server.ghost) {
+                self.restless.push(home);
+            }
+            self.tell_renamed(server.into_iter());
+            // Of whom this name is, is told at home.
+            return self.digest_at(name, Seen::Absent, listens);
+        }
+        let is_left = match seen {
+            Seen::Dead | Seen::Spared | Seen::Removed => true,
+            Seen::Absent => self.visitor(name).is_some_and(|server| listens(&server) == Listens::No),
+            Seen::Live { .. } | Seen::Undecided => false,
+        };
+        if let Some(server) = self.visitor(name).filter(|_| is_left) {
+            // The server that had it as another name has ended, and left it.
+            self.slot(name).dead = Some(Dead { pid: server.pid, spared: false });
+        }
+        if seen != Seen::Undecided {
+            self.restless.extend(self.homes.left(name));
+        }
+        self.digest_at(name, seen, listens)
+    }
+
+    /// The server that is at home elsewhere and was seen at a name.
+    fn visitor(&self, name: &Name) -> Option<Server> {
+        let (socket, home) = self.homes.visitor(name)?;
+        self.server(&home, socket).copied()
+    }
+
+    fn tell_renamed(&mut self, servers: impl Iterator<Item = Server>) {
+        for Server { socket, pid, ghost, away } in servers {
+            let Some(socket) = socket else { continue };
+            if ghost {
+                self.homes.lost(socket);
+            } else {
+                self.renamed.extend(self.homes.tell(socket, pid, away));
+            }
+        }
+    }
+
+    fn digest_at(&mut self, name: &Name, seen: Seen, listens: impl Fn(&Server) -> Listens) -> Vec<Happening> {
         let slots = self.slots.get_mut(&name.dir);
         let Some(mut slot) = slots.and_then(|slots| slots.remove(&name.label)).or_else(|| {
             // An unknown name at which nothing is.
@@ -238,13 +322,17 @@ impl Engine {
         }) else {
             return Vec::new();
         };
+        let before = slot.servers.clone();
         let happenings = match seen {
             Seen::Undecided => slot.undecided(&listens),
             // A socket was bound during this look: the next one tells which server it belongs to.
             Seen::Live { .. } if slot.late > 0 => slot.others(None, Missing::MayBeThere, &listens),
-            Seen::Live { socket, pid } => slot.live(Server { socket, pid, ghost: false }, &listens),
+            Seen::Live { socket, pid } => {
+                slot.live(Server { socket, pid, ghost: false, away: false }, &listens)
+            }
             Seen::Dead | Seen::Spared | Seen::Removed | Seen::Absent => slot.no_longer(seen, &listens),
         };
+        self.settle(name, &before, &slot.servers);
         if !slot.servers.is_empty()
             || slot.dead.is_some()
             || slot.births > 0
@@ -254,6 +342,30 @@ impl Engine {
             self.slots.entry(name.dir).or_default().insert(name.label.clone(), slot);
         }
         happenings
+    }
+
+    /// Where the servers of a name are at home, and are now.
+    fn settle(&mut self, name: &Name, before: &[Server], now: &[Server]) {
+        for server in before {
+            let Some(old) = server.socket.filter(|old| !now.iter().any(|other| other.socket == Some(*old)))
+            else {
+                continue;
+            };
+            let heir = now.iter().find(|other| other.pid.is_some() && other.pid == server.pid);
+            if let Some(new) = heir.and_then(|heir| heir.socket) {
+                self.homes.renumber(old, new);
+            }
+            if let (Some(other), None) = (self.homes.other(old).cloned(), heir) {
+                // What stands there by now is its dead socket.
+                self.slot(&other).dead = Some(Dead { pid: server.pid, spared: false });
+                self.restless.push(other);
+            }
+            self.homes.forget(old);
+        }
+        for socket in now.iter().filter_map(|server| server.socket) {
+            self.homes.settle(socket, name);
+        }
+        self.tell_renamed(now.iter().copied());
     }
 
     fn known(&self, name: &Name) -> Option<&Slot> {

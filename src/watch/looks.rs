@@ -3,23 +3,23 @@
 mod as_done;
 mod listens;
 mod seen;
+mod told;
 
 use super::deaths::{Death, Served, Untied};
 use super::directories::Settled;
 use super::duties::Duties;
-use super::engine::{Dir, Engine, Happening, Listens, Name, Seen, Server};
+use super::engine::{Dir, Engine, Listens, Name, Seen, Server};
 use super::hints;
 use super::outsiders;
 use super::schedule::Schedule;
 use super::tools::Tools;
 use super::warnings::Warning;
 use crate::pass::far::Apart;
-use crate::view::events::{Event, EventKind};
 use as_done::AsDone;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Instant;
-use tmux_sockets::ghost::Ghost;
+use tmux_sockets::ghost::{Ghost, Reached};
 use tmux_sockets::kernel::Label;
 use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::SocketNumber;
@@ -38,6 +38,8 @@ pub(super) struct Looks {
     closing: HashSet<SocketNumber>,
     /// Sockets whose processes were not found, seen so once.
     unfound: HashSet<SocketNumber>,
+    /// What leads to sockets, as it was read in this look.
+    reached: RefCell<Option<Reached>>,
 }
 
 /// A live server whose process is not known yet.
@@ -57,6 +59,7 @@ impl Looks {
             fresh: Vec::new(),
             closing: HashSet::new(),
             unfound: HashSet::new(),
+            reached: RefCell::new(None),
         }
     }
 
@@ -178,6 +181,7 @@ impl Looks {
         self.hints(tools);
         let started = Instant::now();
         self.engine.look_begins();
+        self.reached.take();
         let path = tools.directories.path(dir).to_owned();
         let rule = tools.directories.rule(dir);
         let target = Target { path, only: Some(labels.to_vec()), rule };
@@ -246,6 +250,7 @@ impl Looks {
         self.hints(tools);
         let started = Instant::now();
         self.engine.look_begins();
+        self.reached.take();
         self.witness.refresh();
         let Duties { settings, user, .. } = tools.duties;
         let pass = Pass { policy: settings, far: &Apart, user: *user, act: Act::Look };
@@ -290,6 +295,7 @@ impl Looks {
         if self.fresh.is_empty() {
             return;
         }
+        self.reached.take();
         let fresh = std::mem::take(&mut self.fresh);
         let sockets = fresh.iter().map(|fresh| (fresh.socket, fresh.name.clone())).collect();
         let ties = tools.deaths.tie(&sockets);
@@ -342,7 +348,11 @@ impl Looks {
         let is_born = self.engine.expects(name);
         let closed = Cell::new(None);
         let happenings = self.engine.digest(name, seen, |server: &Server| {
-            let listens = listens::listens(&self.witness, tools.deaths, server, name, ended);
+            let is_reached = |socket| {
+                let new = || Reached::new(tools.directories.paths());
+                self.reached.borrow_mut().get_or_insert_with(new).is(self.witness.table(), socket)
+            };
+            let listens = listens::listens(&self.witness, tools.deaths, server, name, ended, is_reached);
             match (listens, server.socket) {
                 (Listens::Maybe, Some(socket)) if self.closing.contains(&socket) => Listens::No,
                 (Listens::Maybe, socket) => {
@@ -365,36 +375,5 @@ impl Looks {
             self.schedule.unclear(name.clone(), Instant::now());
         }
         self.pass_on(tools, name, happenings);
-    }
-
-    fn pass_on(&mut self, tools: &mut Tools<'_>, name: &Name, happenings: Vec<Happening>) {
-        for happening in happenings {
-            let (kind, server_pid) = (happening.kind, happening.pid());
-            let mut ended = None;
-            match (kind, server_pid) {
-                (EventKind::ServerGone, Some(pid)) => ended = tools.deaths.let_go(pid, name.into()),
-                (EventKind::Ghost | EventKind::Rescued, _) => {
-                    // What to do about it is looked at when it has settled. Its directory may go without a word.
-                    self.schedule.ghost_seen(Instant::now());
-                    self.schedule.directories_changed(Instant::now());
-                }
-                (
-                    EventKind::ServerGone | EventKind::ServerUp | EventKind::SocketRemoved | EventKind::Dead,
-                    _,
-                ) => {}
-            }
-            let started = match (kind, server_pid, happening.server.and_then(|server| server.socket)) {
-                (EventKind::ServerUp, Some(pid), Some(socket)) => tools.deaths.started(pid, socket),
-                _ => None,
-            };
-            tools.books.note_news();
-            let path = tools.directories.full_path(name);
-            if let (EventKind::ServerUp, Some(server)) = (kind, happening.server) {
-                if tools.is_told_at(&path, &server) {
-                    continue;
-                }
-            }
-            tools.enter(Event { started, ..Event::of(kind, path, server_pid) }, ended);
-        }
     }
 }

@@ -79,7 +79,7 @@ impl Servers {
             "rescued" => {
                 self.set_ghost(&key, false);
             }
-            "ghost" | "socket-removed" | "dead" => {}
+            "ghost" | "socket-removed" | "renamed" | "dead" => {}
             _ => return Heard::Garbled,
         }
         Heard::Lines(vec![line])
@@ -173,6 +173,7 @@ mod tests {
         }
         assert_eq!(hear(&line("ghost", "/ghost", 4, "")), ["ghost /ghost"]);
         assert_eq!(hear(r#"{"event":"ready"}"#), [""; 0]);
+        assert_eq!(hear(&line("renamed", "/stays", 1, "")), ["renamed /stays"]);
         for _ in 0..2 {
             servers.begin();
             let mut hear = |line: &str| told(servers.hear(line.as_bytes(), "T"));

@@ -36,10 +36,10 @@ impl Slot {
         let current = match server.socket {
             Some(_) => self.servers.iter().position(|known| known.socket == server.socket),
             // Not in the table, but it answers: the one we know, if a dump has missed it.
-            None => self
-                .servers
-                .iter()
-                .position(|known| !known.ghost && (known.socket.is_none() || listens(known) == Listens::Yes)),
+            None => self.servers.iter().position(|known| {
+                !known.ghost
+                    && (known.socket.is_none() || matches!(listens(known), Listens::Yes | Listens::Renamed))
+            }),
         };
         // SIGUSR1: the same process has made its socket anew.
         let current = current
@@ -56,7 +56,7 @@ impl Slot {
             // A pane's process holds the socket of a server that was killed until it has called exec.
             Server { pid: known.pid.or(server.pid), ..server }
         } else {
-            Server { ghost: false, ..known }
+            Server { ghost: false, away: false, ..known }
         };
         let mut happenings = Vec::new();
         self.servers[at].back(&mut happenings);
@@ -87,7 +87,7 @@ impl Slot {
             }
             Seen::Absent if !was_there => {}
             Seen::Removed | Seen::Absent | Seen::Live { .. } | Seen::Undecided => {
-                let server = Server { socket: None, pid, ghost: false };
+                let server = Server { socket: None, pid, ghost: false, away: false };
                 happenings.push(Happening { kind: EventKind::SocketRemoved, server: Some(server) });
             }
         }
@@ -99,7 +99,7 @@ impl Slot {
         let by_socket = self.servers.iter().position(|known| known.socket == Some(socket));
         let by_pid = || self.servers.iter().position(|known| known.pid.is_some() && known.pid == pid);
         let Some(at) = by_socket.or_else(by_pid) else {
-            let server = Server { socket: Some(socket), pid, ghost: true };
+            let server = Server { socket: Some(socket), pid, ghost: true, away: false };
             self.servers.push(server);
             return [EventKind::ServerUp, EventKind::Ghost]
                 .map(|kind| Happening { kind, server: Some(server) })
@@ -138,6 +138,13 @@ impl Slot {
                 Listens::Yes => {}
                 Listens::Anew(socket) => server.made_anew(SocketNumber::new(socket), &mut happenings),
                 Listens::Maybe => return true,
+                Listens::Renamed => {
+                    if missing == Missing::IsGhost {
+                        server.away = true;
+                        server.back(&mut happenings);
+                    }
+                    return true;
+                }
                 Listens::No => {
                     if server.ghost && missing == Missing::IsGhost && self.births > 0 && !self.lock_seen {
                         // No start made these: the ghost itself (SIGUSR1), before it ended.
@@ -174,6 +181,7 @@ impl Server {
 
     /// No file leads to it.
     fn lost(&mut self, happenings: &mut Vec<Happening>) {
+        self.away = false;
         if !std::mem::replace(&mut self.ghost, true) {
             happenings.push(Happening { kind: EventKind::Ghost, server: Some(*self) });
         }
@@ -187,10 +195,10 @@ pub(super) enum Missing {
     MayBeThere,
 }
 
-/// The server that ended last and was no ghost: what stands at the name is its socket.
+/// The server that ended last and was reached here: what stands at the name is its socket.
 fn last_gone(happenings: &[Happening]) -> Option<Server> {
     let mut gone = happenings.iter().rev().filter(|happening| happening.kind == EventKind::ServerGone);
-    gone.find_map(|happening| happening.server.filter(|server| !server.ghost))
+    gone.find_map(|happening| happening.server.filter(|server| !server.ghost && !server.away))
 }
 
 /// Servers that came and went between two looks.

@@ -18,6 +18,8 @@ struct World {
     engine: RefCell<Engine>,
     listening: RefCell<Vec<SocketNumber>>,
     closing: RefCell<Option<SocketNumber>>,
+    /// Of those, which stand at another name.
+    elsewhere: RefCell<Vec<SocketNumber>>,
     /// A socket that is closed, and the one that its server listens with instead.
     anew: RefCell<Option<(SocketNumber, SocketNumber)>>,
 }
@@ -37,8 +39,15 @@ impl World {
 
     /// Looks; what happened, with pids.
     fn see(&self, seen: Seen) -> Vec<(EventKind, Option<i32>)> {
+        self.see_at(&x(), seen)
+    }
+
+    fn see_at(&self, name: &Name, seen: Seen) -> Vec<(EventKind, Option<i32>)> {
         let listening = self.listening.borrow().clone();
         let listens = |server: &Server| match server.socket {
+            Some(socket) if listening.contains(&socket) && self.elsewhere.borrow().contains(&socket) => {
+                Listens::Renamed
+            }
             Some(socket) if listening.contains(&socket) => Listens::Yes,
             Some(socket) if *self.closing.borrow() == Some(socket) => Listens::Maybe,
             Some(socket) => match *self.anew.borrow() {
@@ -47,7 +56,7 @@ impl World {
             },
             None => Listens::No,
         };
-        let happenings = self.engine.borrow_mut().digest(&x(), seen, listens);
+        let happenings = self.engine.borrow_mut().digest(name, seen, listens);
         happenings.iter().map(|happening| (happening.kind, happening.pid().map(Pid::raw))).collect()
     }
 
@@ -277,4 +286,71 @@ fn a_dead_socket_is_told_of_where_no_end_was_told() {
     }
     world.born();
     assert_eq!(world.see(Seen::Dead), [(ServerUp, None), (ServerGone, None)], "those say so");
+}
+
+fn named(label: &str) -> Name {
+    Name { dir: Dir(0), label: Label::new(label).unwrap() }
+}
+
+/// In whatever order the two names are looked at, and also where the end is seen at the new one first.
+#[test]
+fn who_is_renamed_is_told_of_at_home_and_goes_once() {
+    for (is_new_first, other) in [(true, "a"), (false, "y")] {
+        let (world, socket, pid) = (World::default(), SocketNumber::new(1), Some(Pid::new(10)));
+        let (seen, other) = (Seen::Live { socket: Some(socket), pid }, named(other));
+        world.live(socket, Pid::new(10));
+        *world.elsewhere.borrow_mut() = vec![socket];
+        let mut looks = [(x(), Seen::Absent), (other.clone(), seen)];
+        if is_new_first {
+            looks.reverse();
+        }
+        for (name, seen) in &looks {
+            assert_eq!(world.see_at(name, *seen), []);
+        }
+        let told = Renamed { home: x(), to: other.clone(), pid };
+        assert_eq!(world.engine.borrow_mut().take_renamed(), [told]);
+        assert_eq!(world.engine.borrow().counts(), Counts { live: 1, ..Counts::default() });
+        assert_eq!(world.engine.borrow().owner(&other), pid);
+        for (name, seen) in &looks {
+            assert_eq!(world.see_at(name, *seen), [], "once");
+        }
+        assert_eq!(world.engine.borrow_mut().take_renamed(), []);
+        world.listening(&[]);
+        let mut ends = vec![(x(), vec![(ServerGone, Some(10))]), (other, vec![(SocketRemoved, Some(10))])];
+        if is_new_first {
+            ends.reverse();
+        }
+        for (name, happened) in ends {
+            assert_eq!(world.see_at(&name, Seen::Absent), happened, "{name:?}");
+        }
+        assert!(world.engine.borrow().slots[&Dir(0)].is_empty(), "nothing is left to remember");
+        assert!(!world.engine.borrow().knows(&named("a")) && !world.engine.borrow().knows(&named("y")));
+    }
+}
+
+#[test]
+fn who_has_lost_the_other_name_too_is_a_ghost_at_home() {
+    let (world, socket) = (World::default(), SocketNumber::new(1));
+    world.live(socket, Pid::new(10));
+    *world.elsewhere.borrow_mut() = vec![socket];
+    world.see_at(&named("y"), Seen::Live { socket: Some(socket), pid: None });
+    world.see(Seen::Absent);
+    world.elsewhere.borrow_mut().clear();
+    world.engine.borrow_mut().take_restless();
+    assert_eq!(world.see_at(&named("y"), Seen::Absent), []);
+    assert_eq!(world.engine.borrow_mut().take_restless(), [x()], "it is to be looked at");
+    assert_eq!(world.see(Seen::Absent), [(Ghost, Some(10))]);
+    world.engine.borrow_mut().take_renamed();
+    assert_eq!(world.live(SocketNumber::new(2), Pid::new(10)), [(Rescued, Some(10))]);
+    assert_eq!(world.engine.borrow_mut().take_renamed(), [], "at home");
+    *world.elsewhere.borrow_mut() = vec![SocketNumber::new(2)];
+    world.see(Seen::Absent);
+    world.see_at(&named("y"), Seen::Live { socket: Some(SocketNumber::new(2)), pid: None });
+    assert_eq!(world.engine.borrow_mut().take_renamed().len(), 1);
+    // It makes its socket anew, at home.
+    assert_eq!(world.live(SocketNumber::new(3), Pid::new(10)), []);
+    let told = Renamed { home: x(), to: x(), pid: Some(Pid::new(10)) };
+    assert_eq!(world.engine.borrow_mut().take_renamed(), [told]);
+    world.listening(&[]);
+    assert_eq!(world.see(Seen::Removed), [(ServerGone, Some(10)), (SocketRemoved, Some(10))]);
 }

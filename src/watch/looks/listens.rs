@@ -1,12 +1,12 @@
-//! Whether a server that is known listens still. No effects.
+//! Whether a server that is known listens still, and is reached. No effects.
 
 use crate::watch::deaths::Deaths;
 use crate::watch::engine::{Listens, Name, Server};
 use std::collections::HashSet;
-use tmux_sockets::kernel::Pid;
+use tmux_sockets::kernel::{Pid, SocketNumber};
 use tmux_sockets::witness::Witness;
 
-/// By the table and its process; these have `ended`. [`Listens::Maybe`]: its process goes on and has closed its socket, as
+/// By the table, which `is_reached` looks up, and its process; these have `ended`. [`Listens::Maybe`]: its process goes on and has closed its socket, as
 /// far as this look tells.
 pub(super) fn listens(
     witness: &Witness,
@@ -14,10 +14,11 @@ pub(super) fn listens(
     server: &Server,
     name: &Name,
     ended: &HashSet<Pid>,
+    is_reached: impl FnOnce(SocketNumber) -> bool,
 ) -> Listens {
     let Some(socket) = server.socket else { return Listens::No };
     if witness.table().shows_socket(socket) {
-        return Listens::Yes;
+        return if is_reached(socket) { Listens::Renamed } else { Listens::Yes };
     }
     let Some(pid) = server.pid else {
         // Of a table that could not be read nothing is concluded.

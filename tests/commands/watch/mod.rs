@@ -8,6 +8,7 @@ pub(crate) mod events;
 mod fake;
 mod limits;
 mod places;
+mod renamed;
 mod rescues;
 mod service;
 mod stream;

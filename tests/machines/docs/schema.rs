@@ -24,6 +24,8 @@ const SCENES: [&str; 3] = [
        timeout 1 tmux-janitor events --json --dead
        tmux-janitor rescue --json; tmux-janitor status --json; tmux-janitor --dir /none list --json
        tmux-janitor events --json >told & until grep -q server-up told; do sleep 0.1; done
+       mv /tmp/tmux-1000/homebase "$(printf '/tmp/tmux-1000/a\377')"; until grep -q renamed told; do sleep 0.1; done
+       mv "$(printf '/tmp/tmux-1000/a\377')" /tmp/tmux-1000/homebase
        tmux -L homebase kill-server; until grep -q server-gone told; do sleep 0.1; done; kill $!; cat told"#,
     r"tmux-janitor spawn work --json -- sleep 1000; tmux-janitor spawn work --json; tmux-janitor spawn work --exist-ok --json
        tmux-janitor spawn short --json -- false; tmux-janitor spawn none --join-only --json

@@ -23,6 +23,7 @@ mod outside;
 pub mod panes;
 mod proof;
 mod reach;
+mod reached;
 pub mod rescue;
 
 pub use area::Area;
@@ -32,6 +33,7 @@ pub use find::{Found, find, find_with_doubts};
 pub use folder::Anew;
 pub use forecast::would_rescue;
 pub use outside::{Known, Outsider, enter_outside, find_behind, find_outside};
+pub use reached::Reached;
 pub use rescue::{Rescue, rescue};
 
 use crate::judge::Plight;

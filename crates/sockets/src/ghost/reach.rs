@@ -162,6 +162,13 @@ impl View {
         listener.path.parent().is_some_and(|parent| self.is_in(parent, listener) == Some(true))
     }
 
+    /// Whether the socket is seen at its path, beside it or in one of the places. Not knowing counts as no.
+    pub(super) fn is_seen(&mut self, table: &KernelTable, listener: &Listener) -> bool {
+        self.finds(table, listener) == Some(true)
+            || self.is_seen_beside(listener)
+            || self.is_in_a_place(listener)
+    }
+
     fn is_in_a_place(&mut self, listener: &Listener) -> bool {
         let places = self.places.clone();
         places.iter().any(|place| self.is_in(place, listener) == Some(true))
