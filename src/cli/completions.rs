@@ -83,18 +83,36 @@ _tmux_janitor() {
     if [[ $3 == -L && $words == *" probe "* ]]; then
         _tmux_janitor_names labels "$2"
     elif [[ $words == *" rescue "* && $2 != -* && ! $3 =~ ^--(dir|config|color|log-target)$ ]]; then
-        _tmux_janitor_names ghosts "$2"
+        COMPREPLY=()
+        _tmux_janitor_has_argument || _tmux_janitor_names ghosts "$2"
     else
         _tmux__janitor "$@"
+        # Files, where one belongs and nothing else does.
+        if [[ $words == *" audit "* || $words == *" spawn "*" -- "* ]] ||
+            { [[ $words == *" check-config "* ]] && ! _tmux_janitor_has_argument; }; then
+            compopt -o bashdefault -o default
+        fi
     fi
 }
 
-complete -F _tmux_janitor -o bashdefault -o default tmux-janitor
+# Whether a word stands behind the command already that is neither an option nor an option's value.
+_tmux_janitor_has_argument() {
+    local word before= count=0
+    for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+        [[ $word != = ]] || continue
+        [[ $word == -* || $before =~ ^--(dir|config|color|log-target)$ ]] || ((++count))
+        before=$word
+    done
+    ((count > 1))
+}
+
+complete -F _tmux_janitor tmux-janitor
 "#;
 
 fn zsh(script: &str) -> String {
     let script = script
         .replace(":LABEL:_default'", ":LABEL:_tmux_janitor_labels'")
+        .replace("is a usage error:_default'", "is a usage error: '")
         .replace("without it, all of them:_files'", "without it, all of them:_tmux_janitor_ghosts'");
     script.replacen("autoload -U is-at-least\n", ZSH, 1)
 }
@@ -114,7 +132,8 @@ _tmux_janitor_ghosts() {
 }
 "#;
 
-/// fish offers files wherever nothing says that none are wanted.
+/// fish offers files wherever nothing says that none are wanted: behind a command that takes no argument, behind the
+/// only argument, and for the name of a session.
 fn without_files() -> String {
     let cli = Cli::command();
     let shown = cli.get_subcommands().filter(|command| !command.is_hide_set());
@@ -125,6 +144,18 @@ fn without_files() -> String {
     })
 }
 
-const FISH: &str = r#"complete -c tmux-janitor -n "__fish_tmux_janitor_using_subcommand probe" -s L -x -a "(tmux-janitor complete-names labels 2>/dev/null)"
-complete -c tmux-janitor -n "__fish_tmux_janitor_using_subcommand rescue" -f -a "(tmux-janitor complete-names ghosts 2>/dev/null)"
+const FISH: &str = r#"
+# Whether an argument stands behind the command already.
+function __fish_tmux_janitor_has_argument
+    set -l words (commandline -opc)
+    set -e words[1]
+    argparse (__fish_tmux_janitor_global_optspecs) dry-run aside json -- $words 2>/dev/null
+    and test (count $argv) -gt 1
+end
+
+complete -c tmux-janitor -n "__fish_tmux_janitor_using_subcommand probe" -s L -x -a "(tmux-janitor complete-names labels 2>/dev/null)"
+complete -c tmux-janitor -n "__fish_tmux_janitor_using_subcommand rescue" -f
+complete -c tmux-janitor -n "__fish_tmux_janitor_using_subcommand rescue; and not __fish_tmux_janitor_has_argument" -a "(tmux-janitor complete-names ghosts 2>/dev/null)"
+complete -c tmux-janitor -n "__fish_tmux_janitor_using_subcommand check-config; and __fish_tmux_janitor_has_argument" -f
+complete -c tmux-janitor -n "__fish_tmux_janitor_using_subcommand spawn; and not contains -- -- (commandline -opc)" -f
 "#;

@@ -83,10 +83,13 @@ impl Desk {
                     .collect();
                 let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
                 let (last, before) = (words.last().unwrap(), words[words.len() - 2]);
+                // With the option "default" bash has files where there is nothing else.
                 self.asks(&["bash", "-euc"], &format!(
-                    "compopt() {{ :; }}; . ./bash; complete -p tmux-janitor >complete; COMP_WORDS=({}); COMP_CWORD={}; COMPREPLY=()
+                    "compopt() {{ echo \"$*\" >>complete; }}; . ./bash; complete -p tmux-janitor >complete; COMP_WORDS=({}); COMP_CWORD={}; COMPREPLY=()
                      function=$(sed 's/.*-F \\([^ ]*\\).*/\\1/' complete)
-                     \"$function\" tmux-janitor '{last}' '{before}'; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+                     \"$function\" tmux-janitor '{last}' '{before}' || :
+                     if [[ ${{#COMPREPLY[@]}} = 0 ]] && grep -q -e '-o default' complete; then COMPREPLY=($(compgen -f -- '{last}' || :)); fi
+                     printf '%s\\n' \"${{COMPREPLY[@]}}\"",
                     quoted.join(" "), words.len() - 1))
             }
             "fish" => self.asks(
@@ -157,5 +160,20 @@ fn each_shell_completes_options_values_labels_and_ghosts() {
         offers(&["tmux-janitor", "probe", "-L", "a"], &[], &["auto"]);
         offers(&["tmux-janitor", "rescue", "/"], &[&lost], &[]);
         offers(&["tmux-janitor", "rescue", "--a"], &["--aside"], &[]);
+        // It takes one PATH.
+        let dir = format!("--dir={}", desk.arena.dir().display());
+        for first in [&["/x"][..], &["--dry-run", "/x"], &["--color", "never", "/x"], &[&dir, "/x"]] {
+            let words = [&["tmux-janitor", "rescue"][..], first, &["/"]].concat();
+            offers(&words, &[], &[&lost, "/tmp", "/tmp/"]);
+        }
+        offers(&["tmux-janitor", "rescue", "/x", "--a"], &["--aside"], &[]);
+        offers(&["tmux-janitor", "--color", "never", "rescue", "--dry-run", "/"], &[&lost], &[]);
+        offers(&["tmux-janitor", &dir, "rescue", "/"], &[&lost], &[]);
+        // Files, where one belongs.
+        offers(&["tmux-janitor", "audit", "bash", "ba"], &["bash"], &[]);
+        offers(&["tmux-janitor", "check-config", "ba"], &["bash"], &[]);
+        offers(&["tmux-janitor", "check-config", "bash", "ba"], &[], &["bash"]);
+        offers(&["tmux-janitor", "spawn", "ba"], &[], &["bash"]);
+        offers(&["tmux-janitor", "spawn", "x", "--", "ba"], &["bash"], &[]);
     }
 }
