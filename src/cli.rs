@@ -66,9 +66,10 @@ pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0   done, also when there was nothing to do; status: healthy; probe: live or starting;
       spawn: the session exists and was verified
-  1   an entry failed, a directory has an error or --dir names none; status: a dead socket or
-      ghost; rescue: a ghost is left; probe: dead; spawn: the session could not be made;
-      doctor: a problem or a risk; audit: a finding; setup: not all could be done
+  1   an entry failed, a directory has an error or --dir names none; status: a dead socket, a
+      ghost or a start lock that is held for good; rescue: a ghost is left; probe: dead;
+      spawn: the session could not be made; doctor: a problem or a risk; audit: a finding;
+      setup: not all could be done; all: the result could not be written
   2   the command line makes no sense; audit: a file that is neither a shell script nor a unit file
   3   probe: absent (a live server of that path, and where it is, is named);
       spawn: a session of that name is there already, nothing was changed
@@ -92,7 +93,7 @@ pub(crate) struct Global {
     /// Log more (repeatable)
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
-    /// Say and log only what failed
+    /// Say and log only what failed; list, status, probe and doctor print what they find all the same
     #[arg(short, long, global = true)]
     pub quiet: bool,
     /// Colour the output
@@ -188,7 +189,8 @@ pub(crate) enum Command {
     ///
     /// With --metrics or --metrics-file in a form for monitoring: sockets by state, ghosts, removals,
     /// failures, and when everything was last swept. In every form exit code 1 says that there is a dead
-    /// socket or a ghost, and 4 that not all could be looked at. What keep or min-age keeps is healthy.
+    /// socket, a ghost or a start lock that is held for good, and 4 that not all could be looked at. What keep or min-age
+    /// keeps is healthy.
     Status(Status),
     /// Say whether one socket is alive; never starts a server
     ///

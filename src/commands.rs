@@ -229,10 +229,11 @@ fn tell_sweep(
     narrator: &mut Narrator,
     output: &mut Output,
 ) -> Result<Exit, Error> {
-    output::written(narrator.finish())?;
+    let printed = output::written(narrator.finish());
     see::say_why(report);
     let is_told = |at| narrator.has_told(at);
     journal::rest_of_pass(report, dry_run, &is_told);
+    printed?;
     if as_json {
         output.json(|to| json::run(to, report, "sweep", dry_run, json::Listing::Eventful))?;
     } else if !global.quiet {

@@ -185,7 +185,10 @@ impl<'a> Patient<'a> {
     ) -> Self {
         let systemd = Systemd::new(user, around.runtime_dir.clone());
         witness.refresh();
-        let blindness = witness.blindness();
+        let readable = report.directories.iter().filter(|directory| directory.error.is_none());
+        let mut of_folders = readable.filter_map(|directory| witness.blindness_in(&directory.path));
+        let blindness = of_folders.next();
+        let blindness = blindness.or_else(|| witness.blindness());
         Self { settings, user, around, report, record, witness, blindness, dirs, systemd }
     }
 

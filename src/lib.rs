@@ -89,7 +89,7 @@ pub use exit::Exit;
 use exit::{Error, output};
 use host::apart;
 use std::ffi::OsString;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write as _};
 use std::os::fd::AsFd;
 
 /// What is tried with data, by `tests/` and `fuzz/`, and cannot be from outside of the program. No interface of it.
@@ -144,9 +144,17 @@ fn answer(arguments: &[OsString]) -> Exit {
         }
         Err(mut error) => {
             cli::hint(&mut error);
-            // Help goes to stdout, mistakes to stderr; a closed pipe is no error of ours.
-            let _ = error.print();
-            return if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            // Help goes to stdout, mistakes to stderr.
+            let printed = output::written(error.print().and_then(|()| std::io::stdout().flush()));
+            return match printed {
+                _ if error.use_stderr() => Exit::Usage,
+                Ok(()) => Exit::Done,
+                Err(error) => {
+                    logging::init(logging::LogTarget::Auto, logging::Volume::default());
+                    tracing::error!("{error}");
+                    error.exit()
+                }
+            };
         }
     };
     let volume = cli.volume(std::io::stderr().is_terminal());
@@ -160,7 +168,6 @@ fn answer(arguments: &[OsString]) -> Exit {
         Err(error) => {
             match &error {
                 Error::Configuration(error) => logging::configuration_rejected(&error.to_string()),
-                Error::ReaderGone => {}
                 other => tracing::error!("{other}"),
             }
             error.exit()

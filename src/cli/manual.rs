@@ -8,7 +8,10 @@ use crate::exit::Error;
 use crate::exit::Exit;
 use clap::{Arg, Command, CommandFactory};
 use std::fmt::Write;
+use std::io;
 use std::path::Path;
+use tmux_sockets::kernel::escape::escaped;
+use tmux_sockets::kernel::text::io_text;
 
 /// The pages and their names.
 const PAGES: [(&str, &str); 8] = [
@@ -34,9 +37,13 @@ pub(crate) fn pages() -> Vec<(&'static str, String)> {
 
 /// Writes the man pages into a folder, which is made if it is missing.
 pub(crate) fn man(dir: &Path) -> Result<Exit, Error> {
-    std::fs::create_dir_all(dir).map_err(Error::Output)?;
+    let failed = |path: &Path, error: &io::Error| {
+        Error::Output(io::Error::new(error.kind(), format!("{}: {}", escaped(path), io_text(error))))
+    };
+    std::fs::create_dir_all(dir).map_err(|error| failed(dir, &error))?;
     for (name, page) in pages() {
-        std::fs::write(dir.join(name), page).map_err(Error::Output)?;
+        let path = dir.join(name);
+        std::fs::write(&path, page).map_err(|error| failed(&path, &error))?;
     }
     Ok(Exit::Done)
 }

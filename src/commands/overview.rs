@@ -53,6 +53,8 @@ fn next_command(report: &Report, counts: &Counts, rounds: Option<Rounds>) -> Str
             let _ = write!(text, "; the timer does so in {}", span(left));
         }
         text
+    } else if !report.held.is_empty() {
+        "`tmux-janitor doctor` says who holds the start lock, and how to have it released".to_owned()
     } else if report.health() == Health::Unseen {
         "`tmux-janitor doctor` says what keeps it from looking".to_owned()
     } else if counts.unknown > 0 {

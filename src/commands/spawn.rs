@@ -34,11 +34,18 @@ pub(super) fn spawn(global: &Global, arguments: &Spawn, output: &mut Output) -> 
     for warning in &spawned.warnings {
         tracing::warn!("{}", escaped(warning));
     }
-    if arguments.json {
-        output.line(&spawned.json()?)?;
+    let told = if arguments.json {
+        output.line(&spawned.json()?)
     } else if matches!(spawned.ending, Ending::Made | Ending::Exists) && !global.quiet {
-        output.text(&format!("{}\n", spawned.sentence()))?;
-    }
+        output.text(&format!("{}\n", spawned.sentence()))
+    } else {
+        Ok(())
+    };
+    // Who is not told that the session is there would ask for it again.
+    told.map_err(|error| match spawned.ending {
+        Ending::Made | Ending::Exists => Error::Impossible(format!("{error}; {}", spawned.sentence())),
+        Ending::Ended | Ending::Failed => error,
+    })?;
     Ok(match spawned.ending {
         Ending::Exists if arguments.exist_ok => Exit::Done,
         ending => ending.exit(),

@@ -4,13 +4,29 @@ use super::{Cure, Finding, Patient, Severity};
 use crate::host::systemd::Systemd;
 use rustix::io::Errno;
 use tmux_sockets::judge::Blindness;
+use tmux_sockets::report::Why;
+
+const BLIND: &str =
+    "what the table does not list is unknown to a janitor that runs here: it is never removed";
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
+    // Without /proc nobody is connected to, and no process is found.
+    if let Some(place) = patient.report.unseen.iter().find(|place| place.why == Why::NoProc) {
+        findings.push(Finding::new(
+            Severity::Problem,
+            place.why.to_string(),
+            BLIND,
+            Cure::advice(
+                "mount /proc here, or run `tmux-janitor doctor` outside of this container or sandbox",
+            ),
+        ));
+        return;
+    }
     if let Some(why) = patient.blindness {
         findings.push(Finding::new(
             Severity::Problem,
             format!("the kernel's socket table cannot be trusted here: {why}"),
-            "every socket is unknown to a janitor that runs here, so none is ever removed or rescued",
+            BLIND,
             Cure::advice(if why == Blindness::TableRefused(Errno::NOENT) {
                 "have root load the module, `modprobe unix_diag`, and name it in a file in /etc/modules-load.d for the next boot"
             } else if Systemd::is_here() {

@@ -26,6 +26,12 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     }
     // A file system that may not answer has been reported already.
     let near = |path: &&PathBuf| Mounts::read().lets_look_at(path);
+    // Folders of the configuration are looked into where none is named on the command line.
+    let wanted = patient.settings.extra_socket_dirs.iter().filter(|_| patient.dirs.is_empty());
+    let is_gone = |path: &&PathBuf| {
+        path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+    };
+    findings.extend(wanted.filter(near).filter(is_gone).map(|path| not_there(path)));
     if let Some(parent) = patient.around.tmux_tmpdir.as_ref().filter(near) {
         if !parent.is_dir() {
             findings.push(missing(patient, parent));
@@ -33,6 +39,18 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
             findings.extend(too_long(patient, &parent));
         }
     }
+}
+
+/// One of `extra-socket-dirs`: a folder that comes later, or a name that was mistyped. No other command tells.
+fn not_there(path: &Path) -> Finding {
+    Finding::new(
+        Severity::Note,
+        format!("{}, which extra-socket-dirs names, is not there", escaped(path)),
+        "if the name is mistyped, nobody sweeps the folder that is meant",
+        Cure::advice(
+            "correct it in the configuration, whose place `tmux-janitor check-config -v` tells; a folder that is still to come needs nothing",
+        ),
+    )
 }
 
 fn is_missing_own(patient: &Patient<'_>, path: &Path) -> bool {

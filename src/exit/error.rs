@@ -23,9 +23,6 @@ pub(crate) enum Error {
     /// The result cannot be written.
     #[error("the result cannot be written: {}", io_text(.0))]
     Output(#[source] std::io::Error),
-    /// The reader of the result has gone: no error.
-    #[error("whoever read the result has closed the pipe")]
-    ReaderGone,
     /// A part of the program is missing or cannot be run.
     #[error("{0}")]
     Incomplete(String),
@@ -54,7 +51,6 @@ impl Error {
             Self::Usage(_) => Exit::Usage,
             Self::NoPermission(_) => Exit::NoPermission,
             Self::Impossible(_) | Self::Output(_) | Self::System(_) => Exit::Found,
-            Self::ReaderGone => Exit::Done,
             Self::Json(_) => Exit::Bug,
         }
     }

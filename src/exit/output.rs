@@ -35,7 +35,7 @@ impl Output {
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Error> {
         crate::logging::stderr::settle();
         let mut stdout = self.to.lock();
-        stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(error_of)
+        written(stdout.write_all(bytes).and_then(|()| stdout.flush()))
     }
 
     /// Writes one line for programs that makes itself.
@@ -45,20 +45,16 @@ impl Output {
     ) -> Result<(), Error> {
         crate::logging::stderr::settle();
         let mut stdout = std::io::BufWriter::new(self.to.lock());
-        make(&mut stdout).map_err(std::io::Error::from).map_err(error_of)?;
-        stdout.write_all(b"\n").and_then(|()| stdout.flush()).map_err(error_of)
+        let object = make(&mut stdout).map_err(std::io::Error::from);
+        written(object.and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush()))
     }
 }
 
-/// What came of writing to stdout elsewhere.
+/// What came of writing to stdout. A closed pipe is no error: the reader has what it wanted, and the exit code says what
+/// was found all the same.
 pub(crate) fn written(written: std::io::Result<()>) -> Result<(), Error> {
-    written.map_err(error_of)
-}
-
-/// A closed pipe ends the run without an error: the reader has what it wanted.
-fn error_of(error: std::io::Error) -> Error {
-    match error.kind() {
-        ErrorKind::BrokenPipe => Error::ReaderGone,
-        _ => Error::Output(error),
+    match written {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::Output(error)),
+        _ => Ok(()),
     }
 }

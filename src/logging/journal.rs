@@ -82,8 +82,25 @@ pub(crate) fn directories(report: &Report) {
         if let Some(blind) = report.entries.iter().find(of_it) {
             blinded(directory, &blind.verdict.reason.with_advice());
         }
+        unheard(report, directory, &Folder::Of(number));
         self::directory(directory);
     }
+}
+
+/// Logs that sockets in a directory could not be asked: one warning, however many they are.
+fn unheard(report: &Report, directory: &DirectoryReport, folder: &Folder) {
+    let of_it = |entry: &&Entry| entry.folder == *folder && entry.is_unheard();
+    let mut those = report.entries.iter().filter(of_it);
+    let Some(first) = those.next() else { return };
+    let (path, more, reason) = (report.path_of(first), those.count(), first.verdict.reason.to_string());
+    let more = if more > 0 { format!(" and {more} more there") } else { String::new() };
+    tracing::warn!(
+        message_id = id::DIRECTORY_LEFT_ALONE,
+        tmux_janitor.dir = json::text(directory.path.as_os_str()),
+        tmux_janitor.error = reason,
+        "{}{more}: whether a server listens is not known: {reason}; kept",
+        escaped(&path)
+    );
 }
 
 /// Logs that nothing can be judged in a directory.

@@ -40,14 +40,16 @@ pub(crate) fn note_unseen(report: &mut Report, witness: &mut Witness, targets: &
         report.unseen.extend(blind.into_iter().map(|path| Remark { path, why: why.clone() }));
         return;
     }
-    let unheard = |reason| matches!(reason, Reason::Unreadable(_) | Reason::ConnectSaysNothing(_));
-    let unseen = report
-        .entries
-        .iter()
-        .filter(|entry| entry.verdict.state == State::Unknown && unheard(entry.verdict.reason))
-        .map(|entry| Remark { path: report.path_of(entry), why: Why::Unjudged(entry.verdict.reason) })
-        .collect();
-    report.unseen = unseen;
+    // The table can be believed, but not for a folder that came from outside of a container.
+    let readable = report.directories.iter().filter(|directory| directory.error.is_none());
+    let blind = readable.filter_map(|DirectoryReport { path, .. }| {
+        let why = Why::Unjudged(Reason::Blind(witness.blindness_in(path)?));
+        Some(Remark { path: path.clone(), why })
+    });
+    let unheard = report.entries.iter().filter(|entry| entry.is_unheard());
+    let unheard =
+        unheard.map(|entry| Remark { path: report.path_of(entry), why: Why::Unjudged(entry.verdict.reason) });
+    report.unseen = blind.chain(unheard).collect();
 }
 
 /// Enters the paths of which it cannot be told whether they are ghosts'.

@@ -132,6 +132,11 @@ pub(crate) fn rescue(report: &Report, dry_run: bool, only: Option<&Path>) -> Str
         (_, 1) => writeln!(text, "{verb} {}; 1 left as it is", plural(done, "ghost")),
         _ => writeln!(text, "{verb} {}; {left} left as they are", plural(done, "ghost")),
     };
+    // Of a directory that was left alone the log tells.
+    let blind = report.unseen.iter().map(|place| (place.path.as_path(), place.why.with_advice()));
+    if let (1.., Some(blind)) = (counts.ghost, named_places(blind)) {
+        let _ = writeln!(text, "not all could be looked at: {blind}");
+    }
     text
 }
 

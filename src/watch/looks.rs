@@ -125,14 +125,13 @@ impl Looks {
         tools.deaths.forget_ended();
         self.witness.forget_surroundings();
         self.witness.refresh();
-        if let Some(why) = self.witness.blindness() {
-            tools.announcer.warn(&Warning::Blind(why));
-        }
+        tools.tell_of_blindness(&mut self.witness);
         let targets = tools.targets(self.witness.table());
         for dir in tools.directories.set(targets) {
             self.engine.forget(dir).into_iter().for_each(|(name, server)| tools.turn_out(name, &server));
         }
         self.settle(tools);
+        tools.tell_of_blind_folders(&mut self.witness);
         for dir in tools.directories.wanted().to_vec() {
             self.look_at_all(tools, dir);
         }

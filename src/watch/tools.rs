@@ -55,6 +55,27 @@ impl Tools<'_> {
         places.targets
     }
 
+    /// Tells where the socket table is not to be believed at all.
+    pub(super) fn tell_of_blindness(&mut self, witness: &mut Witness) {
+        if let Some(why) = witness.blindness() {
+            self.announcer.warn(&Warning::Blind(why));
+        }
+    }
+
+    /// Tells of directories for which a table that can be believed elsewhere must not be.
+    pub(super) fn tell_of_blind_folders(&mut self, witness: &mut Witness) {
+        if witness.blindness().is_some() {
+            return;
+        }
+        for dir in self.directories.wanted() {
+            let path = self.directories.path(*dir);
+            let is_present = self.directories.is_present(*dir);
+            if let Some(why) = witness.blindness_in(path).filter(|_| is_present) {
+                self.announcer.warn(&Warning::BlindIn(path.to_owned(), why));
+            }
+        }
+    }
+
     /// Looks for outsiders who came, and whether those live whose ends are not waited for. The table is taken as it was read
     /// last.
     pub(super) fn look_outside(&mut self, witness: &Witness, area: &Area) {

@@ -22,6 +22,8 @@ pub(super) enum Warning {
     Unseen(Remark),
     /// The socket table is not to be believed.
     Blind(Blindness),
+    /// The same, of what is in one directory.
+    BlindIn(PathBuf, Blindness),
     /// A server's death is not told of.
     Untied { path: PathBuf, why: Untied },
     /// The metrics file cannot be written.
@@ -35,9 +37,12 @@ impl Warning {
             // One warning stands for all servers with the same reason.
             Self::Untied { why, .. } => why.to_string(),
             Self::Unseen(place) => escaped(&place.path).to_string(),
-            Self::EventsLost | Self::Unwatched(_) | Self::Far(_) | Self::Blind(_) | Self::NoMetrics(_) => {
-                self.to_string()
-            }
+            Self::EventsLost
+            | Self::Unwatched(_)
+            | Self::Far(_)
+            | Self::Blind(_)
+            | Self::BlindIn(..)
+            | Self::NoMetrics(_) => self.to_string(),
         }
     }
 }
@@ -68,6 +73,7 @@ impl Display for Warning {
             Self::Blind(why) => {
                 write!(f, "the kernel's socket table cannot be trusted here: {why}; removing nothing")
             }
+            Self::BlindIn(path, why) => write!(f, "{}: {}", escaped(path), Self::Blind(*why)),
             Self::Untied { path, why } => write!(
                 f,
                 "{}: {why}; its death is noticed by the rescan only, as with all others of its kind",

@@ -104,6 +104,20 @@ fn a_table_that_is_not_to_be_believed_is_no_health() {
     }
 }
 
+/// A ghost that is rescued there is not all that may be there.
+#[test]
+fn a_rescue_that_could_not_look_at_all_says_why_it_ends_with_1() {
+    let arena = Arena::new();
+    let script = r#"tmux=${TMUX_BIN:-tmux}
+        $tmux -f /dev/null -S "$2/ghost" new-session -d 'sleep 1000'; rm "$2/ghost"
+        code=0; "$0" "$@" || code=$?
+        $tmux -S "$2/ghost" kill-server; exit $code"#;
+    let Some(rescue) = behind(&["--net"], script, arena.dir(), &["rescue"]) else { return };
+    assert_eq!(rescue.code, Some(1), "{} {}", rescue.stdout, rescue.stderr);
+    let said = "rescued 1 ghost\nnot all could be looked at: ";
+    assert!(rescue.stdout.contains(said), "{} {}", rescue.stdout, rescue.stderr);
+}
+
 #[test]
 fn without_proc_nothing_is_said_to_be_well() {
     let arena = Arena::new();
@@ -114,6 +128,47 @@ fn without_proc_nothing_is_said_to_be_well() {
     assert_eq!(unseen(&json).0, Path::new("/proc"));
     let rescue = behind(&["--mount"], script, arena.dir(), &["rescue"]).unwrap();
     assert!(!rescue.stdout.contains("no ghosts\n"), "{}", rescue.stdout);
+    let doctor = behind(&["--mount"], script, arena.dir(), &["doctor"]).unwrap();
+    assert_eq!(doctor.code, Some(1));
+    assert!(doctor.stdout.contains("blind: problem: /proc cannot be read here"), "{}", doctor.stdout);
+    // A sweep says why it keeps what it cannot ask: once for the directory.
+    let arena = arena.dead("dead").dead("dead too");
+    let sweep = behind(&["--mount"], script, arena.dir(), &["sweep"]).unwrap();
+    let why =
+        "/dead and 1 more there: whether a server listens is not known: a connection attempt failed in a way";
+    assert!(sweep.stderr.contains(why), "{}", sweep.stderr);
+    assert_eq!(sweep.stderr.lines().count(), 1, "{}", sweep.stderr);
+}
+
+/// A folder that was mounted into a network namespace of its own: the table of sockets says nothing of it there.
+#[test]
+fn a_folder_from_outside_of_a_container_is_no_health() {
+    let arena = Arena::new();
+    // A volume: a folder of another file system than that of the root.
+    let volume = r#"mount -t tmpfs none /mnt; mkdir -m 700 /mnt/volume; mount --bind /mnt/volume "$2"; "#;
+    let dead =
+        r#"python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$2/dead"; "#;
+    let run_it = r#""$0" "$@""#;
+    let namespaces = ["--mount", "--net", "--pid", "--fork", "--mount-proc", "--kill-child"];
+    let path = arena.dir().canonicalize().unwrap();
+    for script in [volume.to_owned() + dead + run_it, volume.to_owned() + run_it] {
+        let run = |arguments: &[&str]| behind(&namespaces, &script, &path, arguments);
+        let Some(status) = run(&["status", "--json"]) else { return };
+        let json = status.json();
+        assert_eq!((status.code, &json["healthy"]), (Some(4), &false.into()), "{json:#}");
+        let (place, why) = unseen(&json);
+        assert_eq!(place, path);
+        assert!(why.contains("came from outside of this container"), "{why}");
+        let rescue = run(&["rescue"]).unwrap();
+        assert_eq!(rescue.code, Some(1), "{}", rescue.stdout);
+        let doctor = run(&["doctor"]).unwrap().stdout;
+        assert!(doctor.contains("blind: problem: ") && doctor.contains("came from outside"), "{doctor}");
+        assert!(!run(&[]).unwrap().stdout.contains("nothing to do"));
+    }
+    let events = volume.to_owned() + run_it + " | grep -q ready";
+    let told = behind(&namespaces, &events, &path, &["events"]).unwrap().stderr;
+    let said = format!("{}: the kernel's socket table cannot be trusted here", path.display());
+    assert_eq!(told.matches(&said).count(), 1, "{told}");
 }
 
 #[test]
@@ -180,4 +235,24 @@ fn what_the_configuration_keeps_is_spared_and_well() {
     assert!(!overview.contains("tmux-janitor sweep"), "{overview}");
     let swept = run(&["sweep"]);
     assert_eq!((swept.code, swept.stdout.as_str()), (Some(0), "swept 0 dead sockets; 1 live, 2 spared\n"));
+}
+
+/// A name that was mistyped would be looked into by nobody.
+#[test]
+fn a_folder_of_the_configuration_that_is_not_there_is_a_note() {
+    let arena = Arena::new();
+    let (config, gone) = (arena.path("config.toml"), arena.path("gone"));
+    fs::write(&config, format!("extra-socket-dirs = [{gone:?}]")).unwrap();
+    let notes = || {
+        let json = Run::of(with(bare(), ["doctor", "--json", "--config"]).arg(&config)).json();
+        let mut findings = json["findings"].as_array().unwrap().clone();
+        findings.retain(|finding| finding["what"].as_str().unwrap().contains(gone.to_str().unwrap()));
+        findings
+    };
+    let found = notes();
+    let first = (&found[0]["check"], &found[0]["severity"]);
+    assert_eq!((found.len(), first), (1, (&"directory".into(), &"note".into())), "{found:?}");
+    fs::create_dir(&gone).unwrap();
+    fs::set_permissions(&gone, fs::Permissions::from_mode(0o700)).unwrap();
+    assert!(notes().is_empty());
 }

@@ -89,6 +89,8 @@ fn a_holder_that_is_stopped_is_named_at_once_by_everybody() {
         assert!(said.contains(&format!("kill -CONT {}", holder.0.id())), "{command:?}: {said}");
         assert!(took.busy < Duration::from_secs(3) || command[0] == "doctor", "{command:?} took {took:?}");
     }
+    let (overview, ..) = says(&arena, &[]);
+    assert!(overview.contains(&named) && overview.contains("next: `tmux-janitor doctor`"), "{overview}");
     drop(holder);
     let (said, exit, _) = says(&arena, &["sweep"]);
     assert_eq!(exit, Some(0), "{said}");

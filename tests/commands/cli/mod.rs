@@ -3,7 +3,7 @@
 mod configuration;
 mod help;
 
-use crate::common::arena::Arena;
+use crate::common::arena::{self, Arena};
 use crate::common::janitor::{Run, bare, janitor};
 use crate::common::reader::reader;
 use crate::common::wait;
@@ -174,6 +174,70 @@ fn a_reader_that_goes_is_no_error_and_a_full_disk_is_one() {
     let run = shell("\"$0\" --dir \"$1\" sweep 2>&-", arena.dir());
     assert_eq!(run.code, Some(0), "a closed stderr");
     assert_eq!(shell("\"$0\" --help >&-", arena.dir()).code, Some(0));
+    for help in ["--help", "--version", "help sweep"] {
+        let run = shell(&format!("\"$0\" {help} >/dev/full"), arena.dir());
+        assert_eq!(run.code, Some(1), "{help}: {}", run.stderr);
+        assert!(
+            run.stderr.contains("cannot be written: No space left on device\n"),
+            "{help}: {}",
+            run.stderr
+        );
+    }
+}
+
+/// The exit code is about what was found, not about who read it.
+#[test]
+fn a_reader_that_goes_takes_no_finding_along() {
+    let arena = Arena::new().dead("dead").dead("blocked");
+    fs::create_dir(arena.path("blocked.lock")).unwrap();
+    // The pipe is closed before anything is written.
+    let unread = |arguments: &str| {
+        shell(&format!("exec > >(:); wait $!; \"$0\" --dir \"$1\" {arguments}"), arena.dir())
+    };
+    for (arguments, code) in [
+        ("status", 1),
+        ("status --json", 1),
+        ("status --metrics", 1),
+        ("probe -L dead", 1),
+        ("probe -L none", 3),
+        ("list", 0),
+        ("sweep --dry-run", 0),
+        ("sweep", 1),
+        ("doctor", 1),
+    ] {
+        let run = unread(arguments);
+        assert_eq!(run.code, Some(code), "{arguments}: {}", run.stderr);
+        assert!(!run.stderr.contains("cannot be written"), "{arguments}: {}", run.stderr);
+    }
+    // What failed is told, whatever becomes of the rest.
+    let arena = arena.dead("dead");
+    for to in [">(:)", "/dev/full"] {
+        let run = shell(&format!("exec > {to}; wait $!; \"$0\" --dir \"$1\" sweep"), arena.dir());
+        assert_eq!(run.code, Some(1), "{to}");
+        assert!(run.stderr.contains("cannot remove dead socket"), "{to}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn who_is_not_told_of_a_session_is_told_on_stderr() {
+    let arena = Arena::new();
+    let run = shell("\"$0\" --dir \"$1\" spawn one >/dev/full -- sleep 1000", arena.dir());
+    let _server = arena::Server::of(arena::pid_of(&arena.path("spawn-one")));
+    assert_eq!(run.code, Some(1), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("cannot be written: No space left on device; spawned \"one\" on "),
+        "{}",
+        run.stderr
+    );
+    let run = Run::of(janitor(arena.dir()).args(["spawn", "one", "--", "sleep", "1000"]));
+    assert_eq!(run.code, Some(3), "{}", run.stderr);
+}
+
+#[test]
+fn a_man_page_that_cannot_be_written_is_named() {
+    let run = Run::of(bare().args(["man", "/proc/1/nothing/here"]));
+    assert_eq!(run.code, Some(1));
+    assert!(run.stderr.contains("/proc/1/nothing/here: "), "{}", run.stderr);
 }
 
 #[test]

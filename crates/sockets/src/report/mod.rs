@@ -142,6 +142,12 @@ impl Entry {
     pub fn is_dead(&self) -> bool {
         self.verdict.state == State::Dead && !self.is_litter() && !self.is_spared()
     }
+
+    /// Whether it was kept because it could not be asked: it cannot be opened, or connect(2) failed in a way that proves nothing.
+    pub fn is_unheard(&self) -> bool {
+        self.verdict.state == State::Unknown
+            && matches!(self.verdict.reason, Reason::Unreadable(_) | Reason::ConnectSaysNothing(_))
+    }
 }
 
 impl Report {

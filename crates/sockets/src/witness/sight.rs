@@ -106,15 +106,24 @@ impl Witness {
         }
     }
 
-    /// What the table says of a file in a directory. Of a directory that came from outside of a container, into a network
-    /// namespace that is not proven to be the outside's, absence says nothing.
+    /// What the table says of a file in a directory. Of one that came from outside, absence says nothing.
     pub fn says_in(&mut self, dir: &Path, id: FileId) -> TableSays {
         match self.says(id) {
-            TableSays::Absent if !self.is_anchored && mounts_in(&self.mounts).is_from_outside(dir) => {
-                TableSays::Blind(Blindness::FromOutside)
-            }
+            TableSays::Absent => self.blindness_of(dir).map_or(TableSays::Absent, TableSays::Blind),
             says => says,
         }
+    }
+
+    /// Why the table must not be believed for what is in a directory, if so.
+    pub fn blindness_in(&mut self, dir: &Path) -> Option<Blindness> {
+        self.blindness().or_else(|| self.blindness_of(dir))
+    }
+
+    /// A directory that came from outside of a container, into a network namespace that is not proven to be the
+    /// outside's.
+    fn blindness_of(&self, dir: &Path) -> Option<Blindness> {
+        let is_it = !self.is_anchored && mounts_in(&self.mounts).is_from_outside(dir);
+        is_it.then_some(Blindness::FromOutside)
     }
 
     /// What the table says of a file.
