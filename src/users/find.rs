@@ -1,4 +1,5 @@
-//! Which users may have sockets: whose `tmux-UID` folders, `tmate-UID` and the like, and runtime directories are there.
+//! Which users may have sockets: whose `tmux-UID` folders, `tmate-UID` and the like, and runtime directories are there, and
+//! whose tmux servers run.
 //!
 //! Names are read and looked at, nothing is opened or entered: what stands in `/tmp` was put there by
 //! anybody, and may be swapped for something else the moment after. Who is found here gets a worker, which
@@ -16,7 +17,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
-use tmux_sockets::kernel::Uid;
+use tmux_sockets::kernel::{Processes, Uid};
 use tmux_sockets::report::{DirectoryReport, LeftAlone, Remark, Stray, Why};
 use tmux_sockets::tmux::paths;
 
@@ -75,10 +76,21 @@ pub(super) fn find(extra: Option<&Path>, accounts: &[Uid]) -> Census {
         found.take(parent, BY_PROGRAM, true, wanted.clone());
     }
     found.take(Path::new(paths::COMPILED_IN), BY_NUMBER, true, wanted);
-    for (uid, path) in runtime {
+    for (uid, path) in runtime.into_iter().chain(by_servers()) {
         found.users.entry(uid).or_insert(path);
     }
     found
+}
+
+/// Whose tmux servers run, wherever they are bound, and by which of them that is known. Those that see other files than we do
+/// (a container) are the others' who are there.
+fn by_servers() -> BTreeMap<Uid, PathBuf> {
+    let Ok(processes) = Processes::open() else { return BTreeMap::new() };
+    let ours = processes.own().and_then(|own| own.mount_namespace());
+    let servers = processes.all_tmux_servers().into_iter().flatten();
+    let here = servers.filter(|server| ours.is_some() && server.mount_namespace() == ours);
+    here.filter_map(|server| Some((server.owner()?, PathBuf::from(format!("/proc/{}", server.pid)))))
+        .collect()
 }
 
 impl Census {

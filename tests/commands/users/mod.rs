@@ -242,6 +242,57 @@ fn a_list_of_all_names_them_and_tells_of_their_servers() {
     assert!(table.lines().any(|line| line.contains("/work ") && line.trim_end().ends_with(&name)), "{table}");
 }
 
+/// No folder tells of these users, their servers do.
+#[test]
+fn who_has_servers_outside_of_the_usual_folders_alone_is_found() {
+    let Some(mut hall) = Hall::open() else { return };
+    let [elsewhere, lost] = [(); 2].map(|()| User::new().with_account());
+    // As `tmux -S`.
+    scene::make_dir(&elsewhere.home().join("sockets"), elsewhere);
+    let path = elsewhere.home().join("sockets/mine");
+    let pid = hall.live_at(elsewhere, &path);
+    // And one whose folder was deleted.
+    let lost = lost.with_dir();
+    let ghost = hall.live(lost, "build");
+    fs::remove_dir_all(lost.dir()).unwrap();
+    let run = all_users("list", &["--json"]);
+    let json = run.json();
+    let mine = entry(&json, "mine");
+    assert_eq!((mine["path"].as_str(), mine["server_pid"].as_i64()), (path.to_str(), Some(pid.into())));
+    assert_eq!(
+        (&mine["state"], &mine["uid"], &mine["reachable"]),
+        (&"live".into(), &elsewhere.0.into(), &true.into())
+    );
+    let build = entry(&json, "build");
+    assert_eq!((&build["state"], build["server_pid"].as_i64()), (&"ghost".into(), Some(ghost.into())));
+    let status = all_users("status", &[]);
+    assert_eq!(status.code, Some(1), "{}", status.stdout);
+    assert!(
+        status.stdout.starts_with("tmux sockets: 1 live, 0 dead, 1 ghost, 1 elsewhere"),
+        "{}",
+        status.stdout
+    );
+    // A server of another mount namespace is whose who are there.
+    let other = User::new().with_account();
+    let mut there = Command::new("unshare");
+    there.arg("--mount").args(["setpriv", "--clear-groups"]);
+    there.args([format!("--reuid={}", other.0), format!("--regid={}", other.0)]);
+    there
+        .arg(crate::common::arena::tmux_program())
+        .args(["-f", "/dev/null", "-S"])
+        .arg(other.home().join("there"));
+    there.args(["new-session", "-d", "sleep 3600"]).env_remove("TMUX");
+    assert!(there.status().unwrap().success());
+    let _there = crate::common::arena::Server::of(crate::common::arena::pid_of(&other.home().join("there")));
+    assert!(
+        all_users("list", &["--json"]).json()["sockets"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|socket| socket["uid"] != other.0)
+    );
+}
+
 #[test]
 fn without_root_it_ends_with_77_and_one_sentence() {
     // Where it can be reached by whoever may not enter the build directory.

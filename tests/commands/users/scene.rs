@@ -191,10 +191,16 @@ impl Hall {
     /// A real tmux server of a user, and its pid.
     #[track_caller]
     pub(crate) fn live(&mut self, user: User, label: &str) -> i32 {
+        self.live_at(user, &user.path(label))
+    }
+
+    /// The same at any path.
+    #[track_caller]
+    pub(crate) fn live_at(&mut self, user: User, path: &Path) -> i32 {
         let output = user
             .command(&arena::tmux_program())
             .args(["-f", "/dev/null", "-S"])
-            .arg(user.path(label))
+            .arg(path)
             .args(["new-session", "-d", "sleep 3600", ";", "display-message", "-p", "#{pid}"])
             .output()
             .unwrap();

@@ -81,6 +81,11 @@ impl Processes {
     /// The tmux servers of `uid`. Every process of the machine is asked for its name first, which is
     /// cheaper than its owner.
     pub fn tmux_servers(&self, uid: Uid) -> Result<impl Iterator<Item = Process> + '_, Errno> {
+        Ok(self.all_tmux_servers()?.filter(move |process| process.is_of(uid) && process.is_tmux_server()))
+    }
+
+    /// Whoever is called as a tmux server is, whoever owns it.
+    pub fn all_tmux_servers(&self) -> Result<impl Iterator<Item = Process> + '_, Errno> {
         let entries = rustix::fs::Dir::read_from(&self.proc)?;
         let mut path = Vec::new();
         Ok(entries.filter_map(move |entry| {
@@ -93,9 +98,7 @@ impl Processes {
                 return None;
             }
             let dir = open_dir(&self.proc, entry.file_name()).ok()?;
-            let process = Process { pid, dir };
-            let is_theirs = rustix::fs::fstat(&process.dir).ok()?.st_uid == uid.raw();
-            (is_theirs && process.is_tmux_server()).then_some(process)
+            Some(Process { pid, dir })
         }))
     }
 
@@ -162,6 +165,11 @@ fn note_holder(
 }
 
 impl Process {
+    /// Whom it belongs to.
+    pub fn owner(&self) -> Option<Uid> {
+        rustix::fs::fstat(&self.dir).ok().map(|stat| Uid::new(stat.st_uid))
+    }
+
     /// Whether it belongs to `uid`.
     fn is_of(&self, uid: Uid) -> bool {
         rustix::fs::fstat(&self.dir).is_ok_and(|stat| stat.st_uid == uid.raw())
