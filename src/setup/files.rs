@@ -44,6 +44,11 @@ impl Wanted {
     }
 }
 
+/// Where the drop-in is.
+pub(super) fn drop_in(folders: &Folders) -> PathBuf {
+    folders.units.join(DROP_IN.0)
+}
+
 /// All of it. `program`: as the units name it.
 pub(super) fn wanted(
     folders: &Folders,

@@ -1,24 +1,40 @@
-//! The list of what was made. `packaging/install` writes and reads the same.
+//! The list of what was made. `packaging/install` writes and reads the same, without the sums.
 
 use crate::host::read;
+use sha2::{Digest, Sha256};
 use std::ffi::OsStr;
+use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use tmux_sockets::kernel::escape::escaped;
 use tmux_sockets::kernel::text::io_text;
+
+/// Of SHA-256, in hexadecimal.
+const DIGITS: usize = 64;
 
 /// A line: something that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Line {
     File(PathBuf),
     Dir(PathBuf),
+    /// What was written into a file: SHA-256, in hexadecimal digits.
+    Sum(PathBuf, String),
 }
 
 impl Line {
     pub(super) fn path(&self) -> &Path {
         match self {
-            Self::File(path) | Self::Dir(path) => path,
+            Self::File(path) | Self::Dir(path) | Self::Sum(path, _) => path,
         }
+    }
+
+    /// What a text is known by.
+    pub(super) fn sum(path: &Path, text: &[u8]) -> Self {
+        let digits = Sha256::digest(text).iter().fold(String::new(), |mut digits, byte| {
+            let _ = write!(digits, "{byte:02x}");
+            digits
+        });
+        Self::Sum(path.to_owned(), digits)
     }
 
     /// Whether it is a unit that can be enabled.
@@ -44,7 +60,14 @@ pub(super) fn read(path: &Path) -> Result<Vec<Line>, String> {
 fn parse(bytes: &[u8]) -> Vec<Line> {
     let line = |line: &[u8]| {
         let at = line.iter().position(|byte| *byte == b' ')?;
-        let path = PathBuf::from(OsStr::from_bytes(&line[at + 1..]));
+        let rest = &line[at + 1..];
+        if &line[..at] == b"sum" {
+            let (digits, path) = rest.split_at_checked(DIGITS)?;
+            let path = PathBuf::from(OsStr::from_bytes(path.strip_prefix(b" ")?));
+            let digits = String::from_utf8(digits.to_vec()).ok()?;
+            return path.is_absolute().then_some(Line::Sum(path, digits));
+        }
+        let path = PathBuf::from(OsStr::from_bytes(rest));
         match &line[..at] {
             _ if !path.is_absolute() => None,
             b"file" => Some(Line::File(path)),
@@ -60,6 +83,9 @@ pub(super) fn text(lines: &[Line]) -> Vec<u8> {
         let (word, path) = match line {
             Line::File(path) => ("file ", path),
             Line::Dir(path) => ("dir ", path),
+            Line::Sum(path, digits) => {
+                return [b"sum ", digits.as_bytes(), b" ", path.as_os_str().as_bytes(), b"\n"].concat();
+            }
         };
         [word.as_bytes(), path.as_os_str().as_bytes(), b"\n"].concat()
     };
@@ -75,6 +101,13 @@ mod tests {
         let lines = vec![Line::Dir("/a".into()), Line::File("/a/b c.timer".into())];
         assert_eq!(text(&lines), b"dir /a\nfile /a/b c.timer\n");
         assert_eq!(parse(&text(&lines)), lines);
+        let sum = Line::sum(Path::new("/a/b c"), b"");
+        assert!(
+            text(std::slice::from_ref(&sum)).starts_with(b"sum e3b0c44298fc1c14"),
+            "as sha256sum(1) says"
+        );
+        assert_eq!(parse(&text(std::slice::from_ref(&sum))), [sum]);
+        assert_eq!(parse(b"sum 0 /x\nsum\n"), []);
         assert_eq!(parse(b"file relative\nlink /x\nfile\n\n/x\n"), []);
         assert_eq!(lines.iter().map(Line::is_a_unit).collect::<Vec<_>>(), [false, true]);
     }

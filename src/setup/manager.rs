@@ -6,9 +6,9 @@ use crate::host::systemd::{Instance, Systemd, Unit};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
-use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::escaped_bytes;
 use tmux_sockets::kernel::text::io_text;
+use tmux_sockets::kernel::{Pid, Processes, Uid};
 
 /// The oldest systemd that the units are promised for: README.md.
 const OLDEST_SYSTEMD: u32 = 252;
@@ -26,8 +26,11 @@ const OF_ALL_USERS: [&str; 6] = [
     "/lib/systemd/user",
 ];
 
+/// The daemon's unit.
+pub(super) const WATCHER: &str = "tmux-janitor-watch.service";
+
 /// All that can be enabled.
-const UNITS: [&str; 3] = [TIMER, "tmux-janitor.service", "tmux-janitor-watch.service"];
+const UNITS: [&str; 3] = [TIMER, "tmux-janitor.service", WATCHER];
 
 /// Who would start the units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,6 +163,27 @@ impl UserManager {
         let is_on =
             |unit: &Unit| unit.get("UnitFileState") == "enabled" && unit.get("ActiveState") == "active";
         self.state == State::Runs && told.iter().flatten().any(is_on)
+    }
+
+    /// Has the watcher start anew, if it runs and its unit `has_changed` or it runs another program than this. Whether it
+    /// was so. The oneshot sweep takes the new program by itself.
+    ///
+    /// # Errors
+    /// One sentence.
+    pub(super) fn renew_watcher(&self, has_changed: bool) -> Result<bool, String> {
+        let told = self.systemd.show(Instance::User, &[WATCHER], "ActiveState,MainPID");
+        let Some(unit) = told.and_then(|units| units.into_iter().next()) else { return Ok(false) };
+        if unit.get("ActiveState") != "active" {
+            return Ok(false);
+        }
+        let processes = Processes::open().ok();
+        let own = processes.as_ref().and_then(|all| all.own()?.program_id());
+        let its = unit.get("MainPID").parse().ok();
+        let its = its.and_then(|pid: Pid| processes.as_ref()?.by_pid(pid)?.program_id());
+        if !has_changed && own == its {
+            return Ok(false);
+        }
+        self.order(&["try-restart", WATCHER]).map(|()| true)
     }
 
     /// Stops and disables all that are ours.

@@ -63,12 +63,27 @@ pub(crate) fn put(papers: &Papers, now: bool) -> Result<Outcome, Error> {
         outcome.say(program::warning(&program));
         let needs = scene.manager.needs_less_of_a_sandbox();
         let wanted = files::wanted(&scene.folders, &unit_program, papers, needs.is_some());
+        if needs.is_none() && scene.manager.state == State::Runs {
+            let drop_in = files::drop_in(&scene.folders);
+            match write::retire(&scene.folders.list, &drop_in) {
+                Ok(true) => outcome.say([told::retired(&drop_in)]),
+                Ok(false) => {}
+                Err(failure) => outcome.fail([failure]),
+            }
+        }
         let put = write::put(&scene.folders.list, &wanted);
         outcome.say(told::written(&put, &program));
         outcome.say(needs.map(manager::Needs::sentence));
         outcome.fail(put.failed());
-        if put.changed() && scene.manager.state == State::Runs {
-            outcome.fail(scene.manager.reload().err());
+        if scene.manager.state == State::Runs {
+            if put.changed() {
+                outcome.fail(scene.manager.reload().err());
+            }
+            match scene.manager.renew_watcher(put.has_changed(manager::WATCHER)) {
+                Ok(true) => outcome.say([told::restarted()]),
+                Ok(false) => {}
+                Err(error) => outcome.fail([error]),
+            }
         }
     }
     if now && outcome.failed.is_empty() {

@@ -22,6 +22,10 @@ pub(super) fn written(put: &Put, program: &Path) -> Vec<String> {
         let word = match fate {
             Fate::Written => "wrote",
             Fate::Replaced => "replaced",
+            Fate::Edited(copy) => {
+                let (path, copy) = (escaped::<std::path::PathBuf>(path), escaped(copy));
+                return Some(format!("replaced {path}, which had been edited: as it was it is {copy} now"));
+            }
             Fate::Same | Fate::Failed(_) => return None,
         };
         Some(format!("{word} {}", escaped::<std::path::PathBuf>(path)))
@@ -80,6 +84,16 @@ pub(super) fn enabled(state: State, changed: bool) -> Option<String> {
         State::Missing => return None,
     };
     Some(text.to_owned())
+}
+
+/// A drop-in that was needed here once.
+pub(super) fn retired(path: &Path) -> String {
+    format!("removed {}: the whole sandbox can be had here now", escaped(path))
+}
+
+/// It ran another program, or by another unit.
+pub(super) fn restarted() -> String {
+    "The watcher was restarted, and runs this version now.".to_owned()
 }
 
 pub(super) fn removed(gone: &Gone, folders: &Folders, program: Option<&Path>) -> Vec<String> {

@@ -23,6 +23,8 @@ pub(super) enum Fate {
     Written,
     /// An older version's.
     Replaced,
+    /// One that was edited since we wrote it: what it was is kept there.
+    Edited(PathBuf),
     Failed(Failure),
 }
 
@@ -34,14 +36,51 @@ impl Put {
     pub(super) fn failed(&self) -> Vec<Failure> {
         let failure = |(_, fate): &(PathBuf, Fate)| match fate {
             Fate::Failed(failure) => Some(failure.clone()),
-            Fate::Same | Fate::Written | Fate::Replaced => None,
+            Fate::Same | Fate::Written | Fate::Replaced | Fate::Edited(_) => None,
         };
         self.0.iter().filter_map(failure).collect()
     }
 
     pub(super) fn changed(&self) -> bool {
-        self.0.iter().any(|(_, fate)| matches!(fate, Fate::Written | Fate::Replaced))
+        self.0.iter().any(|(_, fate)| is_new(fate))
     }
+
+    /// Whether a file of that name was written.
+    pub(super) fn has_changed(&self, name: &str) -> bool {
+        self.0.iter().any(|(path, fate)| path.ends_with(name) && is_new(fate))
+    }
+}
+
+fn is_new(fate: &Fate) -> bool {
+    matches!(fate, Fate::Written | Fate::Replaced | Fate::Edited(_))
+}
+
+/// Takes away a file of ours that is not to be there any more, and its folder if that is empty then. Whether it was
+/// there; one that was edited stays.
+///
+/// # Errors
+/// It cannot be removed, or the list cannot be written.
+pub(super) fn retire(list: &Path, path: &Path) -> Result<bool, Failure> {
+    let known = list::read(list)?;
+    if !known.contains(&Line::File(path.to_owned())) || is_edited(path, &known) {
+        return Ok(false);
+    }
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(failure(path, &error)),
+        Ok(()) | Err(_) => {}
+    }
+    let folder = path.parent().filter(|folder| fs::remove_dir(folder).is_ok());
+    let is_left = |line: &&Line| line.path() != path && Some(line.path()) != folder;
+    let left: Vec<Line> = known.iter().filter(is_left).cloned().collect();
+    write(list, &list::text(&left)).map_err(|error| failure(list, &error))?;
+    Ok(true)
+}
+
+/// Whether a file has another text than the one that was written. Of an older list that is not known.
+fn is_edited(path: &Path, known: &[Line]) -> bool {
+    let is_its = |line: &&Line| matches!(line, Line::Sum(its, _) if its == path);
+    let Some(sum) = known.iter().find(is_its) else { return false };
+    read::read_bytes(path, false).is_ok_and(|bytes| Line::sum(path, &bytes) != *sum)
 }
 
 /// Writes each file that is not there yet, and replaces those that are on the list.
@@ -53,7 +92,6 @@ pub(super) fn put(list: &Path, wanted: &[Wanted]) -> Put {
     let mut fates: Vec<(PathBuf, Fate)> =
         wanted.iter().map(|wanted| (wanted.path.clone(), look(wanted, &known))).collect();
     // What is to be made stands on the list before it is: a run that is killed leaves nothing that nobody knows of.
-    let is_new = |fate: &Fate| matches!(fate, Fate::Written | Fate::Replaced);
     let all =
         listed(list, &known, fates.iter().filter(|(_, fate)| is_new(fate)).map(|(path, _)| path.as_path()));
     if all != known {
@@ -62,6 +100,11 @@ pub(super) fn put(list: &Path, wanted: &[Wanted]) -> Put {
         }
     }
     for (wanted, (path, fate)) in wanted.iter().zip(&mut fates) {
+        if let Fate::Edited(copy) = fate {
+            if let Err(error) = read::read_bytes(path, false).and_then(|bytes| write(copy, &bytes)) {
+                *fate = Fate::Failed(failure(copy, &error));
+            }
+        }
         if is_new(fate) {
             if let Err(error) = write(path, wanted.text.as_bytes()) {
                 *fate = Fate::Failed(failure(path, &error));
@@ -76,9 +119,18 @@ pub(super) fn put(list: &Path, wanted: &[Wanted]) -> Put {
                     !fates.iter().any(|(own, fate)| own == path && matches!(fate, Fate::Failed(_)))
                 }
                 Line::Dir(path) => path.is_dir(),
+                Line::Sum(..) => false,
             }
     };
-    let made: Vec<Line> = all.iter().filter(|line| is_there(line)).cloned().collect();
+    let mut made: Vec<Line> = all.iter().filter(|line| is_there(line)).cloned().collect();
+    for (wanted, (path, fate)) in wanted.iter().zip(&fates) {
+        let sum = Line::sum(path, wanted.text.as_bytes());
+        let is_ours = made.contains(&Line::File(path.clone())) && !matches!(fate, Fate::Failed(_));
+        if is_ours && !made.contains(&sum) {
+            made.retain(|line| !matches!(line, Line::Sum(its, _) if its == path));
+            made.push(sum);
+        }
+    }
     if made != all {
         if let Err(error) = write(list, &list::text(&made)) {
             fates.push((list.to_owned(), Fate::Failed(failure(list, &error))));
@@ -109,10 +161,30 @@ fn look(wanted: &Wanted, known: &[Line]) -> Fate {
     }
     match read::read_bytes(path, false) {
         Ok(bytes) if bytes == wanted.text.as_bytes() => Fate::Same,
-        _ if known.contains(&Line::File(path.clone())) => Fate::Replaced,
-        Ok(_) => in_the_way("another file"),
+        _ if !known.contains(&Line::File(path.clone())) => in_the_way("another file"),
+        Ok(_) if is_edited(path, known) => match free_name(path) {
+            Some(copy) => Fate::Edited(copy),
+            None => Fate::Failed(
+                format!(
+                    "{} was not written: it was edited, and copies of earlier edits have all the names for it; move them away, and set up again",
+                    escaped(path)
+                )
+                .into(),
+            ),
+        },
+        Ok(_) => Fate::Replaced,
         Err(error) => Fate::Failed(failure(path, &error)),
     }
+}
+
+/// Where an edited file is kept: systemd, man and shells do not take it for one of theirs.
+fn free_name(path: &Path) -> Option<PathBuf> {
+    let name = |number: usize| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(if number == 1 { ".edited".to_owned() } else { format!(".edited-{number}") });
+        PathBuf::from(name)
+    };
+    (1..=9).map(name).find(|copy| fs::symlink_metadata(copy).is_err())
 }
 
 fn kind_of(kind: fs::FileType) -> FileType {
@@ -172,5 +244,29 @@ fn failure(path: &Path, error: &io::Error) -> Failure {
     Failure {
         sentence: format!("{} was not written: {}", escaped(path), io_text(error)),
         is_refused: error.kind() == ErrorKind::PermissionDenied,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+    use super::*;
+
+    #[test]
+    fn what_is_not_needed_any_more_goes_with_its_folder_and_what_was_edited_stays() {
+        let room = tempfile::tempdir().unwrap();
+        let (list, path) = (room.path().join("list"), room.path().join("x.service.d/drop-in.conf"));
+        let other = room.path().join("other");
+        let wanted = |path: &Path| Wanted { path: path.to_owned(), text: "ours".to_owned() };
+        assert_eq!(retire(&list, &path), Ok(false), "it was never there");
+        let both = [wanted(&path), wanted(&other)];
+        assert!(put(&list, &both).failed().is_empty());
+        fs::write(&path, "theirs").unwrap();
+        assert_eq!((retire(&list, &path), path.exists()), (Ok(false), true));
+        fs::write(&path, "ours").unwrap();
+        assert_eq!((retire(&list, &path), path.parent().unwrap().exists()), (Ok(true), false));
+        assert!(put(&list, &both[1..]).0.iter().all(|(_, fate)| *fate == Fate::Same));
+        let left = list::read(&list).unwrap();
+        assert_eq!(left, [Line::File(other.clone()), Line::sum(&other, b"ours")]);
     }
 }

@@ -159,12 +159,29 @@ fn what_an_older_version_wrote_is_replaced_and_what_somebody_else_wrote_is_not()
     assert_eq!(home.read(timer), "# mine\n");
     assert_eq!(fs::read_link(home.path(watcher)).unwrap(), Path::new("/dev/null"));
 
-    // Of an older version, which is on the list.
-    let new = home.read(page);
+    // Of an older version, which is on the list without what was in it.
+    let (new, text) = (home.read(page), home.read(LIST));
+    let sum = |line: &&str| line.starts_with("sum ") && line.ends_with(page);
+    let sum = text.lines().find(sum).unwrap();
     fs::write(home.path(page), "older").unwrap();
+    fs::write(home.path(LIST), text.replace(&format!("{sum}\n"), "")).unwrap();
     let run = home.setup(&[]);
     assert!(run.stdout.contains(&format!("replaced {}\n", home.path(page).display())), "{}", run.stdout);
     assert_eq!(home.read(page), new);
+    // One that was edited since is kept, under a name of its own each time.
+    for (text, copy) in [("mine", ".edited"), ("mine again", ".edited-2")] {
+        fs::write(home.path(page), text).unwrap();
+        let (run, copy) = (home.setup(&[]), format!("{page}{copy}"));
+        let shown = [page, &copy].map(|name| home.path(name).display().to_string());
+        let said =
+            format!("replaced {}, which had been edited: as it was it is {} now\n", shown[0], shown[1]);
+        assert!(run.stdout.contains(&said), "{} {}", run.stdout, run.stderr);
+        assert_eq!((home.read(page), home.read(&copy).as_str()), (new.clone(), text));
+        assert!(!home.setup(&[]).stdout.contains("replaced"), "once");
+    }
+    for copy in [".edited", ".edited-2"] {
+        fs::remove_file(home.path(&format!("{page}{copy}"))).unwrap();
+    }
 
     let gone = home.setup(&["--remove"]);
     assert_eq!(gone.code, Some(0), "{}", gone.stderr);

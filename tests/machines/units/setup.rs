@@ -65,6 +65,24 @@ fn set_up_from_the_program_alone_it_sweeps_and_is_gone_without_a_trace() {
     machine.user("ann");
     assert!(is_active(&machine, &ann));
 
+    // An upgrade: a watcher that runs is started anew, once.
+    let watcher = "systemctl --user show --property=MainPID --value tmux-janitor-watch.service";
+    assert_eq!(
+        machine.sh_as(&ann, &format!("({su} setup >/dev/null); {watcher}")),
+        "0\n",
+        "it is not started"
+    );
+    machine.sh_as(&ann, "systemctl --user start tmux-janitor-watch.service");
+    let before_it = machine.sh_as(&ann, watcher);
+    let said = machine.sh_as(&ann, &format!("{su} setup"));
+    assert!(!said.contains("was restarted") && machine.sh_as(&ann, watcher) == before_it, "{said}");
+    machine.sh_as(&ann, "cd ~/.cargo/bin && cp tmux-janitor new && mv new tmux-janitor");
+    let said = machine.sh_as(&ann, &format!("{su} setup"));
+    assert!(said.contains("The watcher was restarted, and runs this version now."), "{said}");
+    let (after_it, program) = (machine.sh_as(&ann, watcher), "readlink /proc/$(pidof tmux-janitor)/exe");
+    assert_ne!(after_it, before_it);
+    assert_eq!(machine.sh_as(&ann, program), "/home/ann/.cargo/bin/tmux-janitor\n");
+
     let said = machine.sh_as(&ann, &format!("{su} setup --remove"));
     assert!(said.contains("The program stays: /home/ann/.cargo/bin/tmux-janitor"), "{said}");
     assert_eq!(machine.sh_as(&ann, FILES), before);
