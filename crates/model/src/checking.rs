@@ -169,6 +169,8 @@ pub(crate) fn first_world(setup: &Setup, begin: Begin) -> World {
         quarantine: [[NONE; DEPTHS]; LABELS],
         lock: [NONE; LABELS],
         rest: [[NONE; SLOTS]; JANITORS],
+        single: [NONE; JANITORS],
+        single_label: [0; JANITORS],
         starts: [Start::UNUSED; STARTS],
         janitors: [Janitor::OFF; JANITORS],
         torn: [0; INODES],
@@ -186,8 +188,8 @@ pub(crate) fn first_world(setup: &Setup, begin: Begin) -> World {
         start.client = Client::Connect;
         start.label = label;
     }
-    for janitor in &mut w.janitors[..setup.janitors] {
-        janitor.pc = Pc::Begin;
+    for (j, janitor) in w.janitors[..setup.janitors].iter_mut().enumerate() {
+        (janitor.pc, janitor.older) = (Pc::Begin, setup.older && j > 0);
     }
     if !matches!(
         begin,
@@ -201,12 +203,16 @@ pub(crate) fn first_world(setup: &Setup, begin: Begin) -> World {
         Begin::PlaceLeft => w.quarantine[0][0] = DIR,
         Begin::LeftAside => (w.sock[0], w.quarantine[0][0]) = (DIR, w.new_sock()),
         Begin::TwoDead => w.sock[1] = w.new_sock(),
-        Begin::Live | Begin::DeadAndLost => {
+        Begin::Live | Begin::DeadAndLost | Begin::TwoDeadAndLost => {
             let sock = if begin == Begin::Live { w.sock[0] } else { w.new_sock() };
+            if begin == Begin::TwoDeadAndLost {
+                w.sock[1] = w.new_sock();
+            }
             let old = w.starts.last_mut().unwrap();
             assert_eq!(old.client, Client::Done, "the last row is for the old server");
             old.server = Server::Serve;
             old.sock = sock;
+            old.label = u8::from(begin == Begin::TwoDeadAndLost);
         }
         Begin::Empty | Begin::Dead => {}
     }

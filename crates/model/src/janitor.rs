@@ -44,9 +44,11 @@ pub(crate) fn step(w: &mut World, setup: &Setup, j: usize, misses: bool) {
             w.janitors[j].caught = depth;
             Pc::StatQuarantine
         }
+        Pc::StatSock if replaces(&w.janitors[j], setup) => Pc::Replace,
         Pc::StatSock if setup.has(Fault::PlainUnlink) => Pc::UnlinkSock,
         Pc::StatSock if setup.exchange => Pc::MakePlace,
         Pc::StatSock => Pc::Quarantine,
+        Pc::Replace | Pc::UnlinkSingle => single(w, setup, j),
         // Only who has the label's lock uses its quarantine names: one that is free stays free.
         Pc::Quarantine if setup.plain => {
             let free = (depth + 1..Janitor::ALL)
@@ -74,6 +76,10 @@ pub(crate) fn step(w: &mut World, setup: &Setup, j: usize, misses: bool) {
         Pc::ConnectQuarantine if w.listening(jan.pin) => not_it(w, setup, j),
         Pc::ConnectQuarantine if setup.exchange && name_is_kept(w, setup, j) => Pc::RmdirName,
         Pc::ConnectQuarantine if exchanges(&jan, setup) => Pc::RmdirName,
+        Pc::ConnectQuarantine if jan.depth == 0 && replaces(&jan, setup) => {
+            w.janitors[j].proven = true;
+            janitor_end::end(w, setup, j)
+        }
         Pc::ConnectQuarantine => Pc::UnlinkQuarantine,
         Pc::UnlinkQuarantine => {
             w.janitor_sets_name(label, jan.caught, NONE);
@@ -137,6 +143,36 @@ fn not_it(w: &World, setup: &Setup, j: usize) -> Pc {
     } else {
         Pc::Restore
     }
+}
+
+/// Tried: it has one quarantine name.
+fn replaces(jan: &Janitor, setup: &Setup) -> bool {
+    setup.single && !jan.older
+}
+
+/// rename(NAME, its one quarantine name): what was found dead there is gone then. At the end of the run it is unlinked.
+fn single(w: &mut World, setup: &Setup, j: usize) -> Pc {
+    let Janitor { pc, label, proven, .. } = w.janitors[j];
+    if pc == Pc::UnlinkSingle {
+        (w.single[j], w.single_label[j], w.janitors[j].proven) = (NONE, 0, false);
+        return Pc::Begin;
+    }
+    let name = w.name(label, 0);
+    if name == NONE || w.single[j] != NONE && !proven {
+        return janitor_end::end(w, setup, j);
+    }
+    let single = Janitor::ALL + u8::try_from(j).unwrap();
+    w.janitor_sets_name(label, 0, NONE);
+    w.janitor_sets_name(label, single, name);
+    (w.janitors[j].caught, w.janitors[j].proven) = (single, false);
+    Pc::StatQuarantine
+}
+
+/// A janitor's one quarantine name is its own as long as it lives: a flock of it says so. Older versions do not know them.
+fn is_anybodys(w: &World, setup: &Setup, j: usize, depth: u8) -> bool {
+    let Some(owner) = depth.checked_sub(Janitor::ALL).map(usize::from) else { return true };
+    let is_over = matches!(w.janitors[owner].pc, Pc::Off | Pc::Done | Pc::Dead);
+    owner != j && replaces(&w.janitors[j], setup) && (is_over || setup.has(Fault::OwnerNotAsked))
 }
 
 /// A killed run's directory stands at NAME, and what is worked on is the socket that it stands for.
@@ -231,7 +267,8 @@ fn begin(w: &mut World, setup: &Setup, j: usize) -> Pc {
         return if unlocked { Pc::GiveBack } else { janitor_lock::take(w, setup, j) };
     }
     w.janitors[j].gave = true;
-    let is_socket = |depth: &u8| !matches!(w.name(jan.label, *depth), NONE | DIR);
+    let is_socket =
+        |depth: &u8| !matches!(w.name(jan.label, *depth), NONE | DIR) && is_anybodys(w, setup, j, *depth);
     if let Some(depth) = (0..jan.todo).rev().find(is_socket) {
         let pin = w.name(jan.label, depth);
         let jan = &mut w.janitors[j];
@@ -240,10 +277,12 @@ fn begin(w: &mut World, setup: &Setup, j: usize) -> Pc {
     } else if jan.live != 0 {
         let jan = &mut w.janitors[j];
         jan.todo = 0;
-        jan.depth = (1..Janitor::ALL).rev().find(|depth| jan.live & 1 << depth != 0).unwrap_or_default();
+        jan.depth = (1..Janitor::EVERY).rev().find(|depth| jan.live & 1 << depth != 0).unwrap_or_default();
         jan.putting = true;
         janitor_lock::take(w, setup, j)
-    } else if jan.todo == Janitor::ALL && w.lock[usize::from(jan.label)] != NONE && setup.form != Form::Leave
+    } else if jan.todo == Janitor::EVERY
+        && w.lock[usize::from(jan.label)] != NONE
+        && setup.form != Form::Leave
     {
         w.janitors[j].lock_only = true;
         Pc::LookLocks
@@ -262,6 +301,9 @@ fn finish(w: &mut World, setup: &Setup, j: usize) -> Pc {
     if let Some(slot) = jan.fds.iter().position(|fd| fd.ino != NONE) {
         jan.cur = u8::try_from(slot).unwrap();
         return if w.stands(setup, j, slot) { Pc::OnLook } else { Pc::FinishLease };
+    }
+    if jan.proven {
+        return Pc::UnlinkSingle;
     }
     while usize::from(jan.stale) < JANITORS * SLOTS {
         let (row, slot) = (usize::from(jan.stale) / SLOTS, usize::from(jan.stale) % SLOTS);

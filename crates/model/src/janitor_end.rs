@@ -83,9 +83,15 @@ fn let_go(w: &mut World, setup: &Setup, j: usize) -> Pc {
         }
         // By which name its opener came is not known.
         Pc::EndLease if fd.lease != Lease::Held && fd.before != NONE => Pc::LinkBack,
+        // Its opener's lock keeps its name; the one that it rests under goes.
+        Pc::EndLease if fd.lease != Lease::Held && w.rest[j][slot] == fd.ino => Pc::UnlinkRest,
         Pc::EndLease if fd.lease != Lease::Held => Pc::Close,
         Pc::EndLease if setup.onward && !jan.lock_only => next_name(w, j),
         Pc::EndLease => Pc::MoveOut,
+        Pc::MoveOut if w.rest[j][slot] == fd.ino => {
+            w.janitor_sets_lock(fd.label, NONE);
+            if setup.has(Fault::NoSecondLeaseCheck) { Pc::UnlinkRest } else { Pc::RestLease }
+        }
         Pc::MoveOut => {
             let moved = w.lock[usize::from(fd.label)];
             w.janitor_sets_lock(fd.label, NONE);
@@ -284,7 +290,7 @@ pub(crate) fn next_name(w: &mut World, j: usize) -> Pc {
     (jan.depth, jan.pin, jan.caught, jan.putting, jan.giving) = (0, NONE, 0, false, false);
     (jan.lock_only, jan.creates, jan.tries, jan.cur) = (false, false, 0, 0);
     if jan.todo == 0 && jan.live == 0 {
-        (jan.label, jan.todo, jan.gave) = (jan.label + 1, Janitor::ALL, false);
+        (jan.label, jan.todo, jan.gave) = (jan.label + 1, Janitor::EVERY, false);
     }
     Pc::Begin
 }

@@ -98,6 +98,9 @@ fn move_in(w: &mut World, setup: &Setup, j: usize) -> Pc {
         _ if w.lock[usize::from(jan.label)] == NONE || setup.has(Fault::PlainMoveIn) => {
             w.janitor_sets_lock(jan.label, w.rest[j][usize::from(jan.cur)]);
             w.janitors[j].fd_mut().label = jan.label;
+            if setup.linked {
+                return locked(w, setup, j);
+            }
             if setup.plain {
                 return Pc::MovedIn;
             }

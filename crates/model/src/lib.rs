@@ -29,4 +29,5 @@ mod setup;
 mod symmetry;
 mod tmux;
 mod trace;
+mod tried;
 mod world;

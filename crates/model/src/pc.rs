@@ -35,6 +35,7 @@ pub(crate) enum Pc {
     StatQuarantine,
     ConnectQuarantine,
     UnlinkQuarantine,
+    Replace,
     Restore,
     Restored,
     MakePlace,
@@ -68,6 +69,7 @@ pub(crate) enum Pc {
     UnlinkRest,
     Close,
     // The end of the run.
+    UnlinkSingle,
     FinishLease,
     StaleLook,
     StaleOpen,

@@ -92,7 +92,12 @@ fn clean(setup: &Setup, w: &World) -> bool {
             && w.quarantine[label].iter().all(|ino| *ino == NONE || (live && w.listening(*ino)))
             && (w.lock[label] == NONE || live || setup.form == Form::Leave)
     });
-    labels && w.rest.iter().flatten().all(|&ino| ino == NONE)
+    // Of what lies at a single name the same is asked.
+    let singles =
+        w.single.iter().zip(&w.single_label).all(|(ino, label)| {
+            *ino == NONE || (w.listening(*ino) && w.listening(w.sock[usize::from(*label)]))
+        });
+    labels && singles && w.rest.iter().flatten().all(|&ino| ino == NONE)
 }
 
 /// A client has a lock file open whose name a tmux server removed.
@@ -117,7 +122,7 @@ pub(crate) fn awaited(w: &World, j: usize) -> bool {
 pub(crate) fn sweep(setup: &Setup, w: &World) -> Option<World> {
     let mut w = w.clone();
     let j = w.janitors.iter().position(|jan| jan.pc == Pc::Off)?;
-    w.janitors[j] = Janitor { pc: Pc::Begin, ..Janitor::OFF };
+    w.janitors[j] = Janitor { pc: Pc::Begin, older: setup.older, ..Janitor::OFF };
     for _ in 0..SWEEP_STEPS {
         if w.janitors[j].pc == Pc::Done {
             return Some(w);

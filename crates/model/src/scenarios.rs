@@ -7,28 +7,29 @@ use crate::{
     pc::Pc,
     properties,
     setup::{Begin, Fault, Form, Kill, Open, Setup},
+    tried,
     world::NONE,
 };
 
-const ORPHAN: &str = "no orphan";
-const HOLE: &str = "no lock hole";
+pub(crate) const ORPHAN: &str = "no orphan";
+pub(crate) const HOLE: &str = "no lock hole";
 const FAILED_START: &str = "no failed start";
-const CLEARS: &str = "a sweep clears";
+pub(crate) const CLEARS: &str = "a sweep clears";
 
-const TRAVELLING: Setup = Setup::new(Form::Travelling);
+pub(crate) const TRAVELLING: Setup = Setup::new(Form::Travelling);
 
 /// One janitor.
-const ALONE: Setup = Setup { janitors: 1, ..TRAVELLING };
+pub(crate) const ALONE: Setup = Setup { janitors: 1, ..TRAVELLING };
 
 /// One without `RENAME_NOREPLACE`.
 const PLAIN: Setup = Setup { plain: true, ..ALONE };
 
 /// A lock file that travels between two labels, where clients can be slow inside open(2).
-const TWO_LABELS: Setup =
+pub(crate) const TWO_LABELS: Setup =
     Setup { labels: 2, begins: &[Begin::TwoDead], clients: &[0, 0, 1], open: Open::Brief, ..ALONE };
 
 /// SIGUSR1 while a janitor works. tmux alone steals names here.
-const SIGUSR1: Setup =
+pub(crate) const SIGUSR1: Setup =
     Setup { signals: 1, clients: &[0], begins: &[Begin::Live, Begin::DeadAndLost], only_ours: true, ..ALONE };
 
 /// The same with two janitors, two signals, and a dump of the table that misses a socket.
@@ -38,14 +39,14 @@ const SIGUSR1_STORM: Setup = Setup { janitors: 2, signals: 2, misses: 1, ..SIGUS
 const SIGUSR1_AND_KILL: Setup = Setup { kills: 1, kill: Kill::NotWhileAwaited, ..SIGUSR1 };
 
 /// Without anything in quarantine, which makes a world four times as big.
-const TIDY: Setup =
+pub(crate) const TIDY: Setup =
     Setup { begins: &[Begin::Empty, Begin::Dead, Begin::DeadAndLock, Begin::LockOnly], ..TRAVELLING };
 
 /// As many dumps that miss a socket as a run of two janitors makes.
 const BLIND: Setup = Setup { misses: 4, no_tmux_hole: true, ..TIDY };
 
 /// Three clients, as long as tmux's own lock holds.
-const THREE_CLIENTS: Setup = Setup { clients: &[0, 0, 0], no_tmux_hole: true, ..ALONE };
+pub(crate) const THREE_CLIENTS: Setup = Setup { clients: &[0, 0, 0], no_tmux_hole: true, ..ALONE };
 
 /// Bigger configurations, for a machine with time.
 fn full() -> bool {
@@ -54,7 +55,7 @@ fn full() -> bool {
 
 /// Every state is visited and nothing fails.
 #[track_caller]
-fn clean(name: &str, setup: &Setup) -> Outcome {
+pub(crate) fn clean(name: &str, setup: &Setup) -> Outcome {
     let outcome = run(name, setup, None);
     assert!(outcome.failed.is_empty(), "{}", outcome.trace);
     outcome
@@ -62,7 +63,7 @@ fn clean(name: &str, setup: &Setup) -> Outcome {
 
 /// The checker finds that this property fails.
 #[track_caller]
-fn finds(name: &str, setup: &Setup, property: &'static str) {
+pub(crate) fn finds(name: &str, setup: &Setup, property: &'static str) {
     let outcome = run(name, setup, Some(property));
     assert!(outcome.failed.contains(&property), "{name}: the checker did not find it");
 }
@@ -149,7 +150,7 @@ fn a_lock_that_travels_is_safe() {
         vec![Pc::UnlinkSock, Pc::UnlinkLock, Pc::DropLease, Pc::WaitOpeners, Pc::Off, Pc::Done, Pc::Dead];
     others.extend(PLAIN_STEPS);
     others.extend(SHARED_STEPS);
-    others.extend(ONWARD_STEPS);
+    others.extend(tried::STEPS);
     assert!(others.iter().all(|pc| !taken.contains(pc)));
     assert_eq!(taken.len() + others.len(), Pc::COUNT, "taken: {taken:?}");
 }
@@ -206,9 +207,6 @@ const SHARED: Setup = Setup { exchange: true, ..TRAVELLING };
 
 /// What runs that were killed there have left.
 const LEFT: &[Begin] = &[Begin::PlaceLeft, Begin::LeftAside, Begin::Quarantine, Begin::Dead];
-
-/// The steps of a lock that goes straight on.
-const ONWARD_STEPS: [Pc; 5] = [Pc::OnLook, Pc::MoveOn, Pc::OnLease, Pc::LinkBack, Pc::LinkRest];
 
 /// The steps of a janitor where names change places.
 const SHARED_STEPS: [Pc; 6] =
@@ -308,34 +306,6 @@ fn each_mistake_put_in_on_purpose_is_found() {
         let setup = setup.with(|s| s.fault = Some(fault));
         finds(&format!("fault: {fault:?}"), &setup, property);
     }
-}
-
-/// What would make a removal cheaper and is not done: `docs/protocol.md` has the traces.
-#[test]
-fn what_was_tried_fails() {
-    // connect asked once, in quarantine. Both dumps miss a server that listens.
-    let missed = ALONE.with(|s| (s.misses, s.no_tmux_hole) = (2, true));
-    clean("tried: as it is, two misses", &missed);
-    let once = missed.with(|s| s.fault = Some(Fault::NoConnectBeforeMove));
-    finds("tried: no connect before the move", &once, ORPHAN);
-    // A lock that goes straight on to the next label: no server is lost, and what one run leaves another has to clear.
-    let onward = TWO_LABELS.with(|s| s.onward = true);
-    let outcome = run("tried: onward, two labels", &onward, None);
-    assert_eq!(outcome.failed, [CLEARS], "{}", outcome.trace);
-    let mut left = first_world(&onward, Begin::Empty);
-    let file = left.new_lock();
-    left.lock = [file; 2];
-    let swept = properties::sweep(&onward, &left).unwrap();
-    assert_eq!(swept.lock, [NONE, file], "a file under two names: one of them stays");
-    // What opened it by the name before is lost where it does not get that name, too.
-    let once = onward.with(|s| s.fault = Some(Fault::NoLinkBack));
-    finds("tried: onward, no second name", &once, HOLE);
-    let onward = onward.with(|s| s.clients = &[0, 1]);
-    finds("tried: onward, a sweep", &onward, CLEARS);
-    let killed = TWO_LABELS.with(|s| (s.kills, s.kill, s.clients) = (1, Kill::NotWhileAwaited, &[0, 1]));
-    clean("tried: as it is, two labels, a kill while nobody waits", &killed);
-    let outcome = run("tried: onward, a kill while nobody waits", &killed.with(|s| s.onward = true), None);
-    assert_eq!(outcome.failed, [CLEARS], "{}", outcome.trace);
 }
 
 /// Minutes, with `TMUX_JANITOR_MODEL=full`.

@@ -54,6 +54,8 @@ pub(crate) enum Fault {
     GivenBackUnlocked,
     /// A lock file that went straight on, and that somebody opened by one of two names, gets only one of them.
     NoLinkBack,
+    /// What lies at the one quarantine name of a janitor that lives is worked on by others.
+    OwnerNotAsked,
     /// connect is not asked before the move, only in quarantine.
     NoConnectBeforeMove,
     /// An existing lock file is taken without comparing it with its name.
@@ -92,6 +94,8 @@ pub(crate) enum Begin {
     DeadAndLost,
     /// A dead socket in quarantine, left by a killed run.
     Quarantine,
+    /// Dead sockets on both labels, and a live server that lost the second.
+    TwoDeadAndLost,
     /// Dead sockets on both labels.
     TwoDead,
     /// A directory in quarantine, left by a run that was killed where names change places.
@@ -134,6 +138,12 @@ pub(crate) struct Setup {
     pub(crate) plain: bool,
     /// A folder that everybody may write: NAME changes places with an empty directory, and is never free.
     pub(crate) exchange: bool,
+    /// Tried: a lock file keeps its rest name while it stands at a lock name: link(2) there, unlink(2) away.
+    pub(crate) linked: bool,
+    /// Tried: a janitor has one quarantine name, and what was found dead there is replaced by the next one.
+    pub(crate) single: bool,
+    /// All janitors but the first are of a version that does as it is done now.
+    pub(crate) older: bool,
     /// Tried: a lock file stays at its label's lock name until it moves straight on to the next label's.
     pub(crate) onward: bool,
     /// A client's open(2) may be interrupted and start over; the kernel may take a lease that is
@@ -163,6 +173,9 @@ impl Setup {
             open: Open::Atomic,
             plain: false,
             exchange: false,
+            linked: false,
+            single: false,
+            older: false,
             onward: false,
             interrupts: false,
             only_ours: false,

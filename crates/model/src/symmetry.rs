@@ -25,7 +25,10 @@ impl World {
 
     fn sort_janitors(&mut self) {
         // Who looks at the rest names of others knows them by their row.
-        let looking = |j: &Janitor| j.stale > 0 || (Pc::StaleLook..=Pc::StaleUnlink).contains(&j.pc);
+        let looking = |j: &Janitor| {
+            let at_single = j.depth.max(j.caught) >= Janitor::ALL || j.live >> Janitor::ALL != 0;
+            j.stale > 0 || at_single || (Pc::StaleLook..=Pc::StaleUnlink).contains(&j.pc)
+        };
         if self.janitors.iter().any(looking) {
             return;
         }
@@ -41,13 +44,15 @@ impl World {
             if key(&self.janitors[b]) < key(&self.janitors[a]) {
                 self.janitors.swap(a, b);
                 self.rest.swap(a, b);
+                self.single.swap(a, b);
+                self.single_label.swap(a, b);
             }
         }
     }
 
     fn renumber(&mut self) {
         let mut socks = Renumber::default();
-        for ino in self.sock.iter_mut().chain(self.quarantine.iter_mut().flatten()) {
+        for ino in self.sock.iter_mut().chain(self.quarantine.iter_mut().flatten()).chain(&mut self.single) {
             socks.visit(ino);
         }
         let mut locks = Renumber::default();

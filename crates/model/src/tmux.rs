@@ -4,7 +4,7 @@
 use crate::{
     pc::{Client, Server},
     setup::{Open, Setup},
-    world::{DIR, Ino, NONE, Start, World},
+    world::{DIR, Ino, Janitor, NONE, Start, World},
 };
 
 /// The client's next step can be taken.
@@ -47,7 +47,7 @@ pub(crate) fn client_step(w: &mut World, setup: &Setup, i: usize) {
         Client::ConnectLocked if w.listening(w.sock[label]) => Client::CloseLive,
         Client::ConnectLocked => {
             w.starts[i].misled = matches!(w.sock[label], NONE | DIR)
-                && w.quarantine[label].iter().any(|ino| w.listening(*ino));
+                && (1..Janitor::EVERY).any(|depth| w.listening(w.name(s.label, depth)));
             Client::Unlink
         }
         Client::CloseLive | Client::CloseCopy => close_copy(w, i, Client::Done),

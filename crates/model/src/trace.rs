@@ -33,11 +33,14 @@ impl std::fmt::Display for World {
                 ino(s.sock)
             )?;
         }
-        for (j, rest) in self.janitors.iter().zip(&self.rest) {
+        for ((j, rest), &w_single) in self.janitors.iter().zip(&self.rest).zip(&self.single) {
             if j.pc == Pc::Off {
                 continue;
             }
             write!(f, "| {:?} {}.{} pin {}", j.pc, j.label, j.depth, ino(j.pin))?;
+            if w_single != NONE {
+                write!(f, " single {}", ino(w_single))?;
+            }
             for (fd, &name) in j.fds.iter().zip(rest) {
                 if fd.ino != NONE || name != NONE {
                     write!(f, " fd {} {:?} rest {}", ino(fd.ino), fd.lease, ino(name))?;

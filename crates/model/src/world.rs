@@ -123,6 +123,10 @@ pub(crate) struct Janitor {
     /// What a killed run has left is being given back; that is tried once for each label.
     pub(crate) giving: bool,
     pub(crate) gave: bool,
+    /// Tried: what lies at its one quarantine name was found dead there.
+    pub(crate) proven: bool,
+    /// It is of a version that does as it is done now, and does not know such names.
+    pub(crate) older: bool,
     /// The descriptor in use, and all of them.
     pub(crate) cur: u8,
     pub(crate) fds: [Fd; SLOTS],
@@ -141,20 +145,24 @@ pub(crate) struct Janitor {
 
 #[expect(clippy::cast_possible_truncation, reason = "a handful of names")]
 impl Janitor {
-    /// No name of the label was looked at.
+    /// A label's names; those after them are the janitors' single ones.
     pub(crate) const ALL: u8 = DEPTHS as u8 + 1;
+    /// No name of the label was looked at.
+    pub(crate) const EVERY: u8 = Self::ALL + JANITORS as u8;
 
     pub(crate) const OFF: Self = Self {
         pc: Pc::Off,
         label: 0,
         depth: 0,
-        todo: Self::ALL,
+        todo: Self::EVERY,
         pin: NONE,
         caught: 0,
         live: 0,
         putting: false,
         giving: false,
         gave: false,
+        proven: false,
+        older: false,
         cur: 0,
         fds: [Fd::CLOSED; SLOTS],
         other: 0,
@@ -183,6 +191,9 @@ pub(crate) struct World {
     pub(crate) lock: [Ino; LABELS],
     /// `.tmux-janitor-PID-N.lock`, per janitor and slot. They outlive their janitor.
     pub(crate) rest: [[Ino; SLOTS]; JANITORS],
+    /// Tried: the one quarantine name of each janitor, and the label of what it moved there last. They outlive it, too.
+    pub(crate) single: [Ino; JANITORS],
+    pub(crate) single_label: [u8; JANITORS],
     pub(crate) starts: [Start; STARTS],
     pub(crate) janitors: [Janitor; JANITORS],
     /// Per lock file, a bit for each label whose lock name it lost by a janitor's step.
@@ -222,12 +233,19 @@ impl World {
 
     /// What one of a label's names leads to.
     pub(crate) fn name(&self, label: u8, depth: u8) -> Ino {
+        if let Some(j) = depth.checked_sub(Janitor::ALL).map(usize::from) {
+            return if self.single_label[j] == label { self.single[j] } else { NONE };
+        }
         let label = usize::from(label);
         depth.checked_sub(1).map_or(self.sock[label], |at| self.quarantine[label][usize::from(at)])
     }
 
     /// A janitor changes what one of a label's names leads to.
     pub(crate) fn janitor_sets_name(&mut self, label: u8, depth: u8, ino: Ino) {
+        if let Some(j) = depth.checked_sub(Janitor::ALL).map(usize::from) {
+            (self.single[j], self.single_label[j]) = (ino, if ino == NONE { 0 } else { label });
+            return;
+        }
         match depth.checked_sub(1) {
             None => self.janitor_sets_sock(label, ino),
             Some(at) => self.quarantine[usize::from(label)][usize::from(at)] = ino,
@@ -312,9 +330,10 @@ impl World {
             self.sock[usize::from(label)] = NONE;
             self.put_back &= !(1 << label);
         }
-        let hidden =
-            self.quarantine[usize::from(label)].into_iter().filter(|ino| *ino != NONE && *ino != DIR);
-        for hidden in hidden {
+        let singles = Janitor::ALL..Janitor::EVERY;
+        let hidden: Vec<Ino> =
+            (1..Janitor::ALL).chain(singles).map(|depth| self.name(label, depth)).collect();
+        for hidden in hidden.into_iter().filter(|ino| *ino != NONE && *ino != DIR) {
             self.unlink_missed |= u8::from(!is_kept) << label;
             if !self.starts[i].misled {
                 // It would have unlinked the socket in quarantine: what that loses is tmux's doing.
