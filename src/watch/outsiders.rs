@@ -153,7 +153,32 @@ impl Told {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tmux_sockets::kernel::Uid;
+    use crate::watch::engine::{Dir, Engine, Listens, Seen};
+    use tmux_sockets::kernel::{Label, Uid};
+
+    /// A server of a directory that is forgotten, as the engine gives it away.
+    fn forgotten(pid: Option<Pid>) -> Option<(Name, Server)> {
+        let name = Name { dir: Dir(0), label: Label::new("a")? };
+        let mut engine = Engine::default();
+        let seen = Seen::Live { socket: Some(SocketNumber::new(0)), pid };
+        engine.digest(&name, seen, |_| Listens::No);
+        engine.forget(Dir(0)).pop()
+    }
+
+    /// This process holds no socket of that number, as one that has been given the number of a server that has ended.
+    #[test]
+    fn one_that_has_ended_when_its_directory_is_forgotten_has_gone() {
+        let (me, path) = (Pid::new(rustix::process::getpid().as_raw_nonzero().get()), PathBuf::from("/x/a"));
+        let (mut deaths, mut outsiders) = (Deaths::new(Uid::ours()), Outsiders::default());
+        for (pid, gone) in
+            [(Some(me), Some(Event::of(EventKind::ServerGone, path.clone(), Some(me)))), (None, None)]
+        {
+            let Some((name, server)) = forgotten(pid) else { panic!("it is known") };
+            let told = outsiders.take_over(&mut deaths, path.clone(), name, &server);
+            assert_eq!(told.map(|(event, _)| event), gone);
+            assert!(outsiders.told.is_empty(), "nothing more is told of it");
+        }
+    }
 
     #[test]
     fn one_that_the_engine_finds_is_handed_over_once() {
