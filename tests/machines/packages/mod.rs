@@ -8,6 +8,7 @@ mod licences;
 mod nix;
 mod program;
 mod rpm;
+mod source;
 
 const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tmux-janitor");
