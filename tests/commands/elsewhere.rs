@@ -10,7 +10,7 @@ use serde_json::Value;
 
 /// What the scripts begin with. `j`: the program; `t`: tmux, as everybody runs it.
 const WORLD: &str = r##"
-    mount -t tmpfs -o mode=1777 tmpfs /tmp; mount -t tmpfs -o mode=755 tmpfs /run
+    mount -t tmpfs -o mode=1777 tmpfs /tmp; mount -t tmpfs -o mode=755 tmpfs /run; mount -t tmpfs tmpfs /sys/fs/cgroup
     cp "$JANITOR" /run/j; mkdir -m 700 /tmp/home; export HOME=/tmp/home; cd /tmp/home
     j() { /run/j "$@" || echo "exit $?"; }
     t() { "$TMUX_PROGRAM" -f /dev/null "$@" </dev/null; }
@@ -299,7 +299,7 @@ fn a_server_behind_another_root_directory_is_shown_with_the_way_in() {
         return;
     };
     let there = &lines[0];
-    assert_eq!(lines[1], format!("nsenter -t {there} -r tmux -S /tmp/tmux-0/a attach"));
+    assert_eq!(lines[1], format!("nsenter -t {there} -m -r tmux -S /tmp/tmux-0/a attach"));
     assert_eq!(lines[2], *there);
     assert!(lines[3].contains(&lines[1]) && lines[4] == "exit 3", "{lines:#?}");
     assert_eq!(lines[5], "tmux sockets: 1 live, 0 dead, 0 ghosts, 1 elsewhere");

@@ -24,6 +24,10 @@ pub(crate) fn kernel_tells_ends() -> bool {
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (6, 15)
 }
 
+/// For a shell in namespaces of its own: hides the control groups and becomes `"$0" "$@"`. They tell that the user has a
+/// service manager, as root has who logged in; where `/proc` does not show that manager, no table is believed.
+pub(crate) const WITHOUT_A_MANAGER: &str = r#"mount -t tmpfs tmpfs /sys/fs/cgroup; exec "$0" "$@""#;
+
 /// A login may come with the umask 0002, with which whatever is made is open to a group: folders that no tmux would use.
 pub(crate) fn usual_umask() {
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));

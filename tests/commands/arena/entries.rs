@@ -240,6 +240,7 @@ fn sockets_whose_inode_numbers_coincide_are_told_apart() {
     }
     // On two fresh tmpfs the same inode numbers are given out in the same order.
     let script = r#"
+        mount -t tmpfs tmpfs /sys/fs/cgroup # no manager of root's
         mkdir "$1/a" "$1/b"; mount -t tmpfs -o mode=700,inode32 a "$1/a"; mount -t tmpfs -o mode=700,inode32 b "$1/b"
         for label in 1 2 3; do
             "$2" -f /dev/null -S "$1/a/$label" new-session -d sleep 3600

@@ -100,7 +100,8 @@ fn with_fcntl(arena: &Arena, inject: &str) -> (Run, String) {
     let is_root = rustix::process::getuid().is_root();
     let mut strace = Command::new(if is_root { "unshare" } else { "strace" });
     if is_root {
-        strace.args(["--pid", "--fork", "--mount-proc", "--kill-child", "strace"]);
+        strace.args(["--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-euc"]);
+        strace.args([crate::common::WITHOUT_A_MANAGER, "strace"]);
     }
     strace.arg("-qq").arg("-o").arg(trace.path()).args(["-e", "trace=fcntl"]);
     if !inject.is_empty() {

@@ -17,6 +17,7 @@ fn a_bare_namespace_without_any_server_is_not_blind() {
     let run = Run::of(
         Command::new("unshare")
             .args(["--net", "--pid", "--fork", "--mount-proc", "--kill-child"])
+            .args(["sh", "-euc", crate::common::WITHOUT_A_MANAGER])
             .arg(env!("CARGO_BIN_EXE_tmux-janitor"))
             .arg("--dir")
             .arg(arena.dir())

@@ -98,13 +98,13 @@ fn a_blind_table_makes_everything_unknown_and_nothing_is_asked() {
     assert!(arena.has("dead"));
 }
 
-/// Runs this script in a machine of its own: no process but those of the script, and a network of its own. `$0` is the
-/// folder, `$1` the janitor, `$2` tmux.
+/// Runs this script in a machine of its own: no process but those of the script, no service manager, and a network of
+/// its own. `$0` is the folder, `$1` the janitor, `$2` tmux.
 fn alone(arena: &Arena, script: &str) -> Run {
     Run::of(
         wait::in_time("unshare")
             .args(["--net", "--pid", "--fork", "--mount-proc", "--kill-child"])
-            .args(["sh", "-euc", script])
+            .args(["sh", "-euc", &format!("mount -t tmpfs tmpfs /sys/fs/cgroup\n{script}")])
             .arg(arena.dir())
             .arg(env!("CARGO_BIN_EXE_tmux-janitor"))
             .arg(arena::tmux_program())
@@ -311,7 +311,8 @@ fn nothing_is_started_over_a_server_whose_process_cannot_be_seen() {
     let hidden = |script: &str, arguments: &[&str]| {
         let mut command = Command::new("unshare");
         command.args(["--mount", "--propagation", "private", "--pid", "--fork", "--mount-proc"]);
-        command.args(["--kill-child", "sh", "-euc", script]).arg(arena.dir());
+        command.args(["--kill-child", "sh", "-euc", crate::common::WITHOUT_A_MANAGER]);
+        command.args(["sh", "-euc", script]).arg(arena.dir());
         command.env("JANITOR", env!("CARGO_BIN_EXE_tmux-janitor")).env_remove("TMUX");
         Run::of(command.args(&arguments[..1]).arg("--json").args(&arguments[1..]))
     };

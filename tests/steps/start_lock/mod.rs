@@ -296,7 +296,8 @@ fn a_lock_that_proc_hides_is_not_waited_for() {
     let clock = crate::common::wait::Clock::start();
     let mut container = Command::new("unshare");
     container
-        .args(["--pid", "--fork", "--mount-proc", "--kill-child"])
+        .args(["--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-euc"])
+        .arg(crate::common::WITHOUT_A_MANAGER)
         .arg(env!("CARGO_BIN_EXE_tmux-janitor"));
     let run = Run::of(container.arg("--dir").arg(&folder.path).args(["sweep", "--json"]));
     assert_eq!(fate(&run.json(), "x"), ("starting", "busy"), "{}", run.stderr);

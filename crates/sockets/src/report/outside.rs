@@ -71,7 +71,8 @@ impl Entrance {
         let by_sudo = !by_itself && asks != Uid::ROOT;
         let flags = [
             (by_itself, " -U --preserve-credentials"),
-            (self.namespace, " -m"),
+            // Also where it is ours: util-linux 2.41 enters no root directory without a namespace.
+            (self.namespace || !by_itself, " -m"),
             (self.root, " -r"),
             // Root's rights are for entering alone.
             (by_sudo, " -S \"$(id -u)\" -G \"$(id -g)\""),
@@ -125,7 +126,7 @@ mod tests {
                 entrance(false, true, false),
                 root,
                 root,
-                Some("nsenter -t 7 -r tmux -S '/tmp/a b' attach".to_owned()),
+                Some("nsenter -t 7 -m -r tmux -S '/tmp/a b' attach".to_owned()),
             ),
             (entrance(true, false, true), root, root, None),
             (entrance(true, false, false), user, root, None),
