@@ -47,7 +47,7 @@ fn nothing_else_on_it_holds_a_command_up() {
         mkdir -p /tmp/config/tmux-janitor /tmp/real/bin /tmp/real/work /tmp/cron.d
         export XDG_CONFIG_HOME=/tmp/config
         # A script that cron runs, one that a folder of cron's leads to, and the program of another user's PATH.
-        mount --bind /tmp/cron.d /etc/cron.d
+        mkdir -p /etc/cron.d && mount --bind /tmp/cron.d /etc/cron.d
         echo '* * * * * root /tmp/far/bin/clean /tmp' >/tmp/cron.d/clean
         mkdir -p /etc/cron.daily && mount -t tmpfs tmpfs /etc/cron.daily
         printf '#!/bin/sh\nrm -rf /tmp/*\n' >/tmp/real/bin/clean

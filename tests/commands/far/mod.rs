@@ -52,7 +52,7 @@ fn world(script: &str) -> Option<TempDir> {
     let run = Run::of(
         wait::in_time("unshare")
             .args(["--mount", "--propagation", "private", "--pid", "--fork", "--mount-proc", "--kill-child"])
-            .args(["sh", "-euc"])
+            .args(["sh", "-euc", crate::common::WITHOUT_A_MANAGER, "sh", "-euc"])
             .arg(format!("{WORLD} {script}"))
             .arg(told.path())
             .env("JANITOR", env!("CARGO_BIN_EXE_tmux-janitor"))

@@ -2,13 +2,15 @@
 
 use super::scene::{Hall, User, all_users};
 use crate::common::daemon::ended;
-use crate::common::janitor::{Run, bare, with};
+use crate::common::janitor::{Run, bare, copy_program, with};
 use crate::common::wait;
 use crate::watch::events::Events;
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 /// Whatever becomes of the test, it is ended, and with it its workers.
@@ -174,7 +176,12 @@ fn it_ends_when_its_reader_goes_and_needs_root_alone() {
     assert_eq!(ended(&mut running.0).code(), Some(0));
     let run = all_users("events", &["--dir", "/tmp"]);
     assert_eq!(run.code, Some(2), "{}", run.stderr);
-    let mut command = user.command(env!("CARGO_BIN_EXE_tmux-janitor").as_ref());
+    // Where it can be reached by whoever may not enter the build directory.
+    let copy =
+        tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o755)).tempdir_in("/tmp").unwrap();
+    let program = copy.path().join("tmux-janitor");
+    copy_program(Path::new(env!("CARGO_BIN_EXE_tmux-janitor")), &program);
+    let mut command = user.command(program.as_ref());
     let run = Run::of(command.args(["events", "--all-users"]));
     assert_eq!(run.code, Some(77), "{}", run.stderr);
 }
