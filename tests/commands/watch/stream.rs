@@ -7,7 +7,7 @@ use crate::common::daemon::ended;
 use crate::common::janitor::{janitor, with};
 use crate::common::skip::skip;
 use crate::common::wait;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use rustix::process::{Pid, Signal};
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -99,13 +99,13 @@ fn a_reader_that_does_not_read_harms_nothing() {
 
 /// More open files than a shell allows, for this test: others start programs that count theirs.
 struct ManyFiles {
-    soft: u64,
-    hard: u64,
+    soft: rlim_t,
+    hard: rlim_t,
 }
 
 impl ManyFiles {
     /// `None`, after a loud skip, where so many may not be had.
-    fn allow(count: u64) -> Option<Self> {
+    fn allow(count: rlim_t) -> Option<Self> {
         let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
         if hard < count {
             skip(&format!("needs {count} open files, and may have {hard}"));
