@@ -20,7 +20,7 @@ use crate::host::apart::{self, guard};
 use crate::logging::LogTarget;
 use crate::logging::journal;
 use crate::pass::{ENTRIES_OF_ONE, Heard, Narrator, Rescuing, Run, Whole, details, see, wire};
-use crate::users::order::Order;
+use crate::users::order::PassOrder;
 use crate::users::{self, Task};
 use crate::view::json;
 use crate::view::people::{self, Palette};
@@ -38,8 +38,8 @@ pub(crate) fn guarded(cli: &Cli, line: &[OsString], output: &mut Output) -> Opti
         return None;
     }
     let mount = match guard::run(line).ok()? {
-        guard::End::Ended(code) => return Some(Ok(code.map_or(Exit::Bug, Exit::of_code))),
-        guard::End::StoodStill(mount) => mount,
+        guard::GuardEnd::Ended(code) => return Some(Ok(code.map_or(Exit::Bug, Exit::of_code))),
+        guard::GuardEnd::StoodStill(mount) => mount,
     };
     tracing::error!("{}", apart::stood_still(&mount));
     Some(match &cli.command {
@@ -157,7 +157,7 @@ fn alone(global: &Global) -> Result<(), Error> {
 }
 
 /// One user's part of it, as a process of its own that was started as root.
-pub(crate) fn work(order: Order, output: &mut Output) -> Result<Exit, Error> {
+pub(crate) fn work(order: PassOrder, output: &mut Output) -> Result<Exit, Error> {
     let global = Global {
         dir: Vec::new(),
         config: None,
@@ -166,7 +166,7 @@ pub(crate) fn work(order: Order, output: &mut Output) -> Result<Exit, Error> {
         color: Color::Never,
         log_target: LogTarget::Stderr,
     };
-    let Order { task, uid, gid } = order;
+    let PassOrder { task, uid, gid } = order;
     let mut narrator = Narrator::of_a_worker(users::SWEEP);
     let run = users::worker::become_user(uid, gid).and_then(|()| {
         carry_out(&global, task, &mut narrator).map_err(|error| Declined::Configuration(error.to_string()))

@@ -121,13 +121,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 }
 
 fn answer(arguments: &[OsString]) -> Exit {
-    if let Some(order) = users::order::Order::of(arguments) {
+    if let Some(order) = users::order::PassOrder::of(arguments) {
         return commands::work(order, &mut output::Output::new(false)).unwrap_or_else(|error| error.exit());
     }
     if let Some(order) = users::order::FollowOrder::of(arguments) {
         return users::stream::work(order).unwrap_or_else(|error| error.exit());
     }
-    if let Some(order) = apart::errand::Order::of(arguments) {
+    if let Some(order) = apart::errand::ErrandOrder::of(arguments) {
         let told = apart::carry_out(&order, pass::far::look_there);
         return output::Output::new(false).bytes(&told).map_or(Exit::Found, |()| Exit::Done);
     }

@@ -38,13 +38,13 @@ pub(crate) fn people(files: &[PathBuf], audits: &[FileAudit], quiet: bool) -> St
 }
 
 #[derive(Serialize)]
-struct Object<'a> {
+struct AuditObject<'a> {
     version: u32,
     command: &'static str,
     healthy: bool,
     files: Vec<File<'a>>,
-    findings: Vec<Position<'a>>,
-    notes: Vec<Position<'a>>,
+    findings: Vec<PositionObject<'a>>,
+    notes: Vec<PositionObject<'a>>,
 }
 
 #[derive(Serialize)]
@@ -56,7 +56,7 @@ struct File<'a> {
 }
 
 #[derive(Serialize)]
-struct Position<'a> {
+struct PositionObject<'a> {
     path: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     path_bytes: Option<&'a [u8]>,
@@ -71,7 +71,7 @@ struct Position<'a> {
 pub(crate) fn json(files: &[PathBuf], audits: &[FileAudit]) -> serde_json::Result<String> {
     let each = || files.iter().map(|file| file.as_os_str()).zip(audits);
     let findings = each().flat_map(|(file, audit)| {
-        audit.findings.iter().map(move |finding| Position {
+        audit.findings.iter().map(move |finding| PositionObject {
             path: text(file),
             path_bytes: raw_bytes(file),
             line: finding.line,
@@ -81,7 +81,7 @@ pub(crate) fn json(files: &[PathBuf], audits: &[FileAudit]) -> serde_json::Resul
         })
     });
     let notes = each().flat_map(|(file, audit)| {
-        audit.notes.iter().map(move |note| Position {
+        audit.notes.iter().map(move |note| PositionObject {
             path: text(file),
             path_bytes: raw_bytes(file),
             line: note.line,
@@ -92,7 +92,7 @@ pub(crate) fn json(files: &[PathBuf], audits: &[FileAudit]) -> serde_json::Resul
     });
     let is_clean =
         |audit: &FileAudit| audit.findings.is_empty() && audit.refusal.is_none() && !audit.is_partial;
-    serde_json::to_string(&Object {
+    serde_json::to_string(&AuditObject {
         version: 1,
         command: "audit",
         healthy: audits.iter().all(is_clean),

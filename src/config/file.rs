@@ -14,8 +14,8 @@ struct File {
     keep: Vec<Spanned<String>>,
     min_age: Option<Spanned<String>>,
     watch: Watch,
-    doctor: Doctor,
-    spawn: Spawn,
+    doctor: DoctorTable,
+    spawn: SpawnTable,
 }
 
 #[derive(Deserialize, Default)]
@@ -29,13 +29,13 @@ struct Watch {
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-struct Doctor {
+struct DoctorTable {
     ignore: Vec<Spanned<String>>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-struct Spawn {
+struct SpawnTable {
     tmux: Option<Spanned<PathBuf>>,
     settle: Option<Spanned<String>>,
     verify_attempts: Option<Spanned<u32>>,

@@ -26,11 +26,11 @@ struct Source {
     /// Its file; none: the user's table of cron.
     path: Option<PathBuf>,
     text: String,
-    kind: Kind,
+    kind: CleanerKind,
 }
 
 /// What a source is.
-enum Kind {
+enum CleanerKind {
     /// A table of cron with jobs of several users.
     Table,
     /// A script, or the user's own table.
@@ -69,7 +69,7 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
 
 fn finding(patient: &Patient<'_>, source: &Source, told: &AuditFinding) -> Option<Finding> {
     let line = source.text.lines().nth(told.line.checked_sub(1)?)?;
-    if matches!(source.kind, Kind::Table) && !concerns(patient, line) {
+    if matches!(source.kind, CleanerKind::Table) && !concerns(patient, line) {
         return None;
     }
     let place = source.path.as_ref().map_or("your crontab".to_owned(), |path| escaped(path).to_string());
@@ -123,13 +123,13 @@ fn cure(patient: &Patient<'_>, source: &Source, told: &AuditFinding, line: &str)
     let line = quoted(&format!("s|^{}$|{}|", pattern(line), replacement(&edited)));
     Cure::command(match (&source.path, &source.kind) {
         (None, _) => format!("crontab -l | sed {line} | crontab -"),
-        (Some(_), Kind::Unit(Instance::User)) => {
+        (Some(_), CleanerKind::Unit(Instance::User)) => {
             format!("{sudo}sed -i {line} {path} && systemctl --user daemon-reload")
         }
-        (Some(_), Kind::Unit(Instance::System)) => {
+        (Some(_), CleanerKind::Unit(Instance::System)) => {
             format!("{sudo}sed -i {line} {path} && {sudo}systemctl daemon-reload")
         }
-        (Some(_), Kind::Table | Kind::Plain) => format!("{sudo}sed -i {line} {path}"),
+        (Some(_), CleanerKind::Table | CleanerKind::Plain) => format!("{sudo}sed -i {line} {path}"),
     })
 }
 
@@ -206,7 +206,7 @@ fn audited(texts: impl IntoIterator<Item = String>) -> Result<Vec<FileAudit>, St
 
 /// A source's text for audit, which knows the users of a table by root: a job of ours is read as one of root's.
 fn readable(patient: &Patient<'_>, source: &Source, text: &str) -> String {
-    let (Kind::Table, Some(name)) = (&source.kind, patient.name()) else { return text.to_owned() };
+    let (CleanerKind::Table, Some(name)) = (&source.kind, patient.name()) else { return text.to_owned() };
     let line = |line: &str| {
         let is_job = !line.trim_start().starts_with('#') && concerns(patient, line);
         if is_job { line.replacen(&name, "root", 1) } else { line.to_owned() }
@@ -220,7 +220,7 @@ fn of_cron(patient: &Patient<'_>) -> Vec<Source> {
     for table in cron::tables(patient) {
         let jobs = cron::jobs(&table.text).filter(|job| table.path.is_none() || concerns(patient, job));
         sources.extend(scripts(jobs.flat_map(|job| job.split(char::is_whitespace))));
-        let kind = if table.path.is_some() { Kind::Table } else { Kind::Plain };
+        let kind = if table.path.is_some() { CleanerKind::Table } else { CleanerKind::Plain };
         sources.push(Source { path: table.path, text: table.text, kind });
     }
     sources.extend(scripts(cron::programs().iter().filter_map(|path| path.to_str())));
@@ -248,7 +248,7 @@ fn of_timers(patient: &Patient<'_>, manager: Instance, sources: &mut Vec<Source>
         let files = [unit.get("FragmentPath")].into_iter().chain(unit.get("DropInPaths").split(' '));
         let files = files.filter_map(|path| {
             let path = asked(path)?;
-            Some(Source { text: cron::read(&path)?, path: Some(path), kind: Kind::Unit(manager) })
+            Some(Source { text: cron::read(&path)?, path: Some(path), kind: CleanerKind::Unit(manager) })
         });
         sources.extend(files);
         sources.extend(scripts(unit.get("ExecStart").split(['=', ' ', ';'])));
@@ -267,7 +267,7 @@ fn scripts<'a>(words: impl IntoIterator<Item = &'a str>) -> Vec<Source> {
     let script = |word: &str| {
         let path = asked(word)?;
         let text = cron::read(&path).filter(|text| text.starts_with("#!"))?;
-        Some(Source { path: Some(path), text, kind: Kind::Plain })
+        Some(Source { path: Some(path), text, kind: CleanerKind::Plain })
     };
     words.filter_map(script).collect()
 }

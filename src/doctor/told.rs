@@ -27,15 +27,15 @@ pub(crate) fn people(findings: &[Finding], ignored: &[String]) -> String {
 /// The object of `doctor`.
 pub(crate) fn json(findings: &[Finding], ignored: &[String]) -> serde_json::Result<String> {
     #[derive(Serialize)]
-    struct Doctor<'a> {
+    struct DoctorObject<'a> {
         version: u32,
         command: &'static str,
         healthy: bool,
-        findings: Vec<Told<'a>>,
+        findings: Vec<FindingObject<'a>>,
         ignored: &'a [String],
     }
     #[derive(Serialize)]
-    struct Told<'a> {
+    struct FindingObject<'a> {
         check: &'a str,
         severity: &'static str,
         what: &'a str,
@@ -44,8 +44,8 @@ pub(crate) fn json(findings: &[Finding], ignored: &[String]) -> serde_json::Resu
         /// The cure, where it is a shell line.
         command: Option<&'a str>,
     }
-    fn told(finding: &Finding) -> Told<'_> {
-        Told {
+    fn told(finding: &Finding) -> FindingObject<'_> {
+        FindingObject {
             check: finding.check,
             severity: finding.severity.word(),
             what: &finding.what,
@@ -54,7 +54,7 @@ pub(crate) fn json(findings: &[Finding], ignored: &[String]) -> serde_json::Resu
             command: finding.cure.line(),
         }
     }
-    serde_json::to_string(&Doctor {
+    serde_json::to_string(&DoctorObject {
         version: 1,
         command: "doctor",
         healthy: is_healthy(findings),

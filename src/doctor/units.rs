@@ -16,7 +16,7 @@ const WATCHER: &str = "tmux-janitor-watch.service";
 const SWEEP: &str = "tmux-janitor.service";
 
 /// What the managers say of our units.
-struct Told {
+struct UnitsTold {
     /// The user's; none: that manager does not answer.
     own: Option<Vec<Unit>>,
     machines: Option<Vec<Unit>>,
@@ -28,7 +28,7 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     let machines: Vec<&str> = [Some(TIMER), watcher.as_deref(), Some(SWEEP)].into_iter().flatten().collect();
     let properties = "Id,LoadState,ActiveState,UnitFileState,Result,ExecMainStatus";
     let show = |manager, units: &[&str]| patient.systemd.show(manager, units, properties);
-    let told = Told { own: show(Instance::User, &own), machines: show(Instance::System, &machines) };
+    let told = UnitsTold { own: show(Instance::User, &own), machines: show(Instance::System, &machines) };
     for (manager, units) in [(Instance::User, &told.own), (Instance::System, &told.machines)] {
         findings.extend(units.iter().flatten().filter_map(|unit| failed(patient, manager, unit)));
     }
@@ -71,7 +71,7 @@ fn state_of(unit: &Unit) -> &str {
 }
 
 /// Why nothing sweeps, and what would.
-fn nothing_sweeps(patient: &Patient<'_>, told: &Told) -> Finding {
+fn nothing_sweeps(patient: &Patient<'_>, told: &UnitsTold) -> Finding {
     let is_loaded = |unit: &Unit| unit.get("LoadState") == "loaded";
     let is_timer = |unit: &&Unit| unit.get("Id") == TIMER;
     let machines_timer = told.machines.iter().flatten().find(is_timer).is_some_and(is_loaded);

@@ -24,7 +24,7 @@ const LEAVING: Duration = Duration::from_secs(2);
 
 /// A client that runs.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct HeldClient {
     child: Child,
     pidfd: PidFd,
     /// What it says comes from here; its stdin ends when this is shut.
@@ -36,7 +36,7 @@ pub(crate) struct Held {
 
 /// What came first.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Said {
+pub(crate) enum FirstSaid {
     /// A line, without its end.
     Line(Vec<u8>),
     /// The client's end, without one.
@@ -56,7 +56,7 @@ pub(crate) enum Woken {
     Time,
 }
 
-impl Held {
+impl HeldClient {
     /// Starts a client.
     pub(crate) fn start(command: &mut Command) -> io::Result<Self> {
         Self::of(command, None)
@@ -94,9 +94,13 @@ impl Held {
 
     /// Waits for a whole line on its stdout, for as long as `deadline`; then `patient` is asked whether to wait
     /// as long once more.
-    pub(crate) fn line(&mut self, deadline: Duration, patient: &mut dyn FnMut() -> bool) -> io::Result<Said> {
+    pub(crate) fn line(
+        &mut self,
+        deadline: Duration,
+        patient: &mut dyn FnMut() -> bool,
+    ) -> io::Result<FirstSaid> {
         let said = self.await_line(deadline, patient)?;
-        if let Said::Line(line) = &said {
+        if let FirstSaid::Line(line) = &said {
             self.said.drain(..=line.len());
         }
         Ok(said)
@@ -107,12 +111,12 @@ impl Held {
         &mut self,
         deadline: Duration,
         patient: &mut dyn FnMut() -> bool,
-    ) -> io::Result<Said> {
+    ) -> io::Result<FirstSaid> {
         let mut started = Instant::now();
         loop {
             let is_open = self.read()?;
             if let Some(at) = self.said.iter().position(|byte| *byte == b'\n') {
-                return Ok(Said::Line(self.said[..at].to_vec()));
+                return Ok(FirstSaid::Line(self.said[..at].to_vec()));
             }
             let mut fds = vec![PollFd::new(&self.pidfd, PollFlags::IN)];
             if is_open {
@@ -120,13 +124,13 @@ impl Held {
             }
             match poll(&mut fds, deadline.saturating_sub(started.elapsed()))? {
                 0 if patient() => started = Instant::now(),
-                0 => return Ok(Said::GivenUp),
+                0 => return Ok(FirstSaid::GivenUp),
                 _ if fds[0].revents().is_empty() => {}
                 // It has ended: all that it wrote is there.
                 _ => {
                     self.read()?;
                     if !self.said.contains(&b'\n') {
-                        return Ok(Said::Nothing);
+                        return Ok(FirstSaid::Nothing);
                     }
                 }
             }
@@ -200,7 +204,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for HeldClient {
     fn drop(&mut self) {
         if !self.is_over {
             // There is nobody left to tell.
@@ -229,18 +233,18 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(10);
 
-    fn shell(script: &str) -> Held {
-        Held::start(Command::new("sh").args(["-c", script])).unwrap()
+    fn shell(script: &str) -> HeldClient {
+        HeldClient::start(Command::new("sh").args(["-c", script])).unwrap()
     }
 
-    fn line(held: &mut Held, time: Duration) -> Said {
+    fn line(held: &mut HeldClient, time: Duration) -> FirstSaid {
         held.line(time, &mut || false).unwrap()
     }
 
     #[test]
     fn it_says_a_line_waits_and_goes_on() {
         let mut held = shell("echo one; echo e >&2; cat; echo two; exit 3");
-        assert_eq!(line(&mut held, LONG), Said::Line(b"one".into()));
+        assert_eq!(line(&mut held, LONG), FirstSaid::Line(b"one".into()));
         assert_eq!(held.watch(None, Duration::from_millis(50)), Woken::Time, "it waits");
         assert_eq!(held.complaints(), b"e\n");
         assert_eq!(
@@ -252,22 +256,26 @@ mod tests {
     #[test]
     fn two_lines_at_once_are_two() {
         let mut held = shell("printf 'a\\nb\\nc'");
-        assert_eq!(line(&mut held, LONG), Said::Line(b"a".into()));
-        assert_eq!(line(&mut held, LONG), Said::Line(b"b".into()));
-        assert_eq!(line(&mut held, LONG), Said::Nothing);
+        assert_eq!(line(&mut held, LONG), FirstSaid::Line(b"a".into()));
+        assert_eq!(line(&mut held, LONG), FirstSaid::Line(b"b".into()));
+        assert_eq!(line(&mut held, LONG), FirstSaid::Nothing);
         assert_eq!(held.end().unwrap().out, b"c");
     }
 
     #[test]
     fn one_that_says_nothing_is_given_up_and_one_that_stays_is_killed() {
         let mut held = shell("exec sleep 100");
-        assert_eq!(line(&mut held, Duration::from_millis(20)), Said::GivenUp);
+        assert_eq!(line(&mut held, Duration::from_millis(20)), FirstSaid::GivenUp);
         held.kill();
         let mut held = shell("exec 1>&-; exec sleep 100");
-        assert_eq!(line(&mut held, Duration::from_millis(50)), Said::GivenUp, "a closed stdout is no end");
+        assert_eq!(
+            line(&mut held, Duration::from_millis(50)),
+            FirstSaid::GivenUp,
+            "a closed stdout is no end"
+        );
         held.kill();
         let mut held = shell("exit 0");
-        assert_eq!(line(&mut held, LONG), Said::Nothing);
+        assert_eq!(line(&mut held, LONG), FirstSaid::Nothing);
         assert_eq!(held.watch(None, LONG), Woken::Client);
     }
 

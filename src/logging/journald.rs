@@ -54,7 +54,7 @@ fn is_full() -> bool {
 /// Hands every event to the thread.
 #[derive(Debug, Clone)]
 pub(super) struct Journal {
-    queue: Arc<Queue<Entry>>,
+    queue: Arc<Queue<JournalItem>>,
     lost: Arc<Mutex<Lost>>,
 }
 
@@ -95,20 +95,20 @@ impl<S: Subscriber> Layer<S> for Journal {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut values = Values::default();
         event.record(&mut values);
-        self.queue.push(Entry::Event(event.metadata(), values));
+        self.queue.push(JournalItem::Event(event.metadata(), values));
         self.wait();
     }
 }
 
 /// What the journal is to have.
 #[derive(Debug)]
-enum Entry {
+enum JournalItem {
     Event(&'static Metadata<'static>, Values),
     /// So many did not fit.
     Dropped(u64),
 }
 
-impl Item for Entry {
+impl Item for JournalItem {
     fn bytes(&self) -> usize {
         let values = if let Self::Event(_, Values(values)) = self { values.as_slice() } else { &[] };
         size_of::<Self>()
@@ -149,7 +149,7 @@ struct Lost {
 }
 
 impl Lost {
-    fn add(&mut self, entry: &Entry, error: Errno) {
+    fn add(&mut self, entry: &JournalItem, error: Errno) {
         self.count += entry.count();
         self.error = Some(error);
     }
@@ -159,7 +159,7 @@ fn lock(lost: &Mutex<Lost>) -> std::sync::MutexGuard<'_, Lost> {
     lost.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn serve(queue: &Queue<Entry>, mut link: Link) {
+fn serve(queue: &Queue<JournalItem>, mut link: Link) {
     queue.serve(|entry| {
         link.send(&entry);
         queue.went_on();
@@ -174,15 +174,15 @@ struct Link {
 }
 
 impl Link {
-    fn send(&mut self, entry: &Entry) {
+    fn send(&mut self, entry: &JournalItem) {
         let to = match self.connected() {
             Ok(to) => to,
             Err(error) => return lock(&self.lost).add(entry, error),
         };
         self.tell_of_lost(&to);
         let sent = match entry {
-            Entry::Event(metadata, values) => attempt(|| replay(&to, metadata, values)),
-            Entry::Dropped(count) => tell(&to, *count, "the journal did not read"),
+            JournalItem::Event(metadata, values) => attempt(|| replay(&to, metadata, values)),
+            JournalItem::Dropped(count) => tell(&to, *count, "the journal did not read"),
         };
         if let Err(error) = sent {
             lock(&self.lost).add(entry, error);

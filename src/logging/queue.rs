@@ -25,12 +25,12 @@ pub(super) trait Item: Send + 'static {
 
 #[derive(Debug)]
 pub(super) struct Queue<T> {
-    state: Mutex<State<T>>,
+    state: Mutex<QueueState<T>>,
     changed: Condvar,
 }
 
 #[derive(Debug)]
-struct State<T> {
+struct QueueState<T> {
     items: VecDeque<T>,
     bytes: usize,
     /// Items that did not fit since the last one that did.
@@ -47,8 +47,14 @@ impl<T: Item> Queue<T> {
     /// Starts the thread, which is to call [`Queue::serve`]. It hears no signal: those are for the one that knows what
     /// is held.
     pub(super) fn start(serve: impl FnOnce(&Self) + Send + 'static) -> std::io::Result<Arc<Self>> {
-        let state =
-            State { items: VecDeque::new(), bytes: 0, dropped: 0, writing: 0, taken: 0, is_stalled: false };
+        let state = QueueState {
+            items: VecDeque::new(),
+            bytes: 0,
+            dropped: 0,
+            writing: 0,
+            taken: 0,
+            is_stalled: false,
+        };
         let queue = Arc::new(Self { state: Mutex::new(state), changed: Condvar::new() });
         let mut before = SigSet::empty();
         pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before))?;
@@ -58,7 +64,7 @@ impl<T: Item> Queue<T> {
         thread.map(|_| queue)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
+    fn lock(&self) -> MutexGuard<'_, QueueState<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -144,7 +150,7 @@ impl<T: Item> Queue<T> {
     }
 }
 
-impl<T: Item> State<T> {
+impl<T: Item> QueueState<T> {
     fn push(&mut self, item: T) {
         self.bytes += item.bytes();
         self.items.push_back(item);

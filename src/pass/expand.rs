@@ -38,7 +38,7 @@ pub(super) struct Expansion {
 
 /// Looks for the folders of `user` that a pattern matches.
 pub(super) fn expand(glob: &FolderGlob, user: Uid, mounts: &Mounts) -> Expansion {
-    let mut search = Search { user, mounts, left: LOOKED_AT, found: Expansion::default() };
+    let mut search = FolderSearch { user, mounts, left: LOOKED_AT, found: Expansion::default() };
     let unseen = |why| Some(Remark { path: PathBuf::from(glob.text()), why: Why::Pattern(why) });
     let prefix = match mounts.walk(glob.prefix()) {
         Walk::Near(prefix) => prefix,
@@ -52,7 +52,7 @@ pub(super) fn expand(glob: &FolderGlob, user: Uid, mounts: &Mounts) -> Expansion
         Ok(dir) => search.go_through(&dir, &prefix, glob.parts()),
         Err(errno) => return none(errno, unseen),
     }
-    let Search { left, mut found, .. } = search;
+    let FolderSearch { left, mut found, .. } = search;
     found.folders.sort_unstable();
     if left == 0 {
         found.unseen = unseen(Unfollowed::TooWide(LOOKED_AT));
@@ -70,7 +70,7 @@ fn none(errno: Errno, unseen: impl Fn(Unfollowed) -> Option<Remark>) -> Expansio
     Expansion { unseen, ..Expansion::default() }
 }
 
-struct Search<'a> {
+struct FolderSearch<'a> {
     user: Uid,
     mounts: &'a Mounts,
     /// How many names may still be looked at.
@@ -78,7 +78,7 @@ struct Search<'a> {
     found: Expansion,
 }
 
-impl Search<'_> {
+impl FolderSearch<'_> {
     /// Goes on from a folder that is open.
     fn go_through(&mut self, dir: &OwnedFd, path: &Path, parts: &[Part]) {
         let Some((part, rest)) = parts.split_first() else { return };

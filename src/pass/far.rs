@@ -4,7 +4,7 @@ use super::Run;
 use super::wire;
 use crate::config::Settings;
 use crate::host::apart;
-use crate::host::apart::errand::{Errand, Order};
+use crate::host::apart::errand::{Errand, ErrandOrder};
 use std::path::PathBuf;
 use tmux_sockets::judge::{Reason, State, Verdict};
 use tmux_sockets::kernel::Label;
@@ -28,19 +28,19 @@ impl Far for Apart {
         mounts: &Mounts,
         report: &mut Report,
     ) {
-        let mut orders: Vec<(Mount, Order)> = Vec::new();
+        let mut orders: Vec<(Mount, ErrandOrder)> = Vec::new();
         for (target, path) in far {
             let Some(mount) = mounts.covering(&path) else { continue };
             let target = Target { path, ..target };
             let same = orders.iter_mut().find(|(known, _)| known == mount);
-            if let Some((_, Order { errand: Errand::Look(targets), .. })) = same {
+            if let Some((_, ErrandOrder { errand: Errand::Look(targets), .. })) = same {
                 targets.push(target);
             } else {
-                let order = Order { point: mount.point.clone(), errand: Errand::Look(vec![target]) };
+                let order = ErrandOrder { point: mount.point.clone(), errand: Errand::Look(vec![target]) };
                 orders.push((mount.clone(), order));
             }
         }
-        let (sought, orders): (Vec<Mount>, Vec<Order>) = orders.into_iter().unzip();
+        let (sought, orders): (Vec<Mount>, Vec<ErrandOrder>) = orders.into_iter().unzip();
         for ((answer, mount), order) in apart::send(&orders, None).into_iter().zip(sought).zip(orders) {
             let Errand::Look(targets) = order.errand else { continue };
             let told = answer.and_then(|answer| wire::read(&answer, user).ok());

@@ -178,7 +178,7 @@ mod tests {
     };
     use tmux_sockets::tmux::DirectoryError;
     use tmux_sockets::tmux::start_lock::LockFailure;
-    use tmux_sockets::tmux::stuck::{Hold, Holder, HolderState};
+    use tmux_sockets::tmux::stuck::{Hold, HolderState, LockHolder};
 
     fn report(labels: &[Vec<u8>]) -> Report {
         let directory =
@@ -244,7 +244,7 @@ mod tests {
     /// A start lock that a program of this name holds.
     fn held(program: &[u8]) -> Why {
         let program = OsString::from_vec(program.to_vec());
-        let holder = Holder { pid: Pid::new(4), program, state: HolderState::Stopped };
+        let holder = LockHolder { pid: Pid::new(4), program, state: HolderState::Stopped };
         Why::Held(Hold { label: Label::new("x").unwrap(), holder: Some(holder) })
     }
 

@@ -3,10 +3,10 @@
 use super::answer::{self, Answer};
 use super::create::Asking;
 use super::job::{Asked, Job, Trouble, is_stopped};
-use super::place::Standing;
+use super::place::PlaceState;
 use super::registration;
 use super::result::{CommandState, Spawned};
-use super::session::{self, Made, PaneEnd};
+use super::session::{self, NewSession, PaneEnd};
 use super::watch::Fate;
 use super::words;
 use crate::host::cgroup;
@@ -37,7 +37,7 @@ const REFUSING: Duration = Duration::from_secs(3);
 
 /// What is to be done, seeing what stands at the path.
 #[derive(Debug)]
-enum Next {
+enum NextAttempt {
     Ask(Asked),
     /// Its server sends everybody away, in these words.
     Wait(String),
@@ -52,7 +52,7 @@ impl Job<'_> {
         let (mut rescues, mut refused) = (0, None);
         while spawned.attempts < ATTEMPTS {
             let standing = self.place.look(self.settings, self.user, witness);
-            if let Standing::Ghost(ghost) = &standing {
+            if let PlaceState::Ghost(ghost) = &standing {
                 match self.rescue(ghost, witness, spawned) {
                     // It is back, it has gone, or somebody else is starting one: look again.
                     Ok(()) if rescues < MOST_RESCUES => rescues += 1,
@@ -63,8 +63,8 @@ impl Job<'_> {
             }
             let server = standing.server();
             let asked = match self.next(&standing) {
-                Ok(Next::Ask(asked)) => asked,
-                Ok(Next::Wait(said)) => {
+                Ok(NextAttempt::Ask(asked)) => asked,
+                Ok(NextAttempt::Wait(said)) => {
                     let since = *refused.get_or_insert_with(Instant::now);
                     let left = REFUSING.saturating_sub(since.elapsed());
                     if left.is_zero() {
@@ -104,17 +104,17 @@ impl Job<'_> {
     }
 
     /// What is to be done, seeing what stands at the path.
-    fn next(&self, standing: &Standing) -> Result<Next, Trouble> {
+    fn next(&self, standing: &PlaceState) -> Result<NextAttempt, Trouble> {
         match standing {
-            Standing::InTheWay(error) => Err(Trouble::Other(error.clone())),
-            Standing::Ghost(ghost) => Err(Trouble::Other(words::ghost(ghost, &ghost.plight.with_advice()))),
-            Standing::Free | Standing::Starting if self.request.join_only => {
+            PlaceState::InTheWay(error) => Err(Trouble::Other(error.clone())),
+            PlaceState::Ghost(ghost) => Err(Trouble::Other(words::ghost(ghost, &ghost.plight.with_advice()))),
+            PlaceState::Free | PlaceState::Starting if self.request.join_only => {
                 Err(Trouble::Other(words::not_living(&self.place.path)))
             }
-            Standing::Free | Standing::Starting => {
-                Ok(Next::Ask(Asked { start: Start::Allowed, server: None, is_mute: false }))
+            PlaceState::Free | PlaceState::Starting => {
+                Ok(NextAttempt::Ask(Asked { start: Start::Allowed, server: None, is_mute: false }))
             }
-            Standing::Live(pid) => {
+            PlaceState::Live(pid) => {
                 if let Some(stopped) = pid.filter(|pid| is_stopped(*pid)) {
                     return Err(Trouble::Other(words::stopped(&self.place.path, stopped)));
                 }
@@ -122,9 +122,9 @@ impl Job<'_> {
                     Ok(Answer::Yes) => Err(Trouble::Exists),
                     Ok(Answer::No(said)) => {
                         let is_mute = answer::is_mute(&said);
-                        Ok(Next::Ask(Asked { start: Start::Never, server: *pid, is_mute }))
+                        Ok(NextAttempt::Ask(Asked { start: Start::Never, server: *pid, is_mute }))
                     }
-                    Ok(Answer::NoServer(said)) => Ok(Next::Wait(said)),
+                    Ok(Answer::NoServer(said)) => Ok(NextAttempt::Wait(said)),
                     Ok(Answer::GivenUp) => Err(Trouble::Other(words::silent(&self.place.path, *pid))),
                     Err(error) => Err(self.cannot_run(&error)),
                 }
@@ -236,7 +236,7 @@ impl Job<'_> {
     /// Enters that COMMAND has ended, how, and what is left of its session.
     fn conclude(
         &self,
-        made: Option<&Made>,
+        made: Option<&NewSession>,
         end: Option<PaneEnd>,
         is_new: bool,
         witness: &mut Witness,
@@ -262,7 +262,7 @@ impl Job<'_> {
 
 /// Whether a session is elsewhere than it was to be: one sentence. tmux goes elsewhere without a word where it cannot
 /// go there, and where its own directory was deleted (3.7c).
-fn strayed(cwd: &Path, made: &Made) -> Option<String> {
+fn strayed(cwd: &Path, made: &NewSession) -> Option<String> {
     let process = made.process?;
     let id = |path: &Path| std::fs::metadata(path).map(|facts| (facts.dev(), facts.ino()));
     let link = PathBuf::from(format!("/proc/{process}/cwd"));

@@ -1,6 +1,6 @@
 //! The other side of [`super::handover`]: what runs where systemd put it.
 
-use super::handover::{BEGAN, COMMAND, Order, Reply, TOLD};
+use super::handover::{BEGAN, COMMAND, HandoverOrder, Reply, TOLD};
 use crate::exit::Error;
 use crate::exit::Exit;
 use crate::host::child::{self, End};
@@ -54,7 +54,7 @@ pub(crate) fn carry_out() -> Result<Exit, Error> {
     let wrong = |why: &str| Error::Usage(format!("this command is for tmux-janitor itself: {why}"));
     let stream = |stream: BorrowedFd<'_>| stream.try_clone_to_owned().map(File::from);
     let order = stream(io::stdin().as_fd()).map_err(|error| wrong(&io_text(&error)))?;
-    let order = Order::read(&order).map_err(wrong)?;
+    let order = HandoverOrder::read(&order).map_err(wrong)?;
     let mut arguments = order.arguments.iter();
     let mut command = Command::new(arguments.next().ok_or_else(|| wrong("nothing is to be run"))?);
     command.args(arguments).env_clear().current_dir(&order.cwd).envs(order.variables());

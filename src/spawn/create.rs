@@ -4,17 +4,17 @@
 //! that is there, by a client that starts none.
 
 use super::answer::{self, Created, Unknown};
-use super::handover::{self, Order};
+use super::handover::{self, HandoverOrder};
 use super::job::{Asked, Job, Trouble, is_stopped};
 use super::manager::Kind;
-use super::place::Standing;
+use super::place::PlaceState;
 use super::result::Spawned;
 use super::scope::{self, Scope};
-use super::session::{self, Age, Made, Target};
+use super::session::{self, Age, NewSession, PaneTarget};
 use super::words;
 use crate::host::child::{self, Ended};
 use crate::host::client::{self, DEADLINE, Start};
-use crate::host::held::{Held, Said};
+use crate::host::held::{FirstSaid, HeldClient};
 use crate::host::lasting;
 use std::ffi::OsString;
 use std::io;
@@ -31,8 +31,8 @@ const MOST_WAITS: u32 = 10;
 /// A session that was told of, by a client that waits.
 #[derive(Debug)]
 pub(super) struct Making {
-    pub(super) client: Held,
-    pub(super) made: Made,
+    pub(super) client: HeldClient,
+    pub(super) made: NewSession,
     pub(super) age: Age,
     /// Whether that client watches the pane already.
     pub(super) watches: bool,
@@ -52,7 +52,7 @@ impl Job<'_> {
         &self,
         witness: &mut Witness,
         spawned: &mut Spawned,
-    ) -> Result<(Held, usize), Trouble> {
+    ) -> Result<(HeldClient, usize), Trouble> {
         let started = Instant::now();
         let mut waits = 0;
         let mut patient = || {
@@ -66,15 +66,15 @@ impl Job<'_> {
         loop {
             let said = held.line(DEADLINE, &mut patient).map_err(|error| self.cannot_run(&error))?;
             match said {
-                Said::Line(line) if line == b"session" => sessions += 1,
+                FirstSaid::Line(line) if line == b"session" => sessions += 1,
                 // tmux prints the number; a wrapper prints other lines.
-                Said::Line(line) if !line.is_empty() && line.iter().all(u8::is_ascii_digit) => {
+                FirstSaid::Line(line) if !line.is_empty() && line.iter().all(u8::is_ascii_digit) => {
                     spawned.note_noise(handover::words(&held.complaints()));
                     checkpoint::step(Step::Kept);
                     return Ok((held, sessions));
                 }
-                Said::Line(_) => {}
-                Said::Nothing => {
+                FirstSaid::Line(_) => {}
+                FirstSaid::Nothing => {
                     let mut ended = held.end().map_err(|error| self.cannot_run(&error))?;
                     ended.err = handover::words(&ended.err).to_vec();
                     return Err(match answer::not_kept(&ended) {
@@ -83,7 +83,7 @@ impl Job<'_> {
                         other => Trouble::Other(format!("{other:?}")),
                     });
                 }
-                Said::GivenUp => {
+                FirstSaid::GivenUp => {
                     held.kill();
                     if let Some(stuck) = self.place.stuck(self.user, stuck::PATIENCE) {
                         return Err(Trouble::Other(words::stuck(&stuck)));
@@ -101,7 +101,7 @@ impl Job<'_> {
         arguments: &[OsString],
         spawned: &mut Spawned,
         patient: &mut dyn FnMut() -> bool,
-    ) -> Result<Held, Trouble> {
+    ) -> Result<HeldClient, Trouble> {
         let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
         let stays = home.filter(|home| super::can_enter(home).is_ok()).unwrap_or_else(|| PathBuf::from("/"));
         match &self.scope {
@@ -112,7 +112,7 @@ impl Job<'_> {
                 let pwd = self.request.cwd.clone().map(Into::into);
                 let environment = scope::environment(pwd);
                 let cwd = stays.clone().into();
-                let order = Order { stay: false, cwd, arguments: arguments.to_vec(), environment };
+                let order = HandoverOrder { stay: false, cwd, arguments: arguments.to_vec(), environment };
                 match manager.hold(&unit, &order, patient) {
                     Ok(held) => {
                         spawned.scope = Some(unit);
@@ -129,7 +129,7 @@ impl Job<'_> {
         if let Some(cwd) = &self.request.cwd {
             command.env("PWD", cwd);
         }
-        Held::start(&mut command).map_err(|error| self.cannot_run(&error))
+        HeldClient::start(&mut command).map_err(|error| self.cannot_run(&error))
     }
 
     /// Asks a server that is there for the session, once. It is asked anew only where it did not understand.
@@ -137,7 +137,7 @@ impl Job<'_> {
     pub(super) fn ask(&self, asked: &Asked, is_empty: bool) -> Result<Asking, Trouble> {
         let cannot = |error: io::Error| self.cannot_run(&error);
         let (mut start, mut age) = (Start::Never, if asked.is_mute { Age::Mute } else { Age::New });
-        let target = Target::of(&self.request.name, is_empty);
+        let target = PaneTarget::of(&self.request.name, is_empty);
         loop {
             let mut commands = vec![session::new_session(self.request, age != Age::Mute)];
             commands.extend(match (&target, age) {
@@ -146,20 +146,20 @@ impl Job<'_> {
                 (None, age) => session::keep_newest(age),
             });
             let arguments = self.tmux().sequence(start, &commands);
-            let mut client = Held::start(&mut self.in_place(&arguments)).map_err(cannot)?;
+            let mut client = HeldClient::start(&mut self.in_place(&arguments)).map_err(cannot)?;
             checkpoint::step(Step::Asked);
             let said = loop {
                 match client.line(DEADLINE, &mut || false).map_err(cannot)? {
-                    Said::Line(line) => {
+                    FirstSaid::Line(line) => {
                         // Lines of others may come before tmux's.
-                        if let Some(made) = Made::of(&line) {
+                        if let Some(made) = NewSession::of(&line) {
                             let watches = target.is_some();
                             checkpoint::step(Step::Told);
                             return Ok(Asking::Told(Making { client, made, age, watches }));
                         }
                     }
                     // Nothing came through of what tmux says (a wrapper may swallow it): it waits until it is let go.
-                    Said::Nothing | Said::GivenUp => break client.end().map_err(cannot)?,
+                    FirstSaid::Nothing | FirstSaid::GivenUp => break client.end().map_err(cannot)?,
                 }
             };
             match (answer::created(&said), age) {
@@ -197,9 +197,9 @@ impl Job<'_> {
     /// reads its configuration, which may run programs. A stopped one is not.
     fn is_coming_up(&self, witness: &mut Witness) -> bool {
         match self.place.look(self.settings, self.user, witness) {
-            Standing::Starting => true,
-            Standing::Live(pid) => !pid.is_some_and(is_stopped),
-            Standing::Free | Standing::Ghost(_) | Standing::InTheWay(_) => false,
+            PlaceState::Starting => true,
+            PlaceState::Live(pid) => !pid.is_some_and(is_stopped),
+            PlaceState::Free | PlaceState::Ghost(_) | PlaceState::InTheWay(_) => false,
         }
     }
 

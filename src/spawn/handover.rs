@@ -48,7 +48,7 @@ const SEALED: SealFlags =
 
 /// What is to be run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Order {
+pub(super) struct HandoverOrder {
     /// Stay and tell how it ended (`true`: in a service), or become the command (in a scope).
     pub(super) stay: bool,
     /// The working directory.
@@ -59,7 +59,7 @@ pub(super) struct Order {
     pub(super) environment: Vec<OsString>,
 }
 
-impl Order {
+impl HandoverOrder {
     /// The order in memory, sealed.
     pub(super) fn write(&self) -> io::Result<File> {
         let count = |list: &[OsString]| OsString::from(list.len().to_string());
@@ -182,15 +182,20 @@ mod tests {
     use super::*;
     use std::io::Write as _;
 
-    fn order() -> Order {
+    fn order() -> HandoverOrder {
         let arguments = ["/bin/sh", "-c", "x", "$HOME;", ""].map(OsString::from).to_vec();
-        Order { stay: true, cwd: "/".into(), arguments, environment: vec!["A=b=\n$c".into(), "B=".into()] }
+        HandoverOrder {
+            stay: true,
+            cwd: "/".into(),
+            arguments,
+            environment: vec!["A=b=\n$c".into(), "B=".into()],
+        }
     }
 
     #[test]
     fn an_order_arrives_byte_for_byte_and_cannot_be_changed() {
         let file = order().write().unwrap();
-        assert_eq!(Order::read(&file), Ok(order()));
+        assert_eq!(HandoverOrder::read(&file), Ok(order()));
         assert!(file.write_at(b"x", 0).is_err() && (&file).write(b"x").is_err() && file.set_len(0).is_err());
         let variables: Vec<_> = order().variables().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
         assert_eq!(variables, [("A".into(), "b=\n$c".into()), ("B".into(), "".into())]);
@@ -201,18 +206,18 @@ mod tests {
         let text = child::contents(&order().write().unwrap()).unwrap();
         let copy = child::memory_file().unwrap();
         (&copy).write_all(&text).unwrap();
-        assert_eq!(Order::read(&copy), Err("its stdin is not a sealed file in memory"));
+        assert_eq!(HandoverOrder::read(&copy), Err("its stdin is not a sealed file in memory"));
         let mut on_disk = tempfile::tempfile().unwrap();
         on_disk.write_all(&text).unwrap();
-        assert_eq!(Order::read(&on_disk), Err("its stdin is not a sealed file in memory"));
+        assert_eq!(HandoverOrder::read(&on_disk), Err("its stdin is not a sealed file in memory"));
         let (pipe, _other) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
         let pipe = File::from(pipe);
-        assert_eq!(Order::read(&pipe), Err("its stdin is no regular file"));
+        assert_eq!(HandoverOrder::read(&pipe), Err("its stdin is no regular file"));
         for wrong in [&text[..text.len() - 1], &text[..text.len() - 3], &text[1..], b"", b"\0"] {
-            assert_eq!(Order::parse(wrong), None);
+            assert_eq!(HandoverOrder::parse(wrong), None);
         }
         let longer = [&text[..], b"x\0"].concat();
-        assert_eq!(Order::parse(&longer), None);
+        assert_eq!(HandoverOrder::parse(&longer), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What a spawn goes by, and what everybody does who works on it.
 
-use super::place::{Place, Standing};
+use super::place::{Place, PlaceState};
 use super::request::Request;
 use super::result::Spawned;
 use super::scope::Scope;
@@ -65,7 +65,7 @@ impl Job<'_> {
     }
 
     pub(super) fn is_free(&self, witness: &mut Witness) -> bool {
-        self.place.look(self.settings, self.user, witness) == Standing::Free
+        self.place.look(self.settings, self.user, witness) == PlaceState::Free
     }
 
     /// The server that listens at the path now.
@@ -84,7 +84,7 @@ impl Job<'_> {
     }
 }
 
-impl Standing {
+impl PlaceState {
     /// The server that listens there.
     pub(super) fn server(&self) -> Option<Pid> {
         match self {

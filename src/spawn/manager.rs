@@ -1,11 +1,11 @@
 //! The service manager: whose it is, and starting a command under it, away from the unit that we run in.
 
-use super::handover::{self, HAND_OVER, Order, Reply};
+use super::handover::{self, HAND_OVER, HandoverOrder, Reply};
 use super::program;
 use crate::host::apart;
 use crate::host::cgroup::{self, Service};
 use crate::host::child::{self, End, Ended};
-use crate::host::held::Held;
+use crate::host::held::HeldClient;
 use crate::host::lasting::{full, runtime_dir};
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
@@ -144,14 +144,14 @@ impl Manager {
     pub(super) fn hold(
         self,
         unit: &str,
-        order: &Order,
+        order: &HandoverOrder,
         patient: &mut dyn FnMut() -> bool,
-    ) -> Result<Held, String> {
+    ) -> Result<HeldClient, String> {
         self.with_oom_policy(|oom| {
             let not_run = |error: io::Error| format!("systemd-run cannot be run: {}", io_text(&error));
             let mut command = self.systemd_run(Kind::Scope, unit, oom)?;
             let order = order.write().map_err(no_memory)?;
-            let mut held = Held::start_by(&mut command, order).map_err(not_run)?;
+            let mut held = HeldClient::start_by(&mut command, order).map_err(not_run)?;
             held.await_line(SCOPE_DEADLINE, patient).map_err(not_run)?;
             match handover::part(&held.complaints()) {
                 (_, Some(_)) => Ok(held),
@@ -164,7 +164,7 @@ impl Manager {
     }
 
     /// Runs an order in a service. `Err`: the manager did not start it; one sentence.
-    pub(super) fn run(self, unit: &str, order: &Order) -> Result<Ended, String> {
+    pub(super) fn run(self, unit: &str, order: &HandoverOrder) -> Result<Ended, String> {
         self.with_oom_policy(|oom| self.run_once(unit, order, oom))
     }
 
@@ -181,7 +181,7 @@ impl Manager {
         })
     }
 
-    fn run_once(self, unit: &str, order: &Order, oom: Oom) -> Result<Ended, String> {
+    fn run_once(self, unit: &str, order: &HandoverOrder, oom: Oom) -> Result<Ended, String> {
         let not_run = |error: io::Error| format!("systemd-run cannot be run: {}", io_text(&error));
         let mut command = self.systemd_run(Kind::Service, unit, oom)?;
         let order = order.write().map_err(no_memory)?;

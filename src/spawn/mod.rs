@@ -43,7 +43,7 @@ pub(crate) use result::{Ending, Spawned};
 use crate::config::Settings;
 use crate::host::{apart, lasting};
 use crate::pass::{self, Places};
-use place::{Fitness, Place, Standing};
+use place::{Fitness, Place, PlaceState};
 use rustix::fs::{Access, AtFlags, Mode, OFlags};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -201,7 +201,7 @@ fn choose(
         };
         // A multiplexer of another kind (psmux) may have its sockets elsewhere.
         let standing = place.look(settings, user, witness);
-        if matches!(standing, Standing::Free | Standing::Starting) {
+        if matches!(standing, PlaceState::Free | PlaceState::Starting) {
             if let Some(stuck) = place.stuck(user, Duration::ZERO) {
                 return Err(words::stuck(&stuck));
             }

@@ -4,7 +4,7 @@
 //! With `PrivateTmp=` and the like a server would start, answer, and be a ghost for everybody else. Then
 //! the whole spawn runs once more in a transient service of the manager, where the user is.
 
-use super::handover::{self, Order};
+use super::handover::{self, HandoverOrder};
 use super::manager::{self, Kind, Manager};
 use crate::host::apart::guard;
 use crate::host::cgroup::{self, Service};
@@ -33,7 +33,7 @@ pub(super) enum View {
 
 /// What is outside of our unit.
 #[derive(Debug)]
-enum Outside {
+enum OutsideUnit {
     Seen(Mounts),
     /// A manager that `/proc` does not show here.
     Hidden,
@@ -59,11 +59,11 @@ pub(super) fn view(dir: &Path, service: &Service, user: Uid, manager: Option<Man
     let is_mortal = cgroup::has_own_processes();
     let mortal = || View::Mortal(format!("PrivatePIDs= of {unit}"));
     let is_shared = match outside(service, user, manager, is_mortal) {
-        Outside::Nothing => Some(true),
-        Outside::Seen(theirs) => Some(ours.place(dir) == theirs.place(dir)),
+        OutsideUnit::Nothing => Some(true),
+        OutsideUnit::Seen(theirs) => Some(ours.place(dir) == theirs.place(dir)),
         // It will be started by the manager anyway: no need to know what the manager sees.
-        Outside::Hidden if is_mortal && manager.is_some() => return mortal(),
-        Outside::Hidden => manager.and_then(|manager| is_seen_by(manager, dir)),
+        OutsideUnit::Hidden if is_mortal && manager.is_some() => return mortal(),
+        OutsideUnit::Hidden => manager.and_then(|manager| is_seen_by(manager, dir)),
     };
     match is_shared {
         None => View::Unknown,
@@ -77,27 +77,27 @@ pub(super) fn view(dir: &Path, service: &Service, user: Uid, manager: Option<Man
 
 /// What is outside: the manager that is responsible for us, or where the user has none, process 1. Which is one of
 /// our own unit where `is_mortal`.
-fn outside(service: &Service, user: Uid, manager: Option<Manager>, is_mortal: bool) -> Outside {
+fn outside(service: &Service, user: Uid, manager: Option<Manager>, is_mortal: bool) -> OutsideUnit {
     let Ok(processes) = Processes::open() else {
-        return if manager.is_some() { Outside::Hidden } else { Outside::Nothing };
+        return if manager.is_some() { OutsideUnit::Hidden } else { OutsideUnit::Nothing };
     };
     let first = || processes.by_pid(Pid::new(1)).filter(|_| !is_mortal).and_then(|process| process.mounts());
     if user == Uid::ROOT && !service.is_users {
-        return first().map_or(Outside::Hidden, Outside::Seen);
+        return first().map_or(OutsideUnit::Hidden, OutsideUnit::Seen);
     }
     match processes.find_user_manager(user) {
-        UserManager::Seen(process) => process.mounts().map_or(Outside::Hidden, Outside::Seen),
-        UserManager::Hidden => Outside::Hidden,
+        UserManager::Seen(process) => process.mounts().map_or(OutsideUnit::Hidden, OutsideUnit::Seen),
+        UserManager::Hidden => OutsideUnit::Hidden,
         // We can reach the manager, so it exists, even if no process of it is seen.
-        UserManager::Absent if manager.is_some() => Outside::Hidden,
-        UserManager::Absent => first().map_or(Outside::Nothing, Outside::Seen),
+        UserManager::Absent if manager.is_some() => OutsideUnit::Hidden,
+        UserManager::Absent => first().map_or(OutsideUnit::Nothing, OutsideUnit::Seen),
     }
 }
 
 /// Whether a manager sees the same directory at a path. `None`: it does not say.
 fn is_seen_by(manager: Manager, dir: &Path) -> Option<bool> {
     let arguments = ["/proc/self/exe".into(), handover::COMMAND.into(), "--tell".into(), dir.into()].to_vec();
-    let order = Order { stay: true, cwd: "/".into(), arguments, environment: manager::environment() };
+    let order = HandoverOrder { stay: true, cwd: "/".into(), arguments, environment: manager::environment() };
     let unit = Kind::Service.unit(OsStr::new("look"), serial());
     let ended = manager.run(&unit, &order).ok()?;
     let theirs = String::from_utf8(ended.out).ok().filter(|_| ended.end == End::Code(0))?;
@@ -131,6 +131,6 @@ pub(super) fn run_there(manager: Manager, label: &OsStr) -> Result<Ended, String
     let mut arguments = vec!["/proc/self/exe".into()];
     arguments.extend(guard::meant(std::env::args_os().collect()).into_iter().skip(1));
     let cwd = std::env::current_dir().map_or_else(|_| "/".into(), PathBuf::into_os_string);
-    let order = Order { stay: true, cwd, arguments, environment };
+    let order = HandoverOrder { stay: true, cwd, arguments, environment };
     manager.run(&unit, &order)
 }

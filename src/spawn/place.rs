@@ -40,16 +40,16 @@ pub(super) struct Place {
 
 #[derive(Debug)]
 enum Look {
-    Is(Standing),
+    Is(PlaceState),
     /// It may be over with the next look, and is this if not: a server that the table does not show,
     /// so that it cannot be believed, may be just ending, its socket closed already (its pid); a
     /// socket that was bound only may listen since, its start over.
-    Passing(Option<Pid>, Standing),
+    Passing(Option<Pid>, PlaceState),
 }
 
 /// What stands at a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum PlaceState {
     /// Nothing, or what is proven dead: a server may be started.
     Free,
     /// A start is under way.
@@ -123,7 +123,7 @@ impl Place {
     }
 
     /// Judges what stands here.
-    pub(super) fn look(&self, settings: &Settings, user: Uid, witness: &mut Witness) -> Standing {
+    pub(super) fn look(&self, settings: &Settings, user: Uid, witness: &mut Witness) -> PlaceState {
         for _ in 0..MOST_ENDINGS {
             match self.look_once(settings, user, witness) {
                 Look::Passing(pid, _) => {
@@ -146,41 +146,41 @@ impl Place {
             Pass { policy: settings, far: &Apart, user, act: Act::Look }.run(witness, &[self.target()]);
         let verdict = report.entries.first().map(|entry| (entry.verdict, entry.server_pid));
         Look::Is(match verdict {
-            Some((verdict, pid)) if verdict.state == State::Live => Standing::Live(pid),
+            Some((verdict, pid)) if verdict.state == State::Live => PlaceState::Live(pid),
             Some((verdict, _))
                 if verdict.state != State::Starting && !is_free(verdict.state, verdict.reason) =>
             {
-                let standing = Standing::InTheWay(words::in_the_way(&self.path, verdict.reason));
+                let standing = PlaceState::InTheWay(words::in_the_way(&self.path, verdict.reason));
                 match verdict.reason {
                     Reason::Blind(Blindness::ServersMissing(pid)) => {
                         return Look::Passing(Some(pid), standing);
                     }
                     Reason::BoundOnly if is_seen_held(&self.dir, &self.label, &mut None) => {
-                        Standing::Starting
+                        PlaceState::Starting
                     }
                     Reason::BoundOnly => return Look::Passing(None, standing),
                     _ => standing,
                 }
             }
             _ => match self.ghost(user, witness) {
-                Some(ghost) => Standing::Ghost(ghost),
+                Some(ghost) => PlaceState::Ghost(ghost),
                 None if verdict.is_some_and(|(verdict, _)| verdict.state == State::Starting) => {
-                    Standing::Starting
+                    PlaceState::Starting
                 }
-                None => Standing::Free,
+                None => PlaceState::Free,
             },
         })
     }
 
     /// What `spawn` makes of this place, seeing what stands here. `joins_only`: it starts no server anywhere.
-    pub(super) fn fitness(&self, standing: &Standing, joins_only: bool) -> Fitness {
+    pub(super) fn fitness(&self, standing: &PlaceState, joins_only: bool) -> Fitness {
         let far = if joins_only { None } else { self.is_far() };
         match (standing, far) {
-            (Standing::Live(_) | Standing::Ghost(_), _) => Fitness::Usable,
-            (Standing::InTheWay(error), None) => Fitness::Fails(error.clone()),
-            (Standing::InTheWay(error), Some(far)) => Fitness::FarAndFails(error.clone(), far),
-            (Standing::Free | Standing::Starting, _) if joins_only => Fitness::Usable,
-            (Standing::Free | Standing::Starting, far) => match (self.can_start(), far) {
+            (PlaceState::Live(_) | PlaceState::Ghost(_), _) => Fitness::Usable,
+            (PlaceState::InTheWay(error), None) => Fitness::Fails(error.clone()),
+            (PlaceState::InTheWay(error), Some(far)) => Fitness::FarAndFails(error.clone(), far),
+            (PlaceState::Free | PlaceState::Starting, _) if joins_only => Fitness::Usable,
+            (PlaceState::Free | PlaceState::Starting, far) => match (self.can_start(), far) {
                 (Ok(()), None) => Fitness::Usable,
                 (Ok(()), Some(far)) => Fitness::Far(far),
                 (Err(Hindrance::Lock(error)), None) => Fitness::Fails(error),

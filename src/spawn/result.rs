@@ -247,7 +247,7 @@ impl Spawned {
     /// One object for programs.
     pub(crate) fn json(&self) -> serde_json::Result<String> {
         #[derive(Serialize)]
-        struct Object<'a> {
+        struct SpawnObject<'a> {
             version: u32,
             command: &'static str,
             outcome: &'static str,
@@ -275,7 +275,7 @@ impl Spawned {
         }
         let paths = |paths: &[PathBuf]| paths.iter().map(|path| text(path.as_os_str())).collect();
         let has_place = self.label.is_some();
-        serde_json::to_string(&Object {
+        serde_json::to_string(&SpawnObject {
             version: 1,
             command: "spawn",
             outcome: match self.ending {

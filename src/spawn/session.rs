@@ -74,7 +74,7 @@ pub(super) enum Age {
 
 /// The pane that a session began with, as a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Target {
+pub(super) struct PaneTarget {
     text: OsString,
     /// Whether it may stand in a text that tmux reads as commands.
     is_safe: bool,
@@ -82,7 +82,7 @@ pub(super) struct Target {
     server: Option<Pid>,
 }
 
-impl Target {
+impl PaneTarget {
     /// The pane of a session that is made now. On a server that never had one its id is known, and may stand in any
     /// text; should another session come first, it is seen that this was not the one. `None`: it has to be told first.
     pub(super) fn of(name: &OsStr, is_empty: bool) -> Option<Self> {
@@ -142,7 +142,7 @@ impl Target {
 
 /// The commands that keep a pane when its program ends, and the user's own hook for that from starting anything.
 /// Without a target that of the newest session is kept.
-pub(super) fn keep_pane(target: Option<&Target>, age: Age) -> Vec<Vec<OsString>> {
+pub(super) fn keep_pane(target: Option<&PaneTarget>, age: Age) -> Vec<Vec<OsString>> {
     let command = |before: &[&str], after: &[&str]| match target {
         Some(target) => target.command(before, after),
         None => words(&[before, after].concat()),
@@ -169,7 +169,7 @@ pub(super) fn let_go(pane: &str, age: Age) -> Vec<OsString> {
 
 /// A session as `new-session` told it: one line, [`MADE`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Made {
+pub(super) struct NewSession {
     /// Its server, as the server itself tells it.
     pub(super) server: Pid,
     /// Its id.
@@ -190,7 +190,7 @@ pub(super) struct Made {
     pub(super) name: OsString,
 }
 
-impl Made {
+impl NewSession {
     pub(super) fn of(line: &[u8]) -> Option<Self> {
         let mut fields = line.splitn(9, |byte| *byte == b'|');
         let mut field = || fields.next().map(|field| String::from_utf8_lossy(field).into_owned());
@@ -212,8 +212,8 @@ impl Made {
     }
 
     /// Its pane.
-    pub(super) fn target(&self) -> Target {
-        Target { text: self.pane.clone().into(), is_safe: true, server: Some(self.server) }
+    pub(super) fn target(&self) -> PaneTarget {
+        PaneTarget { text: self.pane.clone().into(), is_safe: true, server: Some(self.server) }
     }
 }
 
@@ -224,7 +224,7 @@ fn is_off(value: &str) -> bool {
 
 /// How a pane stands: one line, [`TOLD`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Told {
+pub(super) struct PaneStatus {
     pub(super) pane: String,
     /// How its program ended, if it did.
     pub(super) end: Option<PaneEnd>,
@@ -239,9 +239,9 @@ pub(super) struct PaneEnd {
     pub(super) signal: Option<i32>,
 }
 
-impl Told {
+impl PaneStatus {
     /// The pane that was told of instead of a session's own.
-    pub(super) fn other(said: &[u8], made: &Made) -> Option<String> {
+    pub(super) fn other(said: &[u8], made: &NewSession) -> Option<String> {
         let text = String::from_utf8_lossy(said);
         let told = text.lines().filter_map(Self::of_line);
         told.filter(|(server, _, told)| *server == made.server && told.pane != made.pane)
@@ -250,7 +250,7 @@ impl Told {
     }
 
     /// What was told of a session's pane; `None`: nothing that is true of it.
-    pub(super) fn of(said: &[u8], made: &Made) -> Option<Self> {
+    pub(super) fn of(said: &[u8], made: &NewSession) -> Option<Self> {
         let text = String::from_utf8_lossy(said);
         text.lines()
             .rev()
@@ -300,25 +300,25 @@ mod tests {
 
     #[test]
     fn what_was_printed_is_taken_apart() {
-        let made = Made::of(b"12|$0|%3|14|1|0|0|/bin/sh|a | b").unwrap();
+        let made = NewSession::of(b"12|$0|%3|14|1|0|0|/bin/sh|a | b").unwrap();
         assert_eq!((made.server, made.process, made.pane.as_str()), (Pid::new(12), Some(Pid::new(14)), "%3"));
         assert_eq!((made.stays, made.is_destroyed, made.has_default), (false, false, false));
         assert_eq!((made.shell.as_str(), made.name.clone()), ("/bin/sh", "a | b".into()));
         // Before 2.7 there is no exit-empty; later versions show words.
-        let made = Made::of(b"12|$10|%3|14|off|keep-last|1|/bin/sh|").unwrap();
+        let made = NewSession::of(b"12|$10|%3|14|off|keep-last|1|/bin/sh|").unwrap();
         assert_eq!((made.stays, made.is_destroyed, made.has_default), (true, true, true));
-        assert!(!Made::of(b"12|$10|%3|14||0|0|/bin/sh|a").unwrap().stays);
+        assert!(!NewSession::of(b"12|$10|%3|14||0|0|/bin/sh|a").unwrap().stays);
         for line in
             ["", "x", "12|0|%3|14|1|0|0|/bin/sh|a", "12|$0|%|14|1|0|0|/bin/sh|a", "|$0|%1|1|1|0|0|/bin/sh|a"]
         {
-            assert_eq!(Made::of(line.as_bytes()), None, "{line}");
+            assert_eq!(NewSession::of(line.as_bytes()), None, "{line}");
         }
     }
 
     #[test]
     fn how_a_pane_stands_is_taken_apart() {
-        let made = Made::of(b"12|$0|%3|14|1|0|0|/bin/sh|a").unwrap();
-        let end = |text: &str| Told::of(text.as_bytes(), &made).map(|told| told.end);
+        let made = NewSession::of(b"12|$0|%3|14|1|0|0|/bin/sh|a").unwrap();
+        let end = |text: &str| PaneStatus::of(text.as_bytes(), &made).map(|told| told.end);
         let ended = |status, signal| Some(Some(PaneEnd { status, signal }));
         assert_eq!(end("noise\n12|$0|%3|0|||off\n"), Some(None));
         assert_eq!(end("12|$0|%3|1|127||off\n"), ended(Some(127), None));
@@ -333,7 +333,7 @@ mod tests {
 
     #[test]
     fn a_name_is_a_target_or_none_and_never_a_command() {
-        let words = |target: &Target| {
+        let words = |target: &PaneTarget| {
             target
                 .watch(Age::New)
                 .concat()
@@ -341,22 +341,22 @@ mod tests {
                 .filter_map(|word| word.into_string().ok())
                 .collect::<Vec<_>>()
         };
-        let safe = Target::of_name(OsStr::new("a-1_B")).unwrap();
+        let safe = PaneTarget::of_name(OsStr::new("a-1_B")).unwrap();
         assert!(words(&safe).contains(&"kill-pane -t =a-1_B:".to_owned()));
         for name in ["a b", "x;kill-server", "'", "ä"] {
-            let target = Target::of_name(OsStr::new(name)).unwrap();
+            let target = PaneTarget::of_name(OsStr::new(name)).unwrap();
             assert!(!words(&target).iter().any(|word| word.contains("kill-pane")), "{name}");
         }
         for name in ["a.b", "$0", "a:b"] {
-            assert_eq!(Target::of_name(OsStr::new(name)), None);
+            assert_eq!(PaneTarget::of_name(OsStr::new(name)), None);
         }
         for name in ["a.b", "x;kill-server"] {
-            let first = Target::of(OsStr::new(name), true).unwrap();
+            let first = PaneTarget::of(OsStr::new(name), true).unwrap();
             assert!(words(&first).contains(&"kill-pane -t %0".to_owned()));
-            assert_eq!(Target::of(OsStr::new(name), false), Target::of_name(OsStr::new(name)));
+            assert_eq!(PaneTarget::of(OsStr::new(name), false), PaneTarget::of_name(OsStr::new(name)));
         }
-        assert_eq!(Target::of(OsStr::new("a-1_B"), true), Some(safe));
-        let made = Made::of(b"12|$0|%3|14|1|0|0|/bin/sh|a").unwrap();
+        assert_eq!(PaneTarget::of(OsStr::new("a-1_B"), true), Some(safe));
+        let made = NewSession::of(b"12|$0|%3|14|1|0|0|/bin/sh|a").unwrap();
         assert!(words(&made.target()).iter().any(|word| word.contains("#{==:#{pid},12}")));
     }
 

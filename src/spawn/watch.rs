@@ -7,11 +7,11 @@
 use super::answer::{self, Answer};
 use super::create::Making;
 use super::job::{Job, Trouble};
-use super::session::{self, Age, Made, PaneEnd, Told};
+use super::session::{self, Age, NewSession, PaneEnd, PaneStatus};
 use super::words;
 use crate::host::child::Ended;
 use crate::host::client::{self, Start};
-use crate::host::held::{Held, Woken};
+use crate::host::held::{HeldClient, Woken};
 use crate::host::quote;
 use rustix::process::Signal;
 use std::io;
@@ -59,7 +59,7 @@ impl Job<'_> {
             checkpoint::step(Step::Settled);
             let ended = client.end().map_err(cannot)?;
             checkpoint::step(Step::PutBack);
-            if let Some(told) = Told::of(&ended.out, &made) {
+            if let Some(told) = PaneStatus::of(&ended.out, &made) {
                 if by_name && told.end.is_some() {
                     // A session's name may not be fit for a command: the one that cleans up goes by the session's
                     // number.
@@ -93,8 +93,8 @@ impl Job<'_> {
 
     /// The newest session's pane is kept, which was to be the one that was made: a hook may have made another. What
     /// was kept by mistake is let go.
-    fn check_kept(&self, ended: &Ended, made: &Made, age: Age) -> Result<(), Trouble> {
-        if let Some(other) = Told::other(&ended.out, made) {
+    fn check_kept(&self, ended: &Ended, made: &NewSession, age: Age) -> Result<(), Trouble> {
+        if let Some(other) = PaneStatus::other(&ended.out, made) {
             let words = session::let_go(&other, age);
             self.tmux().ask(&words).map_err(|error| self.cannot_run(&error))?;
         }
@@ -126,9 +126,9 @@ impl Job<'_> {
     }
 
     /// A client that watches a session's pane by its id.
-    fn watcher(&self, made: &Made, age: Age) -> io::Result<Held> {
+    fn watcher(&self, made: &NewSession, age: Age) -> io::Result<HeldClient> {
         let arguments = self.tmux().sequence(Start::Never, &made.target().watch(age));
-        Held::start(&mut client::command(&arguments))
+        HeldClient::start(&mut client::command(&arguments))
     }
 }
 
@@ -143,7 +143,7 @@ enum Watched {
 }
 
 impl Watched {
-    fn of(made: &Made) -> Self {
+    fn of(made: &NewSession) -> Self {
         let (Some(pid), Ok(all)) = (made.process, Processes::open()) else {
             return Self::Unseen;
         };

@@ -2,7 +2,7 @@
 
 use super::Request;
 use super::answer::Answer;
-use super::session::{Made, PaneEnd};
+use super::session::{NewSession, PaneEnd};
 use crate::view::advice::Advised;
 use crate::view::cause::signal_name;
 use rustix::fs::FileType;
@@ -163,7 +163,7 @@ pub(super) fn strayed(cwd: &Path, there: Option<&Path>) -> String {
 pub(super) fn ended(
     path: &Path,
     request: &Request,
-    made: Option<&Made>,
+    made: Option<&NewSession>,
     end: Option<PaneEnd>,
     stays: bool,
 ) -> String {

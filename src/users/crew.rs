@@ -5,7 +5,7 @@
 
 use super::Task;
 use super::accounts::Account;
-use super::order::Order;
+use super::order::PassOrder;
 use super::queue::Queue;
 use super::user::User;
 use crate::host::sandbox;
@@ -209,7 +209,7 @@ pub(super) fn begin(mut command: Command) -> Result<(Child, PidFd, OwnedFd), Err
 impl<'a> Worker<'a> {
     fn start(user: User<'a>, account: &Account, task: Task, parent: Option<&Path>) -> Result<Self, Errno> {
         let mut command = command((user.uid, user.folder), account, parent);
-        command.args(Order { task, uid: user.uid, gid: account.gid }.arguments());
+        command.args(PassOrder { task, uid: user.uid, gid: account.gid }.arguments());
         let (child, pidfd, pipe) = begin(command)?;
         // A small pipe, so that little is lost when root is killed. If it cannot be made small, it stays as it is.
         let _ = rustix::pipe::fcntl_setpipe_size(&pipe, ON_ITS_WAY);

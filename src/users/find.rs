@@ -102,7 +102,7 @@ impl Census {
         // It ends with the process if it hangs.
         let reader = std::thread::Builder::new().spawn(move || {
             let end = read(&folder, naming, &first, &tell);
-            let _ = tell.send(Told::End(end));
+            let _ = tell.send(ReaderWord::End(end));
         });
         let deadline = Instant::now() + DEADLINE;
         let mut strays = Strays::default();
@@ -110,8 +110,8 @@ impl Census {
             let left = deadline.saturating_duration_since(Instant::now());
             let told = told.recv_timeout(left.min(SILENCE));
             match told {
-                Ok(Told::Names(names)) => {
-                    for Name { uid, called, look } in names {
+                Ok(ReaderWord::Names(names)) => {
+                    for FolderName { uid, called, look } in names {
                         match look {
                             Ok(path) => {
                                 self.users.entry(uid).or_insert(path);
@@ -124,7 +124,7 @@ impl Census {
                         }
                     }
                 }
-                Ok(Told::End(end)) => break end,
+                Ok(ReaderWord::End(end)) => break end,
                 Err(RecvTimeoutError::Timeout) => break Err(Errno::TIMEDOUT),
                 Err(RecvTimeoutError::Disconnected) => break Err(Errno::AGAIN),
             }
@@ -203,19 +203,19 @@ impl Strays {
 }
 
 /// What the reader of a folder hands over.
-enum Told {
-    Names(Vec<Name>),
+enum ReaderWord {
+    Names(Vec<FolderName>),
     End(Result<(), Errno>),
 }
 
 /// A name like that of `uid`'s folder: its path, or whose lie it is, where that is known, and which.
-struct Name {
+struct FolderName {
     uid: Uid,
     called: OsString,
     look: Result<PathBuf, (Option<Uid>, Stray)>,
 }
 
-fn read(parent: &Path, naming: Naming, first: &[Uid], tell: &Sender<Told>) -> Result<(), Errno> {
+fn read(parent: &Path, naming: Naming, first: &[Uid], tell: &Sender<ReaderWord>) -> Result<(), Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let dir = rustix::fs::openat(CWD, parent, flags, Mode::empty())?;
     let mut names = Vec::new();
@@ -223,10 +223,10 @@ fn read(parent: &Path, naming: Naming, first: &[Uid], tell: &Sender<Told>) -> Re
         let called = (naming.names_of)(*uid);
         names.extend(called.iter().filter_map(|name| look(parent, &dir, OsStr::new(name), *uid)));
     }
-    let _ = tell.send(Told::Names(std::mem::take(&mut names)));
+    let _ = tell.send(ReaderWord::Names(std::mem::take(&mut names)));
     for (entry, count) in rustix::fs::Dir::read_from(&dir)?.zip(1..) {
         let entry = entry?;
-        if count % READ == 0 && tell.send(Told::Names(std::mem::take(&mut names))).is_err() {
+        if count % READ == 0 && tell.send(ReaderWord::Names(std::mem::take(&mut names))).is_err() {
             break;
         }
         let name = OsStr::from_bytes(entry.file_name().to_bytes());
@@ -235,11 +235,11 @@ fn read(parent: &Path, naming: Naming, first: &[Uid], tell: &Sender<Told>) -> Re
             continue;
         };
         names.extend(look(parent, &dir, name, uid));
-        if names.len() == PORTION && tell.send(Told::Names(std::mem::take(&mut names))).is_err() {
+        if names.len() == PORTION && tell.send(ReaderWord::Names(std::mem::take(&mut names))).is_err() {
             break;
         }
     }
-    let _ = tell.send(Told::Names(names));
+    let _ = tell.send(ReaderWord::Names(names));
     Ok(())
 }
 
@@ -247,7 +247,7 @@ fn read(parent: &Path, naming: Naming, first: &[Uid], tell: &Sender<Told>) -> Re
 ///
 /// Answered from what the kernel has at hand: a file system that a user serves (FUSE) is not asked, since
 /// it could let us wait for ever. It then shows an old owner, and at worst nobody is found.
-fn look(parent: &Path, dir: &OwnedFd, name: &OsStr, uid: Uid) -> Option<Name> {
+fn look(parent: &Path, dir: &OwnedFd, name: &OsStr, uid: Uid) -> Option<FolderName> {
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
     let wanted = StatxFlags::TYPE | StatxFlags::UID;
     let look = match rustix::fs::statx(dir, name, flags, wanted) {
@@ -265,7 +265,7 @@ fn look(parent: &Path, dir: &OwnedFd, name: &OsStr, uid: Uid) -> Option<Name> {
             }
         }
     };
-    Some(Name { uid, called: name.to_owned(), look })
+    Some(FolderName { uid, called: name.to_owned(), look })
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ const DETAILS: [(bool, &str); 2] = [(false, "plain"), (true, "details")];
 
 /// For whom a worker works, and what it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Order {
+pub(crate) struct PassOrder {
     /// What to do.
     pub task: Task,
     /// The user's number.
@@ -30,7 +30,7 @@ pub(crate) struct Order {
     pub gid: u32,
 }
 
-impl Order {
+impl PassOrder {
     /// The arguments that say it.
     pub(crate) fn arguments(self) -> [String; 6] {
         let act = ACTS.iter().find(|(act, _)| *act == self.task.act).map_or("", |(_, word)| word);
@@ -101,12 +101,12 @@ mod tests {
     fn an_order_arrives_as_it_was_given() {
         for (act, _) in ACTS {
             for (rescue, details) in [(false, false), (true, false), (false, true), (true, true)] {
-                let order = Order { task: Task { act, rescue, details }, uid: Uid::ROOT, gid: u32::MAX };
+                let order = PassOrder { task: Task { act, rescue, details }, uid: Uid::ROOT, gid: u32::MAX };
                 let mut line = vec![OsString::from("tmux-janitor")];
                 line.extend(order.arguments().map(OsString::from));
-                assert_eq!(Order::of(&line), Some(order));
+                assert_eq!(PassOrder::of(&line), Some(order));
                 line.pop();
-                assert_eq!(Order::of(&line), None);
+                assert_eq!(PassOrder::of(&line), None);
             }
         }
     }
@@ -123,7 +123,7 @@ mod tests {
             assert_eq!((got.uid, got.gid, got.wishes.dead), (Uid::new(7), 8, dead));
             assert_eq!((got.wishes.json, got.wishes.people), (true, !json), "root reads it, in any case");
             assert_eq!(got.wishes.label, order.wishes.label);
-            assert!(Order::of(&line).is_none());
+            assert!(PassOrder::of(&line).is_none());
         }
     }
 }

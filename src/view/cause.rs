@@ -68,13 +68,15 @@ impl Serialize for Cause {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         #[serde(untagged)]
-        enum Told {
+        enum CauseObject {
             Exit { exit: i32 },
             Signal { signal: String, core: bool, oom: Option<bool> },
         }
         let told = match *self {
-            Self::Exit(exit) => Told::Exit { exit },
-            Self::Signal { number, core, oom } => Told::Signal { signal: signal_name(number), core, oom },
+            Self::Exit(exit) => CauseObject::Exit { exit },
+            Self::Signal { number, core, oom } => {
+                CauseObject::Signal { signal: signal_name(number), core, oom }
+            }
         };
         told.serialize(serializer)
     }

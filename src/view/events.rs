@@ -132,7 +132,7 @@ pub(crate) fn json(event: &Event, time: SystemTime) -> serde_json::Result<String
         label_bytes: Option<&'a [u8]>,
         server_pid: Option<Pid>,
         #[serde(flatten)]
-        gone: Option<Gone>,
+        gone: Option<GoneObject>,
         #[serde(skip_serializing_if = "Option::is_none")]
         started: Option<Value>,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -145,7 +145,7 @@ pub(crate) fn json(event: &Event, time: SystemTime) -> serde_json::Result<String
     }
     /// What only the end of a server has, known or not.
     #[derive(Serialize)]
-    struct Gone {
+    struct GoneObject {
         cause: Option<Cause>,
     }
     let started =
@@ -159,7 +159,7 @@ pub(crate) fn json(event: &Event, time: SystemTime) -> serde_json::Result<String
         label: text(label),
         label_bytes: raw_bytes(label),
         server_pid: event.server_pid,
-        gone: (event.kind == EventKind::ServerGone).then_some(Gone { cause: event.cause }),
+        gone: (event.kind == EventKind::ServerGone).then_some(GoneObject { cause: event.cause }),
         started: (event.kind == EventKind::ServerUp).then(started),
         reachable: event.reachable,
         to: event.to.as_ref().map(|to| text(to.as_os_str())),

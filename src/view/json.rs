@@ -24,13 +24,13 @@ pub(crate) fn raw_bytes(name: &OsStr) -> Option<&[u8]> {
 }
 
 #[derive(Serialize)]
-struct Object<'a> {
+struct RunObject<'a> {
     version: u32,
     command: &'a str,
     dry_run: bool,
     directories: Directories<'a>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    strays: Vec<Said<'a>>,
+    strays: Vec<PlaceObject<'a>>,
     counts: Counts,
     sockets: Sockets<'a>,
     #[serde(skip_serializing_if = "is_none_left_out")]
@@ -48,14 +48,14 @@ struct Directory<'a> {
 
 /// A place and why it is told of.
 #[derive(Serialize)]
-struct Said<'a> {
+struct PlaceObject<'a> {
     path: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     path_bytes: Option<&'a [u8]>,
     reason: String,
 }
 
-impl<'a> Said<'a> {
+impl<'a> PlaceObject<'a> {
     fn of(path: &'a Path, reason: String) -> Self {
         Self { path: text(path.as_os_str()), path_bytes: raw_bytes(path.as_os_str()), reason }
     }
@@ -66,7 +66,7 @@ impl<'a> Said<'a> {
 }
 
 #[derive(Serialize)]
-struct Socket<'a> {
+struct SocketObject<'a> {
     path: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     path_bytes: Option<Vec<u8>>,
@@ -136,12 +136,12 @@ pub(crate) fn run(
     dry_run: bool,
     listing: Listing<'_>,
 ) -> serde_json::Result<()> {
-    let object = Object {
+    let object = RunObject {
         version: 1,
         command,
         dry_run,
         directories: Directories(report),
-        strays: report.strays.iter().map(Said::of_remark).collect(),
+        strays: report.strays.iter().map(PlaceObject::of_remark).collect(),
         counts: report.counts(),
         sockets: Sockets(report, listing),
         left_out: report.untold.entries,
@@ -181,7 +181,7 @@ impl Serialize for Sockets<'_> {
             Listing::Listed(listed) => (listed.is_wanted)(entry),
         };
         let socket = |entry| {
-            let socket = Socket::of(report, entry);
+            let socket = SocketObject::of(report, entry);
             match listing {
                 Listing::All | Listing::Eventful => socket,
                 Listing::Listed(listed) => socket.in_full(entry, listed),
@@ -191,7 +191,7 @@ impl Serialize for Sockets<'_> {
     }
 }
 
-impl<'a> Socket<'a> {
+impl<'a> SocketObject<'a> {
     fn of(report: &Report, entry: &'a Entry) -> Self {
         let path = report.path_of(entry);
         Self {
@@ -228,21 +228,21 @@ impl<'a> Socket<'a> {
 /// locks that are not let go of.
 pub(crate) fn status(report: &Report) -> serde_json::Result<String> {
     #[derive(Serialize)]
-    struct Status<'a> {
+    struct StatusObject<'a> {
         version: u32,
         command: &'static str,
         healthy: bool,
         counts: Counts,
-        unseen: Vec<Said<'a>>,
-        held_locks: Vec<Said<'a>>,
+        unseen: Vec<PlaceObject<'a>>,
+        held_locks: Vec<PlaceObject<'a>>,
     }
-    serde_json::to_string(&Status {
+    serde_json::to_string(&StatusObject {
         version: 1,
         command: "status",
         healthy: report.health() == Health::Healthy,
         counts: report.counts(),
-        unseen: advice::not_looked_at(report).map(|(path, why)| Said::of(path, why)).collect(),
-        held_locks: report.held.iter().map(Said::of_remark).collect(),
+        unseen: advice::not_looked_at(report).map(|(path, why)| PlaceObject::of(path, why)).collect(),
+        held_locks: report.held.iter().map(PlaceObject::of_remark).collect(),
     })
 }
 
@@ -254,7 +254,7 @@ pub(crate) fn probe(
     server_pid: Option<Pid>,
 ) -> serde_json::Result<String> {
     #[derive(Serialize)]
-    struct Probe<'a> {
+    struct ProbeObject<'a> {
         version: u32,
         command: &'static str,
         path: String,
@@ -264,7 +264,7 @@ pub(crate) fn probe(
         reason: &'a str,
         server_pid: Option<Pid>,
     }
-    serde_json::to_string(&Probe {
+    serde_json::to_string(&ProbeObject {
         version: 1,
         command: "probe",
         path: text(path.as_os_str()),

@@ -36,7 +36,7 @@ pub(crate) struct Screen {
 
 /// A column of the table, by its header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Name {
+enum ColumnName {
     State,
     Label,
     Pid,
@@ -50,35 +50,35 @@ enum Name {
 }
 
 /// Those of every line of fields.
-const FIELDS: [Name; 10] = [
-    Name::State,
-    Name::Label,
-    Name::Pid,
-    Name::Age,
-    Name::Attached,
-    Name::Unit,
-    Name::Memory,
-    Name::User,
-    Name::Path,
-    Name::Reason,
+const FIELDS: [ColumnName; 10] = [
+    ColumnName::State,
+    ColumnName::Label,
+    ColumnName::Pid,
+    ColumnName::Age,
+    ColumnName::Attached,
+    ColumnName::Unit,
+    ColumnName::Memory,
+    ColumnName::User,
+    ColumnName::Path,
+    ColumnName::Reason,
 ];
 
 /// What is done where a screen is too narrow, one after the other.
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    Narrow(Name, usize),
-    Drop(Name),
+    Narrow(ColumnName, usize),
+    Drop(ColumnName),
 }
 
 const STEPS: [Step; 8] = [
-    Step::Narrow(Name::Unit, 16),
-    Step::Drop(Name::Memory),
-    Step::Drop(Name::Unit),
-    Step::Narrow(Name::User, 8),
-    Step::Drop(Name::Attached),
-    Step::Drop(Name::Age),
-    Step::Drop(Name::User),
-    Step::Drop(Name::Pid),
+    Step::Narrow(ColumnName::Unit, 16),
+    Step::Drop(ColumnName::Memory),
+    Step::Drop(ColumnName::Unit),
+    Step::Narrow(ColumnName::User, 8),
+    Step::Drop(ColumnName::Attached),
+    Step::Drop(ColumnName::Age),
+    Step::Drop(ColumnName::User),
+    Step::Drop(ColumnName::Pid),
 ];
 
 /// The room that a label has before other columns are given up for it: so much, or its part of the screen.
@@ -97,10 +97,10 @@ const INDENT: &str = "  ";
 /// For whatever reads a pipe: a header, and the same fields in every line, between tabs. Nothing is cut, and no field
 /// holds a tab or a line break.
 pub(crate) fn fields(report: &Report, listed: &Listed<'_>, palette: Palette) -> String {
-    let mut text = FIELDS.map(Name::header).join("\t") + "\n";
+    let mut text = FIELDS.map(ColumnName::header).join("\t") + "\n";
     for entry in wanted(report, listed) {
         let cells = FIELDS.map(|name| match name {
-            Name::State => palette.state(entry.verdict.state, 0),
+            ColumnName::State => palette.state(entry.verdict.state, 0),
             name => name.of(report, entry, listed),
         });
         text += &cells.join("\t");
@@ -120,7 +120,7 @@ pub(crate) fn table(report: &Report, listed: &Listed<'_>, screen: Screen) -> Str
             let cells: Vec<String> = columns
                 .iter()
                 .map(|column| match entry {
-                    Some(entry) if column.name == Name::State => {
+                    Some(entry) if column.name == ColumnName::State => {
                         screen.palette.state(entry.verdict.state, column.width)
                     }
                     _ => column.cell(row),
@@ -173,13 +173,26 @@ fn reason_of(report: &Report, entry: &Entry) -> String {
 }
 
 /// The columns that fit.
-fn columns(report: &Report, entries: &[&Entry], listed: &Listed<'_>, screen: Screen) -> Vec<Column<Name>> {
+fn columns(
+    report: &Report,
+    entries: &[&Entry],
+    listed: &Listed<'_>,
+    screen: Screen,
+) -> Vec<Column<ColumnName>> {
     let folders: BTreeSet<_> = entries.iter().map(|entry| report.folder_of(entry)).collect();
     let is_outside = entries.iter().any(|entry| entry.outside.is_some());
-    let label = if folders.len() > 1 || is_outside { Name::Path } else { Name::Label };
-    let names = [Name::State, label, Name::Pid, Name::Age, Name::Attached, Name::Unit, Name::Memory];
-    let names = names.into_iter().chain(screen.users.then_some(Name::User));
-    let mut columns: Vec<Column<Name>> = names
+    let label = if folders.len() > 1 || is_outside { ColumnName::Path } else { ColumnName::Label };
+    let names = [
+        ColumnName::State,
+        label,
+        ColumnName::Pid,
+        ColumnName::Age,
+        ColumnName::Attached,
+        ColumnName::Unit,
+        ColumnName::Memory,
+    ];
+    let names = names.into_iter().chain(screen.users.then_some(ColumnName::User));
+    let mut columns: Vec<Column<ColumnName>> = names
         .map(|name| {
             let cells = entries.iter().map(|entry| {
                 let is_marked = name == label && entry.is_reachable() == Some(false);
@@ -201,7 +214,7 @@ fn columns(report: &Report, entries: &[&Entry], listed: &Listed<'_>, screen: Scr
         }
     }
     // What is left over goes to what was cut.
-    for name in [label, Name::Unit, Name::User] {
+    for name in [label, ColumnName::Unit, ColumnName::User] {
         let (used, width) = (total(&columns), screen.width);
         if let Some(column) = columns.iter_mut().find(|column| column.name == name) {
             column.width = (column.width + width).saturating_sub(used).clamp(1, column.natural().max(1));
@@ -210,13 +223,13 @@ fn columns(report: &Report, entries: &[&Entry], listed: &Listed<'_>, screen: Scr
     columns
 }
 
-fn narrow(columns: &mut [Column<Name>], name: Name, width: usize) {
+fn narrow(columns: &mut [Column<ColumnName>], name: ColumnName, width: usize) {
     if let Some(column) = columns.iter_mut().find(|column| column.name == name) {
         column.width = column.width.min(width);
     }
 }
 
-impl Name {
+impl ColumnName {
     fn header(self) -> &'static str {
         match self {
             Self::State => "STATE",

@@ -15,7 +15,7 @@ use tmux_sockets::report::{LeftAlone, Outcome};
 
 /// Who is told.
 #[derive(Debug)]
-pub(super) enum Audience {
+pub(super) enum Outlet {
     /// The log.
     Log,
     /// A reader, by lines.
@@ -54,7 +54,7 @@ impl Wishes {
 /// Tells of events, and logs what a look does: what stays as it is once, and not at every look.
 #[derive(Debug)]
 pub(super) struct Announcer {
-    audience: Audience,
+    audience: Outlet,
     /// What the reader was told of how the stream follows; nothing before it is ready.
     following: Option<Following>,
     /// Sockets that could not be removed.
@@ -66,7 +66,7 @@ pub(super) struct Announcer {
 }
 
 impl Announcer {
-    pub(super) fn new(audience: Audience) -> Self {
+    pub(super) fn new(audience: Outlet) -> Self {
         Self {
             audience,
             following: None,
@@ -84,16 +84,16 @@ impl Announcer {
         }
         match &mut self.audience {
             // Removals are logged with all that is known of the entry.
-            Audience::Log if event.kind == EventKind::ServerGone => journal::server_gone(event),
+            Outlet::Log if event.kind == EventKind::ServerGone => journal::server_gone(event),
             // A dead socket that is left: the log tells of removals.
-            Audience::Log if event.kind == EventKind::Dead => {}
-            Audience::Log => tracing::debug!("{}", events::people(event, time)),
-            Audience::Reader { lines, wishes } if wishes.include(event) => {
+            Outlet::Log if event.kind == EventKind::Dead => {}
+            Outlet::Log => tracing::debug!("{}", events::people(event, time)),
+            Outlet::Reader { lines, wishes } if wishes.include(event) => {
                 let people = events::people(event, time);
                 let line = if wishes.json { events::json(event, time).ok() } else { None };
                 lines.line(&line.map_or_else(|| people.clone(), |line| wishes.beside(line, &people)));
             }
-            Audience::Reader { .. } => {}
+            Outlet::Reader { .. } => {}
         }
     }
 
@@ -111,7 +111,7 @@ impl Announcer {
 
     fn notice(&mut self, notice: Notice, following: Following) {
         self.following = Some(following);
-        if let Audience::Reader { lines, wishes } = &mut self.audience {
+        if let Outlet::Reader { lines, wishes } = &mut self.audience {
             let now = SystemTime::now();
             let line =
                 if wishes.json { events::notice_json(notice, following, None, now).ok() } else { None };
@@ -184,14 +184,14 @@ impl Announcer {
     /// The stream of lines, if there is one.
     pub(super) fn lines(&self) -> Option<&LineWriter> {
         match &self.audience {
-            Audience::Reader { lines, .. } => Some(lines),
-            Audience::Log => None,
+            Outlet::Reader { lines, .. } => Some(lines),
+            Outlet::Log => None,
         }
     }
 
     /// Writes what the reader has room for.
     pub(super) fn flush(&mut self) {
-        if let Audience::Reader { lines, .. } = &mut self.audience {
+        if let Outlet::Reader { lines, .. } = &mut self.audience {
             lines.flush();
         }
     }

@@ -70,7 +70,7 @@ pub(super) enum Hint {
 
 /// What a directory is watched for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Role {
+pub(super) enum WatchRole {
     /// Sockets.
     Directory(Dir),
     /// A directory of this name, to come.
@@ -80,18 +80,18 @@ pub(super) enum Role {
 }
 
 /// What each watch is for, by its number.
-pub(super) type Roles = HashMap<i32, (WatchDescriptor, Vec<Role>)>;
+pub(super) type Roles = HashMap<i32, (WatchDescriptor, Vec<WatchRole>)>;
 
 /// The inotify instance, and what tells that it has something to read.
 #[derive(Debug)]
-struct Instance {
+struct InotifyInstance {
     inotify: Inotify,
     /// A second descriptor of the same open file, and so ready when the first is: `inotify` has its own to itself,
     /// and tokio needs one that stays open and the same.
     readiness: Descriptor,
 }
 
-impl Instance {
+impl InotifyInstance {
     fn new() -> io::Result<Self> {
         let inotify = Inotify::init()?;
         let readiness = Descriptor::new(inotify.as_fd().try_clone_to_owned()?, Interest::READABLE)?;
@@ -102,7 +102,7 @@ impl Instance {
 /// The inotify instance and its watches.
 #[derive(Debug)]
 pub(super) struct Births {
-    instance: Option<Instance>,
+    instance: Option<InotifyInstance>,
     watches: Roles,
     buffer: Vec<u8>,
     /// There were more than [`AT_ONCE`].
@@ -123,7 +123,7 @@ impl Births {
     /// `EMFILE`: `fs.inotify.max_user_instances`, or what this process may open, is used up. The next rescan tries again.
     pub(super) fn open(&mut self) -> Result<(), Errno> {
         if self.instance.is_none() {
-            self.instance = Some(Instance::new().map_err(|error| errno(&error))?);
+            self.instance = Some(InotifyInstance::new().map_err(|error| errno(&error))?);
         }
         Ok(())
     }
@@ -138,14 +138,14 @@ impl Births {
     ///
     /// # Errors
     /// `ENOSPC`: `fs.inotify.max_user_watches` is used up.
-    pub(super) fn watch(&mut self, directory: BorrowedFd<'_>, role: Role) -> Result<Option<i32>, Errno> {
+    pub(super) fn watch(&mut self, directory: BorrowedFd<'_>, role: WatchRole) -> Result<Option<i32>, Errno> {
         let Some(instance) = &self.instance else {
             return Ok(None);
         };
         let mask = match role {
-            Role::Directory(_) => OF_DIRECTORY,
-            Role::Parent(_) => OF_PARENT,
-            Role::Refused => OF_REFUSED,
+            WatchRole::Directory(_) => OF_DIRECTORY,
+            WatchRole::Parent(_) => OF_PARENT,
+            WatchRole::Refused => OF_REFUSED,
         };
         // Exactly the directory that was looked at, whatever stands at its path by now.
         let path = format!("/proc/self/fd/{}", directory.as_raw_fd());
@@ -184,7 +184,7 @@ impl Births {
     /// Reads everything that was told, also what the event loop has not noticed yet.
     pub(super) fn read(&mut self) -> Vec<Hint> {
         let mut hints = Vec::new();
-        let Some(Instance { inotify, readiness }) = &mut self.instance else { return hints };
+        let Some(InotifyInstance { inotify, readiness }) = &mut self.instance else { return hints };
         // Until the kernel says that nothing is left there may be more, which the next turn reads.
         self.has_more = true;
         while hints.len() < AT_ONCE {
@@ -218,7 +218,7 @@ fn errno(error: &io::Error) -> Errno {
 }
 
 /// From one event to hints. Pure.
-fn note(hints: &mut Vec<Hint>, flags: EventMask, roles: &[Role], name: Option<&OsStr>) {
+fn note(hints: &mut Vec<Hint>, flags: EventMask, roles: &[WatchRole], name: Option<&OsStr>) {
     let mut once = |hint: Hint| {
         if hints.last() != Some(&hint) {
             hints.push(hint);
@@ -244,18 +244,18 @@ fn note(hints: &mut Vec<Hint>, flags: EventMask, roles: &[Role], name: Option<&O
     };
     for role in roles {
         match role {
-            Role::Parent(awaited) => {
+            WatchRole::Parent(awaited) => {
                 if awaited == name {
                     once(Hint::Directories);
                 }
             }
-            Role::Directory(dir) => {
+            WatchRole::Directory(dir) => {
                 let change = change(flags).filter(|_| !flags.contains(EventMask::ISDIR) && !is_ours(name));
                 if let (Some(change), Some(label)) = (change, Label::new(name)) {
                     once(Hint::Name(Name { dir: *dir, label }, change));
                 }
             }
-            Role::Refused => {}
+            WatchRole::Refused => {}
         }
     }
 }
@@ -283,7 +283,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
     use super::*;
 
-    fn hints(flags: EventMask, roles: &[Role], name: Option<&str>) -> Vec<Hint> {
+    fn hints(flags: EventMask, roles: &[WatchRole], name: Option<&str>) -> Vec<Hint> {
         let mut hints = Vec::new();
         note(&mut hints, flags, roles, name.map(OsStr::new));
         hints
@@ -291,18 +291,18 @@ mod tests {
 
     #[test]
     fn a_lost_event_or_place_is_noticed_whatever_was_watched() {
-        let dir = [Role::Directory(Dir(3))];
+        let dir = [WatchRole::Directory(Dir(3))];
         assert_eq!(hints(EventMask::Q_OVERFLOW, &[], None), [Hint::Lost]);
         for flags in [EventMask::DELETE_SELF, EventMask::MOVE_SELF, EventMask::UNMOUNT, EventMask::ATTRIB] {
             assert_eq!(hints(flags, &dir, None), [Hint::Directories]);
-            assert_eq!(hints(flags, &[Role::Refused], None), [Hint::Directories]);
+            assert_eq!(hints(flags, &[WatchRole::Refused], None), [Hint::Directories]);
         }
         assert_eq!(hints(EventMask::IGNORED, &[], None), [], "a watch that we dropped");
     }
 
     #[test]
     fn names_are_told_with_their_directory_but_folders_and_our_own() {
-        let dir = [Role::Directory(Dir(3))];
+        let dir = [WatchRole::Directory(Dir(3))];
         let made = hints(EventMask::CREATE, &dir, Some("x"));
         assert_eq!(made, [Hint::Name(Name { dir: Dir(3), label: Label::new("x").unwrap() }, Change::Made)]);
         assert_eq!(hints(EventMask::CREATE | EventMask::ISDIR, &dir, Some("x")), []);
@@ -312,7 +312,7 @@ mod tests {
 
     #[test]
     fn a_parent_is_listened_to_for_one_name_only() {
-        let roles = [Role::Parent("tmux-7".into())];
+        let roles = [WatchRole::Parent("tmux-7".into())];
         assert_eq!(hints(EventMask::CREATE | EventMask::ISDIR, &roles, Some("other")), []);
         assert_eq!(hints(EventMask::CREATE | EventMask::ISDIR, &roles, Some("tmux-7")), [Hint::Directories]);
     }

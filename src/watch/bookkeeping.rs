@@ -1,6 +1,6 @@
 //! What the daemon did, for the user's record and for the metrics file.
 
-use super::engine::Counts;
+use super::engine::NameCounts;
 use crate::host::apart;
 use crate::record::metrics;
 use crate::record::row::{Kind, Row, Site};
@@ -113,7 +113,7 @@ impl Books {
     ///
     /// # Errors
     /// One sentence.
-    pub(super) fn write(&mut self, path: &Path, counts: Counts, refused: usize) -> Result<(), String> {
+    pub(super) fn write(&mut self, path: &Path, counts: NameCounts, refused: usize) -> Result<(), String> {
         self.refresh();
         let row = Row {
             uid: Some(self.user),

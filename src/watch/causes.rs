@@ -24,13 +24,13 @@ const MOST: usize = 1024;
 
 /// A process that has ended, or is about to.
 #[derive(Debug, Clone)]
-pub(super) struct Ended {
+pub(super) struct EndedProcess {
     pidfd: Arc<Descriptor>,
     /// Whether it was killed for lack of memory, if it was killed in the group of this number.
     oom: Option<(u64, bool)>,
 }
 
-impl Ended {
+impl EndedProcess {
     /// `kills`: what was counted when it was last looked at. Of one that has not ended: nothing.
     pub(super) fn new(pidfd: Arc<Descriptor>, kills: Option<&Kills>) -> Self {
         Self { pidfd, oom: kills.and_then(|kills| Some((kills.group, kills.have_risen()?))) }
@@ -40,7 +40,7 @@ impl Ended {
 /// Events in their order.
 #[derive(Debug, Default)]
 pub(super) struct Causes {
-    held: Vec<Held>,
+    held: Vec<HeldEvent>,
     /// The paths of those whose cause is waited for.
     waiting: HashSet<PathBuf>,
     /// Some of them need not wait any longer.
@@ -49,17 +49,17 @@ pub(super) struct Causes {
 
 /// One of them.
 #[derive(Debug)]
-struct Held {
+struct HeldEvent {
     event: Event,
     time: SystemTime,
     /// Whose end it tells, while its cause is not known, and until when that is waited for.
-    awaited: Option<(Ended, Instant)>,
+    awaited: Option<(EndedProcess, Instant)>,
 }
 
-impl Held {
+impl HeldEvent {
     /// Asks the kernel.
     fn ask(&mut self) {
-        let Some((Ended { pidfd, oom }, _)) = &self.awaited else { return };
+        let Some((EndedProcess { pidfd, oom }, _)) = &self.awaited else { return };
         // An older kernel does not know the question, and never will.
         if let Ok(info) = PidFdInfo::of(pidfd.get_ref()) {
             let Some(status) = info.end else { return };
@@ -93,9 +93,10 @@ impl Held {
 impl Causes {
     /// Something has happened. `ended`: the process whose end it tells. It comes back, with the time of now, where it
     /// need not wait.
-    pub(super) fn enter(&mut self, event: Event, ended: Option<Ended>) -> Option<(Event, SystemTime)> {
+    pub(super) fn enter(&mut self, event: Event, ended: Option<EndedProcess>) -> Option<(Event, SystemTime)> {
         let until = Instant::now() + PATIENCE;
-        let mut held = Held { event, time: SystemTime::now(), awaited: ended.map(|ended| (ended, until)) };
+        let mut held =
+            HeldEvent { event, time: SystemTime::now(), awaited: ended.map(|ended| (ended, until)) };
         held.ask();
         if held.awaited.is_some() {
             self.waiting.insert(held.event.path.clone());
@@ -128,7 +129,7 @@ impl Causes {
             return Vec::new();
         }
         let mut waiting = HashSet::new();
-        let (told, held) = std::mem::take(&mut self.held).into_iter().partition(|held: &Held| {
+        let (told, held) = std::mem::take(&mut self.held).into_iter().partition(|held: &HeldEvent| {
             let is_awaited = held.awaited.as_ref().is_some_and(|(_, until)| *until > now);
             if is_awaited {
                 waiting.insert(held.event.path.clone());
@@ -136,7 +137,7 @@ impl Causes {
             !is_awaited && !waiting.contains(&held.event.path)
         });
         (self.held, self.waiting) = (held, waiting);
-        let told: Vec<Held> = told;
+        let told: Vec<HeldEvent> = told;
         told.into_iter().map(|held| (held.event, held.time)).collect()
     }
 

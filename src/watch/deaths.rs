@@ -5,7 +5,7 @@
 //! (`/proc/PID/fd`), to a pidfd, and back: the process must hold the socket still, else the pid was
 //! used again in between.
 
-use super::causes::Ended;
+use super::causes::EndedProcess;
 use super::engine::Name;
 use super::readiness::Descriptor;
 use crate::host::descriptors;
@@ -64,7 +64,7 @@ pub(super) struct Tie {
 
 /// One process. Its end is waited for as long as this is kept.
 #[derive(Debug)]
-struct Watched {
+struct WatchedServer {
     pidfd: Arc<Descriptor>,
     waits: AbortHandle,
     started: Option<SystemTime>,
@@ -103,13 +103,13 @@ pub(super) struct Deaths {
     user: Uid,
     processes: Option<Processes>,
     groups: Groups,
-    watched: HashMap<Pid, Watched>,
+    watched: HashMap<Pid, WatchedServer>,
     /// The processes that have ended, as their pidfds tell.
     ends: JoinSet<Pid>,
     /// What has ended and was not asked for yet.
     untaken: Vec<Death>,
     /// The processes that have ended, by what they served, until that is told.
-    ended: BTreeMap<(Pid, Served), Ended>,
+    ended: BTreeMap<(Pid, Served), EndedProcess>,
     most: usize,
 }
 
@@ -189,7 +189,7 @@ impl Deaths {
     }
 
     /// Begins to wait for the end of a process.
-    fn wait_for(&mut self, pidfd: PidFd, process: &Process, served: Served) -> io::Result<Watched> {
+    fn wait_for(&mut self, pidfd: PidFd, process: &Process, served: Served) -> io::Result<WatchedServer> {
         let pidfd = Arc::new(Descriptor::new(pidfd.into(), Interest::READABLE)?);
         let (waiting, pid, started) = (Arc::clone(&pidfd), process.pid, process.started());
         let waits = self.ends.spawn(async move {
@@ -204,7 +204,7 @@ impl Deaths {
         });
         let group = PidFdInfo::of(pidfd.get_ref()).ok().and_then(|info| info.cgroup);
         let kills = group.and_then(|group| self.groups.kills(pid, group));
-        Ok(Watched { pidfd, waits, started, served: BTreeSet::from([served]), kills })
+        Ok(WatchedServer { pidfd, waits, started, served: BTreeSet::from([served]), kills })
     }
 
     /// Ready when there is something in [`Self::take`].
@@ -227,7 +227,7 @@ impl Deaths {
 
     fn bury(&mut self, pid: Pid) {
         let Some(mut watched) = self.watched.remove(&pid) else { return };
-        let ended = Ended::new(Arc::clone(&watched.pidfd), watched.kills.as_ref());
+        let ended = EndedProcess::new(Arc::clone(&watched.pidfd), watched.kills.as_ref());
         for served in std::mem::take(&mut watched.served) {
             self.ended.insert((pid, served.clone()), ended.clone());
             self.untaken.push(Death { served, pid });
@@ -291,7 +291,7 @@ impl Deaths {
     }
 
     /// A process does not serve that any more. The process, if its end was or would have been noticed.
-    pub(super) fn let_go(&mut self, pid: Pid, served: Served) -> Option<Ended> {
+    pub(super) fn let_go(&mut self, pid: Pid, served: Served) -> Option<EndedProcess> {
         let key = (pid, served);
         let ended = self.ended.remove(&key);
         if ended.is_some() {
@@ -299,7 +299,7 @@ impl Deaths {
         }
         let watched = self.watched.get_mut(&pid)?;
         let is_its = watched.served.remove(&key.1);
-        let ended = Ended::new(Arc::clone(&watched.pidfd), None);
+        let ended = EndedProcess::new(Arc::clone(&watched.pidfd), None);
         if watched.served.is_empty() {
             self.watched.remove(&pid);
         }
@@ -313,7 +313,7 @@ impl Deaths {
     }
 }
 
-impl Drop for Watched {
+impl Drop for WatchedServer {
     fn drop(&mut self) {
         self.waits.abort();
     }

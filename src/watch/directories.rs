@@ -3,7 +3,7 @@
 //! A directory that is there is watched itself. For one that is missing, the nearest directory above
 //! it is watched until it comes, and only so long: everybody makes files in `/tmp`. For a `tmate-UID` nobody waits there.
 
-use super::births::{Births, Hint, Role};
+use super::births::{Births, Hint, WatchRole};
 use super::engine::{Dir, Name};
 use super::shield::Shield;
 use crate::view::events::FollowedBy;
@@ -74,7 +74,7 @@ pub(super) struct Directories {
 
 /// What has become of the directories.
 #[derive(Debug, Default)]
-pub(super) struct Settled {
+pub(super) struct DirectoryChanges {
     /// These have come, gone, or been replaced.
     pub(super) changed: Vec<Dir>,
     /// Why some are not watched.
@@ -187,9 +187,11 @@ impl Directories {
 
     /// Looks at all of them, and watches what there is to watch. `is_haunted`: servers live whose
     /// files in it are gone.
-    pub(super) fn settle(&mut self, is_haunted: impl Fn(Dir) -> bool) -> Settled {
-        let mut settled =
-            Settled { unwatched: self.births.open().err().map(Unwatched::NoInstance), ..Settled::default() };
+    pub(super) fn settle(&mut self, is_haunted: impl Fn(Dir) -> bool) -> DirectoryChanges {
+        let mut settled = DirectoryChanges {
+            unwatched: self.births.open().err().map(Unwatched::NoInstance),
+            ..DirectoryChanges::default()
+        };
         let before = self.births.begin();
         let mut old = std::mem::take(&mut self.present);
         let mut seen: HashSet<FileId> = HashSet::new();
@@ -253,9 +255,9 @@ impl Directories {
 
     /// Watches a directory, or what may bring it into being. Its identity, if it is there and
     /// may be used.
-    fn find(&mut self, dir: Dir, is_haunted: bool, settled: &mut Settled) -> Option<Identity> {
+    fn find(&mut self, dir: Dir, is_haunted: bool, settled: &mut DirectoryChanges) -> Option<Identity> {
         let path = self.path(dir).to_owned();
-        let mut watch = |births: &mut Births, fd: &dyn AsFd, role: Role| {
+        let mut watch = |births: &mut Births, fd: &dyn AsFd, role: WatchRole| {
             births.watch(fd.as_fd(), role).unwrap_or_else(|errno| {
                 settled.unwatched.get_or_insert(Unwatched::NoWatch(errno));
                 None
@@ -265,11 +267,11 @@ impl Directories {
             match SocketDir::open(&path, self.user, self.rule(dir)) {
                 Ok(Some(directory)) => {
                     self.awaited.remove(&dir);
-                    let number = watch(&mut self.births, &directory, Role::Directory(dir));
+                    let number = watch(&mut self.births, &directory, WatchRole::Directory(dir));
                     self.resolved.insert(dir, directory.path().to_owned());
                     // Their sockets hold on to it: that it is removed would not be told.
                     if let (true, Some((parent, awaited))) = (is_haunted, nearest(&path, self.user)) {
-                        watch(&mut self.births, &parent, Role::Parent(awaited.to_owned()));
+                        watch(&mut self.births, &parent, WatchRole::Parent(awaited.to_owned()));
                     }
                     return Some(Identity { file: directory.id(), watch: number });
                 }
@@ -278,10 +280,10 @@ impl Directories {
                     if !is_haunted && self.is_left_to_the_rescan(dir, &parent) {
                         return None;
                     }
-                    let number = watch(&mut self.births, &parent, Role::Parent(awaited.to_owned()));
+                    let number = watch(&mut self.births, &parent, WatchRole::Parent(awaited.to_owned()));
                     // This one may go as well, and they hold on to it, too.
                     if let (true, Some((above, name))) = (is_haunted, above(&path, self.user)) {
-                        watch(&mut self.births, &above, Role::Parent(name.to_owned()));
+                        watch(&mut self.births, &above, WatchRole::Parent(name.to_owned()));
                     }
                     // Has it come before we began to watch?
                     let now = nearest(&path, self.user).map(|(_, now)| now);
@@ -297,7 +299,7 @@ impl Directories {
                 }
                 Err(DirectoryError::Refused(_)) => {
                     let mended = open_dir(&path, OFlags::NOFOLLOW).ok()?;
-                    watch(&mut self.births, &mended, Role::Refused);
+                    watch(&mut self.births, &mended, WatchRole::Refused);
                     return None;
                 }
                 Err(DirectoryError::Far) => {

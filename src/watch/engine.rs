@@ -12,7 +12,7 @@ pub(super) use homes::Renamed;
 
 use crate::view::events::EventKind;
 use homes::Homes;
-use slot::{Dead, Missing, Slot};
+use slot::{Dead, Missing, NameSlot};
 use std::collections::{BTreeMap, HashMap};
 use tmux_sockets::kernel::Label;
 use tmux_sockets::kernel::Pid;
@@ -108,7 +108,7 @@ impl Happening {
 
 /// How many there are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Counts {
+pub(super) struct NameCounts {
     pub(super) live: usize,
     pub(super) ghosts: usize,
     pub(super) dead: usize,
@@ -118,7 +118,7 @@ pub(super) struct Counts {
 /// All that is known.
 #[derive(Debug, Default)]
 pub(super) struct Engine {
-    slots: HashMap<Dir, HashMap<Label, Slot>>,
+    slots: HashMap<Dir, HashMap<Label, NameSlot>>,
     looking: bool,
     /// Where sockets were bound while we looked.
     late: Vec<Name>,
@@ -215,7 +215,7 @@ impl Engine {
         for socket in slots.values().flat_map(|slot| &slot.servers).filter_map(|server| server.socket) {
             self.homes.forget(socket);
         }
-        let servers = |(label, slot): (Label, Slot)| {
+        let servers = |(label, slot): (Label, NameSlot)| {
             slot.servers.into_iter().map(move |server| (Name { dir, label: label.clone() }, server))
         };
         slots.into_iter().flat_map(servers).collect()
@@ -242,8 +242,8 @@ impl Engine {
     }
 
     /// Counts.
-    pub(super) fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
+    pub(super) fn counts(&self) -> NameCounts {
+        let mut counts = NameCounts::default();
         for slot in self.slots.values().flat_map(HashMap::values) {
             counts.dead += usize::from(slot.dead.is_some_and(|dead| !dead.spared));
             counts.spared += usize::from(slot.dead.is_some_and(|dead| dead.spared));
@@ -318,7 +318,7 @@ impl Engine {
         let slots = self.slots.get_mut(&name.dir);
         let Some(mut slot) = slots.and_then(|slots| slots.remove(&name.label)).or_else(|| {
             // An unknown name at which nothing is.
-            (!matches!(seen, Seen::Absent | Seen::Undecided)).then(Slot::default)
+            (!matches!(seen, Seen::Absent | Seen::Undecided)).then(NameSlot::default)
         }) else {
             return Vec::new();
         };
@@ -368,11 +368,11 @@ impl Engine {
         self.tell_renamed(now.iter().copied());
     }
 
-    fn known(&self, name: &Name) -> Option<&Slot> {
+    fn known(&self, name: &Name) -> Option<&NameSlot> {
         self.slots.get(&name.dir)?.get(&name.label)
     }
 
-    fn slot(&mut self, name: &Name) -> &mut Slot {
+    fn slot(&mut self, name: &Name) -> &mut NameSlot {
         self.slots.entry(name.dir).or_default().entry(name.label.clone()).or_default()
     }
 }

@@ -6,7 +6,7 @@ mod seen;
 mod told;
 
 use super::deaths::{Death, Served, Untied};
-use super::directories::Settled;
+use super::directories::DirectoryChanges;
 use super::duties::Duties;
 use super::engine::{Dir, Engine, Listens, Name, Seen, Server};
 use super::hints;
@@ -147,7 +147,7 @@ impl Looks {
     }
 
     fn settle(&mut self, tools: &mut Tools<'_>) -> Vec<Dir> {
-        let Settled { changed, unwatched, has_parent_back, far } =
+        let DirectoryChanges { changed, unwatched, has_parent_back, far } =
             tools.directories.settle(|dir| self.engine.is_haunted(dir));
         if has_parent_back {
             self.schedule.ghost_seen(Instant::now());

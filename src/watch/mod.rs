@@ -47,7 +47,7 @@ use crate::config;
 use crate::exit::Error;
 use crate::exit::Exit;
 use crate::host::notify::ServiceManager;
-use announce::Audience;
+use announce::Outlet;
 pub(crate) use announce::Wishes;
 use duties::Duties;
 use event_loop::EventLoop;
@@ -66,7 +66,7 @@ pub(crate) fn watch(given: &[PathBuf], config: Option<&Path>, no_reap: bool) -> 
         let event_loop = EventLoop::new(&signals).map_err(Error::System)?;
         let duties = Duties::new(settings, given, act);
         let manager = ServiceManager::of_this_process();
-        let watcher = Watcher::new(duties, config.map(Path::to_owned), Audience::Log, manager, event_loop);
+        let watcher = Watcher::new(duties, config.map(Path::to_owned), Outlet::Log, manager, event_loop);
         Ok(watcher.run().await)
     })
 }
@@ -82,7 +82,7 @@ pub(crate) fn events(given: &[PathBuf], config: Option<&Path>, wishes: Wishes) -
         let event_loop = EventLoop::new(&[Signal::SIGTERM, Signal::SIGINT]).map_err(Error::System)?;
         let mut duties = Duties::new(settings, given, Act::DryRun);
         duties.elsewhere = duties.is_everywhere();
-        let audience = Audience::Reader { lines: LineWriter::stdout().map_err(Error::Output)?, wishes };
+        let audience = Outlet::Reader { lines: LineWriter::stdout().map_err(Error::Output)?, wishes };
         let manager = ServiceManager::default();
         let watcher = Watcher::new(duties, config.map(Path::to_owned), audience, manager, event_loop);
         Ok(watcher.run().await)

@@ -11,7 +11,7 @@
 //! `server-gone`. By another path (a link in it, a file that was moved) it goes at the one, without a cause, before it comes
 //! at the other.
 
-use super::causes::Ended;
+use super::causes::EndedProcess;
 use super::deaths::{Deaths, Served, Untied};
 use super::engine::{Name, Server};
 use crate::view::events::{Event, EventKind};
@@ -29,12 +29,12 @@ pub(super) const AGAIN: Duration = Duration::from_secs(1);
 /// Those that were told of, by their processes: a server has one socket.
 #[derive(Debug, Default)]
 pub(super) struct Outsiders {
-    told: BTreeMap<Pid, Told>,
+    told: BTreeMap<Pid, ToldOutsider>,
 }
 
 /// One of them.
 #[derive(Debug)]
-struct Told {
+struct ToldOutsider {
     path: PathBuf,
     socket: SocketNumber,
     started: Option<SystemTime>,
@@ -81,7 +81,7 @@ impl Outsiders {
             started,
             ..Event::of(EventKind::ServerUp, path.clone(), Some(pid))
         });
-        self.told.insert(pid, Told { path, socket, started, is_untied });
+        self.told.insert(pid, ToldOutsider { path, socket, started, is_untied });
         events
     }
 
@@ -102,7 +102,7 @@ impl Outsiders {
     }
 
     /// The process of one has ended: what is told, and how to ask for its cause.
-    pub(super) fn ended(&mut self, deaths: &mut Deaths, pid: Pid) -> Option<(Event, Option<Ended>)> {
+    pub(super) fn ended(&mut self, deaths: &mut Deaths, pid: Pid) -> Option<(Event, Option<EndedProcess>)> {
         let told = self.told.remove(&pid)?;
         Some((told.gone(pid), deaths.let_go(pid, Served::Elsewhere)))
     }
@@ -115,12 +115,12 @@ impl Outsiders {
         path: PathBuf,
         name: Name,
         server: &Server,
-    ) -> Option<(Event, Option<Ended>)> {
+    ) -> Option<(Event, Option<EndedProcess>)> {
         let (pid, socket) = (server.pid?, server.socket?);
         let tied = deaths.watch(pid, socket, Served::Elsewhere);
         let started = deaths.started(pid, socket);
         let ended = deaths.let_go(pid, Served::Name(name));
-        let told = Told { path, socket, started, is_untied: tied.is_err() };
+        let told = ToldOutsider { path, socket, started, is_untied: tied.is_err() };
         if tied == Err(Untied::Unseen) {
             return Some((told.gone(pid), ended));
         }
@@ -136,7 +136,7 @@ impl Outsiders {
         pid: Option<Pid>,
         socket: Option<SocketNumber>,
     ) -> Option<Event> {
-        let is_it = |(its, told): &(&Pid, &Told)| pid == Some(**its) || socket == Some(told.socket);
+        let is_it = |(its, told): &(&Pid, &ToldOutsider)| pid == Some(**its) || socket == Some(told.socket);
         let pid = self.told.iter().find(is_it).map(|(pid, _)| *pid)?;
         let told = self.told.remove(&pid)?;
         deaths.let_go(pid, Served::Elsewhere);
@@ -144,7 +144,7 @@ impl Outsiders {
     }
 }
 
-impl Told {
+impl ToldOutsider {
     fn gone(&self, pid: Pid) -> Event {
         Event::of(EventKind::ServerGone, self.path.clone(), Some(pid))
     }
@@ -187,7 +187,7 @@ mod tests {
         for (its, listening) in
             [(Some(pid), None), (None, Some(socket)), (Some(pid), Some(SocketNumber::new(1)))]
         {
-            let told = Told { path: PathBuf::from("/x/a"), socket, started: None, is_untied: true };
+            let told = ToldOutsider { path: PathBuf::from("/x/a"), socket, started: None, is_untied: true };
             let mut outsiders = Outsiders { told: BTreeMap::from([(pid, told)]) };
             let mut hand_over = |pid, socket| outsiders.hand_over(&mut deaths, pid, socket);
             assert_eq!(hand_over(None, None), None, "a pair of nobody known");

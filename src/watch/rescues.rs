@@ -20,14 +20,14 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// The one rescue that is under way, and those of the last minute.
 #[derive(Debug, Default)]
 pub(super) struct Rescues {
-    state: State,
+    state: RescueState,
     /// Some were found while one was under way.
     is_asked_again: bool,
     allowance: Allowance,
 }
 
 #[derive(Debug, Default)]
-enum State {
+enum RescueState {
     #[default]
     None,
     UnderWay {
@@ -46,7 +46,7 @@ impl Rescues {
         mut ghosts: Vec<Ghost>,
         rescue: impl FnOnce(Vec<Ghost>) + Send + 'static,
     ) -> Option<Instant> {
-        if !matches!(self.state, State::None) {
+        if !matches!(self.state, RescueState::None) {
             self.is_asked_again = true;
             return None;
         }
@@ -61,7 +61,7 @@ impl Rescues {
                 // Nobody hears it, if we are ending.
                 let _ = done.send(());
             });
-            self.state = thread.map_or(State::None, |thread| State::UnderWay { thread, end });
+            self.state = thread.map_or(RescueState::None, |thread| RescueState::UnderWay { thread, end });
         }
         again
     }
@@ -69,22 +69,24 @@ impl Rescues {
     /// Ready when there is something to ask of [`Self::end`].
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let is_over = match &mut self.state {
-            State::UnderWay { end, .. } => Pin::new(end).poll(cx).is_ready(),
-            State::None | State::Ended => false,
+            RescueState::UnderWay { end, .. } => Pin::new(end).poll(cx).is_ready(),
+            RescueState::None | RescueState::Ended => false,
         };
         if is_over {
-            if let State::UnderWay { thread, .. } = std::mem::replace(&mut self.state, State::Ended) {
+            if let RescueState::UnderWay { thread, .. } =
+                std::mem::replace(&mut self.state, RescueState::Ended)
+            {
                 // It has nothing left to do; a panic has ended the program.
                 let _ = thread.join();
             }
         }
-        if matches!(self.state, State::Ended) { Poll::Ready(()) } else { Poll::Pending }
+        if matches!(self.state, RescueState::Ended) { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// The rescue has come to its end. Whether ghosts are to be looked for again.
     pub(super) fn end(&mut self) -> bool {
-        if matches!(self.state, State::Ended) {
-            self.state = State::None;
+        if matches!(self.state, RescueState::Ended) {
+            self.state = RescueState::None;
         }
         std::mem::take(&mut self.is_asked_again)
     }

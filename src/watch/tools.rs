@@ -2,7 +2,7 @@
 
 use super::announce::Announcer;
 use super::bookkeeping::Books;
-use super::causes::{Causes, Ended};
+use super::causes::{Causes, EndedProcess};
 use super::deaths::Deaths;
 use super::directories::Directories;
 use super::duties::Duties;
@@ -125,7 +125,7 @@ impl Tools<'_> {
     }
 
     /// Something has happened: it is told, at once where it need not wait. `ended`: the process whose end it tells.
-    pub(super) fn enter(&mut self, event: Event, ended: Option<Ended>) {
+    pub(super) fn enter(&mut self, event: Event, ended: Option<EndedProcess>) {
         if let Some((event, time)) = self.causes.enter(event, ended) {
             self.tell(&event, time);
         }

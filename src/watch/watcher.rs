@@ -1,6 +1,6 @@
 //! The daemon's parts, and one turn of it: wait, take in what happened, do one thing that is due, tell of it.
 
-use super::announce::{Announcer, Audience};
+use super::announce::{Announcer, Outlet};
 use super::beginning::Beginning;
 use super::bookkeeping::Books;
 use super::causes::Causes;
@@ -73,7 +73,7 @@ impl Watcher {
     pub(super) fn new(
         duties: Duties,
         config: Option<PathBuf>,
-        audience: Audience,
+        audience: Outlet,
         manager: ServiceManager,
         event_loop: EventLoop,
     ) -> Self {

@@ -1,7 +1,7 @@
 //! The kernel's table of sockets: whatever the bytes, nothing that they do not say; what the kernel says is read.
 
 use tmux_sockets::kernel::SocketNumber;
-use tmux_sockets::kernel::{Malformed, Message, Role, Row, Uid, messages};
+use tmux_sockets::kernel::{DumpedSocket, Malformed, NetlinkMessage, Role, Uid, messages};
 
 /// The question that is answered. The corpus has it, too.
 const ASKED: u32 = 1;
@@ -24,7 +24,7 @@ fn nothing_is_invented(bytes: &[u8]) {
     let (mut rows, mut all) = (0, 0);
     for message in messages(bytes, ASKED) {
         all += 1;
-        if let Ok(Message::Row(row)) = message {
+        if let Ok(NetlinkMessage::Socket(row)) = message {
             rows += 1;
             let inside = bytes.as_ptr_range();
             let name = row.name.as_ptr_range();
@@ -89,7 +89,7 @@ fn what_the_kernel_writes_is_read(mut orders: &[u8]) {
             datagram.extend(message(SOCK_DIAG_BY_FAMILY, ASKED - 1, &body));
         }
         datagram.extend(message(SOCK_DIAG_BY_FAMILY, ASKED, &body));
-        expected.push(Ok(Message::Row(Row {
+        expected.push(Ok(NetlinkMessage::Socket(DumpedSocket {
             socket: SocketNumber::new(word(2)),
             role,
             file,
@@ -102,10 +102,10 @@ fn what_the_kernel_writes_is_read(mut orders: &[u8]) {
     if names.len() % 2 == 1 {
         // The end is the end, also of a dump that must be asked for again.
         end[6] |= NLM_F_DUMP_INTR;
-        expected.push(Ok(Message::Interrupted));
+        expected.push(Ok(NetlinkMessage::Interrupted));
     }
     datagram.extend(end);
-    expected.push(Ok(Message::Done));
+    expected.push(Ok(NetlinkMessage::Done));
     assert_eq!(messages(&datagram, ASKED).collect::<Vec<_>>(), expected);
 }
 

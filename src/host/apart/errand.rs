@@ -34,14 +34,14 @@ pub(crate) enum Errand {
 
 /// An errand, and the mount that it goes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Order {
+pub(crate) struct ErrandOrder {
     /// Where the mount is.
     pub point: PathBuf,
     /// What to do there.
     pub errand: Errand,
 }
 
-impl Order {
+impl ErrandOrder {
     /// The arguments that say it.
     pub(crate) fn arguments(&self) -> Vec<OsString> {
         let mut words: Vec<OsString> = vec![WORD.into(), self.point.clone().into()];
@@ -141,15 +141,18 @@ mod tests {
             Errand::Read { path: "/far/x".into(), is_named: false },
             Errand::Replace("/far/x".into()),
         ] {
-            let order = Order { point: "/far".into(), errand };
+            let order = ErrandOrder { point: "/far".into(), errand };
             let mut line = vec![OsString::from("tmux-janitor")];
             line.extend(order.arguments());
-            assert_eq!(Order::of(&line), Some(order));
+            assert_eq!(ErrandOrder::of(&line), Some(order));
             let bytes: Vec<u8> =
                 line.iter().flat_map(|word| [word.as_encoded_bytes(), b"\0"].concat()).collect();
-            assert!(Order::is_for(&bytes, Path::new("/far")) && !Order::is_for(&bytes, Path::new("/near")));
+            assert!(
+                ErrandOrder::is_for(&bytes, Path::new("/far"))
+                    && !ErrandOrder::is_for(&bytes, Path::new("/near"))
+            );
             line[1] = "sweep".into();
-            assert_eq!(Order::of(&line), None);
+            assert_eq!(ErrandOrder::of(&line), None);
         }
     }
 }

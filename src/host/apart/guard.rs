@@ -36,7 +36,7 @@ static TELL: OnceLock<File> = OnceLock::new();
 
 /// What came of a run.
 #[derive(Debug)]
-pub(crate) enum End {
+pub(crate) enum GuardEnd {
     /// It ended with this exit code; `None`: by a signal that is none of ours.
     Ended(Option<i32>),
     /// This mount does not answer any more, and the run was given up.
@@ -87,16 +87,16 @@ pub(crate) fn is_wanted(paths: impl FnOnce() -> Vec<PathBuf>) -> bool {
 ///
 /// # Errors
 /// It cannot be started, and nothing was done.
-pub(crate) fn run(line: &[OsString]) -> io::Result<End> {
+pub(crate) fn run(line: &[OsString]) -> io::Result<GuardEnd> {
     let mut signals = ToldToEnd::begin();
-    let mut run = Run::start(line)?;
+    let mut run = GuardRun::start(line)?;
     let mut next = Instant::now() + PATIENCE;
     loop {
         run.wait(next, signals.as_ref().filter(|_| !run.is_told_to_end));
         run.pass_on();
         if run.has_ended() {
             run.pass_on();
-            return Ok(End::Ended(outcome(run.child.wait()?)));
+            return Ok(GuardEnd::Ended(outcome(run.child.wait()?)));
         }
         if !run.is_told_to_end && signals.as_mut().is_some_and(ToldToEnd::is_told) {
             run.is_told_to_end = true;
@@ -108,7 +108,7 @@ pub(crate) fn run(line: &[OsString]) -> io::Result<End> {
                 // A process that hangs in the kernel does not even end by SIGKILL: it is not waited for.
                 let _ = run.child.kill();
                 let _ = run.child.try_wait();
-                return Ok(End::StoodStill(mount));
+                return Ok(GuardEnd::StoodStill(mount));
             }
             next = Instant::now() + PATIENCE;
         }
@@ -116,7 +116,7 @@ pub(crate) fn run(line: &[OsString]) -> io::Result<End> {
 }
 
 /// A run, and what it says.
-struct Run {
+struct GuardRun {
     child: Child,
     pidfd: PidFd,
     out: Option<OwnedFd>,
@@ -126,7 +126,7 @@ struct Run {
     is_told_to_end: bool,
 }
 
-impl Run {
+impl GuardRun {
     fn start(line: &[OsString]) -> io::Result<Self> {
         let (told, tell) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
         // /proc/self/exe is the program that runs now, even if another file is at its path by now.

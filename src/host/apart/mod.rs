@@ -12,7 +12,7 @@ mod send;
 pub(crate) use send::{PATIENCE, send};
 
 use super::{child, read, replace};
-use errand::{Errand, Order};
+use errand::{Errand, ErrandOrder};
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use send::{NAME, has_answered};
@@ -132,7 +132,7 @@ fn fetch(mounts: &Mounts, path: &Path, errand: Errand, input: Option<&File>) -> 
     let Some(mount) = mounts.covering(path) else {
         return Err(Errno::NOENT.into());
     };
-    let order = Order { point: mount.point.clone(), errand };
+    let order = ErrandOrder { point: mount.point.clone(), errand };
     let answer = send(&[order], input).pop().flatten();
     match answer.as_deref().and_then(<[u8]>::split_first) {
         Some((b'+', text)) => Ok(text.to_vec()),
@@ -146,7 +146,7 @@ fn fetch(mounts: &Mounts, path: &Path, errand: Errand, input: Option<&File>) -> 
 }
 
 /// What the child does; `look` is how it looks into directories. Its message goes to stdout.
-pub(crate) fn carry_out(order: &Order, look: impl FnOnce(&[Target]) -> Vec<u8>) -> Vec<u8> {
+pub(crate) fn carry_out(order: &ErrandOrder, look: impl FnOnce(&[Target]) -> Vec<u8>) -> Vec<u8> {
     // Our parent may be killed, and then nobody else would end us.
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
     let _ = rustix::thread::set_name(NAME);

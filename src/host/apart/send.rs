@@ -1,6 +1,6 @@
 //! Children that go to mounts, one each, and what they answer in time.
 
-use super::errand::{Errand, Order};
+use super::errand::{Errand, ErrandOrder};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use std::fs::File;
@@ -34,7 +34,7 @@ struct Sent {
 
 /// Sends one child for each order, with what it is to have on its stdin. The answers in the same order; `None`: no
 /// answer came in time.
-pub(crate) fn send(orders: &[Order], input: Option<&File>) -> Vec<Option<Vec<u8>>> {
+pub(crate) fn send(orders: &[ErrandOrder], input: Option<&File>) -> Vec<Option<Vec<u8>>> {
     let deadline = Instant::now() + PATIENCE;
     let mut sent: Vec<Sent> = orders
         .iter()
@@ -61,7 +61,7 @@ pub(crate) fn send(orders: &[Order], input: Option<&File>) -> Vec<Option<Vec<u8>
 }
 
 /// Starts a child, unless an earlier one still hangs there.
-fn start(order: &Order, input: Option<&File>, deadline: Instant) -> Option<Sent> {
+fn start(order: &ErrandOrder, input: Option<&File>, deadline: Instant) -> Option<Sent> {
     if hangs(&order.point, deadline) {
         return None;
     }
@@ -81,7 +81,7 @@ fn hangs(point: &Path, deadline: Instant) -> bool {
     let user = Uid::ours();
     let is_one = |process: &tmux_sockets::kernel::Process| {
         process.comm().is_some_and(|comm| comm == NAME.to_bytes())
-            && process.command_line().is_some_and(|line| Order::is_for(&line, point))
+            && process.command_line().is_some_and(|line| ErrandOrder::is_for(&line, point))
     };
     let Ok(processes) = Processes::open() else {
         return false;
@@ -130,6 +130,6 @@ impl Sent {
 /// Whether a mount answers now, by a path on it.
 pub(super) fn has_answered(mount: &Mount, path: PathBuf) -> bool {
     let target = Target { path, only: Some(Vec::new()), rule: Strictness::LookedAt };
-    let order = Order { point: mount.point.clone(), errand: Errand::Look(vec![target]) };
+    let order = ErrandOrder { point: mount.point.clone(), errand: Errand::Look(vec![target]) };
     send(&[order], None).pop().flatten().is_some()
 }

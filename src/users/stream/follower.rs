@@ -1,7 +1,7 @@
 //! One user's worker, which follows as that user for as long as it lives, and is started again when it ends.
 
 use super::newcomers::Newcomer;
-use super::servers::{Heard, Line, Servers};
+use super::servers::{JsonLine, LineHeard, ToldServers};
 use crate::users::crew;
 use crate::users::order::FollowOrder;
 use crate::watch::Wishes;
@@ -31,7 +31,7 @@ const LONGEST: usize = 64 * 1024;
 
 /// A worker that runs.
 #[derive(Debug)]
-struct Worker {
+struct FollowWorker {
     child: Child,
     pidfd: PidFd,
     pipe: OwnedFd,
@@ -43,8 +43,8 @@ struct Worker {
 }
 
 #[derive(Debug)]
-enum State {
-    Runs(Worker),
+enum FollowState {
+    Runs(FollowWorker),
     /// None runs until then.
     Pauses(Instant),
 }
@@ -52,10 +52,10 @@ enum State {
 /// What is heard of it.
 #[derive(Debug)]
 pub(super) enum News {
-    Line(Line),
+    Line(JsonLine),
     /// It is ready, as this line of its own says. Whether one was lost before it.
     Ready {
-        line: Line,
+        line: JsonLine,
         was_lost: bool,
     },
     /// It is not ready, and nobody waits for it any longer.
@@ -68,15 +68,15 @@ pub(super) enum News {
 #[derive(Debug)]
 pub(super) struct Follower {
     user: Newcomer,
-    state: State,
+    state: FollowState,
     /// Workers that were killed and have not gone yet.
     dying: Vec<Child>,
-    servers: Servers,
+    servers: ToldServers,
     pause: Duration,
     /// Whether one was lost, and none was ready since.
     is_lost: bool,
     /// How it follows, as it says itself; `None`: it does not.
-    pub(super) follows: Option<Line>,
+    pub(super) follows: Option<JsonLine>,
     /// Whether it was ready once, or was lost: nobody waits for it at the beginning.
     pub(super) has_begun: bool,
 }
@@ -85,9 +85,9 @@ impl Follower {
     /// One who is not followed yet.
     pub(super) fn new(user: Newcomer) -> Self {
         Self {
-            servers: Servers::new(user.uid),
+            servers: ToldServers::new(user.uid),
             user,
-            state: State::Pauses(Instant::now()),
+            state: FollowState::Pauses(Instant::now()),
             dying: Vec::new(),
             pause: FIRST_PAUSE,
             is_lost: false,
@@ -107,11 +107,11 @@ impl Follower {
     /// What is to be waited for while it can be heard: what it says, and its end.
     pub(super) fn awaited<'f>(&'f self) -> impl Iterator<Item = PollFd<'f>> {
         let worker = match &self.state {
-            State::Runs(worker) => Some(worker),
-            State::Pauses(_) => None,
+            FollowState::Runs(worker) => Some(worker),
+            FollowState::Pauses(_) => None,
         };
-        let both = |worker: &'f Worker| {
-            let Worker { pipe, pidfd, .. } = worker;
+        let both = |worker: &'f FollowWorker| {
+            let FollowWorker { pipe, pidfd, .. } = worker;
             [PollFd::new(pipe, PollFlags::IN), PollFd::new(pidfd, PollFlags::IN)]
         };
         worker.into_iter().flat_map(both)
@@ -120,15 +120,15 @@ impl Follower {
     /// When something is due although nothing was heard.
     pub(super) fn deadline(&self) -> Option<Instant> {
         match &self.state {
-            State::Runs(worker) if self.has_begun => worker.deadline,
-            State::Runs(worker) => Some(worker.waited_for),
-            State::Pauses(until) => Some(*until),
+            FollowState::Runs(worker) if self.has_begun => worker.deadline,
+            FollowState::Runs(worker) => Some(worker.waited_for),
+            FollowState::Pauses(until) => Some(*until),
         }
     }
 
     /// It was not heard for a while: that it is not ready is no fault of its own.
     pub(super) fn forgive(&mut self, now: Instant) {
-        if let State::Runs(worker) = &mut self.state {
+        if let FollowState::Runs(worker) = &mut self.state {
             worker.deadline = worker.deadline.map(|_| now + BEGINNING);
             worker.waited_for = now + PATIENCE;
         }
@@ -139,24 +139,24 @@ impl Follower {
         let mut news = Vec::new();
         self.dying.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
         let worker = match &mut self.state {
-            State::Pauses(until) if *until > now => return news,
-            State::Pauses(_) => {
+            FollowState::Pauses(until) if *until > now => return news,
+            FollowState::Pauses(_) => {
                 match start(&self.user, wishes, parent) {
                     Ok(worker) => {
                         self.servers.begin();
-                        self.state = State::Runs(worker);
+                        self.state = FollowState::Runs(worker);
                     }
                     Err(errno) => self.lose(Loss::Start(errno), now, &mut news),
                 }
                 return news;
             }
-            State::Runs(worker) => worker,
+            FollowState::Runs(worker) => worker,
         };
         // Asked before the last read, so that nothing it wrote before its end is missed.
         let has_ended = worker.pidfd.has_ended();
         let is_dry = worker.read() == Read::Nothing;
         let makes_sense = self.take_lines(&mut news);
-        let State::Runs(worker) = &mut self.state else { return news };
+        let FollowState::Runs(worker) = &mut self.state else { return news };
         let is_late = worker.deadline.is_some_and(|deadline| deadline <= now);
         let loss = if !makes_sense {
             Some(Loss::Garbled)
@@ -181,15 +181,15 @@ impl Follower {
 
     /// Whether what it has said makes sense.
     fn take_lines(&mut self, news: &mut Vec<News>) -> bool {
-        let State::Runs(worker) = &mut self.state else { return true };
+        let FollowState::Runs(worker) = &mut self.state else { return true };
         let time = humantime::format_rfc3339_micros(std::time::SystemTime::now()).to_string();
         let mut at = 0;
         while let Some(length) = worker.heard[at..].iter().position(|byte| *byte == b'\n') {
             let line = &worker.heard[at..at + length];
             at += length + 1;
             let lines = match self.servers.hear(line, &time) {
-                Heard::Lines(lines) => lines,
-                Heard::Ready(line, lines) => {
+                LineHeard::Lines(lines) => lines,
+                LineHeard::Ready(line, lines) => {
                     worker.deadline = None;
                     let was_lost = std::mem::take(&mut self.is_lost);
                     (self.pause, self.has_begun) = (FIRST_PAUSE, true);
@@ -198,7 +198,7 @@ impl Follower {
                     news.push(News::Ready { line, was_lost });
                     continue;
                 }
-                Heard::Garbled => return false,
+                LineHeard::Garbled => return false,
             };
             if let Some(line) = lines.iter().find(|line| line.get("followed_by").is_some()) {
                 self.follows = Some(line.clone());
@@ -210,7 +210,9 @@ impl Follower {
     }
 
     fn lose(&mut self, loss: Loss, now: Instant, news: &mut Vec<News>) {
-        if let State::Runs(worker) = std::mem::replace(&mut self.state, State::Pauses(now + self.pause)) {
+        if let FollowState::Runs(worker) =
+            std::mem::replace(&mut self.state, FollowState::Pauses(now + self.pause))
+        {
             // It may have ended by itself.
             let _ = worker.pidfd.signal(Signal::KILL);
             self.dying.push(worker.child);
@@ -225,7 +227,7 @@ impl Follower {
 
     /// Nobody hears it any more.
     pub(super) fn tell_to_end(&self) {
-        if let State::Runs(worker) = &self.state {
+        if let FollowState::Runs(worker) = &self.state {
             let _ = worker.pidfd.signal(Signal::TERM);
         }
     }
@@ -237,7 +239,7 @@ enum Read {
     Nothing,
 }
 
-impl Worker {
+impl FollowWorker {
     fn read(&mut self) -> Read {
         let mut buffer = [0; TURN];
         match rustix::io::read(&self.pipe, &mut buffer) {
@@ -250,12 +252,12 @@ impl Worker {
     }
 }
 
-fn start(user: &Newcomer, wishes: &Wishes, parent: Option<&Path>) -> Result<Worker, Errno> {
+fn start(user: &Newcomer, wishes: &Wishes, parent: Option<&Path>) -> Result<FollowWorker, Errno> {
     let order = FollowOrder { uid: user.uid, gid: user.account.gid, wishes: wishes.clone() };
     let mut command = crew::command((user.uid, &user.folder), &user.account, parent);
     command.args(order.arguments());
     let (child, pidfd, pipe) = crew::begin(command)?;
     let now = Instant::now();
     let (deadline, waited_for) = (Some(now + BEGINNING), now + PATIENCE);
-    Ok(Worker { child, pidfd, pipe, heard: Vec::new(), deadline, waited_for })
+    Ok(FollowWorker { child, pidfd, pipe, heard: Vec::new(), deadline, waited_for })
 }

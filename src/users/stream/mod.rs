@@ -23,7 +23,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use out::Out;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::Value;
-use servers::Line;
+use servers::JsonLine;
 use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
@@ -171,7 +171,7 @@ impl All {
         }
     }
 
-    fn line(&mut self, mut line: Line) {
+    fn line(&mut self, mut line: JsonLine) {
         let people = line.remove(PEOPLE);
         if self.wishes.json {
             if let Ok(line) = serde_json::to_string(&line) {
@@ -228,7 +228,7 @@ impl All {
 }
 
 /// How a worker follows, as its line says.
-fn following(line: &Line) -> Following {
+fn following(line: &JsonLine) -> Following {
     let is_at_once = line.get("followed_by").and_then(Value::as_str) == Some("inotify");
     let by = if is_at_once { FollowedBy::Inotify } else { FollowedBy::Rescan };
     Following { by, rescan: line.get("rescan_seconds").and_then(Value::as_u64).map(Duration::from_secs) }

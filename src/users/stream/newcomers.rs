@@ -32,7 +32,7 @@ pub(super) struct Newcomer {
 }
 
 /// What a search tells.
-enum Told {
+enum SearchWord {
     Found(Newcomer),
     Unknown(Uid, Errno),
     /// It is over.
@@ -43,7 +43,7 @@ enum Told {
 #[derive(Debug)]
 pub(super) struct Newcomers {
     ask: Sender<()>,
-    told: Receiver<Told>,
+    told: Receiver<SearchWord>,
     bell: OwnedFd,
     inotify: Option<Inotify>,
     is_searching: bool,
@@ -113,9 +113,9 @@ impl Newcomers {
         let mut found = Vec::new();
         loop {
             match self.told.try_recv() {
-                Ok(Told::Found(newcomer)) => found.push(Ok(newcomer)),
-                Ok(Told::Unknown(uid, errno)) => found.push(Err((uid, errno))),
-                Ok(Told::Over) => (self.is_searching, self.is_complete) = (false, true),
+                Ok(SearchWord::Found(newcomer)) => found.push(Ok(newcomer)),
+                Ok(SearchWord::Unknown(uid, errno)) => found.push(Err((uid, errno))),
+                Ok(SearchWord::Over) => (self.is_searching, self.is_complete) = (false, true),
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => {
                     self.is_complete = true;
@@ -158,7 +158,11 @@ impl Newcomers {
 }
 
 /// Looks for everybody who is not `known`. Whether anybody listens.
-fn search(parent: Option<&Path>, known: &mut BTreeSet<Uid>, mut tell: impl FnMut(Told) -> bool) -> bool {
+fn search(
+    parent: Option<&Path>,
+    known: &mut BTreeSet<Uid>,
+    mut tell: impl FnMut(SearchWord) -> bool,
+) -> bool {
     let hints = Hints::read();
     let found = find::find(parent, &hints.passwd);
     let new: Vec<Uid> = found.users.keys().filter(|uid| !known.contains(uid)).copied().collect();
@@ -167,14 +171,14 @@ fn search(parent: Option<&Path>, known: &mut BTreeSet<Uid>, mut tell: impl FnMut
         let news = match accounts::account(uid) {
             Ok(account) => {
                 known.insert(uid);
-                Told::Found(Newcomer { uid, folder: folder.clone(), account })
+                SearchWord::Found(Newcomer { uid, folder: folder.clone(), account })
             }
             // The next search asks again.
-            Err(errno) => Told::Unknown(uid, errno),
+            Err(errno) => SearchWord::Unknown(uid, errno),
         };
         if !tell(news) {
             return false;
         }
     }
-    tell(Told::Over)
+    tell(SearchWord::Over)
 }

@@ -12,39 +12,39 @@ use tmux_sockets::kernel::Uid;
 const MOST: usize = 16_384;
 
 /// One line of the stream.
-pub(super) type Line = Map<String, Value>;
+pub(super) type JsonLine = Map<String, Value>;
 
 /// A path, and whose socket it is or was.
 type Key = (String, Option<i64>);
 
 /// A server that the reader was told of, or that a worker which begins tells of.
 #[derive(Debug, Clone)]
-struct Server {
-    line: Line,
+struct ToldServer {
+    line: JsonLine,
     is_ghost: bool,
 }
 
 /// What a line comes to.
 #[derive(Debug, PartialEq)]
-pub(super) enum Heard {
+pub(super) enum LineHeard {
     /// These are told.
-    Lines(Vec<Line>),
+    Lines(Vec<JsonLine>),
     /// The worker is ready, as this line says; these are told first.
-    Ready(Line, Vec<Line>),
+    Ready(JsonLine, Vec<JsonLine>),
     /// It makes no sense, or is too much.
     Garbled,
 }
 
 /// The servers of one user.
 #[derive(Debug)]
-pub(super) struct Servers {
+pub(super) struct ToldServers {
     uid: Uid,
-    known: BTreeMap<Key, Server>,
+    known: BTreeMap<Key, ToldServer>,
     /// What a worker has told that is not ready yet.
-    beginning: Option<BTreeMap<Key, Server>>,
+    beginning: Option<BTreeMap<Key, ToldServer>>,
 }
 
-impl Servers {
+impl ToldServers {
     pub(super) fn new(uid: Uid) -> Self {
         Self { uid, known: BTreeMap::new(), beginning: None }
     }
@@ -55,19 +55,19 @@ impl Servers {
     }
 
     /// A line of the worker's. `now`: the time, as lines have it.
-    pub(super) fn hear(&mut self, line: &[u8], now: &str) -> Heard {
-        let Ok(Value::Object(mut line)) = serde_json::from_slice(line) else { return Heard::Garbled };
+    pub(super) fn hear(&mut self, line: &[u8], now: &str) -> LineHeard {
+        let Ok(Value::Object(mut line)) = serde_json::from_slice(line) else { return LineHeard::Garbled };
         line.insert("uid".to_owned(), self.uid.raw().into());
         let Some(kind) = line.get("event").and_then(Value::as_str).map(str::to_owned) else {
-            return Heard::Garbled;
+            return LineHeard::Garbled;
         };
         if kind == "ready" {
-            return Heard::Ready(line, self.ready(now));
+            return LineHeard::Ready(line, self.ready(now));
         }
         if kind == "following" {
-            return Heard::Lines(vec![line]);
+            return LineHeard::Lines(vec![line]);
         }
-        let Some(path) = line.get("path").and_then(Value::as_str) else { return Heard::Garbled };
+        let Some(path) = line.get("path").and_then(Value::as_str) else { return LineHeard::Garbled };
         let key = (path.to_owned(), line.get("server_pid").and_then(Value::as_i64));
         match kind.as_str() {
             "server-up" => return self.up(key, line, now),
@@ -75,24 +75,26 @@ impl Servers {
                 self.known.remove(&key);
                 self.beginning.as_mut().and_then(|beginning| beginning.remove(&key));
             }
-            "ghost" if self.set_ghost(&key, true) => return Heard::Lines(Vec::new()),
+            "ghost" if self.set_ghost(&key, true) => return LineHeard::Lines(Vec::new()),
             "rescued" => {
                 self.set_ghost(&key, false);
             }
             "ghost" | "socket-removed" | "renamed" | "dead" => {}
-            _ => return Heard::Garbled,
+            _ => return LineHeard::Garbled,
         }
-        Heard::Lines(vec![line])
+        LineHeard::Lines(vec![line])
     }
 
-    fn up(&mut self, key: Key, line: Line, now: &str) -> Heard {
-        let server = Server { line: line.clone(), is_ghost: false };
+    fn up(&mut self, key: Key, line: JsonLine, now: &str) -> LineHeard {
+        let server = ToldServer { line: line.clone(), is_ghost: false };
         let mut lines = Vec::new();
         if let Some(beginning) = &mut self.beginning {
             beginning.insert(key.clone(), server.clone());
             match self.known.get(&key) {
                 // The reader knows it.
-                Some(old) if old.line.get("started") == line.get("started") => return Heard::Lines(lines),
+                Some(old) if old.line.get("started") == line.get("started") => {
+                    return LineHeard::Lines(lines);
+                }
                 Some(old) => lines.push(old.becomes("server-gone", now)),
                 None => {}
             }
@@ -100,7 +102,7 @@ impl Servers {
         self.known.insert(key, server);
         lines.push(line);
         let count = self.known.len().max(self.beginning.as_ref().map_or(0, BTreeMap::len));
-        if count > MOST { Heard::Garbled } else { Heard::Lines(lines) }
+        if count > MOST { LineHeard::Garbled } else { LineHeard::Lines(lines) }
     }
 
     /// Notes whether a server is a ghost. Whether the reader knows.
@@ -114,7 +116,7 @@ impl Servers {
     }
 
     /// What has changed while no worker looked.
-    fn ready(&mut self, now: &str) -> Vec<Line> {
+    fn ready(&mut self, now: &str) -> Vec<JsonLine> {
         let Some(beginning) = self.beginning.take() else { return Vec::new() };
         let mut lines = Vec::new();
         for (key, old) in &self.known {
@@ -129,9 +131,9 @@ impl Servers {
     }
 }
 
-impl Server {
+impl ToldServer {
     /// What has become of it.
-    fn becomes(&self, kind: &str, now: &str) -> Line {
+    fn becomes(&self, kind: &str, now: &str) -> JsonLine {
         let mut line = self.line.clone();
         line.remove("started");
         line.insert("event".to_owned(), kind.into());
@@ -153,20 +155,21 @@ mod tests {
         )
     }
 
-    fn told(heard: Heard) -> Vec<String> {
+    fn told(heard: LineHeard) -> Vec<String> {
         let lines = match heard {
-            Heard::Lines(lines) | Heard::Ready(_, lines) => lines,
-            Heard::Garbled => return vec!["garbled".to_owned()],
+            LineHeard::Lines(lines) | LineHeard::Ready(_, lines) => lines,
+            LineHeard::Garbled => return vec!["garbled".to_owned()],
         };
         assert!(lines.iter().all(|line| line.get("uid") == Some(&7.into())), "{lines:?}");
-        let text =
-            |line: &Line, field: &str| line.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text = |line: &JsonLine, field: &str| {
+            line.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
         lines.iter().map(|line| format!("{} {}", text(line, "event"), text(line, "path"))).collect()
     }
 
     #[test]
     fn a_worker_that_begins_again_tells_what_has_changed_and_nothing_twice() {
-        let mut servers = Servers::new(Uid::new(7));
+        let mut servers = ToldServers::new(Uid::new(7));
         let mut hear = |line: &str| told(servers.hear(line.as_bytes(), "T"));
         for (path, pid) in [("/stays", 1), ("/goes", 2), ("/again", 3), ("/ghost", 4)] {
             assert_eq!(hear(&line("server-up", path, pid, "a")), [format!("server-up {path}")]);
@@ -194,16 +197,20 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_not_passed_on() {
-        let mut servers = Servers::new(Uid::new(7));
+        let mut servers = ToldServers::new(Uid::new(7));
         for line in ["", "x", "[]", "{}", r#"{"event":"server-up"}"#, r#"{"event":"x","path":"/x"}"#] {
-            assert_eq!(servers.hear(line.as_bytes(), "T"), Heard::Garbled, "{line}");
+            assert_eq!(servers.hear(line.as_bytes(), "T"), LineHeard::Garbled, "{line}");
         }
         for number in 0..MOST {
             assert_ne!(
                 servers.hear(line("server-up", &number.to_string(), 1, "").as_bytes(), "T"),
-                Heard::Garbled
+                LineHeard::Garbled
             );
         }
-        assert_eq!(servers.hear(line("server-up", "/x", 1, "").as_bytes(), "T"), Heard::Garbled, "too many");
+        assert_eq!(
+            servers.hear(line("server-up", "/x", 1, "").as_bytes(), "T"),
+            LineHeard::Garbled,
+            "too many"
+        );
     }
 }

@@ -7,7 +7,7 @@ use tmux_sockets::kernel::SocketNumber;
 
 /// What is known of a name.
 #[derive(Debug, Default)]
-pub(super) struct Slot {
+pub(super) struct NameSlot {
     pub(super) servers: Vec<Server>,
     /// A dead socket stands there.
     pub(super) dead: Option<Dead>,
@@ -28,7 +28,7 @@ pub(super) struct Dead {
     pub(super) spared: bool,
 }
 
-impl Slot {
+impl NameSlot {
     pub(super) fn live(&mut self, server: Server, listens: &impl Fn(&Server) -> Listens) -> Vec<Happening> {
         let births = std::mem::take(&mut self.births);
         self.lock_seen &= self.late > 0;

@@ -78,9 +78,9 @@ fn a_birth_and_a_death_are_told_once() {
     world.listening(&[]);
     assert_eq!(world.see(Seen::Dead), [(ServerGone, Some(10))]);
     assert_eq!(world.see(Seen::Dead), [], "a socket that is kept makes no drumbeat");
-    assert_eq!(world.engine.borrow().counts(), Counts { live: 0, ghosts: 0, dead: 1, spared: 0 });
+    assert_eq!(world.engine.borrow().counts(), NameCounts { live: 0, ghosts: 0, dead: 1, spared: 0 });
     assert_eq!(world.see(Seen::Spared), []);
-    assert_eq!(world.engine.borrow().counts(), Counts { live: 0, ghosts: 0, dead: 0, spared: 1 });
+    assert_eq!(world.engine.borrow().counts(), NameCounts { live: 0, ghosts: 0, dead: 0, spared: 1 });
     assert_eq!(world.see(Seen::Absent), [(SocketRemoved, Some(10))]);
     assert_eq!(world.see(Seen::Absent), []);
     assert!(world.engine.borrow().slots[&Dir(0)].is_empty(), "nothing is left to remember");
@@ -157,7 +157,7 @@ fn a_server_whose_file_goes_is_a_ghost_and_can_come_back() {
     world.live(SocketNumber::new(1), Pid::new(10));
     assert_eq!(world.see(Seen::Absent), [(Ghost, Some(10))]);
     assert_eq!(world.see(Seen::Absent), []);
-    assert_eq!(world.engine.borrow().counts(), Counts { live: 0, ghosts: 1, dead: 0, spared: 0 });
+    assert_eq!(world.engine.borrow().counts(), NameCounts { live: 0, ghosts: 1, dead: 0, spared: 0 });
     world.listening(&[]);
     assert_eq!(
         world.live(SocketNumber::new(2), Pid::new(10)),
@@ -309,7 +309,7 @@ fn who_is_renamed_is_told_of_at_home_and_goes_once() {
         }
         let told = Renamed { home: x(), to: other.clone(), pid };
         assert_eq!(world.engine.borrow_mut().take_renamed(), [told]);
-        assert_eq!(world.engine.borrow().counts(), Counts { live: 1, ..Counts::default() });
+        assert_eq!(world.engine.borrow().counts(), NameCounts { live: 1, ..NameCounts::default() });
         assert_eq!(world.engine.borrow().owner(&other), pid);
         for (name, seen) in &looks {
             assert_eq!(world.see_at(name, *seen), [], "once");

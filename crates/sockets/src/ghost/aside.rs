@@ -5,7 +5,7 @@
 //! the ghost is told. From the link on, the newer server has a name that nobody else's deed concerns, whatever becomes
 //! of the ghost and of us: killed at any step, we leave a server with one name or with two.
 
-use super::folder::{self, Anew, Made, can_bind, trouble};
+use super::folder::{self, Anew, MadeFolder, can_bind, trouble};
 use super::forecast::lock_is_in_the_way;
 use super::rescue::{Rescue, clear, pidfd_of, tell};
 use super::{Area, Ghost, find, proof};
@@ -62,7 +62,7 @@ pub fn would_set_aside(user: Uid, ghost: &Ghost) -> Rescue {
     let mut rescue = Rescue::kept(ghost);
     let look = |rescue: &mut Rescue| -> Result<(), Outcome> {
         let pid = newer_of(ghost).ok_or(Outcome::Kept)?;
-        if let Some(folder::Trouble::Failure(failure)) = trouble(ghost, user, Anew::Folder) {
+        if let Some(folder::FolderTrouble::Failure(failure)) = trouble(ghost, user, Anew::Folder) {
             return Err(failed(failure));
         }
         let dir = open(user, ghost)?;
@@ -95,9 +95,11 @@ fn newer_of(ghost: &Ghost) -> Option<Pid> {
 }
 
 fn open(user: Uid, ghost: &Ghost) -> Result<SocketDir, Outcome> {
-    folder::open_or_make(ghost, user, Anew::Folder, &mut Made::default()).map_err(|trouble| match trouble {
-        folder::Trouble::Failure(failure) => failed(failure),
-        folder::Trouble::NoParent => Outcome::Kept,
+    folder::open_or_make(ghost, user, Anew::Folder, &mut MadeFolder::default()).map_err(|trouble| {
+        match trouble {
+            folder::FolderTrouble::Failure(failure) => failed(failure),
+            folder::FolderTrouble::NoParent => Outcome::Kept,
+        }
     })
 }
 

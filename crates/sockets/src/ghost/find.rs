@@ -1,7 +1,7 @@
 //! Finding ghosts: from the kernel's table and `/proc`, touching nothing.
 
 use super::area::Settled;
-use super::folder::{self, Trouble};
+use super::folder::{self, FolderTrouble};
 use super::holders::{Hiding, Holder, Holders};
 use super::proof::{self, OwnView};
 use super::reach::{Listener, Reach, View};
@@ -33,7 +33,7 @@ pub fn find_with_doubts(user: Uid, witness: &mut Witness, area: &Area) -> Found 
     let Ok(processes) = Processes::open() else {
         return Found::default();
     };
-    let search = Search { user, area, processes: &processes, own: OwnView::new() };
+    let search = GhostSearch { user, area, processes: &processes, own: OwnView::new() };
     let suspects = search.first_look(witness.table());
     if suspects.is_empty() {
         return Found::default();
@@ -92,7 +92,7 @@ fn is_at_work(processes: &Processes, ghost: &Ghost) -> bool {
     process.and_then(|process| process.stat()).is_some_and(|stat| matches!(stat.state, b'R' | b'D'))
 }
 
-struct Search<'a> {
+struct GhostSearch<'a> {
     user: Uid,
     area: &'a Area,
     processes: &'a Processes,
@@ -106,7 +106,7 @@ struct Suspect {
     is_placed: bool,
 }
 
-impl Search<'_> {
+impl GhostSearch<'_> {
     fn first_look(&self, table: &KernelTable) -> Vec<Suspect> {
         let mut view = View::ours(self.area.directories(), self.area.mounts.clone());
         let is_wide = self.area.is_wide();
@@ -230,7 +230,7 @@ impl Search<'_> {
         });
         let mut ghost = ghost(listener, Some(process.pid), standing, bar);
         if bar.is_none() {
-            if let Some(Trouble::Failure(failure)) = folder::trouble(&ghost, self.user, Anew::Parents) {
+            if let Some(FolderTrouble::Failure(failure)) = folder::trouble(&ghost, self.user, Anew::Parents) {
                 ghost.plight.bar = Some(Bar::Directory(failure));
             }
         }

@@ -26,14 +26,14 @@ pub enum Anew {
 
 /// Why a directory cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Trouble {
+pub(super) enum FolderTrouble {
     /// The folder above it is gone, and was not to be made.
     NoParent,
     /// A rescue fails.
     Failure(RescueFailure),
 }
 
-impl From<RescueFailure> for Trouble {
+impl From<RescueFailure> for FolderTrouble {
     fn from(failure: RescueFailure) -> Self {
         Self::Failure(failure)
     }
@@ -41,9 +41,9 @@ impl From<RescueFailure> for Trouble {
 
 /// The folders that were made for a rescue, with what they were made in.
 #[derive(Debug, Default)]
-pub(super) struct Made(Vec<(OwnedFd, OsString)>);
+pub(super) struct MadeFolder(Vec<(OwnedFd, OsString)>);
 
-impl Made {
+impl MadeFolder {
     /// Takes them away again. What holds something by now stays.
     pub(super) fn undo(self) {
         for (parent, name) in self.0.into_iter().rev() {
@@ -58,22 +58,22 @@ pub(super) fn open_or_make(
     ghost: &Ghost,
     user: Uid,
     anew: Anew,
-    made: &mut Made,
-) -> Result<SocketDir, Trouble> {
+    made: &mut MadeFolder,
+) -> Result<SocketDir, FolderTrouble> {
     let (path, pid) = place(ghost)?;
     if let Some(dir) = open(path, user)? {
         return Ok(dir);
     }
     let gap = Gap::of(path, user, pid)?;
     if anew == Anew::Folder && gap.missing.len() > 1 {
-        return Err(Trouble::NoParent);
+        return Err(FolderTrouble::NoParent);
     }
     gap.fill(user, made).map_err(|errno| RescueFailure::MakeDirectory(errno, pid))?;
     Ok(open(path, user)?.ok_or(RescueFailure::MakeDirectory(Errno::NOENT, pid))?)
 }
 
 /// What [`open_or_make`] and [`can_bind`] would fail at as things stand. Nothing is changed.
-pub(super) fn trouble(ghost: &Ghost, user: Uid, anew: Anew) -> Option<Trouble> {
+pub(super) fn trouble(ghost: &Ghost, user: Uid, anew: Anew) -> Option<FolderTrouble> {
     let look = || {
         let (path, pid) = place(ghost)?;
         if let Some(dir) = open(path, user)? {
@@ -81,7 +81,7 @@ pub(super) fn trouble(ghost: &Ghost, user: Uid, anew: Anew) -> Option<Trouble> {
         }
         let gap = Gap::of(path, user, pid)?;
         if anew == Anew::Folder && gap.missing.len() > 1 {
-            return Err(Trouble::NoParent);
+            return Err(FolderTrouble::NoParent);
         }
         Ok(may_write(gap.above.as_fd()).map_err(|errno| RescueFailure::MakeDirectory(errno, pid))?)
     };
@@ -140,7 +140,7 @@ impl Gap {
     }
 
     /// Makes what is missing, each folder for the user alone, and through the handle of the one above.
-    fn fill(self, user: Uid, made: &mut Made) -> Result<(), Errno> {
+    fn fill(self, user: Uid, made: &mut MadeFolder) -> Result<(), Errno> {
         let Self { mut above, missing } = self;
         for name in missing.into_iter().rev() {
             let is_made = match rustix::fs::mkdirat(&above, &name, Mode::RWXU) {
@@ -215,8 +215,8 @@ mod tests {
         Ghost { path, socket: SocketNumber::new(1), pid: Some(Pid::new(1)), plight }
     }
 
-    fn made(ghost: &Ghost, anew: Anew) -> Result<Made, Trouble> {
-        let mut made = Made::default();
+    fn made(ghost: &Ghost, anew: Anew) -> Result<MadeFolder, FolderTrouble> {
+        let mut made = MadeFolder::default();
         open_or_make(ghost, user(), anew, &mut made).map(|_| made)
     }
 

@@ -34,7 +34,7 @@ pub struct Outsider {
 /// Finds the live servers of `user` that are bound outside of `area`, besides those that are known, in the order of
 /// their paths. The table is taken as `witness` read it last.
 pub fn find_outside(user: Uid, witness: &Witness, area: &Area, known: &Known) -> Vec<Outsider> {
-    Search::new(user, area).map(|search| search.find(witness.table(), known)).unwrap_or_default()
+    OutsiderSearch::new(user, area).map(|search| search.find(witness.table(), known)).unwrap_or_default()
 }
 
 /// Finds the live servers of `user` that are bound to this very path and cannot be reached there from here, besides
@@ -44,7 +44,7 @@ pub fn find_behind(user: Uid, witness: &Witness, path: &Path, known: &[Pid]) -> 
         return Vec::new();
     };
     let known = Known { pids: known.iter().copied().collect(), sockets: HashSet::new() };
-    let found = Search::new(user, &area).map(|search| search.find(witness.table(), &known));
+    let found = OutsiderSearch::new(user, &area).map(|search| search.find(witness.table(), &known));
     let is_there = |outsider: &Outsider| area.covers(&outsider.path, &mut area.settled());
     found.unwrap_or_default().into_iter().filter(is_there).collect()
 }
@@ -83,14 +83,14 @@ impl Known {
     }
 }
 
-struct Search<'a> {
+struct OutsiderSearch<'a> {
     user: Uid,
     area: &'a Area,
     processes: Processes,
     own: OwnView,
 }
 
-impl<'a> Search<'a> {
+impl<'a> OutsiderSearch<'a> {
     fn new(user: Uid, area: &'a Area) -> Option<Self> {
         Some(Self { user, area, processes: Processes::open().ok()?, own: OwnView::new() })
     }

@@ -6,7 +6,7 @@
 //! and the lock is kept until the server listens: a start that had come between would lose its path.
 
 use super::find::listener_of;
-use super::folder::{Made, Trouble, can_bind, open_or_make};
+use super::folder::{FolderTrouble, MadeFolder, can_bind, open_or_make};
 use super::reach::{Reach, View};
 use super::{Anew, Area, Aside, Ghost, find};
 use crate::judge::{Bar, Plight, RescueFailure, Standing};
@@ -57,7 +57,7 @@ impl Rescue {
 /// Rescues a ghost, if that is safe in every way.
 pub fn rescue(user: Uid, witness: &mut Witness, ghost: &Ghost, anew: Anew) -> Rescue {
     let mut rescue = Rescue::kept(ghost);
-    let mut made = Made::default();
+    let mut made = MadeFolder::default();
     rescue.outcome =
         attempt(user, witness, ghost, anew, &mut made, &mut rescue).unwrap_or_else(|outcome| outcome);
     if rescue.outcome == Outcome::Rescued {
@@ -76,13 +76,13 @@ pub fn rescue(user: Uid, witness: &mut Witness, ghost: &Ghost, anew: Anew) -> Re
 }
 
 /// What becomes of a ghost that is barred, or whose directory cannot be used.
-pub(super) fn declined(plight: &mut Plight, trouble: Trouble) -> Outcome {
+pub(super) fn declined(plight: &mut Plight, trouble: FolderTrouble) -> Outcome {
     match trouble {
-        Trouble::NoParent => {
+        FolderTrouble::NoParent => {
             plight.bar = Some(Bar::NoParent);
             Outcome::Kept
         }
-        Trouble::Failure(failure) => Outcome::Failed(Failure::Rescue(failure)),
+        FolderTrouble::Failure(failure) => Outcome::Failed(Failure::Rescue(failure)),
     }
 }
 
@@ -120,7 +120,7 @@ fn attempt(
     witness: &mut Witness,
     ghost: &Ghost,
     anew: Anew,
-    made: &mut Made,
+    made: &mut MadeFolder,
     rescue: &mut Rescue,
 ) -> Result<Outcome, Outcome> {
     if let Some(outcome) = barred(ghost.plight) {

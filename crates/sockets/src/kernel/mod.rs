@@ -27,6 +27,6 @@ pub use mounts::{Mount, Mounts, Walk, realpath, trust};
 pub use pidfd::{PidFd, await_end, ends_within};
 pub use pidfd_info::PidFdInfo;
 pub use process::{Families, Network, Process, Processes, Stat, UserManager, is_in_first_network};
-pub use sock_diag::{Malformed, Message, Role, Row, messages, request, request_connected};
+pub use sock_diag::{DumpedSocket, Malformed, NetlinkMessage, Role, messages, request, request_connected};
 pub use socket_table::{Bound, KernelTable, TableError, TableSource};
 pub use unstopped::Unstopped;

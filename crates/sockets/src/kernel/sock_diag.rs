@@ -43,7 +43,7 @@ pub enum Role {
 
 /// One socket of the kernel's table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Row<'a> {
+pub struct DumpedSocket<'a> {
     /// The socket's own number: what `/proc/PID/fd` shows as `socket:[N]`.
     pub socket: SocketNumber,
     /// What it is for.
@@ -60,9 +60,9 @@ pub struct Row<'a> {
 
 /// One message of a dump.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Message<'a> {
+pub enum NetlinkMessage<'a> {
     /// A socket.
-    Row(Row<'a>),
+    Socket(DumpedSocket<'a>),
     /// The dump is complete.
     Done,
     /// The kernel refused: an errno.
@@ -110,7 +110,10 @@ fn question(sequence: u32, states: &[u8], show: u32) -> [u8; 40] {
 }
 
 /// The messages in one datagram that answer `sequence`.
-pub fn messages(datagram: &[u8], sequence: u32) -> impl Iterator<Item = Result<Message<'_>, Malformed>> {
+pub fn messages(
+    datagram: &[u8],
+    sequence: u32,
+) -> impl Iterator<Item = Result<NetlinkMessage<'_>, Malformed>> {
     let mut rest = datagram;
     let mut done = None;
     std::iter::from_fn(move || {
@@ -132,13 +135,13 @@ pub fn messages(datagram: &[u8], sequence: u32) -> impl Iterator<Item = Result<M
             }
             if header.flags & NLM_F_DUMP_INTR != 0 {
                 // Where the last message says it, it is the last all the same: nothing more would come.
-                done = (header.kind == NLMSG_DONE).then_some(Message::Done);
-                return Some(Ok(Message::Interrupted));
+                done = (header.kind == NLMSG_DONE).then_some(NetlinkMessage::Done);
+                return Some(Ok(NetlinkMessage::Interrupted));
             }
             return Some(match header.kind {
-                NLMSG_DONE => Ok(Message::Done),
-                NLMSG_ERROR => i32_at(body, 0).map(|code| Message::Error(code.saturating_neg())),
-                SOCK_DIAG_BY_FAMILY => row(body).map(Message::Row),
+                NLMSG_DONE => Ok(NetlinkMessage::Done),
+                NLMSG_ERROR => i32_at(body, 0).map(|code| NetlinkMessage::Error(code.saturating_neg())),
+                SOCK_DIAG_BY_FAMILY => row(body).map(NetlinkMessage::Socket),
                 _ => continue,
             });
         }
@@ -161,7 +164,7 @@ fn take_message(bytes: &[u8]) -> Result<(Header, &[u8], &[u8]), Malformed> {
     Ok((header, &bytes[HEADER..length], &bytes[next..]))
 }
 
-fn row(body: &[u8]) -> Result<Row<'_>, Malformed> {
+fn row(body: &[u8]) -> Result<DumpedSocket<'_>, Malformed> {
     if body.len() < MESSAGE || body[0] != AF_UNIX {
         return Err(Malformed);
     }
@@ -171,7 +174,7 @@ fn row(body: &[u8]) -> Result<Row<'_>, Malformed> {
         (SOCK_DGRAM, _) => Role::Datagram,
         _ => Role::Bound,
     };
-    let mut row = Row {
+    let mut row = DumpedSocket {
         socket: SocketNumber::new(u32_at(body, 4)?),
         role,
         file: None,
@@ -265,7 +268,7 @@ mod tests {
         bytes.extend(message(SOCK_DIAG_BY_FAMILY, 2, &body));
         bytes.extend(message(NLMSG_ERROR, 3, &(-2_i32).to_ne_bytes()));
         bytes.extend(message(NLMSG_DONE, 3, &[0; 4]));
-        let row = Row {
+        let row = DumpedSocket {
             socket: SocketNumber::new(77),
             role: Role::Listening,
             file: Some((5, 9)),
@@ -275,7 +278,7 @@ mod tests {
         };
         assert_eq!(
             messages(&bytes, 3).collect::<Vec<_>>(),
-            [Ok(Message::Row(row)), Ok(Message::Error(2)), Ok(Message::Done)]
+            [Ok(NetlinkMessage::Socket(row)), Ok(NetlinkMessage::Error(2)), Ok(NetlinkMessage::Done)]
         );
     }
 

@@ -2,7 +2,7 @@
 
 use super::file::FileId;
 use super::id::{SocketNumber, Uid};
-use super::sock_diag::{self, Message, Role};
+use super::sock_diag::{self, NetlinkMessage, Role};
 use rustix::io::Errno;
 use rustix::net::netlink::SOCK_DIAG;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
@@ -39,7 +39,7 @@ impl Bound<'_> {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Row {
+struct TableSocket {
     ino: u32,
     dev: u32,
     socket: SocketNumber,
@@ -51,7 +51,7 @@ struct Row {
 /// One dump of the table: the sockets that are bound to files, ordered by inode number.
 #[derive(Debug, Default)]
 pub struct KernelTable {
-    rows: Vec<Row>,
+    rows: Vec<TableSocket>,
     names: Vec<u8>,
     canary_shown: bool,
 }
@@ -136,7 +136,7 @@ impl TableSource {
     fn dump(
         &mut self,
         request: fn(u32) -> [u8; 40],
-        mut enter: impl FnMut(sock_diag::Row<'_>),
+        mut enter: impl FnMut(sock_diag::DumpedSocket<'_>),
     ) -> Result<bool, TableError> {
         self.sequence = self.sequence.wrapping_add(1);
         rustix::net::send(&self.netlink, &request(self.sequence), SendFlags::empty())
@@ -152,12 +152,12 @@ impl TableSource {
             let datagram = self.buffer.get(..length).ok_or(TableError::Unusable)?;
             for message in sock_diag::messages(datagram, self.sequence) {
                 match message.map_err(|_| TableError::Unusable)? {
-                    Message::Row(row) => enter(row),
-                    Message::Done => return Ok(whole),
-                    Message::Error(code) => {
+                    NetlinkMessage::Socket(row) => enter(row),
+                    NetlinkMessage::Done => return Ok(whole),
+                    NetlinkMessage::Error(code) => {
                         return Err(TableError::Refused(Errno::from_raw_os_error(code)));
                     }
-                    Message::Interrupted => whole = false,
+                    NetlinkMessage::Interrupted => whole = false,
                 }
             }
         }
@@ -171,13 +171,13 @@ impl KernelTable {
         self.canary_shown = false;
     }
 
-    fn add(&mut self, row: sock_diag::Row<'_>) {
+    fn add(&mut self, row: sock_diag::DumpedSocket<'_>) {
         let Some((ino, dev)) = row.file else { return };
         let (Ok(at), Ok(length)) = (u32::try_from(self.names.len()), u16::try_from(row.name.len())) else {
             return;
         };
         self.names.extend_from_slice(row.name);
-        self.rows.push(Row {
+        self.rows.push(TableSocket {
             ino,
             dev,
             socket: row.socket,
@@ -189,7 +189,7 @@ impl KernelTable {
 
     /// A table of these, for tests of what is concluded from one.
     #[cfg(test)]
-    pub(crate) fn of<'r>(rows: impl IntoIterator<Item = sock_diag::Row<'r>>) -> Self {
+    pub(crate) fn of<'r>(rows: impl IntoIterator<Item = sock_diag::DumpedSocket<'r>>) -> Self {
         let mut table = Self::default();
         rows.into_iter().for_each(|row| table.add(row));
         table.rows.sort_by_key(|row| row.ino);
@@ -219,7 +219,7 @@ impl KernelTable {
         self.rows.iter().any(|row| row.socket == number)
     }
 
-    fn bound(&self, row: &Row) -> Bound<'_> {
+    fn bound(&self, row: &TableSocket) -> Bound<'_> {
         let start = row.name.0 as usize;
         let name = self.names.get(start..start + usize::from(row.name.1)).unwrap_or_default();
         Bound {

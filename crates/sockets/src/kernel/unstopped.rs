@@ -22,10 +22,10 @@ const SIGNALS: [c_int; 3] = [SIGTSTP, SIGTTIN, SIGTTOU];
 /// Those that have come meanwhile: a bit for each.
 static NOTED: AtomicU32 = AtomicU32::new(0);
 
-static HOLDERS: Mutex<Holders> = Mutex::new(Holders { count: 0, before: Vec::new() });
+static HOLDERS: Mutex<HeldSignals> = Mutex::new(HeldSignals { count: 0, before: Vec::new() });
 
 /// Who holds them back.
-struct Holders {
+struct HeldSignals {
     count: usize,
     /// What the signals did before.
     before: Vec<(c_int, sigaction)>,
@@ -82,7 +82,7 @@ impl Drop for Unstopped {
     }
 }
 
-fn holders() -> MutexGuard<'static, Holders> {
+fn holders() -> MutexGuard<'static, HeldSignals> {
     HOLDERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -70,8 +70,8 @@ impl<'d> Reaper<'d> {
             }
             for step in batch {
                 results.push(match step {
-                    Step::Ended(reaped) => reaped,
-                    Step::Locked(locked) => {
+                    ReaperStep::Ended(reaped) => reaped,
+                    ReaperStep::Locked(locked) => {
                         let name = &names[results.len()];
                         let reaped = self.remove_locked(witness, name, &locked);
                         self.rack.release(locked.guard);
@@ -96,7 +96,7 @@ impl<'d> Reaper<'d> {
     ///
     /// What a table shows that was read since they are held open is not locked. The one that is read under the
     /// locks can miss a socket (a dump resumes by position), and so can this one; both miss it hardly ever.
-    fn lock_batch(&mut self, witness: &mut Witness, names: &[Label]) -> (Vec<Step>, bool) {
+    fn lock_batch(&mut self, witness: &mut Witness, names: &[Label]) -> (Vec<ReaperStep>, bool) {
         self.rack.trim();
         let pins = self.pin_batch(names);
         if pins.iter().any(Result::is_ok) {
@@ -108,7 +108,7 @@ impl<'d> Reaper<'d> {
         let mut candidates: VecDeque<Result<Pin, Reaped>> =
             pins.into_iter().map(|pin| self.is_wanted(witness, pin)).collect();
         reach(Checkpoint::Listed);
-        let mut steps: Vec<Step> = Vec::with_capacity(candidates.len());
+        let mut steps: Vec<ReaperStep> = Vec::with_capacity(candidates.len());
         let mut held = 0;
         let reserve = self.dir.reserve();
         while held < self.batch {
@@ -116,7 +116,7 @@ impl<'d> Reaper<'d> {
             let pin = match candidate {
                 Ok(pin) => pin,
                 Err(reaped) => {
-                    steps.push(Step::Ended(reaped));
+                    steps.push(ReaperStep::Ended(reaped));
                     continue;
                 }
             };
@@ -135,7 +135,7 @@ impl<'d> Reaper<'d> {
                 taken = self.rack.take(&label);
             }
             held += usize::from(matches!(taken, Taken::Ours(_)));
-            steps.push(Step::of(taken, pin));
+            steps.push(ReaperStep::of(taken, pin));
         }
         drop(reserve);
         (steps, held > 0)
@@ -308,12 +308,12 @@ struct Locked {
 }
 
 #[derive(Debug)]
-enum Step {
+enum ReaperStep {
     Ended(Reaped),
     Locked(Locked),
 }
 
-impl Step {
+impl ReaperStep {
     fn of(taken: Taken, pin: Pin) -> Self {
         match taken {
             Taken::Ours(guard) => Self::Locked(Locked { pin, guard }),

@@ -50,12 +50,12 @@ pub struct Hold {
     /// Which.
     pub label: Label,
     /// Who holds its start lock. `None`: nobody that can be seen from here.
-    pub holder: Option<Holder>,
+    pub holder: Option<LockHolder>,
 }
 
 /// Who holds a lock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holder {
+pub struct LockHolder {
     /// Its pid.
     pub pid: Pid,
     /// Its program's name (`comm`).
@@ -120,11 +120,11 @@ fn label_of(lock: &OsStr) -> Option<Label> {
 }
 
 /// A lock that is held by somebody who runs, so far.
-struct Seen<'a> {
+struct SeenLock<'a> {
     dir: &'a SocketDir,
     label: &'a Label,
     file: FileId,
-    holder: Option<Holder>,
+    holder: Option<LockHolder>,
     /// How many looks in a row did not find it.
     missed: u32,
 }
@@ -134,7 +134,7 @@ fn look_twice(user: Uid, locks: &[(&SocketDir, Label)], patience: Duration) -> V
     let (mut stuck, mut seen) = (Vec::new(), Vec::new());
     let table = ProcLocks::read_twice();
     for (dir, label) in locks {
-        if let Some(found) = Seen::now(user, &table, dir, label) {
+        if let Some(found) = SeenLock::now(user, &table, dir, label) {
             if found.cannot_go_on() { stuck.push(found.stuck()) } else { seen.push(found) }
         }
     }
@@ -142,7 +142,7 @@ fn look_twice(user: Uid, locks: &[(&SocketDir, Label)], patience: Duration) -> V
         std::thread::sleep(BETWEEN_LOOKS);
         let table = ProcLocks::read_twice();
         let is_over = begun.elapsed() >= patience;
-        seen.retain_mut(|before| match Seen::now(user, &table, before.dir, before.label) {
+        seen.retain_mut(|before| match SeenLock::now(user, &table, before.dir, before.label) {
             Some(now) if now.cannot_go_on() || (is_over && now.is_same(before)) => {
                 stuck.push(now.stuck());
                 false
@@ -160,7 +160,7 @@ fn look_twice(user: Uid, locks: &[(&SocketDir, Label)], patience: Duration) -> V
     stuck
 }
 
-impl<'a> Seen<'a> {
+impl<'a> SeenLock<'a> {
     /// A lock that is held now.
     fn now(user: Uid, table: &ProcLocks, dir: &'a SocketDir, label: &'a Label) -> Option<Self> {
         let facts =
@@ -193,13 +193,13 @@ impl<'a> Seen<'a> {
 }
 
 /// Who holds a lock. The table names who took it: a client that has ended since, where its server has it now.
-fn holder_of(user: Uid, table: &ProcLocks, file: FileId) -> Option<Holder> {
+fn holder_of(user: Uid, table: &ProcLocks, file: FileId) -> Option<LockHolder> {
     let processes = Processes::open().ok()?;
     let named =
         table.holders(file).filter_map(|pid| processes.by_pid(pid)).find(|process| holds(process, file));
     let process = named.or_else(|| processes.of_user(user).ok()?.find(|process| holds(process, file)))?;
     let cgroup = read(&process, "cgroup").unwrap_or_default();
-    Some(Holder {
+    Some(LockHolder {
         pid: process.pid,
         program: OsString::from_vec(process.comm()?),
         state: HolderState::of(process.stat(), is_frozen(&String::from_utf8_lossy(&cgroup))),
@@ -256,7 +256,7 @@ fn freezers(cgroup: &str) -> Vec<(String, &'static str)> {
     cgroup.lines().filter_map(of_line).flatten().collect()
 }
 
-impl Display for Holder {
+impl Display for LockHolder {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "pid {} ({}, {})", self.pid, escaped(&self.program), self.state.word())
     }
@@ -270,23 +270,23 @@ impl Display for Hold {
             None => f.write_str("the start lock is held by a process that cannot be seen from here")?,
         }
         match &self.holder {
-            Some(Holder { state: HolderState::Running, .. }) | None => {
+            Some(LockHolder { state: HolderState::Running, .. }) | None => {
                 write!(f, " and was not released in {} s", PATIENCE.as_secs())?;
             }
             Some(_) => {}
         }
         write!(f, "; until that lets go, no server starts on \"{label}\" and nothing is removed there")?;
         match &self.holder {
-            Some(Holder { pid, state: HolderState::Stopped, .. }) => {
+            Some(LockHolder { pid, state: HolderState::Stopped, .. }) => {
                 write!(f, "; `kill -CONT {pid}` lets it go on")
             }
-            Some(Holder { state: HolderState::Traced, .. }) => {
+            Some(LockHolder { state: HolderState::Traced, .. }) => {
                 f.write_str("; its debugger has to let it go on")
             }
-            Some(Holder { state: HolderState::Frozen, .. }) => {
+            Some(LockHolder { state: HolderState::Frozen, .. }) => {
                 f.write_str("; its unit or container has to be thawed")
             }
-            Some(Holder { pid, state: HolderState::Running, .. }) => {
+            Some(LockHolder { pid, state: HolderState::Running, .. }) => {
                 write!(f, "; see what it does (`ps -fp {pid}`), and end it if it is of no use")
             }
             None => f.write_str("; look for it as root, and in the containers that share this directory"),

@@ -92,7 +92,7 @@ pub(super) fn bound_by(server: &Process, sockets: &[SocketNumber]) -> Vec<BoundE
 
 /// One line of `/proc/PID/net/unix`.
 #[derive(Debug, PartialEq, Eq)]
-struct Line<'a> {
+struct UnixLine<'a> {
     socket: SocketNumber,
     role: Role,
     name: &'a Path,
@@ -100,12 +100,12 @@ struct Line<'a> {
 
 /// The sockets that are bound to a full path. A name can hold a line break and so forge whole lines: whoever reads one
 /// takes it only for a socket that the asked server holds, and only as a sign of life.
-fn rows(text: &[u8]) -> impl Iterator<Item = Line<'_>> {
+fn rows(text: &[u8]) -> impl Iterator<Item = UnixLine<'_>> {
     text.split(|byte| *byte == b'\n').filter_map(row)
 }
 
 /// `NUM: REFCOUNT PROTOCOL FLAGS TYPE STATE INODE NAME` (`proc_pid_net(5)`); blanks before INODE vary.
-fn row(line: &[u8]) -> Option<Line<'_>> {
+fn row(line: &[u8]) -> Option<UnixLine<'_>> {
     let mut rest = line;
     let mut fields = [&[][..]; 7];
     for field in &mut fields {
@@ -122,7 +122,7 @@ fn row(line: &[u8]) -> Option<Line<'_>> {
         (false, _) => Role::Bound,
     };
     let name = Path::new(OsStr::from_bytes(rest.strip_prefix(b" ")?));
-    name.is_absolute().then_some(Line { socket: text(socket)?.parse().ok()?, role, name })
+    name.is_absolute().then_some(UnixLine { socket: text(socket)?.parse().ok()?, role, name })
 }
 
 #[cfg(test)]
@@ -159,7 +159,8 @@ mod tests {
     #[test]
     fn lines_are_read_as_the_kernel_writes_them() {
         let line = |text: &'static str| row(text.as_bytes());
-        let expected = |role, name| Some(Line { socket: SocketNumber::new(77), role, name: Path::new(name) });
+        let expected =
+            |role, name| Some(UnixLine { socket: SocketNumber::new(77), role, name: Path::new(name) });
         let listens = "0000000000000000: 00000002 00000000 00010000 0001 01    77 /a b/c";
         assert_eq!(line(listens), expected(Role::Listening, "/a b/c"));
         let bound = "0000000000000000: 00000002 00000000 00000000 0001 01 77 /x";

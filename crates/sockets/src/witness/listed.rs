@@ -89,7 +89,7 @@ fn which(bound: &Bound<'_>, ours: FileId, mounts: &Mounts) -> Which {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
     use super::*;
-    use crate::kernel::Row;
+    use crate::kernel::DumpedSocket;
     use crate::kernel::SocketNumber;
     use std::os::unix::ffi::OsStrExt as _;
     use std::os::unix::net::UnixListener;
@@ -134,8 +134,8 @@ mod tests {
         u32::try_from(id.ino).unwrap()
     }
 
-    fn row(file: (u32, u32), role: Role, owner: Uid, name: &Path) -> Row<'_> {
-        Row {
+    fn row(file: (u32, u32), role: Role, owner: Uid, name: &Path) -> DumpedSocket<'_> {
+        DumpedSocket {
             socket: SocketNumber::new(1),
             role,
             file: Some(file),
@@ -188,7 +188,7 @@ mod tests {
     fn an_entry_with_our_device_outweighs_a_twin() {
         let id = FileId { dev: rustix::fs::makedev(8, 1), ino: 7 };
         let gone = Path::new("/nothing/here");
-        let ours = Row {
+        let ours = DumpedSocket {
             socket: SocketNumber::new(2),
             ..row((7, id.kernel_dev()), Role::Bound, Uid::new(USER), gone)
         };
@@ -240,7 +240,7 @@ mod tests {
         let file = (7, id.kernel_dev());
         let (bound, listening) =
             (row(file, Role::Bound, Uid::new(USER), gone), row(file, Role::Listening, Uid::new(USER), gone));
-        let role = |rows: [Row<'static>; 2]| match listed(
+        let role = |rows: [DumpedSocket<'static>; 2]| match listed(
             &KernelTable::of(rows),
             Uid::new(USER),
             id,

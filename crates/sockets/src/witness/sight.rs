@@ -23,7 +23,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
 
 /// What was found of namespaces and running servers.
 #[derive(Debug, Clone, Copy)]
-enum Surroundings {
+enum NetworkSeen {
     NotLookedAt,
     /// `None`: nothing speaks against the table.
     Seen(Option<Blindness>),
@@ -35,7 +35,7 @@ pub struct Witness {
     source: Result<TableSource, TableError>,
     table: KernelTable,
     failure: Option<Blindness>,
-    surroundings: Surroundings,
+    surroundings: NetworkSeen,
     /// Whether our network namespace is proven to be the one that matters, also outside of a container.
     is_anchored: bool,
     /// As last looked at with the surroundings.
@@ -53,7 +53,7 @@ impl Witness {
             source: TableSource::open(),
             table: KernelTable::default(),
             failure: Some(Blindness::TableTorn),
-            surroundings: Surroundings::NotLookedAt,
+            surroundings: NetworkSeen::NotLookedAt,
             is_anchored: false,
             elsewhere: Vec::new(),
             mounts: OnceCell::new(),
@@ -80,7 +80,7 @@ impl Witness {
 
     /// Has the surroundings looked at again when they are needed next: a daemon outlives them.
     pub fn forget_surroundings(&mut self) {
-        self.surroundings = Surroundings::NotLookedAt;
+        self.surroundings = NetworkSeen::NotLookedAt;
     }
 
     /// Whether the table could be read the last time.
@@ -97,11 +97,11 @@ impl Witness {
     /// looked at once per witness, which may take `LOOKS` times `BETWEEN_LOOKS` and reads the table
     /// anew.
     pub fn blindness(&mut self) -> Option<Blindness> {
-        if self.failure.is_none() && matches!(self.surroundings, Surroundings::NotLookedAt) {
-            self.surroundings = Surroundings::Seen(self.look_around());
+        if self.failure.is_none() && matches!(self.surroundings, NetworkSeen::NotLookedAt) {
+            self.surroundings = NetworkSeen::Seen(self.look_around());
         }
         match (self.failure, self.surroundings) {
-            (None, Surroundings::Seen(seen)) => seen,
+            (None, NetworkSeen::Seen(seen)) => seen,
             (failure, _) => failure,
         }
     }
