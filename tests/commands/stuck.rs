@@ -176,9 +176,40 @@ fn a_lock_that_was_handed_on_is_found_with_who_has_it_now() {
         fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm == "sleep\n")
     });
     kill_process(child, Signal::STOP).unwrap();
+    wait::until("it stops", || {
+        fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") T "))
+    });
     let (said, exit, _) = says(&arena, &["status"]);
     kill_process(child, Signal::KILL).unwrap();
     assert!(exit == Some(1) && said.contains(&format!("pid {pid} (sleep, stopped)")), "{said}");
+}
+
+/// In a PID namespace `/proc/locks` leaves out a lock whose taker has ended.
+#[test]
+fn in_a_container_a_lock_that_was_handed_on_is_found_too() {
+    let arena = Arena::new();
+    let script = "
+        mount -t tmpfs tmpfs /sys/fs/cgroup
+        exec 9>\"$1/x.lock\"; flock -x 9
+        sleep 3600 & child=$!
+        exec 9>&-
+        until grep -q sleep /proc/$child/comm; do sleep 0.01; done
+        kill -STOP $child
+        until grep -q '^State:.T' /proc/$child/status; do sleep 0.01; done
+        result=0; \"$2\" --dir \"$1\" status 2>&1 || result=$?
+        echo \"pid $child, exit $result; locks: $(cat /proc/locks)\"
+        kill -KILL $child";
+    let mut command = wait::in_time("unshare");
+    command.args(["--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-euc", script, "sh"]);
+    command.arg(arena.dir()).arg(env!("CARGO_BIN_EXE_tmux-janitor")).env("XDG_CONFIG_HOME", "/nonexistent");
+    if !Command::new("unshare").args(["--pid", "--mount", "true"]).status().is_ok_and(|end| end.success()) {
+        return crate::common::skip::skip("this user may not make namespaces");
+    }
+    let run = Run::of(&mut command);
+    let said = &run.stdout;
+    let pid = said.lines().find_map(|line| line.strip_prefix("pid ")?.split_once(", exit 1;")).expect(said).0;
+    assert!(said.contains(&format!("held by pid {pid} (sleep, stopped)")), "{said} {}", run.stderr);
+    assert!(said.contains("locks: \n") || !said.contains("FLOCK"), "the kernel shows it: {said}");
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! A start holds its lock for milliseconds. Whoever holds one and is stopped, traced or frozen keeps every start of that
 //! label waiting, and every janitor away. `/proc/locks` has no times: of a holder that runs it is known only that he
-//! held the same lock some seconds ago.
+//! held the same lock some seconds ago. In a PID namespace (a container) it leaves out a lock whose taker has ended, though
+//! a child may hold it still (fs/locks.c: `locks_show`); `/proc/PID/fdinfo` of the child shows it.
 
 use super::paths;
 use super::start_lock::OWN_PREFIX;
@@ -16,6 +17,8 @@ use crate::kernel::{Process, Processes, Stat};
 use crate::tmux::SocketDir;
 use rustix::fs::{FileType, Mode, OFlags};
 use serde::{Deserialize, Serialize};
+use std::cell::OnceCell;
+use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Display, Formatter};
 use std::os::fd::AsFd;
@@ -100,9 +103,9 @@ impl HolderState {
 
 /// The stuck locks of these directories. Takes hardly longer than [`PATIENCE`], and no time where none is held.
 pub fn find(user: Uid, dirs: &[SocketDir]) -> Vec<Stuck> {
-    let locks = ProcLocks::read_twice();
+    let sight = Sight::now(user);
     let mut held = Vec::new();
-    for dir in dirs.iter().filter(|dir| locks.has_any_on(dir.id().dev)) {
+    for dir in dirs.iter().filter(|dir| sight.may_see_any_on(dir.id().dev)) {
         let names = dir.names().unwrap_or_default();
         held.extend(names.iter().filter_map(|name| label_of(name)).map(|label| (dir, label)));
     }
@@ -132,17 +135,17 @@ struct SeenLock<'a> {
 fn look_twice(user: Uid, locks: &[(&SocketDir, Label)], patience: Duration) -> Vec<Stuck> {
     let begun = Instant::now();
     let (mut stuck, mut seen) = (Vec::new(), Vec::new());
-    let table = ProcLocks::read_twice();
+    let sight = Sight::now(user);
     for (dir, label) in locks {
-        if let Some(found) = SeenLock::now(user, &table, dir, label) {
+        if let Some(found) = SeenLock::now(&sight, dir, label) {
             if found.cannot_go_on() { stuck.push(found.stuck()) } else { seen.push(found) }
         }
     }
     while !patience.is_zero() && !seen.is_empty() {
         std::thread::sleep(BETWEEN_LOOKS);
-        let table = ProcLocks::read_twice();
+        let sight = Sight::now(user);
         let is_over = begun.elapsed() >= patience;
-        seen.retain_mut(|before| match SeenLock::now(user, &table, before.dir, before.label) {
+        seen.retain_mut(|before| match SeenLock::now(&sight, before.dir, before.label) {
             Some(now) if now.cannot_go_on() || (is_over && now.is_same(before)) => {
                 stuck.push(now.stuck());
                 false
@@ -162,12 +165,16 @@ fn look_twice(user: Uid, locks: &[(&SocketDir, Label)], patience: Duration) -> V
 
 impl<'a> SeenLock<'a> {
     /// A lock that is held now.
-    fn now(user: Uid, table: &ProcLocks, dir: &'a SocketDir, label: &'a Label) -> Option<Self> {
+    fn now(sight: &Sight, dir: &'a SocketDir, label: &'a Label) -> Option<Self> {
         let facts =
             dir.look(&paths::lock_name(label)).ok().filter(|facts| facts.kind == FileType::RegularFile)?;
-        table.is_held(facts.id).then(|| {
-            let holder = holder_of(user, table, facts.id);
-            Self { dir, label, file: facts.id, holder, missed: 0 }
+        let holder = sight.holder_of(facts.id);
+        (holder.is_some() || sight.table.is_held(facts.id)).then_some(Self {
+            dir,
+            label,
+            file: facts.id,
+            holder,
+            missed: 0,
         })
     }
 
@@ -192,35 +199,73 @@ impl<'a> SeenLock<'a> {
     }
 }
 
-/// Who holds a lock. The table names who took it: a client that has ended since, where its server has it now.
-fn holder_of(user: Uid, table: &ProcLocks, file: FileId) -> Option<LockHolder> {
-    let processes = Processes::open().ok()?;
-    let named =
-        table.holders(file).filter_map(|pid| processes.by_pid(pid)).find(|process| holds(process, file));
-    let process = named.or_else(|| processes.of_user(user).ok()?.find(|process| holds(process, file)))?;
-    let cgroup = read(&process, "cgroup").unwrap_or_default();
-    Some(LockHolder {
-        pid: process.pid,
-        program: OsString::from_vec(process.comm()?),
-        state: HolderState::of(process.stat(), is_frozen(&String::from_utf8_lossy(&cgroup))),
-    })
+/// What is seen of locks at one moment.
+struct Sight {
+    user: Uid,
+    table: ProcLocks,
+    /// Whether the table has every lock that a process which is seen from here holds.
+    is_whole: bool,
+    /// The locks that the user's processes hold, where the table is not to be relied on.
+    held: OnceCell<HashMap<FileId, Pid>>,
 }
 
-/// Whether a process has the file open with a lock on it (`lock:` in `/proc/PID/fdinfo/N`, proc(5)).
+impl Sight {
+    fn now(user: Uid) -> Self {
+        let is_whole = Processes::show_all_locks();
+        Self { user, table: ProcLocks::read_twice(), is_whole, held: OnceCell::new() }
+    }
+
+    fn may_see_any_on(&self, dev: u64) -> bool {
+        !self.is_whole || self.table.has_any_on(dev)
+    }
+
+    /// Who holds a lock. The table names who took it: a client that has ended since, where its server has it now.
+    fn holder_of(&self, file: FileId) -> Option<LockHolder> {
+        let is_listed = self.table.is_held(file);
+        if !is_listed && self.is_whole {
+            return None;
+        }
+        let processes = Processes::open().ok()?;
+        let named = self.table.holders(file).filter_map(|pid| processes.by_pid(pid));
+        let process = named.into_iter().find(|process| holds(process, file)).or_else(|| {
+            let held = self.held.get_or_init(|| held_by(&processes, self.user));
+            held.get(&file).and_then(|pid| processes.by_pid(*pid))
+        })?;
+        let cgroup = read(&process, "cgroup").unwrap_or_default();
+        Some(LockHolder {
+            pid: process.pid,
+            program: OsString::from_vec(process.comm()?),
+            state: HolderState::of(process.stat(), is_frozen(&String::from_utf8_lossy(&cgroup))),
+        })
+    }
+}
+
+/// The locks that a user's processes hold, each with one of them.
+fn held_by(processes: &Processes, user: Uid) -> HashMap<FileId, Pid> {
+    let all = processes.of_user(user).into_iter().flatten();
+    all.flat_map(|process| locks_of(&process).into_iter().map(move |file| (file, process.pid))).collect()
+}
+
 fn holds(process: &Process, file: FileId) -> bool {
+    locks_of(process).contains(&file)
+}
+
+/// The files that a process has open with a lock on them (`lock:` in `/proc/PID/fdinfo/N`, proc(5)).
+fn locks_of(process: &Process) -> Vec<FileId> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let Ok(folder) = rustix::fs::openat(process.as_fd(), "fdinfo", flags, Mode::empty()) else {
-        return false;
+        return Vec::new();
     };
     let Ok(entries) = rustix::fs::Dir::read_from(&folder) else {
-        return false;
+        return Vec::new();
     };
-    entries.flatten().any(|entry| {
-        let text = read(&folder, OsStr::from_bytes(entry.file_name().to_bytes())).unwrap_or_default();
+    let of_entry = |name: &OsStr| -> Vec<FileId> {
+        let text = read(&folder, name).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
-        let mut locks = text.lines().filter_map(|line| line.strip_prefix("lock:"));
-        locks.any(|line| held(line).is_some_and(|(_, held)| held == file))
-    })
+        let locks = text.lines().filter_map(|line| line.strip_prefix("lock:"));
+        locks.filter_map(held).map(|(_, file)| file).collect()
+    };
+    entries.flatten().flat_map(|entry| of_entry(OsStr::from_bytes(entry.file_name().to_bytes()))).collect()
 }
 
 fn read(folder: &impl AsFd, name: impl rustix::path::Arg) -> Option<Vec<u8>> {

@@ -51,6 +51,13 @@ impl Processes {
         open_dir(rustix::fs::CWD, "/proc").map(|proc| Self { proc })
     }
 
+    /// Whether `/proc/locks` has every lock of the processes that can be seen: it has in the first PID namespace
+    /// (`PROC_PID_INIT_INO` of the kernel's `proc_ns.h`).
+    pub(crate) fn show_all_locks() -> bool {
+        const FIRST: &str = "pid:[4026531836]";
+        std::fs::read_link("/proc/self/ns/pid").is_ok_and(|link| link.as_os_str() == FIRST)
+    }
+
     /// The processes of `uid` that can be seen.
     pub fn of_user(&self, uid: Uid) -> Result<impl Iterator<Item = Process> + '_, Errno> {
         let entries = rustix::fs::Dir::read_from(&self.proc)?;
