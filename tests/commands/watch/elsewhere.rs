@@ -9,7 +9,7 @@ use serde_json::Value;
 /// Follows the events of a configuration, into the file `told`; waits until they have a word so often; ends the stream.
 const STREAM: &str = r#"
     conf() { printf '[watch]\nrescan = "%s"\n' "$1" >c.toml; }
-    events() { "${before[@]}" /run/j --config c.toml events --json "$@" >told 2>>said & until_told ready 1; }
+    events() { : >told; "${before[@]}" /run/j --config c.toml events --json "$@" >told 2>>said & until_told ready 1; }
     until_told() { until [ "$(grep -c -- "$1" told)" -ge "$2" ]; do sleep 0.02; done; }
     end() { kill "$(pidof j)"; wait $!; cat told; }
     before=(); mkdir -m 700 x; touch told
