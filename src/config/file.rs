@@ -13,14 +13,14 @@ struct File {
     extra_socket_dirs: Vec<Spanned<PathBuf>>,
     keep: Vec<Spanned<String>>,
     min_age: Option<Spanned<String>>,
-    watch: Watch,
+    watch: WatchTable,
     doctor: DoctorTable,
     spawn: SpawnTable,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-struct Watch {
+struct WatchTable {
     rescan: Option<Spanned<String>>,
     rescue: Option<bool>,
     protect: Option<bool>,

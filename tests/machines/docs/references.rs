@@ -22,25 +22,20 @@ fn keys(table: &toml::Table, prefix: &str, found: &mut BTreeMap<String, toml::Va
     }
 }
 
-/// The keys that the program reads: the fields of its structures `File`, `Watch` and `Spawn`.
+/// The keys that the program reads: the fields of its structure `File` and of the structures in it.
 fn keys_in_force() -> BTreeSet<String> {
     let source = read("src/config/file.rs");
-    let fields = |name: &str| -> Vec<String> {
-        let (_, body) = source.split_once(&format!("struct {name} {{\n")).expect("the structure is there");
+    let fields = |name: &str| -> Option<Vec<(String, String)>> {
+        let (_, body) = source.split_once(&format!("struct {name} {{\n"))?;
         let body = body.split("\n}").next().expect("it ends");
-        body.lines()
-            .filter_map(|line| line.split_once(':'))
-            .map(|(key, _)| key.trim().replace('_', "-"))
-            .collect()
+        let fields = body.lines().filter_map(|line| line.trim().trim_end_matches(',').split_once(": "));
+        Some(fields.map(|(key, kind)| (key.replace('_', "-"), kind.to_owned())).collect())
     };
     let mut found = BTreeSet::new();
-    for key in fields("File") {
-        let mut name = key.clone();
-        name[..1].make_ascii_uppercase();
-        if source.contains(&format!("struct {name} {{\n")) {
-            found.extend(fields(&name).into_iter().map(|inner| format!("{key}.{inner}")));
-        } else {
-            found.insert(key);
+    for (key, kind) in fields("File").expect("the structure is there") {
+        match fields(&kind) {
+            Some(inner) => found.extend(inner.into_iter().map(|(name, _)| format!("{key}.{name}"))),
+            None => drop(found.insert(key)),
         }
     }
     found
