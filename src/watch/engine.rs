@@ -189,8 +189,11 @@ impl Engine {
 
     /// A ghost was found, by its socket. Nothing, if it is known as one.
     pub(super) fn haunt(&mut self, name: &Name, socket: SocketNumber, pid: Option<Pid>) -> Vec<Happening> {
-        let happenings = self.slot(name).haunt(socket, pid);
-        self.homes.settle(socket, name);
+        let slot = self.slot(name);
+        let before = slot.servers.clone();
+        let happenings = slot.haunt(socket, pid);
+        let now = slot.servers.clone();
+        self.settle(name, &before, &now);
         happenings
     }
 

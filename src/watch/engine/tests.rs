@@ -330,6 +330,14 @@ fn who_is_renamed_is_told_of_at_home_and_goes_once() {
 
 #[test]
 fn who_has_lost_the_other_name_too_is_a_ghost_at_home() {
+    for is_found in [false, true] {
+        loses_both_names(is_found);
+    }
+}
+
+/// It is seen to be a ghost at its name, or found by a search for ghosts.
+#[track_caller]
+fn loses_both_names(is_found: bool) {
     let (world, socket) = (World::default(), SocketNumber::new(1));
     world.live(socket, Pid::new(10));
     *world.elsewhere.borrow_mut() = vec![socket];
@@ -339,7 +347,12 @@ fn who_has_lost_the_other_name_too_is_a_ghost_at_home() {
     world.engine.borrow_mut().take_restless();
     assert_eq!(world.see_at(&named("y"), Seen::Absent), []);
     assert_eq!(world.engine.borrow_mut().take_restless(), [x()], "it is to be looked at");
-    assert_eq!(world.see(Seen::Absent), [(Ghost, Some(10))]);
+    if is_found {
+        let found = world.engine.borrow_mut().haunt(&x(), socket, Some(Pid::new(10)));
+        assert_eq!(found.len(), 1);
+    } else {
+        assert_eq!(world.see(Seen::Absent), [(Ghost, Some(10))]);
+    }
     world.engine.borrow_mut().take_renamed();
     assert_eq!(world.live(SocketNumber::new(2), Pid::new(10)), [(Rescued, Some(10))]);
     assert_eq!(world.engine.borrow_mut().take_renamed(), [], "at home");
