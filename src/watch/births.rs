@@ -28,6 +28,9 @@ const OF_DIRECTORY: WatchMask = WatchMask::CREATE
 /// What is wanted of a directory in which another one may come into being.
 const OF_PARENT: WatchMask = WatchMask::CREATE.union(WatchMask::MOVED_TO).union(OF_ITSELF);
 
+/// The same where it is to be told that the other one goes.
+const OF_HOLDER: WatchMask = OF_PARENT.union(WatchMask::DELETE).union(WatchMask::MOVED_FROM);
+
 /// What is wanted of a directory that tmux would refuse: that somebody mends it.
 const OF_REFUSED: WatchMask = WatchMask::ATTRIB.union(OF_ITSELF);
 
@@ -75,6 +78,8 @@ pub(super) enum WatchRole {
     Directory(Dir),
     /// A directory of this name, to come.
     Parent(OsString),
+    /// A directory of this name, which the socket of a server holds: that it goes is told by the one above alone.
+    Holder(OsString),
     /// Being mended.
     Refused,
 }
@@ -145,6 +150,7 @@ impl Births {
         let mask = match role {
             WatchRole::Directory(_) => OF_DIRECTORY,
             WatchRole::Parent(_) => OF_PARENT,
+            WatchRole::Holder(_) => OF_HOLDER,
             WatchRole::Refused => OF_REFUSED,
         };
         // Exactly the directory that was looked at, whatever stands at its path by now.
@@ -244,7 +250,7 @@ fn note(hints: &mut Vec<Hint>, flags: EventMask, roles: &[WatchRole], name: Opti
     };
     for role in roles {
         match role {
-            WatchRole::Parent(awaited) => {
+            WatchRole::Parent(awaited) | WatchRole::Holder(awaited) => {
                 if awaited == name {
                     once(Hint::Directories);
                 }

@@ -271,7 +271,11 @@ impl Directories {
                     self.resolved.insert(dir, directory.path().to_owned());
                     // Their sockets hold on to it: that it is removed would not be told.
                     if let (true, Some((parent, awaited))) = (is_haunted, nearest(&path, self.user)) {
-                        watch(&mut self.births, &parent, WatchRole::Parent(awaited.to_owned()));
+                        watch(&mut self.births, &parent, WatchRole::Holder(awaited.to_owned()));
+                        // Has it gone before we began to watch?
+                        if !is_there(&path) {
+                            continue;
+                        }
                     }
                     return Some(Identity { file: directory.id(), watch: number });
                 }
@@ -283,7 +287,7 @@ impl Directories {
                     let number = watch(&mut self.births, &parent, WatchRole::Parent(awaited.to_owned()));
                     // This one may go as well, and they hold on to it, too.
                     if let (true, Some((above, name))) = (is_haunted, above(&path, self.user)) {
-                        watch(&mut self.births, &above, WatchRole::Parent(name.to_owned()));
+                        watch(&mut self.births, &above, WatchRole::Holder(name.to_owned()));
                     }
                     // Has it come before we began to watch?
                     let now = nearest(&path, self.user).map(|(_, now)| now);
@@ -344,21 +348,26 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
     use super::*;
     use std::fs::{self, File};
+    use std::os::unix::fs::DirBuilderExt as _;
 
-    /// The socket of a server is a handle on the folders above it: that they are removed is never told.
+    /// The socket of a server is a handle on the folders above it: that they are removed, only those above them tell.
     #[test]
-    fn a_parent_that_goes_unseen_is_seen_when_it_is_back() {
+    fn a_directory_and_a_parent_that_are_held_are_seen_to_go_and_to_come_back() {
         let room = tempfile::tempdir().unwrap();
         let parent = room.path().join("tests");
-        fs::create_dir(&parent).unwrap();
+        let path = parent.join("tmux-7");
+        fs::DirBuilder::new().mode(0o700).recursive(true).create(&path).unwrap();
         let runtime = crate::watch::event_loop::runtime().unwrap();
         runtime.block_on(async {
             let mut directories = Directories::new(Uid::ours());
-            directories.set(vec![Target::whole(parent.join("tmux-7"))]);
+            directories.set(vec![Target::whole(path.clone())]);
             directories.settle(|_| true);
-            let _held = File::open(&parent).unwrap();
-            fs::remove_dir(&parent).unwrap();
-            assert_eq!(directories.hints(), [], "it is held");
+            let _held = [&path, &parent].map(|held| File::open(held).unwrap());
+            for gone in [&path, &parent] {
+                fs::remove_dir(gone).unwrap();
+                assert_eq!(directories.hints(), [Hint::Directories], "{}", gone.display());
+                directories.settle(|_| true);
+            }
             fs::create_dir(&parent).unwrap();
             assert_eq!(directories.hints(), [Hint::Directories]);
             assert!(directories.settle(|_| true).has_parent_back);
