@@ -27,6 +27,8 @@ impl Holder {
             })
         };
         wait::until("the lock is held", held);
+        let comm = format!("/proc/{}/comm", child.id());
+        wait::until("it is sleep", || fs::read_to_string(&comm).is_ok_and(|comm| comm == "sleep\n"));
         fs::set_permissions(lock, fs::Permissions::from_mode(0o600)).unwrap();
         Self(child)
     }
