@@ -2,16 +2,11 @@
 
 use crate::{
     checking::{first_world, run},
-    pc::Pc,
     properties,
     scenarios::{ALONE, CLEARS, HOLE, ORPHAN, SIGUSR1, TRAVELLING, TWO_LABELS, clean, finds},
     setup::{Begin, Fault, Kill, Setup},
     world::NONE,
 };
-
-/// The steps of a lock that goes straight on, and of a quarantine name that is used again.
-pub(crate) const STEPS: [Pc; 7] =
-    [Pc::OnLook, Pc::MoveOn, Pc::OnLease, Pc::LinkBack, Pc::LinkRest, Pc::Replace, Pc::UnlinkSingle];
 
 #[test]
 fn what_was_tried_fails() {
