@@ -4,6 +4,7 @@
 use super::JANITOR;
 use super::sandboxes::{BLIND, SANDBOXES, is_refused};
 use crate::machine::{Machine, User};
+use crate::units::scene::UNTIL_CLOSED;
 use serde_json::Value;
 
 /// What a sandbox must let a sweep do.
@@ -119,9 +120,14 @@ fn pid(machine: &Machine, user: &User, label: &str) -> String {
 fn leave_dead(machine: &Machine, user: &User) {
     machine.sh_as(
         user,
-        "systemd-run --user --scope --quiet --collect \"$TMUX_BIN\" -L gone new-session -d
-        pid=$(\"$TMUX_BIN\" -L gone display-message -p '#{pid}')
-        kill -KILL $pid
-        tail --pid=$pid --sleep-interval=0.01 --follow /dev/null",
+        &format!(
+            "systemd-run --user --scope --quiet --collect \"$TMUX_BIN\" -L gone new-session -d
+            pid=$(\"$TMUX_BIN\" -L gone display-message -p '#{{pid}}')
+            kill -KILL $pid
+            tail --pid=$pid --sleep-interval=0.01 --follow /dev/null
+            P=/tmp/tmux-{}/gone
+            {UNTIL_CLOSED}",
+            user.uid
+        ),
     );
 }

@@ -44,6 +44,10 @@ pub(crate) fn start(machine: &Machine, user: &User, dir: &str, label: &str) -> S
         .to_owned()
 }
 
+/// In a shell: waits until nobody has a socket that was bound at `$P`. What a killed server has forked for a pane has it
+/// until it calls exec.
+pub(crate) const UNTIL_CLOSED: &str = r#"export P; while awk '$NF == ENVIRON["P"] { found = 1 } END { exit !found }' /proc/net/unix; do sleep 0.02; done"#;
+
 /// Starts a server and kills it, which leaves its socket behind.
 #[track_caller]
 pub(crate) fn leave_dead(machine: &Machine, user: &User, dir: &str, label: &str) {
@@ -54,9 +58,11 @@ pub(crate) fn leave_dead(machine: &Machine, user: &User, dir: &str, label: &str)
             "
         kill -KILL {pid}
         tail --pid={pid} --sleep-interval=0.01 --follow /dev/null
-        test -S {dir}/tmux-{}/{label}
+        P={dir}/tmux-{uid}/{label}
+        {UNTIL_CLOSED}
+        test -S \"$P\"
     ",
-            user.uid
+            uid = user.uid
         ),
     );
 }
