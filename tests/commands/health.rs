@@ -144,8 +144,8 @@ fn without_proc_nothing_is_said_to_be_well() {
 #[test]
 fn a_folder_from_outside_of_a_container_is_no_health() {
     let arena = Arena::new();
-    // A volume: a folder of another file system than that of the root.
-    let volume = r#"mount -t tmpfs none /mnt; mkdir -m 700 /mnt/volume; mount --bind /mnt/volume "$2"; "#;
+    // A volume: a folder of another file system than that of the root. Where root has logged in, its manager is not shown.
+    let volume = r#"mount -t tmpfs none /sys/fs/cgroup; mount -t tmpfs none /mnt; mkdir -m 700 /mnt/volume; mount --bind /mnt/volume "$2"; "#;
     let dead =
         r#"python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$2/dead"; "#;
     let run_it = r#""$0" "$@""#;
@@ -246,13 +246,15 @@ fn a_folder_of_the_configuration_that_is_not_there_is_a_note() {
     let notes = || {
         let json = Run::of(with(bare(), ["doctor", "--json", "--config"]).arg(&config)).json();
         let mut findings = json["findings"].as_array().unwrap().clone();
-        findings.retain(|finding| finding["what"].as_str().unwrap().contains(gone.to_str().unwrap()));
+        findings.retain(|finding| {
+            finding["check"] == "directory"
+                && finding["what"].as_str().unwrap().contains(gone.to_str().unwrap())
+        });
         findings
     };
     let found = notes();
-    let first = (&found[0]["check"], &found[0]["severity"]);
-    assert_eq!((found.len(), first), (1, (&"directory".into(), &"note".into())), "{found:?}");
+    assert_eq!((found.len(), &found[0]["severity"]), (1, &"note".into()), "{found:?}");
     fs::create_dir(&gone).unwrap();
     fs::set_permissions(&gone, fs::Permissions::from_mode(0o700)).unwrap();
-    assert!(notes().is_empty());
+    assert_eq!(notes(), [] as [serde_json::Value; 0]);
 }

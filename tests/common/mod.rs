@@ -9,6 +9,7 @@ pub(crate) mod dice;
 pub(crate) mod ghosts;
 pub(crate) mod janitor;
 pub(crate) mod journal;
+pub(crate) mod locks;
 pub(crate) mod metrics;
 pub(crate) mod reader;
 pub(crate) mod skip;

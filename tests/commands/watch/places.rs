@@ -3,11 +3,11 @@
 use crate::common::arena::{Arena, Server, start, tmux};
 use crate::common::daemon::Daemon;
 use crate::common::janitor::{bare, with};
-use crate::common::{skip, wait};
+use crate::common::{locks, skip, wait};
 use rustix::fs::FlockOperation;
 use rustix::process::Signal;
 use std::fs::{self, File};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -154,11 +154,8 @@ fn it_watches_five_directories_or_none_at_all() {
 /// Whether somebody holds a shared lock on a directory. Asked of `/proc/locks`: a lock of our own, taken to find out,
 /// would be in the way of who wants to shield it.
 fn is_shielded(dir: &Path) -> bool {
-    let inode = format!(":{}", fs::metadata(dir).unwrap().ino());
-    let locks = fs::read_to_string("/proc/locks").unwrap();
-    locks.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).any(|fields| {
-        fields.contains(&"FLOCK") && fields.contains(&"READ") && fields.iter().any(|at| at.ends_with(&inode))
-    })
+    let has = |line: &[String], word: &str| line.iter().any(|other| other == word);
+    locks::on(dir).iter().any(|line| has(line, "FLOCK") && has(line, "READ"))
 }
 
 #[test]

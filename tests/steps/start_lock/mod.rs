@@ -7,7 +7,7 @@ mod displaced;
 mod openers;
 
 use crate::common::janitor::{Run, fate};
-use crate::common::wait;
+use crate::common::{locks, wait};
 use rustix::fs::{FileType, FlockOperation};
 use std::cell::{Cell, RefCell};
 use std::ffi::OsStr;
@@ -106,11 +106,10 @@ struct Client {
 
 impl Client {
     fn opens(path: &Path) -> Self {
-        let (ino, path) = (ino(path), path.to_owned());
-        let thread = std::thread::spawn(move || File::options().read(true).write(true).open(path).unwrap());
-        let breaks = |line: &str| line.contains("BREAKING") && line.contains(&format!(":{ino} "));
+        let (ino, opened) = (ino(path), path.to_owned());
+        let thread = std::thread::spawn(move || File::options().read(true).write(true).open(opened).unwrap());
         wait::until("a client waits for the lease", || {
-            fs::read_to_string("/proc/locks").unwrap().lines().any(breaks)
+            locks::on(path).concat().contains(&"BREAKING".to_owned())
         });
         Self { ino, thread }
     }
