@@ -68,10 +68,13 @@ pub(crate) fn run(settings: &Settings, user: Uid, request: &Request) -> Done {
     let mut spawned = Spawned::new(&request.name, settings.spawn.tmux.as_os_str());
     let mut witness = Witness::new(user);
     // On a file system that hangs tmux would wait for ever, and hold its start lock.
-    let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let (home, runtime) = (absolute("HOME"), absolute("XDG_RUNTIME_DIR"));
     let needed = [
         ("--cwd", request.cwd.as_ref()),
         ("HOME", home.as_ref()),
+        // A tmux that was built with systemd asks the service manager there for a scope for each pane.
+        ("XDG_RUNTIME_DIR", runtime.as_ref()),
         ("spawn.tmux", Some(&settings.spawn.tmux)),
     ];
     for (name, path) in needed.into_iter().filter_map(|(name, path)| Some((name, path?))) {
