@@ -5,8 +5,8 @@ use std::process::Command;
 use super::built::{bring, later_rpm, rpm, run};
 use crate::machine::Machine;
 
-/// rpm has its own database here: what Debian calls its packages it does not know.
-const RPM: &str = "rpm --nodeps --force-debian --dbpath=/var/lib/rpm";
+/// rpm has its own database here: what Debian calls its packages it does not know. To install it, Debian's rpm wants to be told so up to 4.18.
+const RPM: &str = "rpm --nodeps $(rpm --force-debian --version >/dev/null 2>&1 && echo --force-debian) --dbpath=/var/lib/rpm";
 
 #[test]
 fn the_rpm_says_what_it_is() {
