@@ -111,7 +111,8 @@ fn whoever_has_an_account_comes_before_a_flood_of_those_without() {
     victim.dead("gone");
     let left = || flood.iter().filter(|user| user.path("hers").exists()).count();
     let mut janitor = crate::common::janitor::bare();
-    janitor.args(["sweep", "--all-users", "--json"]).stdout(std::process::Stdio::null());
+    janitor.args(["sweep", "--all-users", "--json"]);
+    janitor.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
     let mut janitor = janitor.spawn().unwrap();
     crate::common::wait::until("the victim is served", || !victim.path("gone").exists());
     let left_then = left();
