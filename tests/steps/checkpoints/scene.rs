@@ -3,6 +3,7 @@
 use crate::common::arena::{Server, start, tmux};
 use crate::common::janitor::{Run, janitor};
 use crate::common::wait;
+use rustix::fs::Access;
 use rustix::process::Signal;
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
@@ -131,7 +132,8 @@ impl Scene {
                 if let Some(server) = self.lost.as_ref().filter(|server| server.is_alive()) {
                     server.signal(Signal::USR1);
                     // Where the directory is gone or cannot be written there is nothing to wait for.
-                    let possible = self.dir.exists() && !is_immutable(&self.dir);
+                    let possible = !is_immutable(&self.dir)
+                        && rustix::fs::access(&self.dir, Access::WRITE_OK | Access::EXEC_OK).is_ok();
                     let begun = Instant::now();
                     wait::until("the server has its socket anew", || {
                         // A start that was under way can have taken the name right after it, as tmux does.

@@ -285,7 +285,9 @@ mod tests {
 
     #[test]
     fn the_second_name_is_free_or_its_own_and_never_too_long() {
-        let folder = tempfile::tempdir().unwrap();
+        // Whatever the umask is.
+        let owners = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        let folder = tempfile::Builder::new().permissions(owners).tempdir().unwrap();
         let user = Uid::ours();
         let dir = SocketDir::open(folder.path(), user, Strictness::Swept).unwrap().unwrap();
         let _server = UnixListener::bind(folder.path().join("x")).unwrap();

@@ -273,7 +273,9 @@ mod tests {
 
     #[test]
     fn a_try_that_a_sweep_removes_is_no_failure() {
-        let folder = tempfile::tempdir().unwrap();
+        // Whatever the umask is.
+        let owners = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        let folder = tempfile::Builder::new().permissions(owners).tempdir().unwrap();
         let dir = SocketDir::open(folder.path(), user(), Strictness::Swept).unwrap().unwrap();
         let path = folder.path().join(format!("{OWN_PREFIX}{}-try", std::process::id()));
         let (over, taken) = (AtomicBool::new(false), AtomicU32::new(0));

@@ -331,6 +331,7 @@ mod tests {
         let (_parent, real) = folder("real");
         let below = real.join("below");
         fs::create_dir(&below).unwrap();
+        fs::set_permissions(&below, fs::Permissions::from_mode(0o700)).unwrap();
         let link = real.with_file_name("link");
         symlink(&real, &link).unwrap();
         let opened = |path: &Path| SocketDir::open(path, me(), Strictness::Matched).map(|dir| dir.is_some());
