@@ -43,7 +43,7 @@ fn fight(attack: &str, told: &str) {
     // And once they leave it alone, it does its work.
     let json = all_users("sweep", &["--json"]).json();
     assert_eq!(error_of(&json, &mallory.dir()), None, "{json:#}");
-    assert!(mallory.names().is_empty(), "{:?}", mallory.names());
+    assert!(mallory.names().is_empty(), "{json:#}");
 }
 
 #[test]

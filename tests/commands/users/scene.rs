@@ -17,10 +17,12 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Users of tests that run at the same time are different ones: their servers are seen by all.
-static NEXT: AtomicU32 = AtomicU32::new(61_000);
+/// Users of tests that run at the same time are different ones: their servers are seen by all, and what they do to their own
+/// processes reaches everybody's. As far as can be, those of other test programs, too.
+static NEXT: LazyLock<AtomicU32> = LazyLock::new(|| AtomicU32::new(70_000 + std::process::id() % 30 * 1_000));
 
 /// One user without a home, or with an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
