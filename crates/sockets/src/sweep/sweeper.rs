@@ -19,6 +19,8 @@ use std::path::PathBuf;
 /// use tmux_sockets::{SpareNothing, Sweeper};
 ///
 /// let dir = tempfile::tempdir()?;
+/// # use std::{fs, os::unix::fs::PermissionsExt as _};
+/// # fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700))?; // whatever the umask is
 /// let live = UnixListener::bind(dir.path().join("live"))?;
 /// drop(UnixListener::bind(dir.path().join("dead"))?);
 ///
