@@ -47,6 +47,36 @@ fn the_flake_and_its_module_evaluate() {
 }
 
 #[test]
+fn the_lock_holds_what_the_flake_asks_for() {
+    if !here(&["nix"]) {
+        return;
+    }
+    let room = tempfile::tempdir().expect("a temporary folder can be made");
+    let flake = room.path().join("flake");
+    std::fs::create_dir(&flake).expect("a folder can be made");
+    for name in ["flake.nix", "flake.lock"] {
+        std::fs::copy(Path::new(REPOSITORY).join("packaging/nix").join(name), flake.join(name))
+            .expect("it is there");
+    }
+    // What the lock does not answer nix would ask the network for, and write into it.
+    let printed = run(Command::new("nix")
+        .args(["--extra-experimental-features", "nix-command flakes", "--offline", "--store"])
+        .arg(room.path().join("store"))
+        .args(["flake", "metadata", "--json", "--no-update-lock-file"])
+        .arg(format!("path:{}", flake.display()))
+        .env("HOME", room.path()));
+    let about: Value = serde_json::from_str(&printed).expect("it prints JSON");
+    let nixpkgs = &about["locks"]["nodes"]["nixpkgs"];
+    // What it is asked is where it leads, and nix has not looked there.
+    for what in ["type", "owner", "repo"] {
+        assert_eq!(nixpkgs["locked"][what], nixpkgs["original"][what], "{nixpkgs:#}");
+    }
+    for what in ["rev", "narHash", "lastModified"] {
+        assert!(!nixpkgs["locked"][what].is_null(), "no {what}: {nixpkgs:#}");
+    }
+}
+
+#[test]
 fn the_module_for_nixos_evaluates() {
     if !here(&["nix-instantiate"]) {
         return;
