@@ -1,7 +1,10 @@
 //! Arch's recipe, run by makepkg itself with the flags that Arch compiles with. Only the source is not fetched.
+//!
+//! `TMUX_JANITOR_MAKEPKG=whole` leaves nothing out: Rust's optimiser has its way, and `check()` is run.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -9,12 +12,13 @@ use super::REPOSITORY;
 use super::built::{here, run};
 use super::files::{compressed_pages, installed};
 
-/// What Arch's own /etc/makepkg.conf says, as far as it has to do with compiling. No debug package: ours is stripped.
+/// What Arch's own /etc/makepkg.conf and /etc/makepkg.conf.d/rust.conf say, as far as it has to do with compiling. No debug
+/// package: ours is stripped.
 const DEFAULTS: &str = r#"
 CARCH=x86_64 CHOST=x86_64-pc-linux-gnu
 CFLAGS="-march=x86-64 -mtune=generic -O2 -pipe -fno-plt -fexceptions -Wp,-D_FORTIFY_SOURCE=3 -Wformat -Werror=format-security \
   -fstack-clash-protection -fcf-protection -fno-omit-frame-pointer -mno-omit-leaf-frame-pointer"
-CXXFLAGS="$CFLAGS" LDFLAGS="-Wl,-O1 -Wl,--sort-common -Wl,--as-needed -Wl,-z,relro -Wl,-z,now -Wl,-z,pack-relative-relocs"
+CXXFLAGS="$CFLAGS -Wp,-D_GLIBCXX_ASSERTIONS" LDFLAGS="-Wl,-O1 -Wl,--sort-common -Wl,--as-needed -Wl,-z,relro -Wl,-z,now -Wl,-z,pack-relative-relocs"
 LTOFLAGS=-flto=auto RUSTFLAGS=-Cforce-frame-pointers=yes
 OPTIONS=(strip docs !libtool !staticlibs emptydirs zipman purge !debug lto)
 INTEGRITY_CHECK=(sha256)
@@ -36,31 +40,22 @@ fn the_recipe_compiles_with_archs_flags_and_packages_what_the_installer_installs
         .arg(format!("--file={}/{name}.tar.gz", room.path().display()))
         .arg(".")
         .current_dir(REPOSITORY));
-    fs::copy(Path::new(REPOSITORY).join("packaging/arch/PKGBUILD"), room.path().join("PKGBUILD"))
-        .expect("a recipe");
+    // As a release has it: with the sum of the source.
+    let source = room.path().join(format!("{name}.tar.gz"));
+    let recipe = run(Command::new(Path::new(REPOSITORY).join("packaging/arch/recipe")).arg(&source));
+    fs::write(room.path().join("PKGBUILD"), recipe).expect("there is room");
     fs::write(room.path().join("makepkg.conf"), DEFAULTS).expect("there is room");
 
-    // makepkg refuses to be root. Whom the kernel takes for nobody in there has still root's toolchain.
-    let mut makepkg = if rustix::process::geteuid().is_root() {
-        let mut nobody = Command::new("unshare");
-        nobody.args(["--user", "--map-user=65534", "--map-group=65534", "makepkg"]);
-        nobody
-    } else {
-        Command::new("makepkg")
-    };
-    let home = std::env::var("HOME").expect("cargo has a home");
-    for (variable, folder) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
-        makepkg.env(variable, std::env::var(variable).unwrap_or_else(|_| format!("{home}/{folder}")));
+    let mut built = makepkg(room.path());
+    built.args(["--nodeps", "--config", "makepkg.conf"]);
+    if std::env::var_os("TMUX_JANITOR_MAKEPKG").is_none_or(|how| how != "whole") {
+        built.arg("--nocheck");
+        // The flags are asked about, not what the optimiser makes of them.
+        for (setting, value) in [("OPT_LEVEL", "0"), ("LTO", "off"), ("CODEGEN_UNITS", "16")] {
+            built.env(format!("CARGO_PROFILE_RELEASE_{setting}"), value);
+        }
     }
-    // The flags are asked about, not what the optimiser makes of them.
-    for (setting, value) in [("OPT_LEVEL", "0"), ("LTO", "off"), ("CODEGEN_UNITS", "16")] {
-        makepkg.env(format!("CARGO_PROFILE_RELEASE_{setting}"), value);
-    }
-    run(makepkg
-        .args(["--nodeps", "--nocheck", "--config", "makepkg.conf"])
-        .current_dir(room.path())
-        .env("HOME", room.path())
-        .env("PKGDEST", room.path()));
+    run(&mut built);
 
     let package = concat!("tmux-janitor-", env!("CARGO_PKG_VERSION"), "-1-x86_64.pkg.tar");
     let listed = run(Command::new("tar")
@@ -76,4 +71,35 @@ fn the_recipe_compiles_with_archs_flags_and_packages_what_the_installer_installs
     compressed_pages(&mut expected);
     expected.insert("/usr/share/licenses/tmux-janitor/LICENSE".into(), "-rw-r--r--".into());
     assert_eq!(files.collect::<BTreeMap<_, _>>(), expected);
+
+    // Another source has another sum.
+    fs::OpenOptions::new()
+        .append(true)
+        .open(&source)
+        .and_then(|mut source| source.write_all(b"\0"))
+        .expect("it can be written");
+    let mut changed = makepkg(room.path());
+    let refused = changed
+        .args(["--nodeps", "--config", "makepkg.conf", "--verifysource", "--force"])
+        .output()
+        .expect("the program was looked for");
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("validity check"), "{said}");
+}
+
+/// makepkg in a folder. It refuses to be root; whom the kernel takes for nobody in there has still root's toolchain.
+fn makepkg(room: &Path) -> Command {
+    let mut makepkg = if rustix::process::geteuid().is_root() {
+        let mut nobody = Command::new("unshare");
+        nobody.args(["--user", "--map-user=65534", "--map-group=65534", "makepkg"]);
+        nobody
+    } else {
+        Command::new("makepkg")
+    };
+    let home = std::env::var("HOME").expect("cargo has a home");
+    for (variable, folder) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
+        makepkg.env(variable, std::env::var(variable).unwrap_or_else(|_| format!("{home}/{folder}")));
+    }
+    makepkg.current_dir(room).env("HOME", room).env("PKGDEST", room);
+    makepkg
 }

@@ -9,6 +9,7 @@ mod nix;
 mod program;
 mod rpm;
 mod source;
+mod workflows;
 
 const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tmux-janitor");
