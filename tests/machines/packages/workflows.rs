@@ -72,6 +72,9 @@ impl Room {
         for folder in ["work", "home"] {
             fs::create_dir(room.path().join(folder)).expect("a folder can be made");
         }
+        // The history here may be another user's, too, and git is asked for it.
+        let settings = format!("[safe]\n\tdirectory = {REPOSITORY}\n\tdirectory = {REPOSITORY}/.git\n");
+        fs::write(room.path().join("home/.gitconfig"), settings).expect("there is room");
         if rustix::process::geteuid().is_root() {
             std::os::unix::fs::chown(room.path().join("work"), Some(1001), Some(1001)).expect("root may");
         }
