@@ -14,7 +14,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use tmux_sockets::kernel::PidFd;
+use tmux_sockets::kernel::{Pid, PidFd};
 
 /// The command that waits.
 pub(crate) const WAIT: [&str; 2] = ["load-buffer", "-"];
@@ -90,6 +90,11 @@ impl HeldClient {
             }
         };
         Ok(Self { child, pidfd, line, said: Vec::new(), err, is_over: false })
+    }
+
+    /// Its pid.
+    pub(crate) fn pid(&self) -> Option<Pid> {
+        i32::try_from(self.child.id()).ok().map(Pid::new)
     }
 
     /// Waits for a whole line on its stdout, for as long as `deadline`; then `patient` is asked whether to wait

@@ -5,7 +5,7 @@
 
 use super::answer::{self, Created, Unknown};
 use super::handover::{self, HandoverOrder};
-use super::job::{Asked, Job, Trouble, is_stopped};
+use super::job::{Asked, Job, Trouble, is_runnable, is_stopped};
 use super::manager::Kind;
 use super::place::PlaceState;
 use super::result::Spawned;
@@ -25,7 +25,7 @@ use tmux_sockets::kernel::checkpoint::{self, Step};
 use tmux_sockets::tmux::stuck;
 use tmux_sockets::witness::Witness;
 
-/// How often a client's deadline may pass while the server that it starts is seen to come up.
+/// How often a client's deadline may pass while the server that it starts is seen to come up, or that it asks has work.
 const MOST_WAITS: u32 = 10;
 
 /// A session that was told of, by a client that waits.
@@ -148,8 +148,14 @@ impl Job<'_> {
             let arguments = self.tmux().sequence(start, &commands);
             let mut client = HeldClient::start(&mut self.in_place(&arguments)).map_err(cannot)?;
             checkpoint::step(Step::Asked);
+            let (mut waits, both) = (0, [asked.server, client.pid()]);
+            // What they lack is their turn, on a machine that has too much to do.
+            let mut patient = || {
+                waits += 1;
+                waits < MOST_WAITS && both.into_iter().flatten().any(is_runnable)
+            };
             let said = loop {
-                match client.line(DEADLINE, &mut || false).map_err(cannot)? {
+                match client.line(DEADLINE, &mut patient).map_err(cannot)? {
                     FirstSaid::Line(line) => {
                         // Lines of others may come before tmux's.
                         if let Some(made) = NewSession::of(&line) {
@@ -178,7 +184,9 @@ impl Job<'_> {
                 (Created::Lost(error), _) => {
                     return Err(Trouble::Unknown(words::lost(&self.place.path, &error)));
                 }
-                (Created::GivenUp, _) => return Err(Trouble::Unknown(words::given_up(&self.place.path))),
+                (Created::GivenUp, _) => {
+                    return Err(Trouble::Unknown(words::given_up(&self.place.path, DEADLINE * waits.max(1))));
+                }
             }
         }
     }

@@ -96,6 +96,14 @@ impl PlaceState {
 
 /// Whether a process is stopped.
 pub(super) fn is_stopped(pid: Pid) -> bool {
-    Processes::open()
-        .is_ok_and(|all| all.by_pid(pid).is_some_and(|process| process.stat().is_some_and(Stat::is_stopped)))
+    is_so(pid, Stat::is_stopped)
+}
+
+/// Whether a process waits for nothing but a processor.
+pub(super) fn is_runnable(pid: Pid) -> bool {
+    is_so(pid, Stat::is_runnable)
+}
+
+fn is_so(pid: Pid, what: fn(Stat) -> bool) -> bool {
+    Processes::open().is_ok_and(|all| all.by_pid(pid).is_some_and(|process| process.stat().is_some_and(what)))
 }

@@ -67,10 +67,11 @@ pub(super) fn silent(path: &Path, pid: Option<Pid>) -> String {
     )
 }
 
-pub(super) fn given_up(path: &Path) -> String {
+pub(super) fn given_up(path: &Path, waited: Duration) -> String {
     format!(
-        "{}: the server took the order and did not answer within 2 s; whether COMMAND was or will be started is not known, so it was not asked for again",
-        escaped(path)
+        "{}: the server took the order and did not answer within {} s; whether COMMAND was or will be started is not known, so it was not asked for again",
+        escaped(path),
+        waited.as_secs()
     )
 }
 

@@ -37,8 +37,19 @@ fn started(program: &OsStr, socket: &Path, line: &str) -> Server {
 
 impl Ending {
     fn start(program: &OsStr, socket: &Path, room: &Path) -> Self {
+        // One that had just written all it had ends at once.
+        let mut ending = None;
+        wait::until("a server hangs up", || {
+            ending = Self::try_start(program, socket, room);
+            ending.is_some()
+        });
+        ending.unwrap()
+    }
+
+    fn try_start(program: &OsStr, socket: &Path, room: &Path) -> Option<Self> {
         let server = started(program, socket, "while :; do seq 100000; done");
         let fifo = room.join("out");
+        let _ = std::fs::remove_file(&fifo);
         rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)
             .unwrap();
         let out = rustix::fs::open(&fifo, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).unwrap();
@@ -49,12 +60,12 @@ impl Ending {
             rustix::event::poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap() == 0
         });
         of(program, socket, &["kill-server"]).status().unwrap();
-        wait::until("it hangs up", || {
-            let mut list = of(program, socket, &["list-sessions"]);
-            let said = list.stderr(Stdio::piped()).stdout(Stdio::null()).output().unwrap();
-            String::from_utf8_lossy(&said.stderr).contains("exited")
-        });
-        Self { client, server, _out: File::from(out) }
+        let ending = Self { client, server, _out: File::from(out) };
+        let mut list = of(program, socket, &["list-sessions"]);
+        list.stderr(Stdio::piped()).stdout(Stdio::null());
+        let mut hangs_up = || String::from_utf8_lossy(&list.output().unwrap().stderr).contains("exited");
+        wait::until("it hangs up or has ended", || hangs_up() || !ending.server.is_alive());
+        ending.server.is_alive().then_some(ending)
     }
 }
 

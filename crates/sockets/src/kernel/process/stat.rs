@@ -38,6 +38,11 @@ impl Stat {
         matches!(self.state, b'T' | b't')
     }
 
+    /// Whether it runs, or would if a processor were free.
+    pub fn is_runnable(self) -> bool {
+        self.state == b'R'
+    }
+
     /// Whether it has ended.
     pub fn has_ended(self) -> bool {
         matches!(self.state, b'Z' | b'X' | b'x')
