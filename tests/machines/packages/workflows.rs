@@ -21,7 +21,7 @@ fn each_workflow_has_the_source_in_a_folder_that_is_another_users() {
         }
     }
     // The jobs of the gate, and the one of a release.
-    assert_eq!(tried, 6);
+    assert_eq!(tried, 7);
 }
 
 #[test]
