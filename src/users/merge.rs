@@ -65,8 +65,15 @@ impl<'u> Merger<'u> {
                 Some(LeftAlone::Lost(user.uid, loss))
             }
         };
-        let path = user.folder.to_owned();
-        run.report.directories.extend(failure.map(|why| DirectoryReport { path, error: Some(why) }));
+        if let Some(why) = failure {
+            let (mut directories, path) = (run.report.directories.iter_mut(), user.folder.to_owned());
+            // A directory is told of once, also where the worker had told of removals in it.
+            if let Some(directory) = directories.find(|directory| directory.path == path) {
+                directory.error = Some(why);
+            } else {
+                run.report.directories.push(DirectoryReport { path, error: Some(why) });
+            }
+        }
         self.sum_up(user, &mut run.report);
         self.runs.push((user, run));
         // The report that was just pushed.
@@ -183,7 +190,11 @@ mod tests {
             paths.sort();
             assert_eq!(paths, ["/run/user/5/tmux-5/b", "/tmp/tmux-5/a", "/tmp/tmux-5/c"].map(PathBuf::from));
             let with_error = told.directories.iter().filter(|directory| directory.error.is_some());
-            assert_eq!(with_error.count(), errors);
+            assert_eq!(
+                (with_error.count(), told.directories.len()),
+                (errors, 2),
+                "a directory is told of twice"
+            );
         }
     }
 
