@@ -2,6 +2,7 @@
 
 use super::scene::{Scene, errors};
 use crate::common::arena::{Arena, Server, tmux_program};
+use crate::common::janitor::copy_program;
 use crate::common::wait;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
@@ -49,7 +50,7 @@ impl Ending {
     fn try_start(program: &OsStr, socket: &Path, room: &Path) -> Option<Self> {
         let server = started(program, socket, "while :; do seq 100000; done");
         let fifo = room.join("out");
-        let _ = std::fs::remove_file(&fifo);
+        let _ = fs::remove_file(&fifo);
         rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)
             .unwrap();
         let out = rustix::fs::open(&fifo, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).unwrap();
@@ -81,7 +82,7 @@ impl Drop for Ending {
 fn a_server_that_waits_for_a_client_is_named_with_it_and_with_its_program() {
     let other = |scene: &Scene| {
         let copy = scene.path("another-tmux");
-        fs::copy(which(&tmux_program()), &copy).unwrap();
+        copy_program(&which(&tmux_program()), &copy);
         copy.into_os_string()
     };
     for is_other in [false, true] {
