@@ -257,7 +257,10 @@ fn a_program_that_no_unit_can_keep_starting_is_refused() {
     }
     assert_eq!(home.all(), BTreeSet::new());
     // What a build made goes away one day: it is said.
-    let run = Run::of(&mut home.command(Path::new(PROGRAM), &[]));
+    let built = home.path(".cargo/target/debug/tmux-janitor");
+    fs::create_dir_all(built.parent().unwrap()).unwrap();
+    copy_program(Path::new(PROGRAM), &built);
+    let run = Run::of(&mut home.command(&built, &[]));
     assert!(run.code == Some(0) && run.stdout.contains("`cargo clean`"), "{} {}", run.stdout, run.stderr);
 }
 
