@@ -181,6 +181,11 @@ impl Engine {
         slots.any(|slot| !slot.servers.is_empty())
     }
 
+    /// Whether any server is known at a name that is no ghost.
+    pub(super) fn has_server(&self, name: &Name) -> bool {
+        self.known(name).is_some_and(|slot| slot.servers.iter().any(|server| !server.ghost))
+    }
+
     /// Whether servers live whose files in a directory are gone.
     pub(super) fn is_haunted(&self, dir: Dir) -> bool {
         let slots = self.slots.get(&dir).into_iter().flat_map(HashMap::values);

@@ -331,6 +331,10 @@ impl Looks {
 
     /// A server that is not tied to its process yet waits for [`Self::announce`].
     fn take_in(&mut self, tools: &mut Tools<'_>, name: Name, seen: Seen, ended: &HashSet<Pid>) {
+        let is_unlisted = matches!(seen, Seen::Live { socket: None, .. });
+        let is_undecided =
+            is_unlisted && !self.engine.has_server(&name) && self.schedule.unlisted(&name, Instant::now());
+        let seen = if is_undecided { Seen::Undecided } else { seen };
         if let Seen::Live { socket: Some(socket), .. } = seen {
             if !self.engine.is_late(&name) {
                 let pid = self.engine.server(&name, socket).and_then(|server| server.pid);

@@ -43,6 +43,8 @@ pub(super) struct Schedule {
     settling: BTreeMap<Name, Instant>,
     /// Names that looks could not decide: how many looks.
     undecided: BTreeMap<Name, u8>,
+    /// Names with servers that the table did not list, seen so once.
+    unlisted: BTreeSet<Name>,
     /// When to see whether the directories are still the same.
     directories_at: Option<Instant>,
     /// When to look for ghosts.
@@ -79,6 +81,7 @@ impl Schedule {
             pause_until: None,
             settling: BTreeMap::new(),
             undecided: BTreeMap::new(),
+            unlisted: BTreeSet::new(),
             directories_at: None,
             ghosts_at: None,
             chunks: VecDeque::new(),
@@ -121,6 +124,17 @@ impl Schedule {
             let wait = SETTLE * LONGER.pow(u32::from(*tries));
             self.settling.entry(name).or_insert(now + wait);
         }
+    }
+
+    /// A look found a server that the kernel's table does not list: a dump has missed it, or it is in another network
+    /// namespace. Whether another look is to decide; what is announced without its process, its end is not noticed.
+    pub(super) fn unlisted(&mut self, name: &Name, now: Instant) -> bool {
+        if !self.unlisted.insert(name.clone()) {
+            self.unlisted.remove(name);
+            return false;
+        }
+        self.unclear(name.clone(), now);
+        true
     }
 
     /// A name is decided.
@@ -222,6 +236,7 @@ impl Schedule {
             self.unsettled.clear();
             self.settling.clear();
             self.undecided.clear();
+            self.unlisted.clear();
             return Some(Due::Rescan);
         }
         None

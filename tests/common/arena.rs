@@ -20,6 +20,8 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 pub(crate) struct Server {
     pub(crate) pid: i32,
     pidfd: OwnedFd,
+    /// What it had open at first: its children have it, too, until they exec.
+    sockets: Vec<String>,
 }
 
 impl Server {
@@ -32,7 +34,11 @@ impl Server {
     /// The same, of a process that may have ended.
     pub(crate) fn try_of(pid: i32) -> Option<Self> {
         let pidfd = rustix::process::pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
-        Some(Self { pid, pidfd })
+        let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten();
+        let targets = descriptors.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+        let number =
+            |target: PathBuf| Some(target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned());
+        Some(Self { pid, pidfd, sockets: targets.filter_map(number).collect() })
     }
 
     /// Sends a signal to exactly that process.
@@ -48,10 +54,12 @@ impl Server {
         rustix::event::poll(&mut fds, Some(&now)).is_ok_and(|ready| ready == 0)
     }
 
-    /// Waits until it is gone.
+    /// Waits until it is gone, and nobody has its socket any more: a tmux that was built with systemd asks it for a scope
+    /// between the fork of a pane and its exec.
     #[track_caller]
     pub(crate) fn wait_for_end(&self) {
         wait::until("a server ends", || !self.is_alive());
+        self.sockets.iter().for_each(|socket| wait::until_none(socket));
     }
 }
 

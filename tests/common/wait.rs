@@ -46,6 +46,12 @@ pub(crate) fn leave_dead(path: impl AsRef<Path>) {
     let number = rustix::fs::fstat(&socket).expect("its number").st_ino;
     drop(socket);
     // A child of another test may have it, too.
+    until_none(&number.to_string());
+}
+
+/// Waits until nobody has the socket of that number open any more.
+#[track_caller]
+pub(crate) fn until_none(number: &str) {
     until_table_lacks(format!(" {number} ").as_bytes());
 }
 

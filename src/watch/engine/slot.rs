@@ -34,7 +34,10 @@ impl NameSlot {
         self.lock_seen &= self.late > 0;
         self.dead = None;
         let current = match server.socket {
-            Some(_) => self.servers.iter().position(|known| known.socket == server.socket),
+            Some(_) => self.servers.iter().position(|known| {
+                // Nothing was bound since: the one that the table did not show.
+                known.socket == server.socket || (known.socket.is_none() && !known.ghost && births == 0)
+            }),
             // Not in the table, but it answers: the one we know, if a dump has missed it.
             None => self.servers.iter().position(|known| {
                 !known.ghost

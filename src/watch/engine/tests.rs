@@ -87,6 +87,22 @@ fn a_birth_and_a_death_are_told_once() {
 }
 
 #[test]
+fn one_that_no_table_listed_is_the_same_when_it_is_listed() {
+    let world = World::default();
+    world.born();
+    assert_eq!(world.see(Seen::Live { socket: None, pid: None }), [(ServerUp, None)]);
+    assert!(world.engine.borrow().has_server(&x()));
+    assert_eq!(world.live(SocketNumber::new(1), Pid::new(10)), []);
+    world.listening(&[]);
+    assert_eq!(world.see(Seen::Removed), [(ServerGone, Some(10)), (SocketRemoved, Some(10))]);
+    // With a birth in between it is another.
+    world.born();
+    assert_eq!(world.see(Seen::Live { socket: None, pid: None }), [(ServerUp, None)]);
+    world.born();
+    assert_eq!(world.live(SocketNumber::new(2), Pid::new(11)), [(ServerGone, None), (ServerUp, Some(11))]);
+}
+
+#[test]
 fn a_removal_of_ours_follows_the_death() {
     let world = World::default();
     world.live(SocketNumber::new(1), Pid::new(10));

@@ -55,6 +55,16 @@ fn what_is_unclear_gets_time_to_settle() {
 }
 
 #[test]
+fn what_no_table_lists_is_looked_at_once_more() {
+    let (mut schedule, now) = begun(600);
+    assert!(schedule.unlisted(&name("a"), now));
+    assert!(!schedule.is_settled());
+    assert_eq!(schedule.due(now + SETTLE), Some(Due::Look(vec![name("a")])));
+    assert!(!schedule.unlisted(&name("a"), now), "then it is taken as it is");
+    assert!(schedule.is_settled());
+}
+
+#[test]
 fn an_emptied_directory_is_looked_for_a_little_later() {
     let (mut schedule, now) = begun(600);
     schedule.emptied(now);

@@ -126,7 +126,8 @@ fn is_unborn_pane_no_ghost() -> bool {
         return false;
     };
     server.signal(rustix::process::Signal::KILL);
-    server.wait_for_end();
+    // Its socket is the child's for a while.
+    wait::until("the server ends", || !server.is_alive());
     fs::remove_file(&path).unwrap();
     let found = ghosts(arena.dir());
     let fds = fs::read_dir(format!("/proc/{}/fd", child.pid)).into_iter().flatten().flatten();
