@@ -123,7 +123,7 @@ pub(crate) enum Command {
     /// With -S only the sockets that are named, by the same proof, and also in a folder that everybody may write
     /// and that is root's and sticky, such as /tmp: there only your own.
     Sweep {
-        /// Only say what would be removed
+        /// Only say what would be removed, and what could not be
         #[arg(long)]
         dry_run: bool,
         /// Rescue ghosts, too: live servers whose socket was deleted or replaced

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use tmux_sockets::kernel::Mounts;
 use tmux_sockets::kernel::escape::{escaped, shell_word};
 use tmux_sockets::kernel::file_system::{self, FileSystem};
+use tmux_sockets::kernel::rights;
 use tmux_sockets::kernel::text::errno_text;
 use tmux_sockets::report::{DirectoryReport, LeftAlone};
 use tmux_sockets::tmux::paths::{self, MAX_SOCKET_PATH, Refusal, Rule};
@@ -147,8 +148,14 @@ fn usable(patient: &Patient<'_>, directory: &DirectoryReport, findings: &mut Vec
             )),
         ));
     }
-    // With the ids that count, as bind(2) would.
-    if let Err(errno) = rustix::fs::accessat(&dir, ".", Access::WRITE_OK, AtFlags::EACCESS) {
+    if rights::is_append_only(&dir) {
+        findings.push(Finding::new(
+            Severity::Problem,
+            format!("{path} is append-only: nothing in it can be removed"),
+            "a dead socket blocks its label there, and each start leaves its lock",
+            Cure::command(format!("{}chattr -a {word}", patient.sudo())),
+        ));
+    } else if let Err(errno) = rights::may_change(&dir) {
         let cure = match errno {
             Errno::ACCESS if dir.owner() == patient.user => Cure::command(format!("chmod u+rwx {word}")),
             Errno::ROFS => Cure::advice(format!(

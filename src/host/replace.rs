@@ -8,6 +8,7 @@ use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use tmux_sockets::kernel::rights;
 
 /// Writes `text` to a file beside `path` and puts it in the place of `path`, with `mode` whatever the umask.
 ///
@@ -39,6 +40,10 @@ pub(crate) fn replace_in(dir: BorrowedFd<'_>, name: &OsStr, text: &[u8], mode: M
         },
         Err(Errno::NOENT) => {}
         Err(errno) => return Err(errno.into()),
+    }
+    // A file that is made there can be neither moved nor taken away.
+    if rights::is_append_only(dir) {
+        return Err(Errno::PERM.into());
     }
     // The directory itself, wherever its path leads by now. No name that a collector of `*.prom` would read.
     let dir = PathBuf::from(format!("/proc/self/fd/{}", dir.as_raw_fd()));

@@ -13,8 +13,8 @@ use tmux_sockets::kernel::escape::escaped;
 use tmux_sockets::report::Outcome;
 use tmux_sockets::report::{DirectoryReport, Entry, EntryNumber, Folder, LeftAlone, Report};
 
-/// Logs a pass that was made to remove, but for entries that were logged already. A dry run only tells of ghosts and
-/// directories.
+/// Logs a pass that was made to remove, but for entries that were logged already. A dry run tells of ghosts and
+/// directories, and of what could not be removed.
 pub(crate) fn rest_of_pass(report: &Report, dry_run: bool, is_told: &dyn Fn(EntryNumber) -> bool) {
     entries(report, is_told);
     directories(report);

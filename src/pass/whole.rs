@@ -175,7 +175,7 @@ fn keep_record(run: &mut Run, user: Uid, act: Option<Act>, narrator: &mut Narrat
             let read = record::read(user);
             run.record = Some(read.map_err(Unread));
         }
-        Some(Act::DryRun) => {}
+        Some(Act::DryRun | Act::Leave) => {}
         Some(Act::Remove) => {
             if !narrator.is_ended() {
                 deeds.swept(run.report.elapsed);

@@ -60,7 +60,7 @@ use watcher::Watcher;
 /// Runs the daemon until it is told to end. `given`: these directories and no others, if there are any.
 pub(crate) fn watch(given: &[PathBuf], config: Option<&Path>, no_reap: bool) -> Result<Exit, Error> {
     let settings = config::load(config)?;
-    let act = if no_reap { Act::DryRun } else { Act::Remove };
+    let act = if no_reap { Act::Leave } else { Act::Remove };
     event_loop::runtime().map_err(Error::System)?.block_on(async {
         let signals = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
         let event_loop = EventLoop::new(&signals).map_err(Error::System)?;
@@ -80,7 +80,7 @@ pub(crate) fn events(given: &[PathBuf], config: Option<&Path>, wishes: Wishes) -
     settings.watch.metrics_file = None;
     event_loop::runtime().map_err(Error::System)?.block_on(async {
         let event_loop = EventLoop::new(&[Signal::SIGTERM, Signal::SIGINT]).map_err(Error::System)?;
-        let mut duties = Duties::new(settings, given, Act::DryRun);
+        let mut duties = Duties::new(settings, given, Act::Leave);
         duties.elsewhere = duties.is_everywhere();
         let audience = Outlet::Reader { lines: LineWriter::stdout().map_err(Error::Output)?, wishes };
         let manager = ServiceManager::default();

@@ -61,6 +61,8 @@ fn where_no_inode_is_left_one_warning_says_so() {
     let _company = Arena::new().live("x");
     let count = full.fill();
     let run = Run::of(janitor(&full.dir).arg("sweep"));
+    let dry = Run::of(janitor(&full.dir).args(["sweep", "--dry-run"]));
+    assert_eq!((dry.code, &dry.stderr), (run.code, &run.stderr), "a dry run foresees it");
     assert_eq!(run.code, Some(1), "{}", run.stdout);
     assert_eq!(run.stderr.matches("warning").count(), 1, "{}", run.stderr);
     assert!(
@@ -94,6 +96,8 @@ fn without_an_inode_a_lock_that_stands_there_serves_all() {
     fs::write(&lock, "").unwrap();
     fs::set_permissions(&lock, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     full.fill();
+    let dry = Run::of(janitor(&full.dir).args(["sweep", "--dry-run"]));
+    assert_eq!((dry.code, dry.stdout.contains("failed")), (Some(0), false), "{}{}", dry.stdout, dry.stderr);
     let run = Run::of(janitor(&full.dir).arg("sweep"));
     assert_eq!((run.code, names(&full.dir)), (Some(0), 0), "{}{}", run.stdout, run.stderr);
 }

@@ -2,6 +2,7 @@
 
 mod closed;
 mod elsewhere;
+mod foreseen;
 mod globs;
 mod kin;
 mod runtime;

@@ -5,6 +5,7 @@ use crate::judge::RescueFailure;
 use crate::kernel::FileFacts;
 use crate::kernel::Pid;
 use crate::kernel::Uid;
+use crate::kernel::rights;
 use crate::tmux::paths::{Refusal, Rule};
 use crate::tmux::start_lock::OWN_PREFIX;
 use crate::tmux::{DirectoryError, SocketDir, Strictness};
@@ -77,7 +78,7 @@ pub(super) fn trouble(ghost: &Ghost, user: Uid, anew: Anew) -> Option<FolderTrou
     let look = || {
         let (path, pid) = place(ghost)?;
         if let Some(dir) = open(path, user)? {
-            return Ok(may_write(dir.as_fd()).map_err(RescueFailure::NotWritable)?);
+            return Ok(rights::may_change(&dir).map_err(RescueFailure::NotWritable)?);
         }
         let gap = Gap::of(path, user, pid)?;
         if anew == Anew::Folder && gap.missing.len() > 1 {

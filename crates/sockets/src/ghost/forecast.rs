@@ -8,11 +8,9 @@ use crate::kernel::ProcLocks;
 use crate::kernel::Uid;
 use crate::report::{Failure, Outcome};
 use crate::sweep::Act;
-use crate::tmux::paths;
-use crate::tmux::start_lock::LockFailure;
+use crate::tmux::start_lock::{InTheWay, in_the_way};
 use crate::tmux::{SocketDir, Strictness};
 use crate::witness::Witness;
-use rustix::fs::FileType;
 use std::ffi::OsStr;
 
 /// What [`super::rescue()`] would do to a ghost: every step of it that can be looked at without taking it.
@@ -25,7 +23,14 @@ pub fn would_rescue(user: Uid, witness: &mut Witness, ghost: &Ghost, anew: Anew)
     if ghost.plight.standing == Standing::Socket {
         rescue.cleared = clear(user, witness, ghost, Act::DryRun);
         let mut entries = rescue.cleared.iter().flat_map(|cleared| &cleared.entries);
-        if !entries.any(|entry| matches!(entry.outcome, Outcome::WouldRemove | Outcome::Vanished)) {
+        // Where the lock cannot be had, that is told below.
+        let is_cleared = |outcome| {
+            matches!(
+                outcome,
+                Outcome::WouldRemove | Outcome::Vanished | Outcome::Busy | Outcome::Failed(Failure::Lock(_))
+            )
+        };
+        if !entries.any(|entry| is_cleared(entry.outcome)) {
             rescue.plight.bar = Some(Bar::Unproven);
             rescue.outcome = Outcome::Kept;
             return rescue;
@@ -48,11 +53,8 @@ pub fn would_rescue(user: Uid, witness: &mut Witness, ghost: &Ghost, anew: Anew)
 
 /// What taking a label's start lock would end with, if it could not be had.
 pub(super) fn lock_is_in_the_way(user: Uid, dir: &SocketDir, label: &OsStr) -> Option<Outcome> {
-    let facts = dir.look(&paths::lock_name(label)).ok()?;
-    let failed = |failure| Some(Outcome::Failed(Failure::Lock(failure)));
-    match facts.kind {
-        FileType::RegularFile if facts.uid != user => failed(LockFailure::NotOurs(facts.uid)),
-        FileType::RegularFile => ProcLocks::read_twice().is_held(facts.id).then_some(Outcome::Busy),
-        kind => failed(LockFailure::NotAFile(kind)),
-    }
+    Some(match in_the_way(dir, user, label, &mut Some(ProcLocks::read_twice()))? {
+        InTheWay::Held => Outcome::Busy,
+        InTheWay::Failure(failure) => Outcome::Failed(Failure::Lock(failure)),
+    })
 }

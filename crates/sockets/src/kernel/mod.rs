@@ -13,6 +13,7 @@ mod mounts;
 mod pidfd;
 mod pidfd_info;
 mod process;
+pub mod rights;
 mod sock_diag;
 mod socket_table;
 pub mod text;

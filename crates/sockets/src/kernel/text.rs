@@ -10,7 +10,7 @@ pub fn cause(errno: Errno) -> String {
             "; the file system is mounted read-only here: `findmnt -T` shows the mount, a unit's ReadWritePaths= opens it"
         }
         Errno::PERM | Errno::ACCESS => {
-            "; the directory is not writable, immutable (`lsattr -d`) or sticky with another owner (`ls -ld`)"
+            "; the directory is not writable, immutable or append-only (`lsattr -d`), or sticky with another owner (`ls -ld`)"
         }
         Errno::NOSPC | Errno::DQUOT => "; the file system or the quota is full",
         Errno::MFILE | Errno::NFILE => "; no file descriptor is left (`ulimit -n`, LimitNOFILE=)",

@@ -107,7 +107,7 @@ fn is_left_aside(dir: &SocketDir, user: Uid, name: &OsStr, aside: &OsStr) -> boo
     is_placeholder(dir, user, name) && dir.look(aside).is_ok_and(is_own_socket)
 }
 
-fn is_placeholder(dir: &SocketDir, user: Uid, name: &OsStr) -> bool {
+pub(super) fn is_placeholder(dir: &SocketDir, user: Uid, name: &OsStr) -> bool {
     dir.look(name).is_ok_and(|facts| {
         facts.kind == FileType::Directory && facts.uid == user && facts.mode == PLACEHOLDER.as_raw_mode()
     })

@@ -4,13 +4,13 @@
 use super::sheet::{Candidate, Sheet};
 use super::{Act, Pass};
 use crate::judge::{Judgement, LockSays, Reason, State, Verdict, judge};
-use crate::kernel::{FileFacts, ProcLocks};
+use crate::kernel::{FileFacts, Label, ProcLocks};
+use crate::remove::Forecast;
 use crate::report::{Failure, Outcome};
 use crate::tmux::start_lock::is_seen_held;
 use crate::tmux::{SocketDir, quarantine};
 use crate::witness::{Asker, Witness};
 use rustix::io::Errno;
-use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// How many sockets are held open at once.
@@ -20,10 +20,11 @@ const AT_ONCE: usize = 128;
 type Held = Result<(OwnedFd, FileFacts), Errno>;
 
 /// What is used again from entry to entry.
-#[derive(Default)]
-struct Aids {
+struct Aids<'d> {
     asker: Asker,
     locks: Option<ProcLocks>,
+    /// What a removal would come to, where that is to be said.
+    forecast: Option<Forecast<'d>>,
 }
 
 impl Pass<'_> {
@@ -68,7 +69,9 @@ impl Pass<'_> {
         candidates: Vec<Candidate>,
         tell: &mut dyn FnMut(Candidate, Verdict, Outcome),
     ) {
-        let mut aids = Aids::default();
+        let forecast = (self.act == Act::DryRun)
+            .then(|| Forecast::new(dir, self.user, candidates.iter().map(|candidate| &candidate.label)));
+        let mut aids = Aids { asker: Asker::default(), locks: None, forecast };
         let mut rest = candidates.into_iter().peekable();
         while rest.peek().is_some() {
             let mut pinned: Vec<(Candidate, Held)> = Vec::new();
@@ -92,7 +95,13 @@ impl Pass<'_> {
                     Err(Errno::NOENT) => {
                         (Verdict::new(State::Unknown, Reason::NoSuchSocket), Outcome::Vanished)
                     }
-                    Err(errno) => (Verdict::new(State::Unknown, Reason::Unreadable(errno)), Outcome::Kept),
+                    Err(errno) => {
+                        let outcome = match self.act {
+                            Act::DryRun => Outcome::Failed(Failure::Look(errno)),
+                            Act::Look | Act::Leave | Act::Remove => Outcome::Kept,
+                        };
+                        (Verdict::new(State::Unknown, Reason::Unreadable(errno)), outcome)
+                    }
                 };
                 tell(candidate, verdict, outcome);
             }
@@ -104,10 +113,10 @@ impl Pass<'_> {
         &self,
         witness: &mut Witness,
         dir: &SocketDir,
-        label: &OsStr,
+        label: &Label,
         fd: &OwnedFd,
         facts: &FileFacts,
-        aids: &mut Aids,
+        aids: &mut Aids<'_>,
     ) -> (Verdict, Outcome) {
         let mut all = self.facts(witness, dir, facts);
         if judge(&all) == Judgement::AskConnect {
@@ -121,11 +130,16 @@ impl Pass<'_> {
             Judgement::AskConnect => Verdict::new(State::Unknown, Reason::ConnectSaysNothing(Errno::IO)),
         };
         let mut outcome = Outcome::Kept;
+        if let (State::Starting, Some(forecast)) = (verdict.state, &mut aids.forecast) {
+            if self.spares(dir, label).is_none() {
+                outcome = forecast.of_starting(label);
+            }
+        }
         if verdict.state == State::Dead {
-            match self.spares(dir, label) {
-                Some(why) => verdict.reason = why,
-                None if self.act == Act::DryRun => outcome = Outcome::WouldRemove,
-                None => {}
+            match (self.spares(dir, label), &mut aids.forecast) {
+                (Some(why), _) => verdict.reason = why,
+                (None, Some(forecast)) => outcome = forecast.of_dead(label),
+                (None, None) => {}
             }
             if quarantine::label_of(label).is_some() {
                 verdict.reason = Reason::Quarantine;

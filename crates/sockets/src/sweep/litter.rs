@@ -5,9 +5,11 @@ use super::{Act, Pass};
 use crate::judge::{Reason, State, Verdict};
 use crate::kernel::{Bound, FileFacts, ProcLocks};
 use crate::remove::Reaper;
-use crate::report::Outcome;
+use crate::report::{Failure, Outcome};
+use crate::tmux::start_lock::{InTheWay, in_the_way, may_clear};
 use crate::tmux::{SocketDir, paths, quarantine};
 use crate::witness::Witness;
+use rustix::io::Errno;
 use std::ffi::OsStr;
 
 impl Pass<'_> {
@@ -31,13 +33,39 @@ impl Pass<'_> {
     }
 
     /// Gives misplaced sockets the name back that they were bound as.
-    pub(super) fn put_back(&self, reaper: &mut Reaper<'_>, misplaced: &[Line], sheet: &mut Sheet) {
+    pub(super) fn put_back(
+        &self,
+        dir: &SocketDir,
+        reaper: &mut Reaper<'_>,
+        misplaced: &[Line],
+        sheet: &mut Sheet,
+    ) {
         for place in misplaced {
+            let Some((name, label)) = sheet
+                .entry(*place)
+                .and_then(|entry| Some((entry.label.clone(), quarantine::label_of(&entry.label)?)))
+            else {
+                continue;
+            };
+            let outcome = match self.act {
+                Act::Remove => reaper.put_back(&name, &label),
+                Act::DryRun => self.would_put_back(dir, &label, sheet),
+                Act::Look | Act::Leave => continue,
+            };
             if let Some(entry) = sheet.entry(*place) {
-                if let (Act::Remove, Some(label)) = (self.act, quarantine::label_of(&entry.label)) {
-                    entry.outcome = reaper.put_back(&entry.label, &label);
-                }
+                entry.outcome = outcome;
             }
+        }
+    }
+
+    /// What giving `label` back would fail at; there is no word for what would be done.
+    fn would_put_back(&self, dir: &SocketDir, label: &OsStr, sheet: &mut Sheet) -> Outcome {
+        let there = sheet.find(label).and_then(|place| sheet.entry(place)).map(|entry| entry.outcome);
+        match in_the_way(dir, self.user, label, &mut None) {
+            Some(InTheWay::Held) => Outcome::Busy,
+            Some(InTheWay::Failure(failure)) => Outcome::Failed(Failure::Lock(failure)),
+            None if there == Some(Outcome::WouldRemove) || dir.look(label).is_err() => Outcome::Kept,
+            None => Outcome::Failed(Failure::PutBack(Errno::EXIST)),
         }
     }
 
@@ -63,12 +91,14 @@ impl Pass<'_> {
             if is_beside_a_socket || is_held {
                 continue;
             }
+            // Litter harms nobody: where it cannot be removed it is kept, and counted.
+            let stays = matches!(self.act, Act::Look | Act::Leave) || !may_clear(dir, &entry.label);
             let outcome = match self.act {
-                Act::Look => Outcome::Kept,
-                Act::DryRun => Outcome::WouldRemove,
+                _ if stays => Outcome::Kept,
+                Act::Look | Act::Leave | Act::DryRun => Outcome::WouldRemove,
                 Act::Remove => reaper.clear_lock(&entry.label, &label),
             };
-            if outcome != Outcome::Kept || self.act == Act::Look {
+            if outcome != Outcome::Kept || stays {
                 entry.verdict.reason = Reason::OrphanedLock;
             }
             entry.outcome = outcome;

@@ -175,7 +175,7 @@ impl Pass<'_> {
         let unlocked = remove(witness, &mut reaper, doomed, (report, &mut sheet), follower);
         self.settle_unlocked(witness, dir, unlocked, &mut sheet);
         if !follower.is_over() {
-            self.put_back(&mut reaper, &misplaced, &mut sheet);
+            self.put_back(dir, &mut reaper, &misplaced, &mut sheet);
             self.clear_locks(dir, &mut reaper, &locks, &mut sheet);
             enter_left_locks(dir, &reaper, &mut sheet);
         }

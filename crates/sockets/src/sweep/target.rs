@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 pub enum Act {
     /// Look only, and find the servers' pids.
     Look,
-    /// Look, and say what would be removed.
+    /// Look, and leave what is dead to others: they are told of it.
+    Leave,
+    /// Look, and say what would be removed, and what could not be.
     DryRun,
     /// Remove what is dead.
     Remove,

@@ -11,13 +11,16 @@
 //! stays where it is, as its lock. The protocol and what it was checked with: `docs/protocol.md`.
 
 mod displaced;
+mod forecast;
+
+pub use forecast::{InTheWay, in_the_way, is_plain_lock, is_seen_held, may_clear};
 
 use super::paths;
 use crate::kernel::FileFacts;
 use crate::kernel::Label;
 use crate::kernel::Uid;
 use crate::kernel::checkpoint::{Checkpoint, reach};
-use crate::kernel::{ProcLocks, Unstopped, lease};
+use crate::kernel::{ProcLocks, Unstopped, lease, rights};
 use crate::tmux::SocketDir;
 use crate::tmux::moves;
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
@@ -232,6 +235,10 @@ impl<'d> LockRack<'d> {
             }
             self.settle(traveller);
         }
+        if rights::is_append_only(self.dir) {
+            // A lock that is made there can be neither moved nor taken away.
+            return Err(Errno::PERM);
+        }
         if self.has_no_leases {
             return Ok(None);
         }
@@ -380,18 +387,4 @@ impl Drop for LockRack<'_> {
     fn drop(&mut self) {
         self.let_go_all();
     }
-}
-
-/// Whether a file is a lock as tmux and we make it: regular, empty, 0600, the user's own. Anything
-/// else beside a socket may be locked by us, and is never removed.
-pub fn is_plain_lock(facts: &FileFacts, user: Uid) -> bool {
-    facts.kind == FileType::RegularFile && facts.size == 0 && facts.mode == 0o600 && facts.uid == user
-}
-
-/// Whether the start lock of `label` is seen to be held, without touching it.
-pub fn is_seen_held(dir: &SocketDir, label: &OsStr, locks: &mut Option<ProcLocks>) -> bool {
-    let Ok(facts) = dir.look(&paths::lock_name(label)) else {
-        return false;
-    };
-    locks.get_or_insert_with(ProcLocks::read).is_held(facts.id)
 }
