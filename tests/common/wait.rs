@@ -22,13 +22,19 @@ pub(crate) fn in_time(program: &str) -> Command {
     command
 }
 
-/// Waits until `holds` does; fails the test with `what` at the deadline.
+/// Waits until `holds` does; fails the test with `what` at the deadline. Between two looks it rests for as long as one
+/// took: what is waited for needs the processor, too.
 #[track_caller]
 pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    const LEAST: Duration = Duration::from_millis(2);
     let started = Instant::now();
-    while !holds() {
+    loop {
+        let looked = Instant::now();
+        if holds() {
+            return;
+        }
         assert!(started.elapsed() < DEADLINE, "waited {DEADLINE:?} in vain: {what}");
-        std::thread::sleep(Duration::from_millis(2));
+        std::thread::sleep(looked.elapsed().max(LEAST));
     }
 }
 

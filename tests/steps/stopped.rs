@@ -14,8 +14,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::checkpoint::{self, Checkpoint};
+use tmux_sockets::kernel::{Uid, Unstopped};
 use tmux_sockets::remove::Reaper;
 use tmux_sockets::tmux::start_lock::{LockRack, Taken};
 use tmux_sockets::tmux::{SocketDir, Strictness};
@@ -63,6 +63,8 @@ fn who_removes_a_hundred() {
         if at == Checkpoint::Locked && !asked {
             asked = true;
             kill_process(getpid(), Signal::TSTP).unwrap();
+            // It may be another thread that takes it.
+            wait::until("the signal is taken", Unstopped::is_asked_to_stop);
         }
     })));
     let names = dir.names().unwrap();

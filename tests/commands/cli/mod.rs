@@ -201,7 +201,7 @@ fn a_reader_that_goes_takes_no_finding_along() {
         ("probe -L dead", 1),
         ("probe -L none", 3),
         ("list", 0),
-        ("sweep --dry-run", 0),
+        ("sweep --dry-run", 1),
         ("sweep", 1),
         ("doctor", 1),
     ] {
