@@ -28,6 +28,7 @@ use crate::watch::{self, Wishes};
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::Path;
+use tmux_sockets::kernel::lack;
 use tmux_sockets::report::{Declined, Report};
 use tmux_sockets::sweep::Act;
 
@@ -121,7 +122,8 @@ fn carry_out(global: &Global, task: Task, narrator: &mut Narrator) -> Result<Run
     let rescuing = Rescuing { rescue, ..Rescuing::none(act != Act::Remove) };
     let mut run = pass(global, Some(act), rescuing, narrator)?;
     if details {
-        details::gather(&mut run.report);
+        let ((), lack) = lack::during(|| details::gather(&mut run.report));
+        see::note_lack(&mut run.report, lack);
     }
     Ok(run)
 }

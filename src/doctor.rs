@@ -38,6 +38,7 @@ use std::path::PathBuf;
 use tmux_sockets::judge::{Blindness, State};
 use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::Uid;
+use tmux_sockets::kernel::lack;
 use tmux_sockets::report::{Entry, Report};
 use tmux_sockets::sweep::discover::Surroundings;
 use tmux_sockets::witness::Witness;
@@ -194,12 +195,18 @@ impl<'a> Patient<'a> {
 
     /// Makes every check that is not to be ignored. The worst findings come first.
     pub(crate) fn examine(&self) -> Vec<Finding> {
-        let mut findings = Vec::new();
         let ignored = |name: &str| self.settings.doctor.ignore.iter().any(|ignored| ignored == name);
-        for (name, check) in CHECKS.iter().filter(|(name, _)| !ignored(name)) {
-            let known = findings.len();
-            check(self, &mut findings);
-            findings[known..].iter_mut().for_each(|finding: &mut Finding| finding.check = name);
+        let (mut findings, lack) = lack::during(|| {
+            let mut findings = Vec::new();
+            for (name, check) in CHECKS.iter().filter(|(name, _)| !ignored(name)) {
+                let known = findings.len();
+                check(self, &mut findings);
+                findings[known..].iter_mut().for_each(|finding: &mut Finding| finding.check = name);
+            }
+            findings
+        });
+        if let Some(errno) = lack.filter(|_| !ignored("blind")) {
+            findings.push(Finding { check: "blind", ..blind::lacking(errno) });
         }
         findings.sort_by_key(|finding| finding.severity);
         findings

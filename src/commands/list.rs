@@ -26,6 +26,7 @@ pub(super) fn list(global: &Global, arguments: &List, output: &mut Output) -> Re
     let task = Task { act: Act::Look, rescue: false, details: !is_told_to_people };
     let report = super::pass_for(global, *all_users, task, &mut Narrator::default())?.report;
     journal::directories(&report);
+    journal::unseen(&report);
     if is_told_to_people {
         journal::looked(&report, &people::status(&report), !report.has_failures());
         return Ok(super::exit_of(&report));

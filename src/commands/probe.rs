@@ -7,6 +7,7 @@ use crate::exit::{Error, Exit};
 use crate::host::quote::{argument, is_plain_name};
 use crate::logging::journal;
 use crate::pass::far::Apart;
+use crate::pass::see;
 use crate::spawn::{self, Request, Whereabouts};
 use crate::view::advice::Advised;
 use crate::view::json;
@@ -19,6 +20,8 @@ use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::ProcLocks;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::{escaped, shell_word};
+use tmux_sockets::kernel::lack;
+use tmux_sockets::kernel::text::unread;
 use tmux_sockets::kernel::{Mounts, Walk};
 use tmux_sockets::report::Why;
 use tmux_sockets::report::{LeftAlone, Outcome};
@@ -26,7 +29,7 @@ use tmux_sockets::sweep::discover::Surroundings;
 use tmux_sockets::sweep::{Act, Pass, Target};
 use tmux_sockets::tmux::start_lock;
 use tmux_sockets::tmux::stuck::{self, Stuck};
-use tmux_sockets::tmux::{SocketDir, Strictness};
+use tmux_sockets::tmux::{DirectoryError, SocketDir, Strictness};
 use tmux_sockets::witness::Witness;
 
 pub(super) fn probe(global: &Global, arguments: &Probe, output: &mut Output) -> Result<Exit, Error> {
@@ -142,6 +145,19 @@ fn ask_it(settings: &Settings, path: &Path, name: &OsStr) -> String {
 
 /// Looks at the socket of `path`. Links are followed, as tmux follows them.
 fn look(settings: &Settings, user: Uid, path: &Path, rule: Strictness) -> Result<Probed, Error> {
+    let (found, lack) = lack::during(|| look_once(settings, user, path, rule));
+    let mut found = found?;
+    if let Some(errno) = lack.filter(|_| found.is_deserted()) {
+        // Neither a ghost nor a start was seen to be none.
+        found.verdict.get_or_insert(Verdict::new(State::Unknown, Reason::NoSuchSocket));
+        found
+            .notes
+            .push(format!("whether a live server has lost it could not be looked at: {}", unread(errno)));
+    }
+    Ok(found)
+}
+
+fn look_once(settings: &Settings, user: Uid, path: &Path, rule: Strictness) -> Result<Probed, Error> {
     let resolved = match Mounts::read().walk(path) {
         Walk::Near(resolved) | Walk::Far(resolved) => resolved,
         Walk::Broken(_) => path.to_owned(),
@@ -167,30 +183,12 @@ fn look(settings: &Settings, user: Uid, path: &Path, rule: Strictness) -> Result
         Some(Verdict { state: State::Starting, .. }) => stuck(user, &dir, &name),
         _ => None,
     };
+    let mut found = Probed { verdict, server_pid, directory_error, held, ..Probed::default() };
     // Where nobody answers there may be a ghost; a dead socket is left where a start was tried in vain.
-    let is_deserted = matches!(verdict, None | Some(Verdict { state: State::Dead, .. }));
-    let (Found { ghosts, doubtful }, behind) =
-        if is_deserted { not_reached(user, &dir.join(name)) } else { (Found::default(), Vec::new()) };
-    let notes = doubtful.first().map(|_| Why::Doubtful.with_advice()).into_iter().collect();
-    let of_the_path =
-        ghosts.iter().filter_map(|ghost| ghost.pid).chain(behind.iter().map(|server| server.pid)).next();
-    let server_pid = server_pid.or(of_the_path.filter(|_| verdict.is_none()));
-    Ok(Probed { verdict, server_pid, directory_error, held, ghosts, behind, notes, ..Probed::default() })
-}
-
-/// The live servers that were bound to a path and cannot be reached there: nowhere any more, or not from here.
-fn not_reached(user: Uid, path: &Path) -> (Found, Vec<Outsider>) {
-    let Some((path, area)) =
-        std::path::absolute(path).ok().and_then(|path| Some((path.clone(), Area::path(&path)?)))
-    else {
-        return (Found::default(), Vec::new());
-    };
-    let mut witness = Witness::new(user);
-    witness.refresh();
-    let found = ghost::find_with_doubts(user, &mut witness, &area);
-    let known: Vec<Pid> = found.ghosts.iter().filter_map(|ghost| ghost.pid).collect();
-    let behind = ghost::find_behind(user, &witness, &path, &known);
-    (found, behind)
+    if found.is_deserted() {
+        found.note_not_reached(user, &dir.join(name));
+    }
+    Ok(found)
 }
 
 /// Where else live servers of that label are, one clause each: a tmux that has its sockets in another folder, `tmux -S`.
@@ -214,6 +212,9 @@ fn note_namesakes(found: &mut Probed, user: Uid, path: &Path) {
 
 fn is_starting(user: Uid, dir: &Path, name: &OsStr) -> bool {
     let dir = SocketDir::open(dir, user, Strictness::LookedAt);
+    if let Err(DirectoryError::Unreadable(errno)) = dir {
+        lack::heed(errno);
+    }
     dir.ok().flatten().is_some_and(|dir| {
         let mut locks: Option<ProcLocks> = None;
         start_lock::is_seen_held(&dir, name, &mut locks)
@@ -231,6 +232,35 @@ fn parent(path: &Path) -> Option<PathBuf> {
 }
 
 impl Probed {
+    /// Whether nobody listens there.
+    fn is_deserted(&self) -> bool {
+        matches!(self.verdict, None | Some(Verdict { state: State::Dead, .. }))
+    }
+
+    /// Enters the live servers that were bound to the path and cannot be reached there, nowhere any more or not from here;
+    /// and what keeps them from being seen.
+    fn note_not_reached(&mut self, user: Uid, path: &Path) {
+        let Some((path, area)) =
+            std::path::absolute(path).ok().and_then(|path| Some((path.clone(), Area::path(&path)?)))
+        else {
+            return;
+        };
+        let mut witness = Witness::new(user);
+        witness.refresh();
+        let Found { ghosts, doubtful, .. } = ghost::find(user, &mut witness, &area);
+        let known: Vec<Pid> = ghosts.iter().filter_map(|ghost| ghost.pid).collect();
+        let behind = ghost::find_behind(user, &witness, &path, &known);
+        let mut pids = known.into_iter().chain(behind.iter().map(|server| server.pid));
+        self.server_pid = self.server_pid.or(pids.next().filter(|_| self.verdict.is_none()));
+        self.notes.extend(doubtful.first().map(|_| Why::Doubtful.with_advice()));
+        if self.verdict.is_none() && ghosts.is_empty() && behind.is_empty() {
+            let unseen = see::what_hides_servers(&mut witness, path.parent().unwrap_or(Path::new("/")));
+            self.notes
+                .extend(unseen.map(|why| format!("a live server that has lost it would not be seen: {why}")));
+        }
+        (self.ghosts, self.behind) = (ghosts, behind);
+    }
+
     /// One sentence.
     pub(super) fn reason(&self) -> String {
         let reason = match (&self.directory_error, &self.verdict) {

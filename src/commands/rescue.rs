@@ -39,6 +39,9 @@ pub(super) fn rescue(global: &Global, arguments: &Rescue, output: &mut Output) -
     if report.counts().ghost > 0 || arguments.json || global.quiet || logging::is_in_journal() {
         journal::rescue(&report);
     }
+    if arguments.json || global.quiet || logging::is_in_journal() {
+        journal::unseen(&report);
+    }
     if arguments.json {
         output.json(|to| json::run(to, &report, "rescue", dry_run, json::Listing::All))?;
     } else {

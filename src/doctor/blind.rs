@@ -4,10 +4,21 @@ use super::{Cure, Finding, Patient, Severity};
 use crate::host::systemd::Systemd;
 use rustix::io::Errno;
 use tmux_sockets::judge::Blindness;
-use tmux_sockets::report::Why;
+use tmux_sockets::kernel::lack;
+use tmux_sockets::report::{LeftAlone, Why};
 
 const BLIND: &str =
     "what the table does not list is unknown to a janitor that runs here: it is never removed";
+
+/// What was lacking while the doctor looked.
+pub(super) fn lacking(errno: Errno) -> Finding {
+    Finding::new(
+        Severity::Problem,
+        LeftAlone::Lacking(errno).to_string(),
+        "what was not looked at is missing in what this and every other command tells, and what is found besides may be found for that reason alone",
+        Cure::advice("let it have what is lacking, then run `tmux-janitor doctor` again"),
+    )
+}
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     // Without /proc nobody is connected to, and no process is found.
@@ -22,7 +33,9 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
         ));
         return;
     }
-    if let Some(why) = patient.blindness {
+    if let Some(errno) = patient.blindness.and_then(Blindness::lack) {
+        lack::heed(errno);
+    } else if let Some(why) = patient.blindness {
         findings.push(Finding::new(
             Severity::Problem,
             format!("the kernel's socket table cannot be trusted here: {why}"),

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use tmux_sockets::kernel::Mounts;
 use tmux_sockets::kernel::escape::{escaped, shell_word};
 use tmux_sockets::kernel::file_system::{self, FileSystem};
+use tmux_sockets::kernel::lack::{self, is_lack};
 use tmux_sockets::kernel::rights;
 use tmux_sockets::kernel::text::errno_text;
 use tmux_sockets::report::{DirectoryReport, LeftAlone};
@@ -21,6 +22,12 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
         match &directory.error {
             // tmux makes its own where it is missing.
             Some(_) if is_missing_own(patient, &directory.path) => {}
+            // No directory is to blame.
+            Some(LeftAlone::Lacking(errno) | LeftAlone::Refused(DirectoryError::Unreadable(errno)))
+                if is_lack(*errno) =>
+            {
+                lack::heed(*errno);
+            }
             Some(error) => findings.push(refused(patient, directory, error)),
             None => usable(patient, directory, findings),
         }

@@ -3,13 +3,20 @@
 use super::{Cure, Finding, Patient, Severity};
 use crate::host::child::{self, End};
 use crate::host::client;
+use rustix::io::Errno;
 use tmux_sockets::kernel::escape::escaped;
+use tmux_sockets::kernel::lack::is_lack;
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     let program = &patient.settings.spawn.tmux;
     let shown = escaped(program).to_string();
     let mut ask = client::command(&[program.into(), "-V".into()]);
-    let Ok(ended) = child::run(&mut ask, client::DEADLINE) else {
+    let ended = child::run(&mut ask, client::DEADLINE);
+    if ended.as_ref().is_err_and(|error| Errno::from_io_error(error).is_some_and(is_lack)) {
+        // Whether tmux is there was not seen, which is told of the whole examination.
+        return;
+    }
+    let Ok(ended) = ended else {
         findings.push(Finding::new(
             Severity::Problem,
             format!("{shown} cannot be run"),

@@ -14,6 +14,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tmux_sockets::kernel::PidFd;
+use tmux_sockets::kernel::lack::{heeded, heeded_io};
 
 /// Most of what is read of a stream, in bytes.
 const MOST: usize = 4 * 1024 * 1024;
@@ -39,7 +40,7 @@ pub(crate) struct Ended {
 }
 
 pub(crate) fn memory_file() -> io::Result<File> {
-    Ok(File::from(rustix::fs::memfd_create("tmux-janitor", MemfdFlags::CLOEXEC)?))
+    Ok(File::from(heeded(rustix::fs::memfd_create("tmux-janitor", MemfdFlags::CLOEXEC))?))
 }
 
 /// All of a file, as much of it as we care for, wherever its offset stands.
@@ -80,7 +81,8 @@ pub(crate) fn run_with(
     patient: &mut dyn FnMut() -> bool,
 ) -> io::Result<Ended> {
     let (out, err) = (memory_file()?, memory_file()?);
-    command.stdin(input).stdout(out.try_clone()?).stderr(err.try_clone()?).process_group(0);
+    let (told, complained) = (heeded_io(out.try_clone())?, heeded_io(err.try_clone())?);
+    command.stdin(input).stdout(told).stderr(complained).process_group(0);
     let end = wait(command, deadline, patient)?;
     Ok(Ended { end, out: contents(&out)?, err: contents(&err)? })
 }
@@ -145,9 +147,9 @@ fn hear_out(
 
 fn wait(command: &mut Command, deadline: Duration, patient: &mut dyn FnMut() -> bool) -> io::Result<End> {
     let mut started = Instant::now();
-    let mut child = command.spawn()?;
+    let mut child = heeded_io(command.spawn())?;
     let ended_in_time = (|| -> Result<bool, rustix::io::Errno> {
-        let pidfd = PidFd::of(&child)?;
+        let pidfd = heeded(PidFd::of(&child))?;
         loop {
             match pidfd.ends_within(deadline.saturating_sub(started.elapsed()))? {
                 false if patient() => started = Instant::now(),

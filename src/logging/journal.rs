@@ -6,18 +6,19 @@ use crate::view::cause::Cause;
 use crate::view::events::Event;
 use crate::view::{json, people};
 use std::collections::HashSet;
-use tmux_sockets::judge::State;
+use tmux_sockets::judge::{Reason, State};
 use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::escaped;
 use tmux_sockets::report::Outcome;
-use tmux_sockets::report::{DirectoryReport, Entry, EntryNumber, Folder, LeftAlone, Report};
+use tmux_sockets::report::{DirectoryReport, Entry, EntryNumber, Folder, LeftAlone, Remark, Report, Why};
 
 /// Logs a pass that was made to remove, but for entries that were logged already. A dry run tells of ghosts and
 /// directories, and of what could not be removed.
 pub(crate) fn rest_of_pass(report: &Report, dry_run: bool, is_told: &dyn Fn(EntryNumber) -> bool) {
     entries(report, is_told);
     directories(report);
+    unseen(report);
     if report.untold.entries > 0 {
         tracing::info!("{}", report.untold);
     }
@@ -84,6 +85,37 @@ pub(crate) fn directories(report: &Report) {
         }
         unheard(report, directory, &Folder::Of(number));
         self::directory(directory);
+    }
+}
+
+/// Logs what could not be looked at or judged besides, where nothing says so already: of sockets that are there, and of
+/// patterns, something does.
+pub(crate) fn unseen(report: &Report) {
+    for Remark { path, why } in &report.unseen {
+        let is_told = match why {
+            Why::Unjudged(Reason::Blind(_)) => report
+                .entries
+                .iter()
+                .any(|entry| entry.verdict.reason.is_blindness() && report.folder_of(entry) == path),
+            Why::NoProc => report.entries.iter().any(Entry::is_unheard),
+            Why::Pattern(_) | Why::Unjudged(_) => true,
+            Why::Doubtful
+            | Why::Match(_)
+            | Why::Stray(_)
+            | Why::Strangers(_)
+            | Why::Held(_)
+            | Why::More(_) => false,
+        };
+        if !is_told {
+            let why = why.with_advice();
+            tracing::warn!(
+                message_id = id::DIRECTORY_LEFT_ALONE,
+                tmux_janitor.dir = json::text(path.as_os_str()),
+                tmux_janitor.error = why,
+                "{}: {why}",
+                escaped(path)
+            );
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a look could not see. "Saw nothing" is not "nothing is there".
 
 use crate::view::advice::Advised;
+use rustix::io::Errno;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -9,23 +10,43 @@ use tmux_sockets::kernel::Mounts;
 use tmux_sockets::kernel::Processes;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::escaped;
+use tmux_sockets::kernel::lack::{self, is_lack};
 use tmux_sockets::report::Outcome;
-use tmux_sockets::report::{DirectoryReport, Remark, Report, Why};
+use tmux_sockets::report::{DirectoryReport, LeftAlone, Remark, Report, Why};
 use tmux_sockets::sweep::Target;
 use tmux_sockets::tmux::stuck;
-use tmux_sockets::tmux::{SocketDir, Strictness};
+use tmux_sockets::tmux::{DirectoryError, SocketDir, Strictness};
 use tmux_sockets::witness::Witness;
+
+const PROC: &str = "/proc";
 
 /// Where every process finds its own descriptors: connect(2) goes through it, and ghosts are found by it.
 const OWN_DESCRIPTORS: &str = "/proc/self/fd";
 
+/// What keeps servers from being seen that were bound in a directory: no `/proc`, a table that is not to be believed. What
+/// was only lacking for the moment is told otherwise: [`note_lack`].
+pub(crate) fn what_hides_servers(witness: &mut Witness, dir: &Path) -> Option<Why> {
+    let mut blind = || witness.blindness_in(dir).filter(|why| why.lack().is_none());
+    if is_without_proc() { Some(Why::NoProc) } else { blind().map(|why| Why::Unjudged(Reason::Blind(why))) }
+}
+
+fn is_without_proc() -> bool {
+    match Processes::open() {
+        Ok(_) => !Path::new(OWN_DESCRIPTORS).is_dir(),
+        Err(errno) => !is_lack(errno),
+    }
+}
+
 /// Enters what could not be looked at or judged, although its directory could be read.
 pub(crate) fn note_unseen(report: &mut Report, witness: &mut Witness, targets: &[Target]) {
-    if Processes::open().is_err() || !Path::new(OWN_DESCRIPTORS).is_dir() {
-        report.unseen.push(Remark { path: PathBuf::from("/proc"), why: Why::NoProc });
+    if is_without_proc() {
+        report.unseen.push(Remark { path: PathBuf::from(PROC), why: Why::NoProc });
         return;
     }
     if let Some(blindness) = witness.blindness() {
+        if blindness.lack().is_some() {
+            return;
+        }
         let why = Why::Unjudged(Reason::Blind(blindness));
         let mut blind: Vec<PathBuf> = report
             .directories
@@ -57,12 +78,26 @@ pub(crate) fn note_doubtful(report: &mut Report, paths: Vec<PathBuf>) {
     report.unseen.extend(paths.into_iter().map(|path| Remark { path, why: Why::Doubtful }));
 }
 
+/// Enters that not all could be looked at: then nothing that is not in the report is not there.
+pub(crate) fn note_lack(report: &mut Report, lack: Option<Errno>) {
+    let is_told = report.left_alone().any(|(_, why)| matches!(why, LeftAlone::Lacking(_)));
+    if let Some(errno) = lack.filter(|_| !is_told) {
+        let error = Some(LeftAlone::Lacking(errno));
+        report.add_directory(DirectoryReport { path: PathBuf::from(PROC), error });
+    }
+}
+
 /// Enters the start locks that somebody holds and does not let go of.
 pub(crate) fn note_held_locks(report: &mut Report, user: Uid) {
     let readable = report.directories.iter().filter(|directory| directory.error.is_none());
-    let dirs: Vec<SocketDir> = readable
-        .filter_map(|directory| SocketDir::open(&directory.path, user, Strictness::Swept).ok().flatten())
-        .collect();
+    let open = |path: &Path| {
+        let dir = SocketDir::open(path, user, Strictness::Swept);
+        if let Err(DirectoryError::Unreadable(errno)) = dir {
+            lack::heed(errno);
+        }
+        dir.ok().flatten()
+    };
+    let dirs: Vec<SocketDir> = readable.filter_map(|directory| open(&directory.path)).collect();
     report.held = stuck::find(user, &dirs)
         .into_iter()
         .map(|lock| Remark { path: lock.path, why: Why::Held(lock.hold) })

@@ -13,6 +13,7 @@ use tmux_sockets::judge::Bar;
 use tmux_sockets::kernel::Label;
 use tmux_sockets::kernel::Mounts;
 use tmux_sockets::kernel::Uid;
+use tmux_sockets::kernel::lack;
 use tmux_sockets::report::{DirectoryReport, Entry, LeftAlone, Outcome, Report};
 use tmux_sockets::sweep::{Act, Pass, Target};
 use tmux_sockets::tmux::paths::DEFAULT_PARENT;
@@ -57,6 +58,12 @@ pub(crate) struct Whole<'a> {
 impl Whole<'_> {
     /// Makes it, as the user that this process is of.
     pub(crate) fn make(self, narrator: &mut Narrator) -> Run {
+        let (mut run, lack) = lack::during(|| self.pass(narrator));
+        see::note_lack(&mut run.report, lack);
+        run
+    }
+
+    fn pass(self, narrator: &mut Narrator) -> Run {
         let Self { settings, given, act, rescuing } = self;
         let started = Instant::now();
         let user = Uid::ours();
@@ -81,11 +88,10 @@ impl Whole<'_> {
         if given.is_empty() {
             narrator.keeps_record_of(user);
         }
-        let mut report = pass.run_before(&mut witness, &passed, narrator);
+        let mut run = || pass.run_before(&mut witness, &passed, narrator);
+        let mut report = if act == Some(Act::Remove) { lack::managed(run) } else { run() };
         narrator.rest();
-        if matches!(act, Some(Act::Look) | None) {
-            see::note_unseen(&mut report, &mut witness, &targets);
-        }
+        see::note_unseen(&mut report, &mut witness, &targets);
         places.note(&mut report);
         if act == Some(Act::Look) {
             see::note_held_locks(&mut report, user);
@@ -117,7 +123,7 @@ impl Whole<'_> {
     /// Finds ghosts, and does with them what is to be done.
     fn ghosts(&self, report: &mut Report, user: Uid, witness: &mut Witness, area: &Area) {
         let Rescuing { rescue, dry_run, anew, aside, .. } = self.rescuing;
-        let found = ghost::find_with_doubts(user, witness, area);
+        let found = ghost::find(user, witness, area);
         see::note_doubtful(report, found.doubtful);
         for found in found.ghosts {
             if !rescue {

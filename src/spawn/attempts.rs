@@ -61,6 +61,9 @@ impl Job<'_> {
                 }
                 continue;
             }
+            if standing == PlaceState::Doubtful && !self.request.join_only && spawned.attempts == 0 {
+                spawned.warnings.push(words::maybe_ghost(&self.place.path));
+            }
             let server = standing.server();
             let asked = match self.next(&standing) {
                 Ok(NextAttempt::Ask(asked)) => asked,
@@ -108,10 +111,10 @@ impl Job<'_> {
         match standing {
             PlaceState::InTheWay(error) => Err(Trouble::Other(error.clone())),
             PlaceState::Ghost(ghost) => Err(Trouble::Other(words::ghost(ghost, &ghost.plight.with_advice()))),
-            PlaceState::Free | PlaceState::Starting if self.request.join_only => {
+            PlaceState::Free | PlaceState::Doubtful | PlaceState::Starting if self.request.join_only => {
                 Err(Trouble::Other(words::not_living(&self.place.path)))
             }
-            PlaceState::Free | PlaceState::Starting => {
+            PlaceState::Free | PlaceState::Doubtful | PlaceState::Starting => {
                 Ok(NextAttempt::Ask(Asked { start: Start::Allowed, server: None, is_mute: false }))
             }
             PlaceState::Live(pid) => {

@@ -207,7 +207,7 @@ impl Job<'_> {
         match self.place.look(self.settings, self.user, witness) {
             PlaceState::Starting => true,
             PlaceState::Live(pid) => !pid.is_some_and(is_stopped),
-            PlaceState::Free | PlaceState::Ghost(_) | PlaceState::InTheWay(_) => false,
+            PlaceState::Free | PlaceState::Doubtful | PlaceState::Ghost(_) | PlaceState::InTheWay(_) => false,
         }
     }
 

@@ -65,7 +65,8 @@ impl Job<'_> {
     }
 
     pub(super) fn is_free(&self, witness: &mut Witness) -> bool {
-        self.place.look(self.settings, self.user, witness) == PlaceState::Free
+        let standing = self.place.look(self.settings, self.user, witness);
+        matches!(standing, PlaceState::Free | PlaceState::Doubtful)
     }
 
     /// The server that listens at the path now.

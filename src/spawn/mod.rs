@@ -204,7 +204,7 @@ fn choose(
         };
         // A multiplexer of another kind (psmux) may have its sockets elsewhere.
         let standing = place.look(settings, user, witness);
-        if matches!(standing, PlaceState::Free | PlaceState::Starting) {
+        if matches!(standing, PlaceState::Free | PlaceState::Doubtful | PlaceState::Starting) {
             if let Some(stuck) = place.stuck(user, Duration::ZERO) {
                 return Err(words::stuck(&stuck));
             }

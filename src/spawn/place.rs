@@ -11,7 +11,7 @@ use std::ffi::OsStr;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tmux_sockets::ghost::{self, Area, Ghost};
+use tmux_sockets::ghost::{self, Area, Found, Ghost};
 use tmux_sockets::judge::{Blindness, Reason, State, TableSays};
 use tmux_sockets::kernel::Label;
 use tmux_sockets::kernel::Pid;
@@ -52,6 +52,8 @@ enum Look {
 pub(super) enum PlaceState {
     /// Nothing, or what is proven dead: a server may be started.
     Free,
+    /// The same; a server that is not reached here may have lost its socket, or sees other files.
+    Doubtful,
     /// A start is under way.
     Starting,
     /// A server listens: its pid, where it can be told.
@@ -97,10 +99,13 @@ impl Place {
         Ok(Self { dir, label, path })
     }
 
-    /// A live server that is bound here and has lost its socket.
-    fn ghost(&self, user: Uid, witness: &mut Witness) -> Option<Ghost> {
+    /// A live server that is bound here and has lost its socket, or what else speaks against that there is none.
+    fn ghost(&self, user: Uid, witness: &mut Witness) -> Option<PlaceState> {
         let area = Area::path(&self.path)?;
-        ghost::find(user, witness, &area).into_iter().next()
+        let Found { ghosts, doubtful, lack } = ghost::find(user, witness, &area);
+        let unseen = || lack.map(|errno| PlaceState::InTheWay(words::not_all_seen(&self.path, errno)));
+        let ghost = ghosts.into_iter().next().map(PlaceState::Ghost);
+        ghost.or_else(unseen).or_else(|| (!doubtful.is_empty()).then_some(PlaceState::Doubtful))
     }
 
     /// Whether a process holds the socket that listens here. Cheaper than to search all processes.
@@ -163,11 +168,11 @@ impl Place {
                 }
             }
             _ => match self.ghost(user, witness) {
-                Some(ghost) => PlaceState::Ghost(ghost),
-                None if verdict.is_some_and(|(verdict, _)| verdict.state == State::Starting) => {
+                Some(found @ (PlaceState::Ghost(_) | PlaceState::InTheWay(_))) => found,
+                _ if verdict.is_some_and(|(verdict, _)| verdict.state == State::Starting) => {
                     PlaceState::Starting
                 }
-                None => PlaceState::Free,
+                found => found.unwrap_or(PlaceState::Free),
             },
         })
     }
@@ -179,15 +184,19 @@ impl Place {
             (PlaceState::Live(_) | PlaceState::Ghost(_), _) => Fitness::Usable,
             (PlaceState::InTheWay(error), None) => Fitness::Fails(error.clone()),
             (PlaceState::InTheWay(error), Some(far)) => Fitness::FarAndFails(error.clone(), far),
-            (PlaceState::Free | PlaceState::Starting, _) if joins_only => Fitness::Usable,
-            (PlaceState::Free | PlaceState::Starting, far) => match (self.can_start(), far) {
-                (Ok(()), None) => Fitness::Usable,
-                (Ok(()), Some(far)) => Fitness::Far(far),
-                (Err(Hindrance::Lock(error)), None) => Fitness::Fails(error),
-                (Err(Hindrance::Lock(error)), Some(_)) | (Err(Hindrance::Directory(error)), _) => {
-                    Fitness::Hindered(error)
+            (PlaceState::Free | PlaceState::Doubtful | PlaceState::Starting, _) if joins_only => {
+                Fitness::Usable
+            }
+            (PlaceState::Free | PlaceState::Doubtful | PlaceState::Starting, far) => {
+                match (self.can_start(), far) {
+                    (Ok(()), None) => Fitness::Usable,
+                    (Ok(()), Some(far)) => Fitness::Far(far),
+                    (Err(Hindrance::Lock(error)), None) => Fitness::Fails(error),
+                    (Err(Hindrance::Lock(error)), Some(_)) | (Err(Hindrance::Directory(error)), _) => {
+                        Fitness::Hindered(error)
+                    }
                 }
-            },
+            }
         }
     }
 

@@ -14,7 +14,9 @@ use tmux_sockets::ghost::Ghost;
 use tmux_sockets::judge::Reason;
 use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::escape::escaped;
-use tmux_sockets::kernel::text::{errno_text, io_text, kind_name};
+use tmux_sockets::kernel::lack::is_lack;
+use tmux_sockets::kernel::text::{errno_text, io_text, kind_name, unread};
+use tmux_sockets::report::Why;
 use tmux_sockets::tmux::DirectoryError;
 use tmux_sockets::tmux::stuck::Stuck;
 
@@ -50,6 +52,20 @@ pub(super) fn ghost(ghost: &Ghost, plight: &str) -> String {
         "{}: {who} is alive, and its socket is gone from here; a second one would take its place, so nothing was started: {plight}",
         escaped(&ghost.path)
     )
+}
+
+/// Why nothing is started: a server that has lost its socket may be bound there.
+pub(super) fn not_all_seen(path: &Path, errno: Errno) -> String {
+    format!(
+        "{}: whether a live server that has lost its socket is bound there could not be looked at, so nothing was started: {}",
+        escaped(path),
+        unread(errno)
+    )
+}
+
+/// The same where that cannot be told, and may as well not be.
+pub(super) fn maybe_ghost(path: &Path) -> String {
+    format!("{}: {}", escaped(path), Why::Doubtful.with_advice())
 }
 
 pub(super) fn stopped(path: &Path, pid: Pid) -> String {
@@ -282,11 +298,11 @@ pub(super) fn not_living(path: &Path) -> String {
 }
 
 pub(super) fn cannot_run(program: &Path, error: &std::io::Error) -> String {
-    format!(
-        "{} cannot be run: {}; `[spawn] tmux` in the configuration names the program",
-        escaped(program),
-        io_text(error)
-    )
+    let (why, cure) = match Errno::from_io_error(error).filter(|errno| is_lack(*errno)) {
+        Some(errno) => (unread(errno), ""),
+        None => (io_text(error), "; `[spawn] tmux` in the configuration names the program"),
+    };
+    format!("{} cannot be run: {why}{cure}", escaped(program))
 }
 
 pub(super) fn no_directory(cwd: &Path, error: &std::io::Error) -> String {

@@ -27,7 +27,7 @@ pub(crate) use names::names;
 
 use crate::exit::Error;
 use crate::host::told_to_end::ToldToEnd;
-use crate::pass::{Heard, Run};
+use crate::pass::{Heard, Run, see};
 use accounts::Hints;
 use crew::News;
 use merge::Merger;
@@ -35,6 +35,7 @@ use queue::Queue;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tmux_sockets::kernel::Uid;
+use tmux_sockets::kernel::lack;
 use tmux_sockets::sweep::Act;
 use user::User;
 
@@ -75,7 +76,7 @@ pub(crate) fn pass(
     let started = Instant::now();
     let parent = std::env::var_os("TMUX_TMPDIR").map(PathBuf::from).filter(|path| path.is_absolute());
     let hints = Hints::read();
-    let found = find::find(parent.as_deref(), &hints.passwd);
+    let (found, lack) = lack::during(|| find::find(parent.as_deref(), &hints.passwd));
     let uids: Vec<Uid> = found.users.keys().copied().collect();
     let users: Vec<User<'_>> = accounts::in_turn(&uids, &found.logged_in, &hints)
         .into_iter()
@@ -95,5 +96,6 @@ pub(crate) fn pass(
     let mut run = merger.finish(found.refused, found.strays);
     run.report.more_strays = found.more_strays;
     run.report.elapsed = started.elapsed();
+    see::note_lack(&mut run.report, lack);
     Ok(run)
 }

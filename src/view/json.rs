@@ -31,6 +31,8 @@ struct RunObject<'a> {
     directories: Directories<'a>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     strays: Vec<PlaceObject<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unseen: Vec<PlaceObject<'a>>,
     counts: Counts,
     sockets: Sockets<'a>,
     #[serde(skip_serializing_if = "is_none_left_out")]
@@ -142,6 +144,7 @@ pub(crate) fn run(
         dry_run,
         directories: Directories(report),
         strays: report.strays.iter().map(PlaceObject::of_remark).collect(),
+        unseen: report.unseen.iter().map(PlaceObject::of_remark).collect(),
         counts: report.counts(),
         sockets: Sockets(report, listing),
         left_out: report.untold.entries,

@@ -3,6 +3,7 @@
 use super::looks::Looks;
 use super::rescues::Rescues;
 use super::tools::Tools;
+use super::warnings::Warning;
 use crate::logging::journal;
 use crate::view::advice::Advised;
 use std::collections::HashSet;
@@ -10,11 +11,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Instant;
-use tmux_sockets::ghost::{self, Anew, Area, Ghost};
+use tmux_sockets::ghost::{self, Anew, Area, Found, Ghost};
 use tmux_sockets::kernel::Pid;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::report::Outcome;
-use tmux_sockets::report::Report;
+use tmux_sockets::report::{Remark, Report, Why};
 use tmux_sockets::sweep::Act;
 use tmux_sockets::witness::Witness;
 
@@ -32,7 +33,10 @@ impl Ghosts {
     /// Looks for ghosts everywhere; tells of those that are new, and rescues.
     pub(super) fn look(&mut self, looks: &mut Looks, tools: &mut Tools<'_>, area: &Area) {
         let user = tools.duties.user;
-        let found = ghost::find(user, looks.fresh_witness(), area);
+        let Found { ghosts: found, doubtful, lack } = ghost::find(user, looks.fresh_witness(), area);
+        for path in doubtful {
+            tools.announcer.warn(&Warning::Unseen(Remark { path, why: Why::Doubtful }));
+        }
         for ghost in &found {
             if let Some(name) = tools.directories.name_of(&ghost.path) {
                 looks.haunt(tools, &name, ghost);
@@ -41,7 +45,9 @@ impl Ghosts {
         if tools.duties.act != Act::Remove {
             return;
         }
-        forget_others(&self.said, |pid| found.iter().any(|ghost| ghost.pid == pid));
+        if lack.is_none() {
+            forget_others(&self.said, |pid| found.iter().any(|ghost| ghost.pid == pid));
+        }
         for ghost in &found {
             let mut report = Report::default();
             ghost::enter(&mut report, user, ghost, Outcome::Kept, false);

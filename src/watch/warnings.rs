@@ -2,12 +2,14 @@
 
 use super::deaths::Untied;
 use super::directories::Unwatched;
+use crate::view::advice::Advised;
+use rustix::io::Errno;
 use std::fmt::{self, Display, Formatter};
 use std::path::PathBuf;
 use tmux_sockets::judge::Blindness;
 use tmux_sockets::kernel::escape::escaped;
 use tmux_sockets::kernel::text::errno_text;
-use tmux_sockets::report::Remark;
+use tmux_sockets::report::{LeftAlone, Remark};
 
 /// Something that goes on, but not as well as it could.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,8 +20,10 @@ pub(super) enum Warning {
     Unwatched(Unwatched),
     /// A directory lies where a look may never end.
     Far(PathBuf),
-    /// A pattern of the configuration was not looked at in whole.
+    /// A pattern of the configuration was not looked at in whole, or at a path a ghost cannot be told from something else.
     Unseen(Remark),
+    /// Not all could be looked at, for lack of descriptors or memory.
+    Lacking(Errno),
     /// The socket table is not to be believed.
     Blind(Blindness),
     /// The same, of what is in one directory.
@@ -40,6 +44,7 @@ impl Warning {
             Self::EventsLost
             | Self::Unwatched(_)
             | Self::Far(_)
+            | Self::Lacking(_)
             | Self::Blind(_)
             | Self::BlindIn(..)
             | Self::NoMetrics(_) => self.to_string(),
@@ -69,7 +74,11 @@ impl Display for Warning {
                 "{}: it lies on a mount that may not answer (a network or FUSE file system), where no socket is proven dead; not watched; `tmux-janitor list` looks there",
                 escaped(path)
             ),
-            Self::Unseen(Remark { path, why }) => write!(f, "{}: {why}", escaped(path)),
+            Self::Unseen(Remark { path, why }) => write!(f, "{}: {}", escaped(path), why.with_advice()),
+            Self::Lacking(errno) => {
+                LeftAlone::Lacking(*errno).fmt(f)?;
+                f.write_str("; looking again at the next rescan")
+            }
             Self::Blind(why) => {
                 write!(f, "the kernel's socket table cannot be trusted here: {why}; removing nothing")
             }

@@ -24,6 +24,7 @@ use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+use tmux_sockets::kernel::lack;
 use tmux_sockets::sweep::Act;
 
 /// `systemctl status` shows a line that is at most this old.
@@ -188,9 +189,14 @@ impl Watcher {
         let (mut begins, mut seen_ghosts) = (None, false);
         match looks.schedule().due(now) {
             Some(Due::Ghosts) => {
-                let area = tools.area();
-                ghosts.look(looks, tools, &area);
-                tools.look_outside(looks.witness(), &area);
+                let ((), lack) = lack::during(|| {
+                    let area = tools.area();
+                    ghosts.look(looks, tools, &area);
+                    tools.look_outside(looks.witness(), &area);
+                });
+                if let Some(errno) = lack {
+                    tools.announcer.warn(&Warning::Lacking(errno));
+                }
                 seen_ghosts = true;
             }
             Some(Due::Rescan) => {

@@ -113,7 +113,7 @@ impl Stage {
     fn set_aside(&self) -> Rescue {
         let mut witness = Witness::new(Uid::new(user()));
         witness.refresh();
-        let found = ghost::find(Uid::new(user()), &mut witness, &Area::path(&self.path()).unwrap());
+        let found = ghost::find(Uid::new(user()), &mut witness, &Area::path(&self.path()).unwrap()).ghosts;
         ghost::set_aside(Uid::new(user()), &mut witness, &found[0])
     }
 
@@ -149,7 +149,7 @@ fn play(stage: &Rc<RefCell<Stage>>, story: Vec<(Checkpoint, Adversary)>) -> (Res
     // The stage is free for whoever acts.
     let (path, mut witness) = (stage.borrow().path(), Witness::new(Uid::new(user())));
     witness.refresh();
-    let found = ghost::find(Uid::new(user()), &mut witness, &Area::path(&path).unwrap());
+    let found = ghost::find(Uid::new(user()), &mut witness, &Area::path(&path).unwrap()).ghosts;
     let rescue = ghost::set_aside(Uid::new(user()), &mut witness, &found[0]);
     checkpoint::install(None);
     let acted = acted.borrow().clone();
@@ -243,7 +243,7 @@ fn the_one_that_is_killed() {
     })));
     let mut witness = Witness::new(Uid::new(user()));
     witness.refresh();
-    let found = ghost::find(Uid::new(user()), &mut witness, &Area::path(Path::new(&path)).unwrap());
+    let found = ghost::find(Uid::new(user()), &mut witness, &Area::path(Path::new(&path)).unwrap()).ghosts;
     ghost::set_aside(Uid::new(user()), &mut witness, &found[0]);
     checkpoint::install(None);
 }
@@ -319,7 +319,7 @@ fn a_ghost_that_answers_late_takes_its_path_and_the_newer_one_has_its_second_nam
     })));
     let (path, mut witness) = (stage.borrow().path(), Witness::new(Uid::new(user())));
     witness.refresh();
-    let found = ghost::find(Uid::new(user()), &mut witness, &Area::path(&path).unwrap());
+    let found = ghost::find(Uid::new(user()), &mut witness, &Area::path(&path).unwrap()).ghosts;
     let rescue = ghost::set_aside(Uid::new(user()), &mut witness, &found[0]);
     checkpoint::install(None);
     let stage = stage.borrow();

@@ -37,7 +37,7 @@ fn no_ghost_while(arena: &Arena, mut turn: impl FnMut(u32) + Send) {
         let place = Area::new(&[Target::whole(arena.dir().to_owned())], false);
         while !churning.is_finished() {
             witness.refresh();
-            let found = ghost::find(Uid::new(user()), &mut witness, &place);
+            let found = ghost::find(Uid::new(user()), &mut witness, &place).ghosts;
             let so_far = looks.fetch_add(1, Ordering::AcqRel);
             if !found.is_empty() {
                 // Lets the other thread end, too.

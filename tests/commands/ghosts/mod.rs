@@ -2,6 +2,7 @@
 
 mod alarms;
 mod aside;
+mod lacking;
 mod promised;
 mod refused;
 mod rescued;

@@ -118,7 +118,7 @@ fn what_was_found_is_looked_at_again_under_the_lock() {
     let scope = Area::path(&socket).unwrap();
     let mut witness = Witness::new(Uid::new(user()));
     witness.refresh();
-    let found = ghost::find(Uid::new(user()), &mut witness, &scope);
+    let found = ghost::find(Uid::new(user()), &mut witness, &scope).ghosts;
     assert_eq!((found.len(), found[0].plight.bar), (1, None));
     // Meanwhile somebody starts a server there.
     let second = arena::start(&socket);

@@ -6,7 +6,7 @@ use crate::common::arena::{self, Arena, start};
 use crate::common::daemon::Daemon;
 use crate::common::{skip, wait};
 use rustix::process::Signal;
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -97,6 +97,31 @@ fn with_64_descriptors_it_works_on() {
     assert_eq!(log.matches("server gone").count(), 80, "{log}");
     assert_eq!(log.matches("no file descriptor is left").count(), 1, "{log}");
     assert!(!log.contains("cannot remove"), "{log}");
+}
+
+/// Fewer than it needs: it says so, once, and is not silent of what it did not see.
+#[test]
+fn with_hardly_any_descriptors_it_says_that_ghosts_may_be_missing() {
+    let arena = Arena::new().live("a");
+    fs::remove_file(arena.path("a")).unwrap();
+    let (mut found, mut lacking) = (0, 0);
+    for limit in [18, 20, 22, 24, 64] {
+        let mut command = Command::new("prlimit");
+        command.arg(format!("--nofile={limit}:{limit}")).args([env!("CARGO_BIN_EXE_tmux-janitor"), "--dir"]);
+        command.arg(arena.dir()).args(["-v", "watch"]).env("XDG_CONFIG_HOME", "/nonexistent");
+        // With too few it cannot tell the service manager that it is ready.
+        let daemon = Daemon::begin(command, |_, _| {});
+        let logged = |what: &str| daemon.logged(what);
+        let (ghost, lack) = ("a live server whose socket was deleted", "not all processes and files");
+        wait::until("it has looked for ghosts", || logged(ghost) + logged(lack) > 0);
+        let told = (logged(ghost), logged(lack));
+        assert!(matches!(told, (1, 0) | (0, 1)), "{limit}: {}", daemon.log());
+        assert!(told.1 == 0 || logged("no file descriptor is left") > 0, "{limit}: {}", daemon.log());
+        found += told.0;
+        lacking += told.1;
+        drop(daemon);
+    }
+    assert!(found > 0 && lacking > 0, "{found} {lacking}");
 }
 
 #[test]

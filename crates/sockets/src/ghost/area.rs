@@ -3,6 +3,7 @@
 use crate::kernel::Bound;
 use crate::kernel::Label;
 use crate::kernel::file_system;
+use crate::kernel::lack::heeded;
 use crate::kernel::{FileFacts, FileId};
 use crate::kernel::{Mounts, Walk};
 use crate::sweep::Target;
@@ -158,7 +159,7 @@ fn settle(dir: &Path) -> PathBuf {
 }
 
 fn has_true_numbers(dir: &Path) -> bool {
-    let dir = rustix::fs::open(dir, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    let dir = heeded(rustix::fs::open(dir, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()));
     dir.is_ok_and(|dir| file_system::has_true_numbers(dir.as_fd()))
 }
 

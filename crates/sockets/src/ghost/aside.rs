@@ -232,9 +232,7 @@ fn under_locks(
         return Err(Outcome::Kept);
     };
     witness.refresh();
-    let found = find(user, witness, &area);
-    let is_it = |now: &&Ghost| now.socket == ghost.socket && now.pid == ghost.pid;
-    rescue.plight = found.iter().find(is_it).ok_or(Outcome::Vanished)?.plight;
+    rescue.plight = find(user, witness, &area).again(ghost)?.plight;
     // Still the same newer server, with this very socket, and a tmux that has none but this one.
     let is_same = rescue.plight.standing == Standing::Live(Some(newer_pid))
         && rescue.plight.bar == Some(Bar::Held { pid: Some(newer_pid), yields: true })

@@ -6,15 +6,18 @@ use super::holders::{Hiding, Holder, Holders};
 use super::proof::{self, OwnView};
 use super::reach::{Listener, Reach, View};
 use super::{Anew, Area, Ghost};
-use crate::judge::{Bar, Plight, Standing, Way};
+use crate::judge::{Bar, Plight, RescueFailure, Standing, Way};
 use crate::kernel::FileId;
 use crate::kernel::Pid;
 use crate::kernel::Role;
+use crate::kernel::lack;
 use crate::kernel::{Bound, KernelTable};
 use crate::kernel::{Processes, Stat};
 use crate::kernel::{SocketNumber, Uid};
+use crate::report::{Failure, Outcome};
 use crate::tmux::paths::Rule;
 use crate::witness::Witness;
+use rustix::io::Errno;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -24,12 +27,17 @@ use std::time::Duration;
 /// The table as `witness` read it last is the first look. Only if that shows something is it read
 /// again for the second, and `/proc` searched. What is doubtful is no ghost: a server that is just
 /// ending, one that makes its socket anew at this moment, one that sees other files than we do.
-pub fn find(user: Uid, witness: &mut Witness, area: &Area) -> Vec<Ghost> {
-    find_with_doubts(user, witness, area).ghosts
+pub fn find(user: Uid, witness: &mut Witness, area: &Area) -> Found {
+    let (mut found, lack) = lack::during(|| search(user, witness, area));
+    if lack.is_some() {
+        // That no process holds it is said of nothing where not all could be looked at.
+        found.doubtful.clear();
+        found.ghosts.retain(|ghost| ghost.pid.is_some());
+    }
+    Found { lack, ..found }
 }
 
-/// The same, and what may be a ghost as well as a server that sees other files.
-pub fn find_with_doubts(user: Uid, witness: &mut Witness, area: &Area) -> Found {
+fn search(user: Uid, witness: &mut Witness, area: &Area) -> Found {
     let Ok(processes) = Processes::open() else {
         return Found::default();
     };
@@ -76,6 +84,21 @@ pub struct Found {
     /// Paths at which a listener is not reached, and of which nothing tells whether it is a ghost: from a user
     /// namespace no server is seen to hold its socket, and some of them see other files there.
     pub doubtful: Vec<PathBuf>,
+    /// What was lacking to look at everything, so that there may be more ghosts.
+    pub lack: Option<Errno>,
+}
+
+impl Found {
+    /// A ghost that was found before, as it stands with it now.
+    ///
+    /// # Errors
+    /// It has ended or can be reached; or that could not be seen.
+    pub(super) fn again(self, ghost: &Ghost) -> Result<Ghost, Outcome> {
+        let lacking = self.lack.map(|errno| Outcome::Failed(Failure::Rescue(RescueFailure::NotSeen(errno))));
+        let mut ghosts = self.ghosts.into_iter();
+        let now = ghosts.find(|now| now.socket == ghost.socket && now.pid == ghost.pid);
+        now.ok_or(lacking.unwrap_or(Outcome::Vanished))
+    }
 }
 
 /// How often, and how long apart, a listener that nobody is seen to hold is looked at again.
@@ -178,7 +201,7 @@ impl GhostSearch<'_> {
         let mut ghosts: Vec<Ghost> = ghosts.into_iter().map(|(ghost, _)| ghost).collect();
         ghosts.sort_by(|a, b| (&a.path, a.pid, a.socket).cmp(&(&b.path, b.pid, b.socket)));
         forbid_choosing(&mut ghosts, self.area.settled());
-        Found { ghosts, doubtful }
+        Found { ghosts, doubtful, lack: None }
     }
 
     /// What a listener that cannot be reached is. `None`: no ghost.

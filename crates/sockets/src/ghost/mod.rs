@@ -29,7 +29,7 @@ pub mod rescue;
 pub use area::Area;
 pub use aside::{Aside, set_aside, would_set_aside};
 pub use entries::{enter, enter_rescue};
-pub use find::{Found, find, find_with_doubts};
+pub use find::{Found, find};
 pub use folder::Anew;
 pub use forecast::would_rescue;
 pub use outside::{Known, Outsider, enter_outside, find_behind, find_outside};

@@ -4,6 +4,7 @@ use super::folder::may_write;
 use super::holders::Holder;
 use crate::judge::{Bar, Way};
 use crate::kernel::Pid;
+use crate::kernel::lack::heeded;
 use crate::kernel::{FileFacts, FileId};
 use crate::kernel::{Process, Stat};
 use crate::report::Entrance;
@@ -121,7 +122,7 @@ fn would_run_us(process: &Process, root: &OwnedFd) -> bool {
 }
 
 fn open_in(root: &OwnedFd, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
-    rustix::fs::openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT)
+    heeded(rustix::fs::openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT))
 }
 
 /// Whether a process is a tmux server by its name and its program.

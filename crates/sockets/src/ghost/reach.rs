@@ -6,6 +6,7 @@ use crate::kernel::Mounts;
 use crate::kernel::Role;
 use crate::kernel::SocketNumber;
 use crate::kernel::file_system::{self, FileSystem};
+use crate::kernel::lack::heeded;
 use crate::kernel::{FileFacts, FileId};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -116,11 +117,17 @@ impl View {
                     return Err(Errno::AGAIN);
                 }
                 let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
-                rustix::fs::openat2(root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
+                heeded(rustix::fs::openat2(
+                    root,
+                    path,
+                    OFlags::PATH | OFlags::CLOEXEC,
+                    Mode::empty(),
+                    resolve,
+                ))
             }
             Some(root) => {
                 let flags = OFlags::PATH | OFlags::CLOEXEC;
-                rustix::fs::openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT)
+                heeded(rustix::fs::openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT))
             }
             None => self.open(path, OFlags::PATH),
         }
@@ -191,8 +198,10 @@ impl View {
             // What may not answer is not asked, and so not known.
             None if !self.mounts.lets_look_at(path) => Err(Errno::AGAIN),
             Some(_) if !self.mounts.is_near(path) => Err(Errno::AGAIN),
-            None => rustix::fs::open(path, flags, Mode::empty()),
-            Some(root) => rustix::fs::openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT),
+            None => heeded(rustix::fs::open(path, flags, Mode::empty())),
+            Some(root) => {
+                heeded(rustix::fs::openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT))
+            }
         }
     }
 }
@@ -242,7 +251,7 @@ impl Sockets {
         let are_true = file_system::has_true_numbers(dir.as_fd());
         let device = FileFacts::of(dir.as_fd())?.id.kernel_dev();
         let mut inodes = HashSet::new();
-        for entry in rustix::fs::Dir::read_from(dir)? {
+        for entry in heeded(rustix::fs::Dir::read_from(dir))? {
             let entry = entry?;
             let is_sure = are_true && entry.file_type() == FileType::Socket;
             if is_sure {

@@ -162,11 +162,7 @@ fn under_lock(
 ) -> Result<Outcome, Outcome> {
     let failed = |failure| Outcome::Failed(Failure::Rescue(failure));
     witness.refresh();
-    let found = find(user, witness, area);
-    let now = found
-        .iter()
-        .find(|now| now.socket == ghost.socket && now.pid == ghost.pid)
-        .ok_or(Outcome::Vanished)?;
+    let now = find(user, witness, area).again(ghost)?;
     *plight = now.plight;
     // If something stands at the path by now, it keeps it.
     if plight.bar.is_none() && plight.standing == Standing::Socket {

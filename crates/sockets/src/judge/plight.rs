@@ -98,6 +98,8 @@ pub enum RescueFailure {
     Untrusted(Pid),
     /// No socket can be made in it.
     NotWritable(#[serde(with = "crate::kernel::as_data::errno")] Errno),
+    /// It could not be looked at once more, for lack of descriptors or memory.
+    NotSeen(#[serde(with = "crate::kernel::as_data::errno")] Errno),
     /// The server could not be told.
     Signal(#[serde(with = "crate::kernel::as_data::errno")] Errno),
     /// The newer server's socket can be given no second name: all are taken, or too long.
@@ -189,6 +191,9 @@ impl Display for RescueFailure {
             ),
             Self::NotWritable(errno) => {
                 write!(f, "no socket can be made in its directory, so the server was not signalled: {}", cause(*errno))
+            }
+            Self::NotSeen(errno) => {
+                write!(f, "it could not be looked at once more, so the server was not signalled: {}", cause(*errno))
             }
             Self::Signal(errno) => write!(f, "SIGUSR1 cannot be sent to it: {}", errno_text(*errno)),
             Self::NoSecondName => f.write_str(

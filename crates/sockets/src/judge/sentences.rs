@@ -2,7 +2,9 @@
 
 use super::{Anchor, Blindness, Reason, State};
 use crate::kernel::file_system;
-use crate::kernel::text::{errno_text, kind_name};
+use crate::kernel::lack::is_lack;
+use crate::kernel::text::{errno_text, kind_name, unread};
+use rustix::io::Errno;
 use std::fmt::{self, Display, Formatter};
 
 impl State {
@@ -70,6 +72,9 @@ impl Display for Reason {
 impl Display for Blindness {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
+            Self::TableUnreadable(errno) if is_lack(*errno) => {
+                write!(f, "no netlink socket can be had: {}", unread(*errno))
+            }
             Self::TableUnreadable(errno) => write!(
                 f,
                 "no netlink socket can be had ({}); a unit's RestrictAddressFamilies= must allow AF_NETLINK and AF_UNIX",
@@ -100,6 +105,16 @@ impl Display for Blindness {
             Self::ManagerHidden => f.write_str(
                 "the user has a service manager that /proc does not show here, so nothing tells whether this is its network namespace; take PrivatePIDs= and ProtectProc= out of the unit, or run outside the container",
             ),
+        }
+    }
+}
+
+impl Blindness {
+    /// What was lacking to ask for the table, if that is all.
+    pub fn lack(self) -> Option<Errno> {
+        match self {
+            Self::TableUnreadable(errno) => Some(errno).filter(|errno| is_lack(*errno)),
+            _ => None,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use crate::kernel::FileId;
 use crate::kernel::Pid;
+use crate::kernel::lack::heeded_io;
 
 /// One reading of `/proc/locks`.
 #[derive(Debug, Default)]
@@ -13,7 +14,7 @@ pub struct ProcLocks(String);
 impl ProcLocks {
     /// Reads it; empty where there is none.
     pub fn read() -> Self {
-        Self(std::fs::read_to_string("/proc/locks").unwrap_or_default())
+        Self(heeded_io(std::fs::read_to_string("/proc/locks")).unwrap_or_default())
     }
 
     /// Two readings in one: what stands in either. The kernel gives it out in pages and goes on by counting, so that

@@ -7,6 +7,7 @@ mod file;
 pub mod file_system;
 mod id;
 mod label;
+pub mod lack;
 pub(crate) mod lease;
 mod locks;
 mod mounts;

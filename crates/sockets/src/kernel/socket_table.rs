@@ -2,6 +2,7 @@
 
 use super::file::FileId;
 use super::id::{SocketNumber, Uid};
+use super::lack::heeded;
 use super::sock_diag::{self, NetlinkMessage, Role};
 use rustix::io::Errno;
 use rustix::net::netlink::SOCK_DIAG;
@@ -82,10 +83,14 @@ impl TableSource {
     /// Opens the way to the table of this network namespace.
     pub fn open() -> Result<Self, TableError> {
         let flags = SocketFlags::CLOEXEC;
-        let netlink =
-            rustix::net::socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(SOCK_DIAG))
-                .map_err(TableError::Call)?;
-        let canary = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+        let netlink = heeded(rustix::net::socket_with(
+            AddressFamily::NETLINK,
+            SocketType::DGRAM,
+            flags,
+            Some(SOCK_DIAG),
+        ))
+        .map_err(TableError::Call)?;
+        let canary = heeded(rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None))
             .map_err(TableError::Call)?;
         let stat = rustix::fs::fstat(&canary).map_err(TableError::Call)?;
         #[expect(clippy::cast_possible_truncation, reason = "the table has 32 bits of it")]

@@ -13,7 +13,16 @@ pub fn cause(errno: Errno) -> String {
             "; the directory is not writable, immutable or append-only (`lsattr -d`), or sticky with another owner (`ls -ld`)"
         }
         Errno::NOSPC | Errno::DQUOT => "; the file system or the quota is full",
-        Errno::MFILE | Errno::NFILE => "; no file descriptor is left (`ulimit -n`, LimitNOFILE=)",
+        _ => return unread(errno),
+    };
+    format!("{}{cure}", errno_text(errno))
+}
+
+/// The same for what could not be looked at.
+pub fn unread(errno: Errno) -> String {
+    let cure = match errno {
+        Errno::MFILE => "; no file descriptor is left (`ulimit -n`, LimitNOFILE=)",
+        Errno::NFILE => "; the whole system has no file descriptor left (`sysctl fs.file-max`)",
         _ => "",
     };
     format!("{}{cure}", errno_text(errno))

@@ -3,7 +3,7 @@
 use crate::kernel::Uid;
 use crate::kernel::as_data;
 use crate::kernel::escape::escaped;
-use crate::kernel::text::errno_text;
+use crate::kernel::text::{errno_text, unread};
 use crate::tmux::DirectoryError;
 use crate::tmux::shared::Shared;
 use rustix::io::Errno;
@@ -24,6 +24,8 @@ pub enum LeftAlone {
     PrivateTmp,
     /// A `/tmp` of which nobody can tell whether others have it.
     UnknownTmp,
+    /// Not all of it was seen, for lack of descriptors or memory.
+    Lacking(#[serde(with = "as_data::errno")] Errno),
     /// Its mount did not answer.
     Silent {
         /// The type of its file system.
@@ -140,6 +142,11 @@ impl Display for LeftAlone {
             ),
             Self::UnknownTmp => f.write_str(
                 "whether this /tmp is the one that the user's sockets are in cannot be told: it is a mount of its own, and /proc does not show the service manager here; take PrivatePIDs= and ProtectProc= out of the unit",
+            ),
+            Self::Lacking(errno) => write!(
+                f,
+                "not all processes and files could be looked at, so that ghosts and servers may be missing here: {}",
+                unread(*errno)
             ),
             Self::Silent { kind, point, seconds } => write!(
                 f,

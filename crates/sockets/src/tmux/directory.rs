@@ -3,7 +3,7 @@
 use crate::kernel::Label;
 use crate::kernel::Uid;
 use crate::kernel::file_system::{self, FileSystem};
-use crate::kernel::text::errno_text;
+use crate::kernel::text::unread;
 use crate::kernel::{FileFacts, FileId};
 use crate::kernel::{Mounts, Walk};
 use crate::tmux::paths::{self, Refusal, Rule};
@@ -276,7 +276,7 @@ impl Display for DirectoryError {
                 "{} can write it (mode {mode:04o}), so it is no folder for sockets; left alone; sockets belong into a folder of your own, 0700",
                 if mode & 0o002 == 0 { "its group" } else { "others" }
             ),
-            Self::Unreadable(errno) => write!(f, "it cannot be read: {}", errno_text(*errno)),
+            Self::Unreadable(errno) => write!(f, "it cannot be read: {}", unread(*errno)),
             Self::Far => f.write_str(
                 "it lies on a mount that may not answer (a network or FUSE file system); left alone here",
             ),

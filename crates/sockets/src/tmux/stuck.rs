@@ -12,6 +12,7 @@ use crate::kernel::Label;
 use crate::kernel::Pid;
 use crate::kernel::Uid;
 use crate::kernel::escape::escaped;
+use crate::kernel::lack::{heeded, heeded_io};
 use crate::kernel::{ProcLocks, held};
 use crate::kernel::{Process, Processes, Stat};
 use crate::tmux::SocketDir;
@@ -253,10 +254,10 @@ fn holds(process: &Process, file: FileId) -> bool {
 /// The files that a process has open with a lock on them (`lock:` in `/proc/PID/fdinfo/N`, proc(5)).
 fn locks_of(process: &Process) -> Vec<FileId> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let Ok(folder) = rustix::fs::openat(process.as_fd(), "fdinfo", flags, Mode::empty()) else {
+    let Ok(folder) = heeded(rustix::fs::openat(process.as_fd(), "fdinfo", flags, Mode::empty())) else {
         return Vec::new();
     };
-    let Ok(entries) = rustix::fs::Dir::read_from(&folder) else {
+    let Ok(entries) = heeded(rustix::fs::Dir::read_from(&folder)) else {
         return Vec::new();
     };
     let of_entry = |name: &OsStr| -> Vec<FileId> {
@@ -269,7 +270,8 @@ fn locks_of(process: &Process) -> Vec<FileId> {
 }
 
 fn read(folder: &impl AsFd, name: impl rustix::path::Arg) -> Option<Vec<u8>> {
-    let file = rustix::fs::openat(folder, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let file = heeded(rustix::fs::openat(folder, name, flags, Mode::empty())).ok()?;
     let mut text = vec![0; MOST_FDINFO];
     let length = rustix::io::read(&file, &mut text).ok()?;
     text.truncate(length);
@@ -279,7 +281,7 @@ fn read(folder: &impl AsFd, name: impl rustix::path::Arg) -> Option<Vec<u8>> {
 /// Whether a process with this `/proc/PID/cgroup` is in a frozen cgroup (cgroups(7)).
 fn is_frozen(cgroup: &str) -> bool {
     freezers(cgroup).iter().any(|(path, word)| {
-        std::fs::read_to_string(path).is_ok_and(|text| text.lines().any(|line| line == *word))
+        heeded_io(std::fs::read_to_string(path)).is_ok_and(|text| text.lines().any(|line| line == *word))
     })
 }
 

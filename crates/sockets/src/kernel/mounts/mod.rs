@@ -6,6 +6,7 @@
 
 mod mountinfo;
 
+use super::lack::heeded_io;
 use mountinfo::parse;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::CWD;
@@ -83,7 +84,7 @@ impl Mounts {
         }
         let mut text = Vec::new();
         // Opened before it is read: what changes meanwhile is a change since.
-        let file = File::open("/proc/self/mountinfo");
+        let file = heeded_io(File::open("/proc/self/mountinfo"));
         let read = file.and_then(|mut file| file.read_to_end(&mut text).map(|_| file));
         let mounts = Arc::new(Self::read_from(&text));
         *known = read.ok().map(|file| (file, Arc::clone(&mounts)));

@@ -2,6 +2,7 @@
 
 use super::{Process, Processes, Stat, pid_of};
 use crate::kernel::Pid;
+use crate::kernel::lack::heeded;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use std::collections::{HashMap, HashSet};
@@ -23,7 +24,7 @@ impl Families {
     pub fn look(processes: &Processes) -> Result<Self, Errno> {
         let mut children: HashMap<Pid, Vec<Pid>> = HashMap::new();
         let mut path = Vec::new();
-        for entry in rustix::fs::Dir::read_from(&processes.proc)? {
+        for entry in heeded(rustix::fs::Dir::read_from(&processes.proc))? {
             let Ok(entry) = entry else { continue };
             let Some(pid) = pid_of(entry.file_name()) else { continue };
             path.clear();
@@ -53,7 +54,7 @@ impl Families {
 
 fn parent_at(processes: &Processes, path: &OsStr) -> Option<Pid> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(&processes.proc, path, flags, Mode::empty()).ok()?;
+    let file = heeded(rustix::fs::openat(&processes.proc, path, flags, Mode::empty())).ok()?;
     let mut buffer = [0; STAT];
     let length = rustix::io::read(&file, &mut buffer).ok()?;
     Some(Stat::parse(&buffer[..length])?.parent)

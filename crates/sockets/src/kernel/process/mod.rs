@@ -13,6 +13,7 @@ pub use network::{Network, UserManager, is_in_first_network};
 pub use stat::Stat;
 
 use crate::kernel::Pid;
+use crate::kernel::lack::heeded;
 use crate::kernel::{FileFacts, FileId};
 use crate::kernel::{SocketNumber, Uid};
 use rustix::fs::{AtFlags, Mode, OFlags};
@@ -60,7 +61,7 @@ impl Processes {
 
     /// The processes of `uid` that can be seen.
     pub fn of_user(&self, uid: Uid) -> Result<impl Iterator<Item = Process> + '_, Errno> {
-        let entries = rustix::fs::Dir::read_from(&self.proc)?;
+        let entries = heeded(rustix::fs::Dir::read_from(&self.proc))?;
         Ok(entries.filter_map(move |entry| {
             let entry = entry.ok()?;
             let pid = pid_of(entry.file_name())?;
@@ -93,7 +94,7 @@ impl Processes {
 
     /// Whoever is called as a tmux server is, whoever owns it.
     pub fn all_tmux_servers(&self) -> Result<impl Iterator<Item = Process> + '_, Errno> {
-        let entries = rustix::fs::Dir::read_from(&self.proc)?;
+        let entries = heeded(rustix::fs::Dir::read_from(&self.proc))?;
         let mut path = Vec::new();
         Ok(entries.filter_map(move |entry| {
             let entry = entry.ok()?;
@@ -111,7 +112,7 @@ impl Processes {
 
     /// Whether any process that can be seen, whoever owns it, is seen to hold a socket.
     pub fn is_held(&self, socket: SocketNumber) -> bool {
-        let Ok(entries) = rustix::fs::Dir::read_from(&self.proc) else {
+        let Ok(entries) = heeded(rustix::fs::Dir::read_from(&self.proc)) else {
             return false;
         };
         let pids = entries.filter_map(|entry| pid_of(entry.ok()?.file_name()));
@@ -253,12 +254,12 @@ impl Process {
     /// Its root directory, open: what it sees behind `/`. `None`: not readable from here.
     pub fn root(&self) -> Option<OwnedFd> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        rustix::fs::openat(&self.dir, "root", flags, Mode::empty()).ok()
+        heeded(rustix::fs::openat(&self.dir, "root", flags, Mode::empty())).ok()
     }
 
     fn read(&self, name: &str) -> Option<Vec<u8>> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&self.dir, name, flags, Mode::empty()).ok()?;
+        let file = heeded(rustix::fs::openat(&self.dir, name, flags, Mode::empty())).ok()?;
         let mut text = Vec::new();
         // /proc gives a page at a time: the groups of a user alone can fill one.
         File::from(file).take(MOST as u64).read_to_end(&mut text).ok()?;
@@ -288,7 +289,7 @@ impl Process {
 
     fn each_descriptor(&self, mut see: impl FnMut(&[u8])) -> Result<(), Errno> {
         let fds = open_dir(&self.dir, "fd")?;
-        for entry in rustix::fs::Dir::read_from(&fds)? {
+        for entry in heeded(rustix::fs::Dir::read_from(&fds))? {
             let Ok(entry) = entry else { continue };
             if entry.file_name().to_bytes().starts_with(b".") {
                 continue;
@@ -311,11 +312,11 @@ impl AsFd for Process {
 
 fn open_dir<P: rustix::path::Arg>(at: impl AsFd, name: P) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::openat(at, name, flags, Mode::empty())
+    heeded(rustix::fs::openat(at, name, flags, Mode::empty()))
 }
 
 fn comm_at(dir: &OwnedFd, path: &OsStr) -> Option<Vec<u8>> {
-    let file = rustix::fs::openat(dir, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let file = heeded(rustix::fs::openat(dir, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())).ok()?;
     let mut buffer = [0; 64];
     let length = rustix::io::read(&file, &mut buffer).ok()?;
     Some(buffer[..length].trim_ascii_end().to_vec())

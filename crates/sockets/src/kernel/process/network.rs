@@ -5,6 +5,7 @@ use crate::kernel::FileFacts;
 use crate::kernel::Mounts;
 use crate::kernel::Pid;
 use crate::kernel::Uid;
+use crate::kernel::lack::heeded_io;
 use rustix::fs::AtFlags;
 use std::ffi::CString;
 use std::path::Path;
@@ -106,7 +107,7 @@ impl Process {
 
 /// The first of the numbers in a file, one a line.
 fn first_number(path: &str) -> Option<Pid> {
-    std::fs::read_to_string(path).ok()?.lines().next()?.parse().ok()
+    heeded_io(std::fs::read_to_string(path)).ok()?.lines().next()?.parse().ok()
 }
 
 #[cfg(test)]
