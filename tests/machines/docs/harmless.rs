@@ -89,7 +89,8 @@ fn harm(sentence: &str) -> Option<String> {
             ][..],
         ),
         ("chown", &[]),
-        ("chattr", &[]),
+        // A folder of sockets, out of which nothing can be removed.
+        ("chattr", &["chattr -a {word}"]),
         // One name, which is seen first; no option of it can come from a name.
         (
             "rm",
