@@ -4,13 +4,15 @@ use crate::cli::Global;
 use crate::exit::Error;
 use crate::pass::far::Apart;
 use crate::pass::{Narrator, see};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
+use tmux_sockets::ghost::{self, Area};
 use tmux_sockets::kernel::Label;
 use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::escape::escaped;
+use tmux_sockets::kernel::lack;
 use tmux_sockets::kernel::{Mounts, Walk};
-use tmux_sockets::report::Report;
+use tmux_sockets::report::{Outcome, Report};
 use tmux_sockets::sweep::{Act, Pass, Target};
 use tmux_sockets::tmux::Strictness;
 use tmux_sockets::tmux::quarantine;
@@ -32,6 +34,7 @@ pub(super) fn sweep(
     let settings = super::load_settings(global)?;
     let user = Uid::ours();
     let mut dirs: BTreeMap<PathBuf, Vec<Label>> = BTreeMap::new();
+    let mut missing: Vec<(&Path, PathBuf, Label)> = Vec::new();
     for path in paths {
         let absolute = std::path::absolute(path).ok();
         let name = absolute.as_deref().and_then(Path::file_name).and_then(Label::new);
@@ -42,15 +45,16 @@ pub(super) fn sweep(
             std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
         };
         let mounts = Mounts::read();
-        if mounts.lets_look_at(path) && is_missing() {
-            tracing::warn!("{}: there is no such socket", escaped(path));
-        }
+        let is_missing = mounts.lets_look_at(path) && is_missing();
         // Two ways to write one folder are one.
         let dir = match mounts.walk(parent) {
             Walk::Near(dir) => dir.canonicalize().unwrap_or(dir),
             Walk::Far(dir) => dir,
             Walk::Broken(_) => parent.to_owned(),
         };
+        if is_missing {
+            missing.push((path, dir.clone(), name.clone()));
+        }
         let names = dirs.entry(dir).or_default();
         let left = std::iter::successors(Some(name), |name| quarantine::name_of(name));
         names.extend(left.take(1 + ASIDE).filter(|name| !names.contains(name)).collect::<Vec<_>>());
@@ -61,7 +65,42 @@ pub(super) fn sweep(
         .collect();
     let act = if dry_run { Act::DryRun } else { Act::Remove };
     let pass = Pass { policy: &settings, far: &Apart, user, act };
-    let report = pass.run_before(&mut Witness::new(user), &targets, narrator);
+    let mut witness = Witness::new(user);
+    let mut report = pass.run_before(&mut witness, &targets, narrator);
+    let (ghosts, lack) = lack::during(|| {
+        see::note_unseen(&mut report, &mut witness, &targets);
+        note_ghosts(&mut report, user, &mut witness, &targets)
+    });
+    see::note_lack(&mut report, lack);
+    for (path, dir, name) in missing {
+        // Of one whose server lives on more is to be said.
+        if !ghosts.contains(&(dir, name)) {
+            tracing::warn!("{}: there is no such socket", escaped(path));
+        }
+    }
     see::say_where(&report);
     Ok(report)
+}
+
+/// Enters the live servers that were bound to these names and are not reached there. The names of those.
+fn note_ghosts(
+    report: &mut Report,
+    user: Uid,
+    witness: &mut Witness,
+    targets: &[Target],
+) -> HashSet<(PathBuf, Label)> {
+    let mut named = HashSet::new();
+    for target in targets {
+        witness.refresh();
+        let area = Area::new(std::slice::from_ref(target), false);
+        let found = ghost::find(user, witness, &area);
+        see::note_doubtful(report, found.doubtful);
+        for ghost in found.ghosts {
+            named.extend(
+                ghost.path.file_name().and_then(Label::new).map(|label| (target.path.clone(), label)),
+            );
+            ghost::enter(report, user, &ghost, Outcome::Kept, false);
+        }
+    }
+    named
 }

@@ -5,8 +5,18 @@ use crate::view::advice::Advised;
 use tmux_sockets::judge::Reason;
 use tmux_sockets::judge::{Bar, Standing, Way};
 use tmux_sockets::kernel::escape::escaped;
+use tmux_sockets::report::Why;
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
+    let doubtful = patient.report.unseen.iter().filter(|place| place.why == Why::Doubtful);
+    findings.extend(doubtful.map(|place| {
+        Finding::new(
+            Severity::Risk,
+            format!("{}: {}", escaped(&place.path), place.why),
+            "if its socket was deleted, its sessions run on and nobody can attach to them",
+            Cure::advice("run `tmux-janitor doctor` in a shell, outside of this unit or container"),
+        )
+    }));
     for entry in &patient.report.entries {
         let Reason::Ghost(plight) = entry.verdict.reason else {
             continue;

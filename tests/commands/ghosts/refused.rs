@@ -2,6 +2,7 @@
 
 use super::scene::{ghost, in_mount_namespace, is_root, rescue, say};
 use crate::common::arena::{self, Arena};
+use crate::common::daemon::Daemon;
 use crate::common::ghosts::{ghosts, json};
 use crate::common::janitor::{Run, entry, fate, find, janitor};
 use crate::common::skip::skip;
@@ -243,6 +244,47 @@ fn from_a_user_namespace_a_server_that_sees_other_files_hides_no_ghost() {
     let path = arena.path("a");
     let probe = sandboxed(&["probe", "-S", path.to_str().unwrap()], 3);
     assert!(probe.stdout.contains("which of the two"), "{}", probe.stdout);
+    // Nobody is silent of it, and each says it once of each path.
+    let said =
+        |label: &str| format!("{dir}/{label}: a live server was bound to this path and is not reached here");
+    let sandbox = |arguments: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", env!("CARGO_BIN_EXE_tmux-janitor")]).args(arguments);
+        command.env("XDG_CONFIG_HOME", "/nonexistent");
+        command
+    };
+    for (arguments, code) in [
+        (&["--dir", dir, "sweep"][..], 0),
+        (&["--dir", dir, "list"], 0),
+        (&["sweep", "-S", path.to_str().unwrap(), "-S", &format!("{dir}/near")], 0),
+        (&["--dir", dir, "doctor"], 1),
+        (&["--dir", dir], 0),
+    ] {
+        let mut told = String::new();
+        wait::until(&format!("{arguments:?} says it"), || {
+            let run = Run::of(&mut sandbox(arguments));
+            told = format!("{}{}", run.stdout, run.stderr);
+            ["a", "near"].iter().all(|label| told.contains(&said(label))) && run.code == Some(code)
+        });
+        for label in ["a", "near"] {
+            assert_eq!(told.matches(&said(label)).count(), 1, "{arguments:?}: {told}");
+        }
+    }
+    for follows in ["watch", "events"] {
+        let daemon = Daemon::begin(sandbox(&["--dir", dir, follows]), |_, _| {});
+        wait::until("both are told of", || {
+            ["a", "near"].iter().all(|label| daemon.logged(&said(label)) == 1)
+        });
+    }
+    let spawn = ["--dir", dir, "spawn", "x", "--socket-label", "near", "--scope", "never", "--json"];
+    let run = Run::of(sandbox(&spawn).args(["--", "sleep", "1000"]));
+    let json = run.json();
+    let server = arena::Server::of(i32::try_from(json["server_pid"].as_i64().unwrap()).unwrap());
+    let warnings = json["warnings"].as_array().unwrap();
+    let is_it = |warning: &&Value| warning.as_str().unwrap().contains(&said("near"));
+    assert_eq!((run.code, warnings.iter().filter(is_it).count()), (Some(0), 1), "{json:#}");
+    drop(server);
+    fs::remove_file(arena.path("near")).unwrap();
     // Outside of it nothing is in doubt.
     let run = Run::of(janitor(arena.dir()).args(["status", "--json"]));
     assert_eq!((run.code, &run.json()["counts"]["ghost"]), (Some(1), &1.into()), "{}", run.stdout);

@@ -1,9 +1,10 @@
 //! Ghosts in what the other commands say.
 
 use super::scene::folder;
-use crate::common::arena::Arena;
+use crate::common::arena::{self, Arena};
 use crate::common::ghosts::json;
 use crate::common::janitor::{Run, bare, janitor};
+use crate::common::wait;
 use std::fs;
 
 #[test]
@@ -48,6 +49,43 @@ fn a_probe_of_a_ghosts_path_is_absent_and_names_it() {
         let run = Run::of(bare().args(["probe", "-L", "b"]).env("TMUX_TMPDIR", arena.dir()));
         assert!(!run.stdout.contains("ghost"), "{}", run.stdout);
     }
+}
+
+/// Who sweeps one path that a live server has lost is told of it, as who sweeps its folder is.
+#[test]
+fn a_sweep_of_a_ghosts_path_names_it() {
+    let arena = Arena::new().live("a").live("b");
+    let pid = arena.server("a").pid;
+    let sweep = |arguments: &[&str]| Run::of(bare().args(["sweep"]).args(arguments));
+    let (a, b, c) = (arena.path("a"), arena.path("b"), arena.path("c"));
+    let [a, b, c] = [&a, &b, &c].map(|path| path.to_str().unwrap());
+    fs::remove_file(a).unwrap();
+    // A dump of the kernel's table can miss one, where many sockets come and go.
+    let mut run = sweep(&["-S", a, "-S", b, "-S", c]);
+    wait::until("the ghost is seen", || {
+        run = sweep(&["-S", a, "-S", b, "-S", c]);
+        run.stderr.contains(&format!("ghost {a} (pid {pid}): a live server whose socket was deleted"))
+    });
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(run.stderr.contains("`tmux-janitor rescue` gives it its socket back"), "{}", run.stderr);
+    assert!(run.stdout.ends_with("1 ghost\n"), "{}", run.stdout);
+    assert!(!run.stderr.contains(&format!("{a}: there is no such socket")), "{}", run.stderr);
+    assert!(run.stderr.contains(&format!("{c}: there is no such socket")), "{}", run.stderr);
+    assert_eq!(run.stderr.matches("ghost").count(), 1, "{}", run.stderr);
+    // A dead socket in its place goes, and it is named all the same.
+    wait::leave_dead(a);
+    let ghost_of = |run: &Run| {
+        let json = run.json();
+        let sockets = json["sockets"].as_array().unwrap().clone();
+        sockets.into_iter().find(|socket| socket["state"] == "ghost").map(|ghost| ghost["server_pid"].clone())
+    };
+    let run = sweep(&["--json", "-S", a]);
+    assert_eq!((run.code, ghost_of(&run)), (Some(0), Some(pid.into())), "{} {}", run.stdout, run.stderr);
+    assert!(!arena.has("a"));
+    let newer = arena::start(&arena.path("a"));
+    let run = sweep(&["--json", "-S", a]);
+    assert_eq!((run.code, ghost_of(&run)), (Some(0), Some(pid.into())), "{} {}", run.stdout, run.stderr);
+    assert_eq!(arena::pid_of(&arena.path("a")), newer.pid);
 }
 
 #[test]
