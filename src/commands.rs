@@ -19,7 +19,7 @@ use crate::exit::{Error, Exit};
 use crate::host::apart::{self, guard};
 use crate::logging::LogTarget;
 use crate::logging::journal;
-use crate::pass::{ENTRIES_OF_ONE, Heard, Narrator, Rescuing, Run, Whole, details, see, wire};
+use crate::pass::{ENTRIES_OF_ONE, Heard, Narrator, Places, Rescuing, Run, Whole, details, see, wire};
 use crate::users::order::PassOrder;
 use crate::users::{self, Task};
 use crate::view::json;
@@ -28,6 +28,7 @@ use crate::watch::{self, Wishes};
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::Path;
+use tmux_sockets::kernel::Uid;
 use tmux_sockets::kernel::lack;
 use tmux_sockets::report::{Declined, Report};
 use tmux_sockets::sweep::Act;
@@ -246,10 +247,12 @@ fn tell_sweep(
 }
 
 fn check_config(global: &Global, file: Option<&Path>, output: &mut Output) -> Result<Exit, Error> {
-    match file.or(global.config.as_deref()) {
+    let settings = match file.or(global.config.as_deref()) {
         Some(path) => config::read_file(path)?,
         None => config::load(None)?,
     };
+    // What is named is right as it is written; whether it can be used is another matter.
+    Places::shut(&settings, Uid::ours()).iter().for_each(journal::directory);
     if !global.quiet {
         output.line("configuration: ok")?;
     }

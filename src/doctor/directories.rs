@@ -99,7 +99,8 @@ fn refused(patient: &Patient<'_>, directory: &DirectoryReport, error: &LeftAlone
         Err(DirectoryError::Refused(Refusal::NotADirectory | Refusal::Owner(_))) => {
             set_aside(patient, path, is_own)
         }
-        Err(DirectoryError::Unreadable(Errno::ACCESS)) if is_own => {
+        // It may be read and not gone into: a pattern's folder.
+        _ if is_own && *error == LeftAlone::Refused(DirectoryError::Unreadable(Errno::ACCESS)) => {
             Cure::command(format!("chmod u+rwx {word}"))
         }
         _ => Cure::advice(format!("do what is said above; `ls -ld {word}` shows what is there")),

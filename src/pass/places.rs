@@ -1,13 +1,15 @@
 //! The directories that one user's pass goes to, where none is named.
 
 use super::expand;
+use super::far::Apart;
 use crate::config::Settings;
 use std::path::{Path, PathBuf};
 use tmux_sockets::kernel::escape::escaped;
 use tmux_sockets::kernel::{KernelTable, Mounts, Uid};
-use tmux_sockets::report::{Remark, Report};
-use tmux_sockets::sweep::Target;
+use tmux_sockets::report::{DirectoryReport, Remark, Report};
 use tmux_sockets::sweep::discover::Surroundings;
+use tmux_sockets::sweep::{Act, Pass, Target};
+use tmux_sockets::witness::Witness;
 
 /// Where to look, and what the patterns of the configuration match besides.
 #[derive(Debug, Default)]
@@ -20,6 +22,8 @@ pub(crate) struct Places {
     pub(crate) more_skipped: usize,
     /// Patterns that were not looked at in whole.
     pub(crate) unseen: Vec<Remark>,
+    /// Where folders that they match may be, and nobody can look.
+    pub(crate) unread: Vec<DirectoryReport>,
 }
 
 impl Places {
@@ -33,19 +37,42 @@ impl Places {
         let around = Surroundings::of_this_process();
         let targets = Target::all_of(&settings.extra_socket_dirs, &around, table, user);
         let mut places = Self { targets, ..Self::default() };
+        places.expand(settings, user);
+        places
+    }
+
+    /// Those of the configuration that cannot be looked into now, each with the reason.
+    pub(crate) fn shut(settings: &Settings, user: Uid) -> Vec<DirectoryReport> {
+        let mut places = Self::named(&settings.extra_socket_dirs);
+        places.expand(settings, user);
+        for target in &mut places.targets {
+            target.only = Some(Vec::new());
+        }
+        let pass = Pass { policy: settings, far: &Apart, user, act: Act::Leave };
+        let report = pass.run(&mut Witness::new(user), &places.targets);
+        let shut = report.directories.into_iter().filter(|directory| directory.error.is_some());
+        shut.chain(places.unread).collect()
+    }
+
+    /// Adds what the patterns match.
+    fn expand(&mut self, settings: &Settings, user: Uid) {
         let mounts = Mounts::read();
         for glob in &settings.extra_socket_globs {
             let found = expand::expand(glob, user, &mounts);
             for path in found.folders {
-                if !places.has(&path) {
-                    places.targets.push(Target::matched(path));
+                if !self.has(&path) {
+                    self.targets.push(Target::matched(path));
                 }
             }
-            places.skipped.extend(found.skipped);
-            places.more_skipped += found.more_skipped;
-            places.unseen.extend(found.unseen);
+            self.skipped.extend(found.skipped);
+            self.more_skipped += found.more_skipped;
+            self.unseen.extend(found.unseen);
+            for left in found.unread {
+                if self.unread.iter().all(|known| known.path != left.path) {
+                    self.unread.push(left);
+                }
+            }
         }
-        places
     }
 
     fn has(&self, path: &Path) -> bool {
@@ -58,6 +85,7 @@ impl Places {
             tracing::warn!("{}: {why}", escaped(path));
         }
         report.unseen.extend(self.unseen);
+        report.directories.extend(self.unread);
         report.strays.extend(self.skipped);
         report.more_strays += self.more_skipped;
     }

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use tmux_sockets::kernel::escape::escaped;
-use tmux_sockets::report::{Entry, EntryNumber, Report};
+use tmux_sockets::report::{DirectoryReport, Entry, EntryNumber, Report};
 use tmux_sockets::report::{LeftAlone, Outcome};
 
 /// Who is told.
@@ -61,6 +61,8 @@ pub(super) struct Announcer {
     failures: HashSet<PathBuf>,
     /// Directories that are left alone, and why.
     refused: HashSet<(PathBuf, LeftAlone)>,
+    /// The same of those that a pattern of the configuration may lead to.
+    unread: HashSet<(PathBuf, LeftAlone)>,
     /// What was warned of.
     warnings: HashSet<String>,
 }
@@ -72,6 +74,7 @@ impl Announcer {
             following: None,
             failures: HashSet::new(),
             refused: HashSet::new(),
+            unread: HashSet::new(),
             warnings: HashSet::new(),
         }
     }
@@ -168,9 +171,24 @@ impl Announcer {
         }
     }
 
+    /// Logs where folders of the user's may be and nobody can look now; what was so before, not again.
+    pub(super) fn unread(&mut self, directories: Vec<DirectoryReport>) {
+        let mut unread = HashSet::new();
+        for directory in directories {
+            let Some(error) = directory.error.clone() else { continue };
+            let place = (directory.path.clone(), error);
+            if !self.unread.contains(&place) {
+                journal::directory(&directory);
+            }
+            unread.insert(place);
+        }
+        self.unread = unread;
+    }
+
     /// How many directories are left alone because of an error.
     pub(super) fn refused(&self) -> usize {
-        let paths: HashSet<&PathBuf> = self.refused.iter().map(|(path, _)| path).collect();
+        let all = self.refused.iter().chain(&self.unread);
+        let paths: HashSet<&PathBuf> = all.map(|(path, _)| path).collect();
         paths.len()
     }
 

@@ -52,6 +52,7 @@ impl Tools<'_> {
         for place in places.unseen {
             self.announcer.warn(&Warning::Unseen(place));
         }
+        self.announcer.unread(places.unread);
         places.targets
     }
 

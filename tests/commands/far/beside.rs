@@ -117,25 +117,39 @@ fn nothing_else_on_it_holds_a_command_up() {
 }
 
 #[test]
-fn a_pattern_does_not_go_into_it() {
+fn a_pattern_that_leads_there_is_an_error() {
     let Some(folder) = world(
         r#"
         mkdir -m 700 -p /tmp/fan/in /tmp/real/in
         echo 'extra-socket-dirs = ["/tmp/fa?/in", "/tmp/f*r", "/tmp/far/*"]' >/tmp/home/config.toml
+        j answers list --json --config /tmp/home/config.toml
         stand_still
         j list list --json --config /tmp/home/config.toml
+        j status status --config /tmp/home/config.toml
         kill -CONT "$bindfs""#,
     ) else {
         return;
     };
     let (code, err) = (told(&folder, "list.code"), told(&folder, "list.err"));
-    assert_ne!(code.trim(), "124", "{err}");
+    assert_eq!(code.trim(), "1", "{err}");
+    assert_eq!(told(&folder, "status.code").trim(), "4", "{}", told(&folder, "status.out"));
     let json: serde_json::Value = serde_json::from_str(&told(&folder, "list.out")).unwrap();
     let paths = |key: &str| -> Vec<String> {
         let all = json[key].as_array().unwrap().iter();
         all.map(|place| place["path"].as_str().unwrap().to_owned()).collect()
     };
     assert!(paths("directories").contains(&"/tmp/fan/in".to_owned()), "{json:#}");
-    assert_eq!(paths("strays"), ["/tmp/far", "/tmp/far"], "{json:#}");
+    assert!(json.get("strays").is_none(), "{json:#}");
+    let error = |json: &serde_json::Value, path: &str| {
+        let all = json["directories"].as_array().unwrap().iter();
+        all.filter(|place| place["path"] == path).map(|place| place["error"].to_string()).collect::<String>()
+    };
+    for path in ["/tmp/far", "/tmp/far/in"] {
+        assert!(error(&json, path).contains(NO_ANSWER), "{json:#}");
+    }
+    assert!(error(&json, "/tmp/far/*").contains("it leads to a mount that may not answer"), "{json:#}");
+    // What is known by name is looked at, as any folder of the configuration.
+    let json: serde_json::Value = serde_json::from_str(&told(&folder, "answers.out")).unwrap();
+    assert_eq!(error(&json, "/tmp/far/in"), "null", "{json:#}");
     assert!(err.contains("/tmp/far/*: it leads to a mount that may not answer"), "{err}");
 }

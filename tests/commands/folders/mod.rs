@@ -6,6 +6,7 @@ mod foreseen;
 mod globs;
 mod kin;
 mod runtime;
+mod shut;
 
 use crate::common::janitor::{Run, copy_program};
 use crate::users::scene::User;

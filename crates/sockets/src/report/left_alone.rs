@@ -38,6 +38,8 @@ pub enum LeftAlone {
     },
     /// It is called like a user's folder, and belongs to somebody else, who is not just anybody.
     Misnamed(Uid),
+    /// A pattern of the configuration, which leads to a mount that may not answer.
+    FarPattern,
     /// Its names cannot be looked at.
     Unseen(#[serde(with = "as_data::errno")] Errno),
     /// Another process was to look as this user, and there is no report of it.
@@ -153,6 +155,9 @@ impl Display for LeftAlone {
                 "it lies on a mount that did not answer within {seconds} s ({} at {}); nothing there was looked at or changed; if its server is gone for good, unmount it (umount(8), lazily)",
                 escaped(kind),
                 escaped(point),
+            ),
+            Self::FarPattern => f.write_str(
+                "it leads to a mount that may not answer (a network or FUSE file system); not looked at",
             ),
             Self::Misnamed(uid) => write!(f, "it belongs to uid {uid}, whatever its name says; left alone"),
             Self::Unseen(errno) => write!(f, "it cannot be looked at: {}", errno_text(*errno)),

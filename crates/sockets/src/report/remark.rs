@@ -48,10 +48,6 @@ pub enum Why {
 /// Why a pattern was not followed, or not to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Unfollowed {
-    /// It leads to a mount that may not answer.
-    Far,
-    /// The folder above its first match cannot be read.
-    Unreadable(#[serde(with = "as_data::errno")] Errno),
     /// So many folders were gone into, and no more are.
     TooWide(usize),
     /// More folders match than are looked into.
@@ -114,12 +110,6 @@ impl Display for Why {
 impl Display for Unfollowed {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Far => f.write_str(
-                "it leads to a mount that may not answer (a network or FUSE file system); not looked at",
-            ),
-            Self::Unreadable(errno) => {
-                write!(f, "the folder above it cannot be read: {}", errno_text(*errno))
-            }
             Self::TooWide(most) => {
                 write!(f, "{most} folders of yours and root's were gone into; the others are not looked at")
             }

@@ -3,7 +3,6 @@
 use crate::kernel::Label;
 use crate::kernel::Uid;
 use crate::kernel::file_system::{self, FileSystem};
-use crate::kernel::text::unread;
 use crate::kernel::{FileFacts, FileId};
 use crate::kernel::{Mounts, Walk};
 use crate::tmux::paths::{self, Refusal, Rule};
@@ -11,7 +10,6 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::ffi::{OsStr, OsString};
-use std::fmt::{self, Display, Formatter};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -35,6 +33,19 @@ pub enum Strictness {
     Kin,
     /// None: we only look (`probe -S` goes anywhere).
     LookedAt,
+}
+
+impl Strictness {
+    /// Whether a path that `uid` may not go to counts as missing, for what shuts it is somebody else's.
+    fn passes_over(self, path: &Path, uid: Uid) -> bool {
+        let is_anothers = |path: &Path| Some(FileFacts::from(rustix::fs::lstat(path).ok()?).uid != uid);
+        match self {
+            Self::Kin => is_anothers(path) == Some(true),
+            // The last step that can be looked at is the one that shuts.
+            Self::Matched => path.ancestors().find_map(is_anothers) == Some(true),
+            Self::Swept | Self::Named | Self::LookedAt => false,
+        }
+    }
 }
 
 /// Why a directory is left alone.
@@ -104,12 +115,7 @@ impl SocketDir {
             {
                 Ok(None)
             }
-            Err(DirectoryError::Unreadable(Errno::ACCESS))
-                if rule == Strictness::Kin
-                    && rustix::fs::lstat(path).is_ok_and(|stat| FileFacts::from(stat).uid != uid) =>
-            {
-                Ok(None)
-            }
+            Err(DirectoryError::Unreadable(Errno::ACCESS)) if rule.passes_over(path, uid) => Ok(None),
             other => other.map(Some),
         }
     }
@@ -255,32 +261,6 @@ fn open_without_links(path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
 impl AsFd for SocketDir {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
-    }
-}
-
-impl Display for DirectoryError {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused(Refusal::NotADirectory) => {
-                f.write_str("it is no real directory (a link or a file), tmux would refuse it; left alone")
-            }
-            Self::Refused(Refusal::Owner(uid)) => {
-                write!(f, "it belongs to uid {uid}, who could swap what stands in it; left alone")
-            }
-            Self::Refused(Refusal::OpenToOthers(mode)) => write!(
-                f,
-                "it is open to others (mode {mode:04o}), tmux would refuse it; left alone; `chmod o-rwx` mends it"
-            ),
-            Self::Refused(Refusal::WritableByOthers(mode)) => write!(
-                f,
-                "{} can write it (mode {mode:04o}), so it is no folder for sockets; left alone; sockets belong into a folder of your own, 0700",
-                if mode & 0o002 == 0 { "its group" } else { "others" }
-            ),
-            Self::Unreadable(errno) => write!(f, "it cannot be read: {}", unread(*errno)),
-            Self::Far => f.write_str(
-                "it lies on a mount that may not answer (a network or FUSE file system); left alone here",
-            ),
-        }
     }
 }
 

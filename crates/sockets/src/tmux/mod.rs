@@ -4,6 +4,7 @@ mod directory;
 pub(crate) mod moves;
 pub mod paths;
 pub mod quarantine;
+mod sentences;
 pub mod shared;
 pub mod start_lock;
 pub mod stuck;

@@ -1,5 +1,6 @@
 //! One line of a `mountinfo` (`proc_pid_mountinfo(5)`), and which mounts are this kernel's alone.
 
+use crate::kernel::Uid;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -64,6 +65,8 @@ pub struct Mount {
     pub point: PathBuf,
     /// The file system's type, as mount(8) names it.
     pub kind: String,
+    /// Which user serves it, where it is FUSE (mount.fuse3(8): `user_id`).
+    pub server: Option<Uid>,
     /// It is local, or has answered just now.
     pub(super) is_near: bool,
 }
@@ -75,9 +78,16 @@ pub(super) fn parse(line: &[u8]) -> Option<Mount> {
     let (id, parent) = (number(fields.next()?)?, number(fields.next()?)?);
     let device = device(fields.next()?)?;
     let (root, point) = (unescaped(fields.next()?), unescaped(fields.next()?));
-    let kind = fields.skip_while(|field| *field != b"-").nth(1)?;
-    let kind = String::from_utf8_lossy(kind).into_owned();
-    Some(Mount { id, parent, device, root, point, is_near: LOCAL.contains(&kind.as_str()), kind })
+    let mut fields = fields.skip_while(|field| *field != b"-").skip(1);
+    let kind = String::from_utf8_lossy(fields.next()?).into_owned();
+    let server = fields.nth(1).and_then(server);
+    Some(Mount { id, parent, device, root, point, is_near: LOCAL.contains(&kind.as_str()), kind, server })
+}
+
+/// `user_id=UID` among the options of a file system.
+fn server(options: &[u8]) -> Option<Uid> {
+    let uid = options.split(|byte| *byte == b',').find_map(|option| option.strip_prefix(b"user_id="))?;
+    Some(Uid::new(std::str::from_utf8(uid).ok()?.parse().ok()?))
 }
 
 /// `MAJOR:MINOR`.
