@@ -1,10 +1,13 @@
-//! The list of what was made. `packaging/install` writes and reads the same, without the sums.
+//! The list of what was made. `packaging/install` writes and reads the same.
 
 use crate::host::read;
 use sha2::{Digest, Sha256};
 use std::ffi::OsStr;
 use std::fmt::Write;
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use tmux_sockets::kernel::escape::escaped;
 use tmux_sockets::kernel::text::io_text;
@@ -30,7 +33,32 @@ impl Line {
 
     /// What a text is known by.
     pub(super) fn sum(path: &Path, text: &[u8]) -> Self {
-        let digits = Sha256::digest(text).iter().fold(String::new(), |mut digits, byte| {
+        Self::of_digest(path, &Sha256::digest(text))
+    }
+
+    /// The same of what is in a file now: a program is longer than any text of ours.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no file.
+    pub(super) fn sum_now(path: &Path) -> io::Result<Self> {
+        let mut file =
+            File::options().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let (mut digest, mut part) = (Sha256::new(), vec![0; 1 << 16]);
+        loop {
+            match file.read(&mut part) {
+                Ok(0) => return Ok(Self::of_digest(path, &digest.finalize())),
+                Ok(length) => digest.update(&part[..length]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn of_digest(path: &Path, digest: &[u8]) -> Self {
+        let digits = digest.iter().fold(String::new(), |mut digits, byte| {
             let _ = write!(digits, "{byte:02x}");
             digits
         });

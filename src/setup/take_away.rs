@@ -2,6 +2,7 @@
 
 use super::Failure;
 use super::list::{self, Line};
+use super::write;
 use crate::host::replace;
 use rustix::fs::Mode;
 use std::fs;
@@ -15,6 +16,8 @@ use tmux_sockets::kernel::text::io_text;
 pub(super) struct Gone {
     /// In the order in which they went.
     pub files: Vec<PathBuf>,
+    /// What was edited since we wrote it, and where it is kept.
+    pub edited: Vec<(PathBuf, PathBuf)>,
     /// What stands there now and is no file: nothing that was made here.
     pub left: Vec<PathBuf>,
     pub failed: Vec<Failure>,
@@ -26,7 +29,7 @@ pub(super) fn take_away(list: &Path, lines: &[Line]) -> Gone {
     let mut stays: Vec<Line> = Vec::new();
     for line in lines.iter().rev() {
         let Line::File(path) = line else { continue };
-        match unlink(path, &mut gone) {
+        match unlink(path, lines, &mut gone) {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::NotFound || error.kind() == ErrorKind::NotADirectory => {
             }
@@ -42,7 +45,10 @@ pub(super) fn take_away(list: &Path, lines: &[Line]) -> Gone {
     let rewritten = if stays.is_empty() {
         fs::remove_file(list)
     } else {
-        let stays = |line: &&Line| matches!(line, Line::Dir(_)) || stays.contains(line);
+        let stays = |line: &&Line| match line {
+            Line::Dir(_) => true,
+            Line::File(path) | Line::Sum(path, _) => stays.iter().any(|line| line.path() == path),
+        };
         let text = list::text(&lines.iter().filter(stays).cloned().collect::<Vec<_>>());
         replace::replace(list, &text, Mode::from_raw_mode(0o644))
     };
@@ -61,12 +67,18 @@ pub(super) fn take_away(list: &Path, lines: &[Line]) -> Gone {
     gone
 }
 
-fn unlink(path: &Path, gone: &mut Gone) -> std::io::Result<()> {
-    if fs::symlink_metadata(path)?.is_file() {
+fn unlink(path: &Path, lines: &[Line], gone: &mut Gone) -> std::io::Result<()> {
+    if !fs::symlink_metadata(path)?.is_file() {
+        gone.left.push(path.to_owned());
+    } else if write::is_edited(path, lines) {
+        let copy = write::free_name(path).ok_or_else(|| {
+            std::io::Error::other("it was edited, and copies of earlier edits have all the names for it")
+        })?;
+        fs::rename(path, &copy)?;
+        gone.edited.push((path.to_owned(), copy));
+    } else {
         fs::remove_file(path)?;
         gone.files.push(path.to_owned());
-    } else {
-        gone.left.push(path.to_owned());
     }
     Ok(())
 }

@@ -98,11 +98,15 @@ pub(super) fn restarted() -> String {
 
 pub(super) fn removed(gone: &Gone, folders: &Folders, program: Option<&Path>) -> Vec<String> {
     let mut lines: Vec<String> = gone.files.iter().map(|path| format!("removed {}", escaped(path))).collect();
+    lines.extend(gone.edited.iter().map(|(path, copy)| {
+        format!("removed {}, which had been edited: as it was it is {} now", escaped(path), escaped(copy))
+    }));
     lines.extend(gone.left.iter().map(|path| format!("{} is no file of ours now, and stays", escaped(path))));
     if gone.failed.is_empty() {
         lines.push(format!(
-            "All that was set up under {} is gone. Configuration files and sockets were not touched.",
-            folders.shown()
+            "All that was set up under {} is gone{}. Configuration files and sockets were not touched.",
+            folders.shown(),
+            if gone.edited.is_empty() { "" } else { ", but for what was edited" }
         ));
     }
     if let Some(program) = program.filter(|program| !gone.files.iter().any(|path| path == program)) {

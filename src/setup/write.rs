@@ -77,10 +77,14 @@ pub(super) fn retire(list: &Path, path: &Path) -> Result<bool, Failure> {
 }
 
 /// Whether a file has another text than the one that was written. Of an older list that is not known.
-fn is_edited(path: &Path, known: &[Line]) -> bool {
+pub(super) fn is_edited(path: &Path, known: &[Line]) -> bool {
     let is_its = |line: &&Line| matches!(line, Line::Sum(its, _) if its == path);
     let Some(sum) = known.iter().find(is_its) else { return false };
-    read::read_bytes(path, false).is_ok_and(|bytes| Line::sum(path, &bytes) != *sum)
+    match Line::sum_now(path) {
+        Ok(now) => now != *sum,
+        // What cannot be read is not known to be ours.
+        Err(error) => error.kind() != ErrorKind::NotFound,
+    }
 }
 
 /// Writes each file that is not there yet, and replaces those that are on the list.
@@ -178,7 +182,7 @@ fn look(wanted: &Wanted, known: &[Line]) -> Fate {
 }
 
 /// Where an edited file is kept: systemd, man and shells do not take it for one of theirs.
-fn free_name(path: &Path) -> Option<PathBuf> {
+pub(super) fn free_name(path: &Path) -> Option<PathBuf> {
     let name = |number: usize| {
         let mut name = path.as_os_str().to_owned();
         name.push(if number == 1 { ".edited".to_owned() } else { format!(".edited-{number}") });

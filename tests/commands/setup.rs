@@ -1,5 +1,7 @@
 //! `setup`: units, man pages and completions in somebody's home, and out of it again.
 
+mod edited;
+
 use crate::common::janitor::{Run, bare, copy_program};
 use crate::common::reader::reader;
 use crate::common::skip::skip;
