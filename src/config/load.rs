@@ -91,7 +91,7 @@ fn home_of_account() -> Result<Option<PathBuf>, ConfigError> {
         Ok(account) => Ok(account.map(|account| account.home).filter(|home| home.is_absolute())),
         Err(errno) => Err(ConfigError(format!(
             "the home of this user, where a configuration may be, cannot be looked up ({}); nothing is done without it",
-            tmux_sockets::kernel::text::errno_text(errno)
+            tmux_sockets::kernel::text::lookup_text(errno)
         ))),
     }
 }

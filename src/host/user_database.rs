@@ -7,6 +7,7 @@
 use super::child::{self, End};
 use nix::unistd::User;
 use rustix::io::Errno;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -29,7 +30,7 @@ pub(crate) struct Known {
 /// The account of a uid; `None`: there is none.
 ///
 /// # Errors
-/// It cannot be known, which is something else than none.
+/// It cannot be known, which is something else than none; `ENOPKG`: a static program has no getent(1) to ask.
 pub(crate) fn user(uid: Uid) -> Result<Option<Known>, Errno> {
     match User::from_uid(nix::unistd::Uid::from_raw(uid.raw())) {
         Ok(None) if cfg!(target_env = "musl") => asked(uid),
@@ -48,6 +49,7 @@ fn asked(uid: Uid) -> Result<Option<Known>, Errno> {
         Ok(ended) if ended.end == End::GivenUp => Err(Errno::TIMEDOUT),
         // A system without name services has neither program.
         Err(_) if !Path::new("/etc/nsswitch.conf").exists() => Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(Errno::NOPKG),
         Ok(_) | Err(_) => Err(Errno::IO),
     }
 }

@@ -33,7 +33,17 @@ pub fn errno_text(errno: Errno) -> String {
     io_text(&std::io::Error::from(errno))
 }
 
-/// The same of an error that may be more than an errno.
+/// Why an account could not be looked up.
+pub fn lookup_text(errno: Errno) -> String {
+    match errno {
+        Errno::NOPKG => {
+            "there is no getent(1) here, which a static program asks; Debian has it in libc-bin".to_owned()
+        }
+        other => errno_text(other),
+    }
+}
+
+/// As [`errno_text`], of an error that may be more than an errno.
 pub fn io_text(error: &std::io::Error) -> String {
     let text = error.to_string();
     match text.rsplit_once(" (os error ") {

@@ -3,7 +3,7 @@
 use crate::kernel::Uid;
 use crate::kernel::as_data;
 use crate::kernel::escape::escaped;
-use crate::kernel::text::{errno_text, unread};
+use crate::kernel::text::{errno_text, lookup_text, unread};
 use crate::tmux::DirectoryError;
 use crate::tmux::shared::Shared;
 use rustix::io::Errno;
@@ -95,7 +95,7 @@ impl Loss {
     pub fn why(self, uid: Uid) -> String {
         let what = match self {
             Self::Account(errno) => {
-                format!("was not started: the account cannot be looked up ({})", errno_text(errno))
+                format!("was not started: the account cannot be looked up ({})", lookup_text(errno))
             }
             Self::Start(errno) => format!("could not be started: {}", errno_text(errno)),
             Self::NoTime => "was not started: the others took all the time".to_owned(),
