@@ -58,6 +58,21 @@ fn a_listener_in_another_network_namespace_is_alive_and_not_connected_to() {
             assert_eq!(there["server_pid"], server.pid, "{json:#}");
         }
     }
+    // Nor where too few descriptors are left to see that.
+    for limit in 4..20 {
+        let trace = tempfile::NamedTempFile::new().unwrap();
+        Run::of(
+            Command::new("strace")
+                .args(["-f", "-e", "trace=connect,renameat2", "-o"])
+                .arg(trace.path())
+                .args(["sh", "-c", &format!("ulimit -n {limit}; exec \"$0\" --dir \"$1\" sweep")])
+                .arg(env!("CARGO_BIN_EXE_tmux-janitor"))
+                .arg(arena.dir()),
+        );
+        let trace = fs::read_to_string(trace.path()).unwrap();
+        assert!(trace.contains("exited with"), "{trace}");
+        assert!(!trace.contains("AF_UNIX") && !trace.contains("renameat2("), "ulimit -n {limit}: {trace}");
+    }
     let arena = arena.dead("dead");
     Run::of(janitor(arena.dir()).args(["sweep"]));
     assert_eq!(arena.names(), ["here", "there"]);

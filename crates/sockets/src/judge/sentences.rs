@@ -73,7 +73,7 @@ impl Display for Blindness {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::TableUnreadable(errno) if is_lack(*errno) => {
-                write!(f, "no netlink socket can be had: {}", unread(*errno))
+                write!(f, "it, or what it is checked with, cannot be opened: {}", unread(*errno))
             }
             Self::TableUnreadable(errno) => write!(
                 f,

@@ -10,6 +10,7 @@ use crate::judge::{Blindness, TableSays};
 use crate::kernel::Mounts;
 use crate::kernel::Processes;
 use crate::kernel::Uid;
+use crate::kernel::lack;
 use crate::kernel::{FileId, KernelTable, TableError, TableSource};
 use std::cell::OnceCell;
 use std::path::Path;
@@ -98,7 +99,9 @@ impl Witness {
     /// anew.
     pub fn blindness(&mut self) -> Option<Blindness> {
         if self.failure.is_none() && matches!(self.surroundings, NetworkSeen::NotLookedAt) {
-            self.surroundings = NetworkSeen::Seen(self.look_around());
+            let (seen, lack) = lack::during(|| self.look_around());
+            // What there was no descriptor for may speak against it.
+            self.surroundings = NetworkSeen::Seen(seen.or(lack.map(Blindness::TableUnreadable)));
         }
         match (self.failure, self.surroundings) {
             (None, NetworkSeen::Seen(seen)) => seen,
