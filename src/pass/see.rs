@@ -44,8 +44,8 @@ pub(crate) fn note_unseen(report: &mut Report, witness: &mut Witness, targets: &
         return;
     }
     if let Some(blindness) = witness.blindness() {
-        if blindness.lack().is_some() {
-            return;
+        if let Some(errno) = blindness.lack() {
+            return note_lack(report, Some(errno));
         }
         let why = Why::Unjudged(Reason::Blind(blindness));
         let mut blind: Vec<PathBuf> = report
