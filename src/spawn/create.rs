@@ -16,6 +16,7 @@ use crate::host::child::{self, Ended};
 use crate::host::client::{self, DEADLINE, Start};
 use crate::host::held::{FirstSaid, HeldClient};
 use crate::host::lasting;
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
@@ -54,13 +55,15 @@ impl Job<'_> {
         spawned: &mut Spawned,
     ) -> Result<(HeldClient, usize), Trouble> {
         let started = Instant::now();
-        let mut waits = 0;
+        // What a client lacks that has not begun yet is its turn, on a machine that has too much to do.
+        let (mut waits, client) = (0, Cell::new(None));
         let mut patient = || {
             waits += 1;
-            waits < MOST_WAITS && self.is_coming_up(witness)
+            waits < MOST_WAITS && (self.is_coming_up(witness) || client.get().is_some_and(is_runnable))
         };
         let arguments = self.tmux().sequence(Start::Allowed, &session::keep_server());
         let mut held = self.start_server(&arguments, spawned, &mut patient)?;
+        client.set(held.pid());
         checkpoint::step(Step::Keeping);
         let mut sessions = 0;
         loop {

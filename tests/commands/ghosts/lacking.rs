@@ -49,7 +49,7 @@ fn a_ghost_is_named_or_it_is_said_that_not_all_could_be_looked_at() {
     ];
     for (arguments, code) in commands {
         let (mut found, mut lacking) = (0, 0);
-        for limit in (4..24).chain([256]) {
+        for limit in (4..24).chain([64, 256]) {
             let Some(run) = with_descriptors(limit, arena.dir(), arguments) else { continue };
             let told = format!("{}{}", run.stdout, run.stderr);
             let is_named = named.iter().any(|pid| told.contains(pid));
