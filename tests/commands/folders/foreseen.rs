@@ -21,6 +21,9 @@ fn folder(path: &str, user: User) -> PathBuf {
     make_dir(&path, user);
     dead_at(&path.join("dead"), user);
     lock(&path.join("orphan.lock"), user);
+    // With a lock that goes with it.
+    dead_at(&path.join("locked"), user);
+    lock(&path.join("locked.lock"), user);
     path
 }
 

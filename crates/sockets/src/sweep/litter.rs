@@ -87,8 +87,9 @@ impl Pass<'_> {
                 continue;
             };
             let is_beside_a_socket = dir.look(&label).is_ok_and(|facts| facts.is_socket());
-            let is_held = dir.look(&entry.label).is_ok_and(|facts| seen.is_held(facts.id));
-            if is_beside_a_socket || is_held {
+            // One that has gone went with its socket.
+            let is_free = dir.look(&entry.label).is_ok_and(|facts| !seen.is_held(facts.id));
+            if is_beside_a_socket || !is_free {
                 continue;
             }
             // Litter harms nobody: where it cannot be removed it is kept, and counted.
