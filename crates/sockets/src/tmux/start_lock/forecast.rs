@@ -35,7 +35,9 @@ pub fn in_the_way(
         Err(errno) => failed(LockFailure::Call(errno)),
         Ok(facts) if facts.kind != FileType::RegularFile => failed(LockFailure::NotAFile(facts.kind)),
         Ok(facts) if facts.uid != user => failed(LockFailure::NotOurs(facts.uid)),
-        Ok(facts) if locks.get_or_insert_with(ProcLocks::read).is_held(facts.id) => Some(InTheWay::Held),
+        Ok(facts) if locks.get_or_insert_with(ProcLocks::read_twice).is_held(facts.id) => {
+            Some(InTheWay::Held)
+        }
         Ok(_) => match rights::may_read_and_write(dir, &lock) {
             Ok(()) | Err(Errno::NOENT) => None,
             Err(errno) => failed(LockFailure::Call(errno)),
@@ -59,5 +61,5 @@ pub fn is_seen_held(dir: &SocketDir, label: &OsStr, locks: &mut Option<ProcLocks
     let Ok(facts) = dir.look(&paths::lock_name(label)) else {
         return false;
     };
-    locks.get_or_insert_with(ProcLocks::read).is_held(facts.id)
+    locks.get_or_insert_with(ProcLocks::read_twice).is_held(facts.id)
 }
