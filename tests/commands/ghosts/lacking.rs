@@ -68,6 +68,25 @@ fn a_ghost_is_named_or_it_is_said_that_not_all_could_be_looked_at() {
     assert!(arena.server("a").is_alive());
 }
 
+/// Nobody is signalled on a look that has not seen all: another ghost of the path may be what was not seen.
+#[test]
+fn with_too_few_descriptors_no_ghost_is_chosen() {
+    let arena = Arena::new().live("a");
+    let (mut rescued, mut lacking) = (0, 0);
+    for limit in (4..24).chain([64, 256]) {
+        let _ = fs::remove_file(arena.path("a"));
+        let Some(run) = with_descriptors(limit, arena.dir(), &["rescue"]) else { continue };
+        let told = format!("{}{}", run.stdout, run.stderr);
+        // Whatever a look lacked is said, and then it has led to nothing.
+        assert_eq!(run.code == Some(0), arena.has("a"), "{limit}: {told}");
+        assert_eq!(!arena.has("a"), told.contains(SAID), "{limit}: {told}");
+        rescued += u32::from(arena.has("a"));
+        lacking += u32::from(!arena.has("a"));
+    }
+    assert!(rescued > 1 && lacking > 1, "{rescued} {lacking}");
+    assert!(arena.server("a").is_alive());
+}
+
 /// A socket that is there is told as ever, where it was seen: what is lacking for the rest makes nothing of it wrong.
 #[test]
 fn what_was_seen_is_told_beside_what_was_not() {

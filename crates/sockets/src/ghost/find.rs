@@ -89,15 +89,17 @@ pub struct Found {
 }
 
 impl Found {
-    /// A ghost that was found before, as it stands with it now.
+    /// A ghost that was found before, as it stands with it now. Where not all could be looked at nothing is proven: another
+    /// ghost of the path may be among what was not.
     ///
     /// # Errors
     /// It has ended or can be reached; or that could not be seen.
     pub(super) fn again(self, ghost: &Ghost) -> Result<Ghost, Outcome> {
-        let lacking = self.lack.map(|errno| Outcome::Failed(Failure::Rescue(RescueFailure::NotSeen(errno))));
+        if let Some(errno) = self.lack {
+            return Err(Outcome::Failed(Failure::Rescue(RescueFailure::NotSeen(errno))));
+        }
         let mut ghosts = self.ghosts.into_iter();
-        let now = ghosts.find(|now| now.socket == ghost.socket && now.pid == ghost.pid);
-        now.ok_or(lacking.unwrap_or(Outcome::Vanished))
+        ghosts.find(|now| now.socket == ghost.socket && now.pid == ghost.pid).ok_or(Outcome::Vanished)
     }
 }
 

@@ -4,7 +4,6 @@ use super::folder::trouble;
 use super::rescue::{Rescue, barred, clear, declined};
 use super::{Anew, Ghost};
 use crate::judge::{Bar, Standing};
-use crate::kernel::ProcLocks;
 use crate::kernel::Uid;
 use crate::report::{Failure, Outcome};
 use crate::sweep::Act;
@@ -53,7 +52,7 @@ pub fn would_rescue(user: Uid, witness: &mut Witness, ghost: &Ghost, anew: Anew)
 
 /// What taking a label's start lock would end with, if it could not be had.
 pub(super) fn lock_is_in_the_way(user: Uid, dir: &SocketDir, label: &OsStr) -> Option<Outcome> {
-    Some(match in_the_way(dir, user, label, &mut Some(ProcLocks::read_twice()))? {
+    Some(match in_the_way(dir, user, label, &mut None)? {
         InTheWay::Held => Outcome::Busy,
         InTheWay::Failure(failure) => Outcome::Failed(Failure::Lock(failure)),
     })
