@@ -5,8 +5,8 @@ use super::folder::{self, FolderTrouble};
 use super::holders::{Hiding, Holder, Holders};
 use super::proof::{self, OwnView};
 use super::reach::{Listener, Reach, View};
-use super::{Anew, Area, Ghost};
-use crate::judge::{Bar, Plight, RescueFailure, Standing, Way};
+use super::{Anew, Area, Found, Ghost};
+use crate::judge::{Bar, Plight, Standing, Way};
 use crate::kernel::FileId;
 use crate::kernel::Pid;
 use crate::kernel::Role;
@@ -14,12 +14,10 @@ use crate::kernel::lack;
 use crate::kernel::{Bound, KernelTable};
 use crate::kernel::{Processes, Stat};
 use crate::kernel::{SocketNumber, Uid};
-use crate::report::{Failure, Outcome};
 use crate::tmux::paths::Rule;
 use crate::witness::Witness;
-use rustix::io::Errno;
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// Finds the ghosts of `user` in `scope`, in the order of their paths.
@@ -74,33 +72,6 @@ enum Judged {
     Ghost(Ghost),
     /// It is one, or sees other files.
     Doubtful,
-}
-
-/// What a search for ghosts gives.
-#[derive(Debug, Default)]
-pub struct Found {
-    /// The ghosts, in the order of their paths.
-    pub ghosts: Vec<Ghost>,
-    /// Paths at which a listener is not reached, and of which nothing tells whether it is a ghost: from a user
-    /// namespace no server is seen to hold its socket, and some of them see other files there.
-    pub doubtful: Vec<PathBuf>,
-    /// What was lacking to look at everything, so that there may be more ghosts.
-    pub lack: Option<Errno>,
-}
-
-impl Found {
-    /// A ghost that was found before, as it stands with it now. Where not all could be looked at nothing is proven: another
-    /// ghost of the path may be among what was not.
-    ///
-    /// # Errors
-    /// It has ended or can be reached; or that could not be seen.
-    pub(super) fn again(self, ghost: &Ghost) -> Result<Ghost, Outcome> {
-        if let Some(errno) = self.lack {
-            return Err(Outcome::Failed(Failure::Rescue(RescueFailure::NotSeen(errno))));
-        }
-        let mut ghosts = self.ghosts.into_iter();
-        ghosts.find(|now| now.socket == ghost.socket && now.pid == ghost.pid).ok_or(Outcome::Vanished)
-    }
 }
 
 /// How often, and how long apart, a listener that nobody is seen to hold is looked at again.
