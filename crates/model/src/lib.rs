@@ -22,6 +22,7 @@ mod janitor;
 mod janitor_end;
 mod janitor_lock;
 mod kernel;
+mod packed;
 mod pc;
 mod properties;
 mod scenarios;
