@@ -115,9 +115,10 @@ fn with_hardly_any_descriptors_it_says_that_ghosts_may_be_missing() {
         let (ghost, lack) = ("a live server whose socket was deleted", "not all processes and files");
         wait::until("it has looked for ghosts", || logged(ghost) + logged(lack) > 0);
         let told = (logged(ghost), logged(lack));
-        assert!(matches!(told, (1, 0) | (0, 1)), "{limit}: {}", daemon.log());
+        // Both, where it lacked one only after it had come to the ghost.
+        assert!(matches!(told, (1, 0) | (0, 1) | (1, 1)), "{limit}: {}", daemon.log());
         assert!(told.1 == 0 || logged("no file descriptor is left") > 0, "{limit}: {}", daemon.log());
-        found += told.0;
+        found += usize::from(told == (1, 0));
         lacking += told.1;
         drop(daemon);
     }
