@@ -36,9 +36,9 @@ pub(super) fn sweep(
     let mut dirs: BTreeMap<PathBuf, Vec<Label>> = BTreeMap::new();
     let mut missing: Vec<(&Path, PathBuf, Label)> = Vec::new();
     for path in paths {
-        let absolute = std::path::absolute(path).ok();
-        let name = absolute.as_deref().and_then(Path::file_name).and_then(Label::new);
-        let (Some(parent), Some(name)) = (absolute.as_deref().and_then(Path::parent), name) else {
+        let whole = super::paths::whole("-S", path)?;
+        let name = whole.file_name().and_then(Label::new);
+        let (Some(parent), Some(name)) = (whole.parent(), name) else {
             return Err(Error::Usage(format!("-S \"{}\": that is not the path of a socket", escaped(path))));
         };
         let is_missing = || {

@@ -1,10 +1,14 @@
-//! Where a command may go: what decides whether somebody has to wait for it.
+//! Where a command may go: what decides whether somebody has to wait for it, and what a path that was typed leads to.
 
 use super::setup;
 use crate::cli::{Cli, Command, List};
+use crate::exit::Error;
 use crate::pass::Places;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use tmux_sockets::kernel::Uid;
+use tmux_sockets::kernel::escape::escaped;
+use tmux_sockets::kernel::text::io_text;
 use tmux_sockets::witness::Witness;
 
 /// The paths that a command looks at, as far as its words, the environment, the configuration and the kernel's table tell them.
@@ -51,4 +55,19 @@ pub(super) fn of(cli: &Cli) -> Vec<PathBuf> {
         paths.extend(Places::of(&settings, witness.table(), user).targets.into_iter().map(|at| at.path));
     }
     paths
+}
+
+/// Why a relative path says nothing (getcwd(3), `ENOENT`).
+pub(super) const ADRIFT: &str =
+    "the folder that this runs in is gone, so that a relative path leads nowhere; give it from / on";
+
+/// A path from the root on; `what`: the option or argument that it was given by.
+///
+/// # Errors
+/// An empty path, and a relative one where the working directory has been removed.
+pub(super) fn whole(what: &str, path: &Path) -> Result<PathBuf, Error> {
+    std::path::absolute(path).map_err(|error| {
+        let why = if error.kind() == ErrorKind::NotFound { ADRIFT.to_owned() } else { io_text(&error) };
+        Error::Usage(format!("{what} \"{}\": {why}", escaped(path)))
+    })
 }

@@ -1,5 +1,6 @@
 //! One socket by its path: is it alive? Never starts a server, never changes anything.
 
+use super::paths::ADRIFT;
 use crate::cli::{Global, Probe};
 use crate::config::Settings;
 use crate::exit::output::Output;
@@ -240,11 +241,11 @@ impl Probed {
     /// Enters the live servers that were bound to the path and cannot be reached there, nowhere any more or not from here;
     /// and what keeps them from being seen.
     fn note_not_reached(&mut self, user: Uid, path: &Path) {
-        let Some((path, area)) =
-            std::path::absolute(path).ok().and_then(|path| Some((path.clone(), Area::path(&path)?)))
-        else {
+        let Ok(path) = std::path::absolute(path) else {
+            self.notes.push(ADRIFT.to_owned());
             return;
         };
+        let Some(area) = Area::path(&path) else { return };
         let mut witness = Witness::new(user);
         witness.refresh();
         let Found { ghosts, doubtful, .. } = ghost::find(user, &mut witness, &area);

@@ -1,6 +1,6 @@
 //! Ghosts get their socket back.
 
-use super::{exit_of, pass};
+use super::{exit_of, pass, paths};
 use crate::cli::{Global, Rescue};
 use crate::exit::output::Output;
 use crate::exit::{Error, Exit};
@@ -13,18 +13,14 @@ use tmux_sockets::kernel::escape::escaped;
 use tmux_sockets::report::Health;
 
 pub(super) fn rescue(global: &Global, arguments: &Rescue, output: &mut Output) -> Result<Exit, Error> {
-    let only = match arguments.path.as_ref().map(std::path::absolute) {
-        Some(Err(error)) => {
-            return Err(Error::Usage(format!("PATH: {}", tmux_sockets::kernel::text::io_text(&error))));
-        }
-        Some(Ok(path)) if one_name(&path).is_none() => {
+    let only = match arguments.path.as_ref().map(|path| paths::whole("PATH", path)).transpose()? {
+        Some(path) if one_name(&path).is_none() => {
             return Err(Error::Usage(format!("{}: that is not the path of a socket", escaped(&path))));
         }
-        Some(Ok(_)) if !global.dir.is_empty() => {
+        Some(_) if !global.dir.is_empty() => {
             return Err(Error::Usage("PATH says where to look: it cannot be combined with --dir".to_owned()));
         }
-        Some(Ok(path)) => Some(path),
-        None => None,
+        only => only,
     };
     let dry_run = arguments.dry_run;
     let rescuing = Rescuing {

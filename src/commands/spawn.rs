@@ -1,6 +1,6 @@
 //! One session on a socket of its own: what is asked for, and what is told of it.
 
-use super::load_settings;
+use super::{load_settings, paths};
 use crate::cli::{Global, Spawn};
 use crate::exit::output::Output;
 use crate::exit::{Error, Exit};
@@ -55,13 +55,7 @@ pub(super) fn spawn(global: &Global, arguments: &Spawn, output: &mut Output) -> 
 /// What `spawn` is asked for: checked, and the directory made absolute.
 fn request_of(global: &Global, arguments: &Spawn) -> Result<Request, Error> {
     let arguments = arguments.clone();
-    let cwd = match arguments.cwd.map(std::path::absolute) {
-        Some(Err(error)) => {
-            return Err(Error::Usage(format!("--cwd: {}", tmux_sockets::kernel::text::io_text(&error))));
-        }
-        Some(Ok(cwd)) => Some(cwd),
-        None => None,
-    };
+    let cwd = arguments.cwd.map(|path| paths::whole("--cwd", &path)).transpose()?;
     let request = Request {
         name: arguments.name,
         socket_label: arguments.socket_label,

@@ -3,6 +3,7 @@
 use super::engine::{Dir, Name};
 use super::readiness::Descriptor;
 use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -11,6 +12,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::task::{Context, Poll, ready};
 use tmux_sockets::kernel::Label;
+use tmux_sockets::kernel::lack::is_lack;
 use tmux_sockets::tmux::start_lock::OWN_PREFIX;
 use tokio::io::Interest;
 
@@ -96,10 +98,37 @@ struct InotifyInstance {
     readiness: Descriptor,
 }
 
+/// What could not be watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Unwatched {
+    /// The user has no inotify instance left.
+    NoInstance(Errno),
+    /// The system gives this process no descriptor, or no memory.
+    Lacking(Errno),
+    /// No further watch can be had.
+    NoWatch(Errno),
+}
+
+impl Unwatched {
+    /// Of an instance. `inotify_init1(2)` says `EMFILE` of the user's instances and of the descriptors of the process alike,
+    /// so it is asked whether one of these can still be had.
+    fn instance(error: &io::Error) -> Self {
+        let errno = errno(error);
+        let another = || rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+        match errno {
+            Errno::MFILE if another().is_ok() => Self::NoInstance(errno),
+            _ if is_lack(errno) => Self::Lacking(errno),
+            _ => Self::NoInstance(errno),
+        }
+    }
+}
+
 impl InotifyInstance {
-    fn new() -> io::Result<Self> {
-        let inotify = Inotify::init()?;
-        let readiness = Descriptor::new(inotify.as_fd().try_clone_to_owned()?, Interest::READABLE)?;
+    fn new() -> Result<Self, Unwatched> {
+        let inotify = Inotify::init().map_err(|error| Unwatched::instance(&error))?;
+        let second = inotify.as_fd().try_clone_to_owned();
+        let readiness = second.and_then(|second| Ok(Descriptor::new(second, Interest::READABLE)?));
+        let readiness = readiness.map_err(|error| Unwatched::instance(&error))?;
         Ok(Self { inotify, readiness })
     }
 }
@@ -125,10 +154,10 @@ impl Births {
     /// Makes the instance, unless there is one.
     ///
     /// # Errors
-    /// `EMFILE`: `fs.inotify.max_user_instances`, or what this process may open, is used up. The next rescan tries again.
-    pub(super) fn open(&mut self) -> Result<(), Errno> {
+    /// `fs.inotify.max_user_instances`, or what this process may open, is used up. The next rescan tries again.
+    pub(super) fn open(&mut self) -> Result<(), Unwatched> {
         if self.instance.is_none() {
-            self.instance = Some(InotifyInstance::new().map_err(|error| errno(&error))?);
+            self.instance = Some(InotifyInstance::new()?);
         }
         Ok(())
     }

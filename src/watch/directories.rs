@@ -3,7 +3,7 @@
 //! A directory that is there is watched itself. For one that is missing, the nearest directory above
 //! it is watched until it comes, and only so long: everybody makes files in `/tmp`. For a `tmate-UID` nobody waits there.
 
-use super::births::{Births, Hint, WatchRole};
+use super::births::{Births, Hint, Unwatched, WatchRole};
 use super::engine::{Dir, Name};
 use super::shield::Shield;
 use crate::view::events::FollowedBy;
@@ -42,15 +42,6 @@ struct Awaited {
 struct Present {
     id: Identity,
     shield: Shield,
-}
-
-/// What could not be watched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Unwatched {
-    /// No inotify instance can be had.
-    NoInstance(Errno),
-    /// No further watch can be had.
-    NoWatch(Errno),
 }
 
 /// The directories of the watch.
@@ -188,10 +179,8 @@ impl Directories {
     /// Looks at all of them, and watches what there is to watch. `is_haunted`: servers live whose
     /// files in it are gone.
     pub(super) fn settle(&mut self, is_haunted: impl Fn(Dir) -> bool) -> DirectoryChanges {
-        let mut settled = DirectoryChanges {
-            unwatched: self.births.open().err().map(Unwatched::NoInstance),
-            ..DirectoryChanges::default()
-        };
+        let mut settled =
+            DirectoryChanges { unwatched: self.births.open().err(), ..DirectoryChanges::default() };
         let before = self.births.begin();
         let mut old = std::mem::take(&mut self.present);
         let mut seen: HashSet<FileId> = HashSet::new();

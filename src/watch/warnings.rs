@@ -1,14 +1,14 @@
 //! What falls back to the rescan, and what else is said once.
 
+use super::births::Unwatched;
 use super::deaths::Untied;
-use super::directories::Unwatched;
 use crate::view::advice::Advised;
 use rustix::io::Errno;
 use std::fmt::{self, Display, Formatter};
 use std::path::PathBuf;
 use tmux_sockets::judge::Blindness;
 use tmux_sockets::kernel::escape::escaped;
-use tmux_sockets::kernel::text::errno_text;
+use tmux_sockets::kernel::text::{errno_text, unread};
 use tmux_sockets::report::{LeftAlone, Remark};
 
 /// Something that goes on, but not as well as it could.
@@ -59,14 +59,21 @@ impl Display for Warning {
                 "inotify lost events (a storm in a socket directory); looking at everything instead, now and whenever it happens again",
             ),
             Self::Unwatched(unwatched) => {
-                let (what, sysctl, errno) = match unwatched {
-                    Unwatched::NoInstance(errno) => ("inotify cannot be used", "max_user_instances", errno),
-                    Unwatched::NoWatch(errno) => ("a directory cannot be watched", "max_user_watches", errno),
+                let sysctl = |sysctl, errno| {
+                    format!("{}; `sysctl fs.inotify.{sysctl}` shows the limit", errno_text(errno))
+                };
+                let (what, why) = match *unwatched {
+                    Unwatched::NoInstance(errno) => {
+                        ("inotify cannot be used", sysctl("max_user_instances", errno))
+                    }
+                    Unwatched::Lacking(errno) => ("inotify cannot be used", unread(errno)),
+                    Unwatched::NoWatch(errno) => {
+                        ("a directory cannot be watched", sysctl("max_user_watches", errno))
+                    }
                 };
                 write!(
                     f,
-                    "{what} ({}; `sysctl fs.inotify.{sysctl}` shows the limit); new servers are found by the rescan only, deaths of known ones still at once",
-                    errno_text(*errno)
+                    "{what} ({why}); new servers are found by the rescan only, deaths of known ones still at once"
                 )
             }
             Self::Far(path) => write!(

@@ -81,8 +81,23 @@ impl Run<'_> {
         let _ = self.daemon().map(|pid| rustix::process::kill_process(pid, signal));
     }
 
-    /// Waits until it says once more that it is ready.
+    /// Whether it reads SIGTERM itself by now (signalfd(2); `SigBlk` in `/proc/PID/status`).
+    fn reads_sigterm(&self) -> bool {
+        let Some(daemon) = self.daemon() else { return false };
+        let status =
+            fs::read_to_string(format!("/proc/{}/status", daemon.as_raw_nonzero())).unwrap_or_default();
+        let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:\t"));
+        let blocked = blocked.and_then(|mask| u64::from_str_radix(mask, 16).ok()).unwrap_or_default();
+        blocked >> (Signal::TERM.as_raw() - 1) & 1 == 1
+    }
+
+    /// Waits until it says once more that it is ready; of one that can tell nobody, until it could be.
     fn is_ready(&mut self) -> bool {
+        if self.is_mute {
+            let reads_it = self.waits(DEADLINE, |run| run.reads_sigterm());
+            self.waits(EVENT, |_| false);
+            return reads_it;
+        }
         let log = self.scene.scratch().join("err");
         let before = self.ready;
         self.waits(DEADLINE, |run| {
@@ -134,7 +149,7 @@ impl Run<'_> {
 
     /// Its whole life.
     fn story(&mut self, mortal: &Server) -> Result<(), String> {
-        if !self.is_ready() && !self.has_ended() && !self.is_mute {
+        if !self.is_ready() && !self.has_ended() {
             return Err("it is not ready".to_owned());
         }
         kill(mortal, self.scene);

@@ -43,6 +43,31 @@ fn mistakes_on_the_command_line_are_usage_errors() {
     }
 }
 
+/// A relative path leads nowhere then, which is neither a mistake in the path nor an answer about a socket.
+#[test]
+fn where_its_folder_is_gone_a_relative_path_is_refused_with_the_reason() {
+    let arena = Arena::new().dead("x");
+    let refused = [
+        ("rescue x", "PATH \"x\""),
+        ("sweep -S x", "-S \"x\""),
+        ("spawn s --no-sweep --cwd x -- sleep 9", "--cwd \"x\""),
+    ];
+    let gone =
+        |line: &str| shell(&format!("mkdir $1/gone; cd $1/gone; rmdir $1/gone; exec $0 {line}"), arena.dir());
+    for (line, named) in refused {
+        let run = gone(line);
+        assert_eq!(run.code, Some(2), "{line}: {}{}", run.stdout, run.stderr);
+        let why =
+            format!("{named}: the folder that this runs in is gone, so that a relative path leads nowhere");
+        assert!(run.stderr.contains(&why), "{line}: {}", run.stderr);
+    }
+    let run = gone("probe -S x");
+    assert_eq!(run.code, Some(3), "{}{}", run.stdout, run.stderr);
+    assert!(run.stdout.contains("a relative path leads nowhere"), "{}", run.stdout);
+    let run = gone("sweep -S $1/x");
+    assert!(run.code == Some(0) && !arena.has("x"), "{}{}", run.stdout, run.stderr);
+}
+
 /// clap itself keeps only what stands behind the command.
 #[test]
 fn what_is_named_before_the_command_counts_as_well_as_what_is_named_behind_it() {
