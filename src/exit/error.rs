@@ -2,7 +2,7 @@
 
 use super::Exit;
 use crate::config::ConfigError;
-use tmux_sockets::kernel::text::io_text;
+use tmux_sockets::kernel::text::{io_text, io_unread};
 use tmux_sockets::report::Declined;
 
 /// Why a run ended before its result.
@@ -27,7 +27,7 @@ pub(crate) enum Error {
     #[error("{0}")]
     Incomplete(String),
     /// The system lacks what the daemon cannot do without.
-    #[error("the system does not let us wait for events: {}", io_text(.0))]
+    #[error("the system does not let us wait for events: {}", io_unread(.0))]
     System(#[source] std::io::Error),
     /// The result cannot be made into JSON: a bug of ours.
     #[error("the result cannot be made into JSON: {0}")]

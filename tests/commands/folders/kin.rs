@@ -164,9 +164,7 @@ fn a_session_of_tmate_is_live_until_it_is_killed() {
     assert!(find(&swept, &label).is_none() && dir.join(&label).exists(), "{swept:#}");
     server.signal(rustix::process::Signal::KILL);
     child.wait().unwrap();
-    wait::until("it is dead", || {
-        !fs::read_to_string("/proc/net/unix").unwrap().contains(&dir.display().to_string())
-    });
+    wait::until_closed(&dir.join(&label));
     let swept = run(user, &["sweep", "--json"]).json();
     assert_eq!(fate(&swept, &label), ("dead", "removed"), "{swept:#}");
 }

@@ -245,12 +245,10 @@ pub(crate) fn give(path: &Path, user: User) {
 #[track_caller]
 pub(crate) fn dead_at(path: &Path, user: User) {
     let socket = bind(path, user);
-    let number = format!(" {} ", rustix::fs::fstat(&socket).unwrap().st_ino);
+    let number = rustix::fs::fstat(&socket).unwrap().st_ino;
     drop(socket);
     // A child of another test, between fork and exec, may hold it a moment longer.
-    wait::until("the socket is closed everywhere", || {
-        !String::from_utf8_lossy(&fs::read("/proc/net/unix").unwrap()).contains(&number)
-    });
+    wait::until_none(&number.to_string());
 }
 
 #[track_caller]

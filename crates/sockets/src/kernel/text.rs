@@ -28,6 +28,11 @@ pub fn unread(errno: Errno) -> String {
     format!("{}{cure}", errno_text(errno))
 }
 
+/// As [`unread`], of an error that may be more than an errno.
+pub fn io_unread(error: &std::io::Error) -> String {
+    Errno::from_io_error(error).map_or_else(|| io_text(error), unread)
+}
+
 /// What strerror(3) says, without the number that Rust adds.
 pub fn errno_text(errno: Errno) -> String {
     io_text(&std::io::Error::from(errno))
