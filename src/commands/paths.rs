@@ -59,7 +59,7 @@ pub(super) fn of(cli: &Cli) -> Vec<PathBuf> {
 
 /// Why a relative path says nothing (getcwd(3), `ENOENT`).
 pub(super) const ADRIFT: &str =
-    "the folder that this runs in is gone, so that a relative path leads nowhere; give it from / on";
+    "the folder that this runs in is gone, so that a relative path leads nowhere; give the whole path";
 
 /// A path from the root on; `what`: the option or argument that it was given by.
 ///

@@ -71,7 +71,11 @@ fn one_that_dies_while_its_process_is_looked_for_is_told_of_with_it() {
     };
     let arena = arena.live("x");
     let server = arena.server("x").pid;
-    wait::until("its process was found", || pidfds(pid).contains(&server));
+    // The delayed call follows the last look at who holds the socket; `/proc/PID/syscall` begins with its number.
+    let asks = format!("{} ", libc::SYS_ioctl);
+    let is_asking =
+        || fs::read_to_string(format!("/proc/{pid}/syscall")).is_ok_and(|told| told.starts_with(&asks));
+    wait::until("its process was found", || pidfds(pid).contains(&server) && is_asking());
     arena.server("x").signal(Signal::KILL);
     arena.server("x").wait_for_end();
     wait::until_closed(&arena.path("x"));
