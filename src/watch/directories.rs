@@ -290,10 +290,24 @@ impl Directories {
                         return None;
                     }
                 }
-                Err(DirectoryError::Refused(_)) => {
-                    let mended = open_dir(&path, OFlags::NOFOLLOW).ok()?;
-                    watch(&mut self.births, &mended, WatchRole::Refused);
-                    return None;
+                Err(DirectoryError::Refused(_) | DirectoryError::Unreadable(Errno::ACCESS)) => {
+                    let itself = open_dir(&path, OFlags::NOFOLLOW);
+                    let is_watched = |births: &mut Births, itself: OwnedFd| {
+                        births.watch(itself.as_fd(), WatchRole::Refused).is_ok()
+                    };
+                    if !itself.is_ok_and(|itself| is_watched(&mut self.births, itself)) {
+                        // Who may not read it may not watch it, either (inotify_add_watch(2)): the one above tells of its owner.
+                        let (parent, name) = nearest(&path, self.user)?;
+                        if self.is_left_to_the_rescan(dir, &parent) {
+                            return None;
+                        }
+                        watch(&mut self.births, &parent, WatchRole::Closed(name.to_owned()));
+                    }
+                    // Was it mended before we began to watch?
+                    let again = SocketDir::open(&path, self.user, self.rule(dir));
+                    if matches!(again, Err(DirectoryError::Refused(_) | DirectoryError::Unreadable(_))) {
+                        return None;
+                    }
                 }
                 Err(DirectoryError::Far) => {
                     settled.far.get_or_insert(path);

@@ -65,11 +65,9 @@ fn brought_dead(path: &Path, user: User) {
     fs::rename(aside, path).unwrap();
 }
 
-#[test]
-fn a_watch_waits_for_the_mount_without_a_word() {
-    let Some(_hall) = Hall::open() else { return };
-    install();
-    let user = User::new();
+/// A watch of the user's, which has looked at everything.
+#[track_caller]
+fn watching(user: User) -> Daemon {
     let mut command = janitor(user);
     command.args(["-v", "watch"]);
     let mut daemon = Daemon::begin(command, |_, room| {
@@ -78,6 +76,15 @@ fn a_watch_waits_for_the_mount_without_a_word() {
         }
     });
     daemon.until_told("READY=1");
+    daemon
+}
+
+#[test]
+fn a_watch_waits_for_the_mount_without_a_word() {
+    let Some(_hall) = Hall::open() else { return };
+    install();
+    let user = User::new();
+    let daemon = watching(user);
     let path = begin(user);
     mount(user, &path);
     let dir = path.join(format!("tmux-{}", user.0));
@@ -95,5 +102,34 @@ fn a_watch_waits_for_the_mount_without_a_word() {
     wait::until("the socket goes", || !dir.join("second").exists());
     let log = daemon.log();
     assert!(!log.contains("cannot be"), "{log}");
+    daemon.stop();
+}
+
+/// Nobody may watch what is not his to read: what stands above it tells that it has become so.
+#[test]
+fn a_watch_looks_at_once_into_a_folder_that_becomes_the_users() {
+    let Some(_hall) = Hall::open() else { return };
+    install();
+    let user = User::new();
+    let own = Path::new("/run/user").join(user.0.to_string());
+    make_dir(&own, user);
+    let dir = own.join(format!("tmux-{}", user.0));
+    for mode in [0o700, 0o755] {
+        make_dir(&dir, User(0));
+        fs::set_permissions(&dir, fs::Permissions::from_mode(mode)).unwrap();
+        dead_at(&dir.join("x"), user);
+        let daemon = watching(user);
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).unwrap();
+        give(&dir, user);
+        wait::until("the socket goes", || !dir.join("x").exists());
+        daemon.stop();
+        fs::remove_dir(&dir).unwrap();
+    }
+    fs::write(&dir, "in its place").unwrap();
+    let daemon = watching(user);
+    fs::remove_file(&dir).unwrap();
+    make_dir(&dir, user);
+    brought_dead(&dir.join("x"), user);
+    wait::until("the socket goes", || !dir.join("x").exists());
     daemon.stop();
 }
