@@ -34,7 +34,7 @@ const OF_PARENT: WatchMask = WatchMask::CREATE.union(WatchMask::MOVED_TO).union(
 const OF_HOLDER: WatchMask = OF_PARENT.union(WatchMask::DELETE).union(WatchMask::MOVED_FROM);
 
 /// The same where it is there and cannot be looked into: that somebody mends it, too.
-const OF_CLOSED: WatchMask = OF_HOLDER.union(WatchMask::ATTRIB);
+const OF_BLOCKED: WatchMask = OF_HOLDER.union(WatchMask::ATTRIB);
 
 /// What is wanted of a directory that tmux would refuse: that somebody mends it.
 const OF_REFUSED: WatchMask = WatchMask::ATTRIB.union(OF_ITSELF);
@@ -86,7 +86,7 @@ pub(super) enum WatchRole {
     /// A directory of this name, which the socket of a server holds: that it goes is told by the one above alone.
     Holder(OsString),
     /// A directory of this name, which cannot be looked into: being mended, or replaced.
-    Closed(OsString),
+    Blocked(OsString),
     /// Being mended.
     Refused,
 }
@@ -185,7 +185,7 @@ impl Births {
             WatchRole::Directory(_) => OF_DIRECTORY,
             WatchRole::Parent(_) => OF_PARENT,
             WatchRole::Holder(_) => OF_HOLDER,
-            WatchRole::Closed(_) => OF_CLOSED,
+            WatchRole::Blocked(_) => OF_BLOCKED,
             WatchRole::Refused => OF_REFUSED,
         };
         // Exactly the directory that was looked at, whatever stands at its path by now.
@@ -285,7 +285,7 @@ fn note(hints: &mut Vec<Hint>, flags: EventMask, roles: &[WatchRole], name: Opti
     };
     for role in roles {
         match role {
-            WatchRole::Parent(awaited) | WatchRole::Holder(awaited) | WatchRole::Closed(awaited) => {
+            WatchRole::Parent(awaited) | WatchRole::Holder(awaited) | WatchRole::Blocked(awaited) => {
                 if awaited == name {
                     once(Hint::Directories);
                 }

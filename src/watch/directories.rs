@@ -1,7 +1,7 @@
 //! The socket directories: those that are there, those that may come, and what becomes of them.
 //!
 //! A directory that is there is watched itself. For one that is missing, the nearest directory above
-//! it is watched until it comes, and only so long: everybody makes files in `/tmp`. For a `tmate-UID` nobody waits there.
+//! it is watched until it comes, and only so long: everybody makes files in `/tmp`. So for one that may not be read. For a `tmate-UID` nobody waits there.
 
 use super::births::{Births, Hint, Unwatched, WatchRole};
 use super::engine::{Dir, Name};
@@ -247,8 +247,11 @@ impl Directories {
     fn find(&mut self, dir: Dir, is_haunted: bool, settled: &mut DirectoryChanges) -> Option<Identity> {
         let path = self.path(dir).to_owned();
         let mut watch = |births: &mut Births, fd: &dyn AsFd, role: WatchRole| {
-            births.watch(fd.as_fd(), role).unwrap_or_else(|errno| {
-                settled.unwatched.get_or_insert(Unwatched::NoWatch(errno));
+            births.watch(fd.as_fd(), role.clone()).unwrap_or_else(|errno| {
+                // Where the one above may not be read, either, the warning of the directory itself says enough.
+                if !(errno == Errno::ACCESS && matches!(role, WatchRole::Blocked(_))) {
+                    settled.unwatched.get_or_insert(Unwatched::NoWatch(errno));
+                }
                 None
             })
         };
@@ -301,7 +304,7 @@ impl Directories {
                         if self.is_left_to_the_rescan(dir, &parent) {
                             return None;
                         }
-                        watch(&mut self.births, &parent, WatchRole::Closed(name.to_owned()));
+                        watch(&mut self.births, &parent, WatchRole::Blocked(name.to_owned()));
                     }
                     // Was it mended before we began to watch?
                     let again = SocketDir::open(&path, self.user, self.rule(dir));

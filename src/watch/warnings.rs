@@ -59,8 +59,9 @@ impl Display for Warning {
                 "inotify lost events (a storm in a socket directory); looking at everything instead, now and whenever it happens again",
             ),
             Self::Unwatched(unwatched) => {
-                let sysctl = |sysctl, errno| {
-                    format!("{}; `sysctl fs.inotify.{sysctl}` shows the limit", errno_text(errno))
+                let sysctl = |sysctl, errno| match errno {
+                    Errno::ACCESS => errno_text(errno),
+                    _ => format!("{}; `sysctl fs.inotify.{sysctl}` shows the limit", errno_text(errno)),
                 };
                 let (what, why) = match *unwatched {
                     Unwatched::NoInstance(errno) => {

@@ -17,6 +17,14 @@ fn begin(user: User) -> PathBuf {
     path
 }
 
+/// The same as it is from then on.
+#[track_caller]
+fn runtime_dir(user: User) -> PathBuf {
+    let path = Path::new("/run/user").join(user.0.to_string());
+    make_dir(&path, user);
+    path
+}
+
 /// Mounts on it what is the user's, as `user-runtime-dir` does; of the file system of all tests.
 #[track_caller]
 fn mount(user: User, on: &Path) {
@@ -48,9 +56,7 @@ fn what_the_user_may_not_read_of_their_own_is_still_told() {
     let Some(_hall) = Hall::open() else { return };
     install();
     let user = User::new();
-    let own = Path::new("/run/user").join(user.0.to_string());
-    make_dir(&own, user);
-    let dir = own.join(format!("tmux-{}", user.0));
+    let dir = runtime_dir(user).join(format!("tmux-{}", user.0));
     make_dir(&dir, user);
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o0)).unwrap();
     let run = run(user, &["sweep"]);
@@ -67,9 +73,9 @@ fn brought_dead(path: &Path, user: User) {
 
 /// A watch of the user's, which has looked at everything.
 #[track_caller]
-fn watching(user: User) -> Daemon {
+fn watching(user: User, arguments: &[&str]) -> Daemon {
     let mut command = janitor(user);
-    command.args(["-v", "watch"]);
+    command.args(arguments).args(["-v", "watch"]);
     let mut daemon = Daemon::begin(command, |_, room| {
         for (path, mode) in [(room.to_owned(), 0o755), (room.join("notify"), 0o777)] {
             fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
@@ -84,7 +90,7 @@ fn a_watch_waits_for_the_mount_without_a_word() {
     let Some(_hall) = Hall::open() else { return };
     install();
     let user = User::new();
-    let daemon = watching(user);
+    let daemon = watching(user, &[]);
     let path = begin(user);
     mount(user, &path);
     let dir = path.join(format!("tmux-{}", user.0));
@@ -111,14 +117,12 @@ fn a_watch_looks_at_once_into_a_folder_that_becomes_the_users() {
     let Some(_hall) = Hall::open() else { return };
     install();
     let user = User::new();
-    let own = Path::new("/run/user").join(user.0.to_string());
-    make_dir(&own, user);
-    let dir = own.join(format!("tmux-{}", user.0));
+    let dir = runtime_dir(user).join(format!("tmux-{}", user.0));
     for mode in [0o700, 0o755] {
         make_dir(&dir, User(0));
         fs::set_permissions(&dir, fs::Permissions::from_mode(mode)).unwrap();
         dead_at(&dir.join("x"), user);
-        let daemon = watching(user);
+        let daemon = watching(user, &[]);
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).unwrap();
         give(&dir, user);
         wait::until("the socket goes", || !dir.join("x").exists());
@@ -126,10 +130,26 @@ fn a_watch_looks_at_once_into_a_folder_that_becomes_the_users() {
         fs::remove_dir(&dir).unwrap();
     }
     fs::write(&dir, "in its place").unwrap();
-    let daemon = watching(user);
+    let daemon = watching(user, &[]);
+
     fs::remove_file(&dir).unwrap();
     make_dir(&dir, user);
     brought_dead(&dir.join("x"), user);
     wait::until("the socket goes", || !dir.join("x").exists());
     daemon.stop();
+}
+
+/// Nothing of limits, which have nothing to do with it.
+#[test]
+fn of_a_folder_behind_one_that_may_not_be_read_a_watch_says_that_and_no_more() {
+    let Some(_hall) = Hall::open() else { return };
+    install();
+    let user = User::new();
+    let closed = tempfile::tempdir_in("/tmp").unwrap();
+    fs::set_permissions(closed.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    let dir = closed.path().join("x");
+    fs::create_dir(&dir).unwrap();
+    let daemon = watching(user, &["--dir", dir.to_str().unwrap()]);
+    wait::until("it says so", || daemon.logged("it cannot be read: Permission denied") == 1);
+    assert_eq!(daemon.logged("cannot be watched"), 0, "{}", daemon.log());
 }
