@@ -3,11 +3,17 @@
 use crate::common::arena::Arena;
 use crate::common::janitor::{Run, janitor};
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
 
 /// What the system says of it, and what helps.
 const SAID: &str = "Too many open files; no file descriptor is left (`ulimit -n`, LimitNOFILE=)";
+
+/// Too few for a look at all that there is, somewhere among them: each of the user's tmux servers takes one.
+const FEW: Range<u32> = 4..24;
+/// Enough, however many servers the tests beside have started.
+const ENOUGH: [u32; 2] = [512, 1024];
 
 /// A run that may have so many files open. `None`: that was not enough for the loader, or to see what is configured.
 fn with_descriptors(limit: u32, dir: &Path, arguments: &[&str]) -> Option<Run> {
@@ -27,7 +33,7 @@ fn a_ghost_is_named_or_it_is_said_that_not_all_could_be_looked_at() {
     let pid = arena.server("a").pid;
     // Whether anything else is wrong or not: what was not looked at is not healthy.
     let status = |limit| with_descriptors(limit, arena.dir(), &["status", "--json"]);
-    for run in (4..24).filter_map(status) {
+    for run in FEW.filter_map(status) {
         let (json, code) = (run.json(), run.code);
         assert_ne!(code, Some(0), "{json:#}");
         assert!(json["counts"]["ghost"] == 1 || code == Some(4), "{json:#}");
@@ -49,7 +55,7 @@ fn a_ghost_is_named_or_it_is_said_that_not_all_could_be_looked_at() {
     ];
     for (arguments, code) in commands {
         let (mut found, mut lacking) = (0, 0);
-        for limit in (4..24).chain([64, 256]) {
+        for limit in FEW.chain(ENOUGH) {
             let Some(run) = with_descriptors(limit, arena.dir(), arguments) else { continue };
             let told = format!("{}{}", run.stdout, run.stderr);
             let is_named = named.iter().any(|pid| told.contains(pid));
@@ -73,7 +79,7 @@ fn a_ghost_is_named_or_it_is_said_that_not_all_could_be_looked_at() {
 fn with_too_few_descriptors_no_ghost_is_chosen() {
     let arena = Arena::new().live("a");
     let (mut rescued, mut lacking) = (0, 0);
-    for limit in (4..24).chain([64, 256]) {
+    for limit in FEW.chain(ENOUGH) {
         let _ = fs::remove_file(arena.path("a"));
         let Some(run) = with_descriptors(limit, arena.dir(), &["rescue"]) else { continue };
         let told = format!("{}{}", run.stdout, run.stderr);
