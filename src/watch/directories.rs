@@ -350,33 +350,4 @@ fn open_dir(path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
 }
 
 #[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
-    use super::*;
-    use std::fs::{self, File};
-    use std::os::unix::fs::DirBuilderExt as _;
-
-    /// The socket of a server is a handle on the folders above it: that they are removed, only those above them tell.
-    #[test]
-    fn a_directory_and_a_parent_that_are_held_are_seen_to_go_and_to_come_back() {
-        let room = tempfile::tempdir().unwrap();
-        let parent = room.path().join("tests");
-        let path = parent.join("tmux-7");
-        fs::DirBuilder::new().mode(0o700).recursive(true).create(&path).unwrap();
-        let runtime = crate::watch::event_loop::runtime().unwrap();
-        runtime.block_on(async {
-            let mut directories = Directories::new(Uid::ours());
-            directories.set(vec![Target::whole(path.clone())]);
-            directories.settle(|_| true);
-            let _held = [&path, &parent].map(|held| File::open(held).unwrap());
-            for gone in [&path, &parent] {
-                fs::remove_dir(gone).unwrap();
-                assert_eq!(directories.hints(), [Hint::Directories], "{}", gone.display());
-                directories.settle(|_| true);
-            }
-            fs::create_dir(&parent).unwrap();
-            assert_eq!(directories.hints(), [Hint::Directories]);
-            assert!(directories.settle(|_| true).has_parent_back);
-        });
-    }
-}
+mod tests;

@@ -1,6 +1,7 @@
 //! A file system without an inode left: here by the dead sockets themselves, as on a tmpfs in `/tmp`.
 
 use crate::common::arena::Arena;
+use crate::common::inodes;
 use crate::common::janitor::{Run, janitor};
 use std::fs;
 use std::os::unix::net::UnixListener;
@@ -26,11 +27,7 @@ impl Full {
         let dir = folder.path().join("d");
         fs::create_dir(&dir).unwrap();
         fs::set_permissions(&dir, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
-        // The numbers of a fresh tmpfs begin where those of every other do: sockets would be taken for their twins.
-        for _ in 0..20_000 {
-            fs::write(dir.join("number"), "").unwrap();
-            fs::remove_file(dir.join("number")).unwrap();
-        }
+        inodes::use_up(&dir);
         Some(Self { folder, dir })
     }
 

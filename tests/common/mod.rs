@@ -7,6 +7,7 @@ pub(crate) mod arena;
 pub(crate) mod daemon;
 pub(crate) mod dice;
 pub(crate) mod ghosts;
+pub(crate) mod inodes;
 pub(crate) mod janitor;
 pub(crate) mod journal;
 pub(crate) mod locks;

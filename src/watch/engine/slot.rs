@@ -158,7 +158,8 @@ impl NameSlot {
                     return false;
                 }
             }
-            if missing == Missing::IsGhost {
+            // What was bound during this look may be its own, made after the name was looked at.
+            if missing == Missing::IsGhost && self.late == 0 {
                 server.lost(&mut happenings);
             }
             true

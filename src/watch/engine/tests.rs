@@ -272,6 +272,20 @@ fn a_ghost_whose_new_socket_is_deleted_too_lives_on_as_one() {
 }
 
 #[test]
+fn what_a_server_makes_while_its_name_is_looked_at_makes_no_ghost_of_it() {
+    let world = World::default();
+    world.live(SocketNumber::new(1), Pid::new(10));
+    world.see(Seen::Absent);
+    world.listening(&[SocketNumber::new(2)]);
+    *world.anew.borrow_mut() = Some((SocketNumber::new(1), SocketNumber::new(2)));
+    world.engine.borrow_mut().look_begins();
+    world.born();
+    assert_eq!(world.see(Seen::Absent), [(Rescued, Some(10))]);
+    world.engine.borrow_mut().look_ends();
+    assert_eq!(world.see(Seen::Absent), [(Ghost, Some(10))], "the next look decides");
+}
+
+#[test]
 fn what_a_ghost_has_made_before_it_ended_is_no_other_servers() {
     for (seen, last) in [(Seen::Removed, SocketRemoved), (Seen::Absent, SocketRemoved)] {
         let world = World::default();

@@ -3,6 +3,7 @@
 
 mod beside;
 
+use crate::common::inodes::USE_UP;
 use crate::common::janitor::Run;
 use crate::common::reader::reader;
 use crate::common::skip::skip;
@@ -16,6 +17,7 @@ use tempfile::TempDir;
 /// `/tmp/far/tmux-0` and in `/tmp/tmux-0`.
 const WORLD: &str = r#"
     mount -t tmpfs -o mode=1777 tmpfs /tmp
+    use_up /tmp
     mkdir /tmp/real /tmp/far /tmp/home
     bindfs -f /tmp/real /tmp/far &
     bindfs=$!
@@ -53,7 +55,7 @@ fn world(script: &str) -> Option<TempDir> {
         wait::in_time("unshare")
             .args(["--mount", "--propagation", "private", "--pid", "--fork", "--mount-proc", "--kill-child"])
             .args(["sh", "-euc", crate::common::WITHOUT_A_MANAGER, "sh", "-euc"])
-            .arg(format!("{WORLD} {script}"))
+            .arg(format!("{USE_UP} {WORLD} {script}"))
             .arg(told.path())
             .env("JANITOR", env!("CARGO_BIN_EXE_tmux-janitor"))
             .env("TMUX_BIN", arena::tmux_program())

@@ -1,6 +1,7 @@
 //! Mounts in the way, and file systems that a user serves and never answers.
 
 use super::scene::{Hall, User, all_users, error_of, make_dir, removed, stray_of};
+use crate::common::inodes;
 use crate::common::janitor::entry;
 use crate::common::wait::Clock;
 use nix::mount::{MsFlags, mount};
@@ -25,6 +26,7 @@ fn mounts_in_the_way_are_seen_through() {
     // Over quota: no inode is left for a lock.
     let options = format!("mode=700,uid={},nr_inodes=3", full.0);
     mount(Some("tmpfs"), &full.dir(), Some("tmpfs"), MsFlags::empty(), Some(options.as_str())).unwrap();
+    inodes::use_up(&full.dir());
     for label in ["one", "two"] {
         full.dead(label);
     }

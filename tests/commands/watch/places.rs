@@ -3,7 +3,7 @@
 use crate::common::arena::{Arena, Server, start, tmux};
 use crate::common::daemon::Daemon;
 use crate::common::janitor::{bare, with};
-use crate::common::{locks, skip, wait};
+use crate::common::{inodes, locks, skip, wait};
 use rustix::fs::FlockOperation;
 use rustix::process::Signal;
 use std::fs::{self, File};
@@ -117,6 +117,9 @@ fn what_is_mounted_over_is_noticed() {
     let is_gone = || inside("test -e \"$1\"/x && echo there || echo gone") == "gone";
     for (way, back) in [("mount -t tmpfs -o mode=700 none \"$1\"", false), ("umount \"$1\"", true)] {
         inside(way);
+        if !back {
+            inodes::use_up(&Path::new("/proc").join(&pid).join("root").join(dir.strip_prefix("/").unwrap()));
+        }
         let server = Server::of(inside(start).parse().unwrap());
         wait::until("the server is known", || daemon.waits_for().contains(&server.pid));
         server.signal(Signal::KILL);
