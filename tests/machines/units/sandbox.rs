@@ -99,3 +99,25 @@ fn a_folder_outside_the_sandbox_is_reported_and_opened_by_a_drop_in() {
     assert_eq!(exit_status(&machine, &ann), "0");
     machine.sh(&format!("test ! -e {socket}"));
 }
+
+/// The usual limit is a thousand: whoever has more servers than that is no reason for a sweep to fail.
+#[test]
+fn a_sweep_has_a_descriptor_for_each_server() {
+    let Some(machine) = Machine::boot() else {
+        return;
+    };
+    machine.sh(&format!("{INSTALL} --prefix /usr"));
+    machine.sh("mkdir -p /etc/systemd/user.conf.d; printf '[Manager]\nDefaultLimitNOFILE=64:524288\n' >/etc/systemd/user.conf.d/few.conf");
+    let ann = user(&machine);
+    leave_dead(&machine, &ann, "/tmp", "gone");
+    let limit = machine.sh_as(
+        &ann,
+        r#"
+        for label in $(seq 80); do TMUX_TMPDIR=/tmp "$TMUX_BIN" -f /dev/null -L "$label" new-session -d 'sleep 1000'; done
+        systemctl --user show --property=DefaultLimitNOFILESoft --value
+    "#,
+    );
+    assert_eq!(limit.trim(), "64", "it is to lack them");
+    assert_eq!(exit_status(&machine, &ann), "0");
+    machine.sh(&format!("test ! -e /tmp/tmux-{}/gone", ann.uid));
+}
