@@ -1,4 +1,4 @@
-//! Inode numbers that no other test has.
+//! Inode numbers that hardly any other test has.
 //!
 //! Those of a fresh tmpfs begin where those of every other do. A listener with the number of a dead socket, on a file
 //! system that is not seen from there, keeps that socket: whether it is the same is not known. Other tests have such.

@@ -139,7 +139,14 @@ impl NameSlot {
             }
             match listens(server) {
                 Listens::Yes => {}
-                Listens::Anew(socket) => server.made_anew(SocketNumber::new(socket), &mut happenings),
+                Listens::Anew(socket) => {
+                    server.made_anew(SocketNumber::new(socket), &mut happenings);
+                    if self.late > 0 {
+                        // It was made after the name was looked at, and that birth is its own: the next look sees it.
+                        self.late -= 1;
+                        return true;
+                    }
+                }
                 Listens::Maybe => return true,
                 Listens::Renamed => {
                     if missing == Missing::IsGhost {
@@ -158,8 +165,7 @@ impl NameSlot {
                     return false;
                 }
             }
-            // What was bound during this look may be its own, made after the name was looked at.
-            if missing == Missing::IsGhost && self.late == 0 {
+            if missing == Missing::IsGhost {
                 server.lost(&mut happenings);
             }
             true

@@ -262,27 +262,27 @@ fn a_ghost_whose_new_socket_is_deleted_too_lives_on_as_one() {
         happenings.iter().map(|happening| (happening.kind, happening.pid().map(Pid::raw))).collect::<Vec<_>>()
     };
     assert_eq!(found(SocketNumber::new(2)), [], "it is known");
-    assert_eq!(
-        found(SocketNumber::new(3)),
-        [(Rescued, Some(10)), (Ghost, Some(10))],
-        "the same server, and another socket"
-    );
+    let another = [(Rescued, Some(10)), (Ghost, Some(10))];
+    assert_eq!(found(SocketNumber::new(3)), another, "the same server, and another socket");
     world.listening(&[]);
     assert_eq!(world.see(Seen::Absent), [(ServerGone, Some(10))]);
 }
 
 #[test]
 fn what_a_server_makes_while_its_name_is_looked_at_makes_no_ghost_of_it() {
-    let world = World::default();
-    world.live(SocketNumber::new(1), Pid::new(10));
-    world.see(Seen::Absent);
-    world.listening(&[SocketNumber::new(2)]);
-    *world.anew.borrow_mut() = Some((SocketNumber::new(1), SocketNumber::new(2)));
-    world.engine.borrow_mut().look_begins();
-    world.born();
-    assert_eq!(world.see(Seen::Absent), [(Rescued, Some(10))]);
-    world.engine.borrow_mut().look_ends();
-    assert_eq!(world.see(Seen::Absent), [(Ghost, Some(10))], "the next look decides");
+    let [old, new] = [1, 2].map(SocketNumber::new);
+    for (listening, seen, then) in [(vec![new], Seen::Absent, Ghost), (vec![], Seen::Dead, ServerGone)] {
+        let world = World { anew: RefCell::new(Some((old, new))), ..World::default() };
+        world.live(old, Pid::new(10));
+        world.see(Seen::Absent);
+        world.listening(&[new]);
+        world.engine.borrow_mut().look_begins();
+        world.born();
+        assert_eq!(world.see(Seen::Absent), [(Rescued, Some(10))]);
+        world.engine.borrow_mut().look_ends();
+        world.listening(&listening);
+        assert_eq!(world.see(seen), [(then, Some(10))], "what was bound was its own");
+    }
 }
 
 #[test]

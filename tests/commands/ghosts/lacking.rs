@@ -10,7 +10,7 @@ use std::process::Command;
 /// What the system says of it, and what helps.
 const SAID: &str = "Too many open files; no file descriptor is left (`ulimit -n`, LimitNOFILE=)";
 
-/// Too few for a look at all that there is, somewhere among them: each of the user's tmux servers takes one.
+/// Some of these are too few to look at everything: each of the user's tmux servers takes one.
 const FEW: Range<u32> = 4..24;
 /// Enough, however many servers the tests beside have started.
 const ENOUGH: [u32; 2] = [512, 1024];

@@ -115,11 +115,10 @@ fn what_is_mounted_over_is_noticed() {
     };
     let start = "\"$TMUX\" -f /dev/null -S \"$1\"/x new-session -d 'sleep 60' >&2; \"$TMUX\" -S \"$1\"/x display-message -p '#{pid}'";
     let is_gone = || inside("test -e \"$1\"/x && echo there || echo gone") == "gone";
-    for (way, back) in [("mount -t tmpfs -o mode=700 none \"$1\"", false), ("umount \"$1\"", true)] {
+    inside("mount -t tmpfs -o mode=700 none /mnt");
+    inodes::use_up(&Path::new("/proc").join(&pid).join("root/mnt"));
+    for (way, back) in [("mount --move /mnt \"$1\"", false), ("umount \"$1\"", true)] {
         inside(way);
-        if !back {
-            inodes::use_up(&Path::new("/proc").join(&pid).join("root").join(dir.strip_prefix("/").unwrap()));
-        }
         let server = Server::of(inside(start).parse().unwrap());
         wait::until("the server is known", || daemon.waits_for().contains(&server.pid));
         server.signal(Signal::KILL);

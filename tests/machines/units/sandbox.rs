@@ -100,7 +100,7 @@ fn a_folder_outside_the_sandbox_is_reported_and_opened_by_a_drop_in() {
     machine.sh(&format!("test ! -e {socket}"));
 }
 
-/// The usual limit is a thousand: whoever has more servers than that is no reason for a sweep to fail.
+/// The usual limit is 1,024: having more servers than that must not make a sweep fail.
 #[test]
 fn a_sweep_has_a_descriptor_for_each_server() {
     let Some(machine) = Machine::boot() else {
