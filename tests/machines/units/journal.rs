@@ -107,7 +107,7 @@ fn one_that_is_stopped_for_good_stops_nobody() {
     ");
     scene.sh(&format!(
         "mkdir -p ~/.config/systemd/user/{WATCH}.d
-        printf '[Service]\\nWatchdogSec=5s\\n' >~/.config/systemd/user/{WATCH}.d/soon.conf
+        printf '[Service]\\nWatchdogSec=15s\\n' >~/.config/systemd/user/{WATCH}.d/soon.conf
         systemctl --user daemon-reload
         systemctl --user start {WATCH}"
     ));
@@ -119,7 +119,7 @@ fn one_that_is_stopped_for_good_stops_nobody() {
     scene.await_removal();
     // It is alive as the service manager sees it, for longer than it would be left alone.
     let pinged: u64 = scene.show("WatchdogTimestampMonotonic").parse().expect("a time");
-    let then = pinged + 10_000_000;
+    let then = pinged + 20_000_000;
     scene.until(&format!("test $(systemctl --user show -P WatchdogTimestampMonotonic {WATCH}) -gt {then}"));
     assert_eq!((scene.show("MainPID"), scene.show("NRestarts")), (main, "0".to_owned()));
 
