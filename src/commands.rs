@@ -17,6 +17,7 @@ use crate::config::{self, ConfigError, Settings};
 use crate::exit::output::{self, Output};
 use crate::exit::{Error, Exit};
 use crate::host::apart::{self, guard};
+use crate::host::descriptors;
 use crate::logging::LogTarget;
 use crate::logging::journal;
 use crate::pass::{ENTRIES_OF_ONE, Heard, Narrator, Places, Rescuing, Run, Whole, details, see, wire};
@@ -56,6 +57,10 @@ pub(crate) fn guarded(cli: &Cli, line: &[OsString], output: &mut Output) -> Opti
 
 /// Carries out a command line.
 pub(crate) fn run(cli: &Cli, output: &mut Output) -> Result<Exit, Error> {
+    if !matches!(cli.command, Some(Command::CarryOut { .. } | Command::HandOver { .. })) {
+        // Those become another program; whatever else there is looks at servers.
+        descriptors::raise();
+    }
     match &cli.command {
         None => overview::overview(&cli.global, output),
         Some(Command::Sweep { dry_run, sockets, json, .. }) if !sockets.is_empty() => {

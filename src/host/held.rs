@@ -5,6 +5,7 @@
 //! when we let go, and with us, however we end: no client of ours stays. While a client is there its server does not end, with or without sessions (server.c: `server_loop`).
 
 use super::child::{self, End, Ended};
+use super::descriptors;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, Shutdown, SocketFlags, SocketType};
@@ -77,6 +78,7 @@ impl HeldClient {
             None => theirs.try_clone()?.into(),
         });
         command.stdout(theirs).stderr(err.try_clone()?).process_group(0);
+        descriptors::lend(command);
         let spawned = command.spawn();
         // The command keeps what it was given as long as it lives.
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

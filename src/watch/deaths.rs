@@ -124,7 +124,7 @@ impl Deaths {
             ends: JoinSet::new(),
             untaken: Vec::new(),
             ended: BTreeMap::new(),
-            most: descriptors::most().saturating_sub(RESERVE),
+            most: descriptors::raise().saturating_sub(RESERVE),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Few descriptors: what could not be looked at is said, and nobody is told that no ghost is there.
 
-use crate::common::arena::Arena;
+use crate::common::arena::{Arena, Server, pid_of};
 use crate::common::janitor::{Run, janitor};
 use std::fs;
 use std::ops::Range;
@@ -107,4 +107,56 @@ fn what_was_seen_is_told_beside_what_was_not() {
     }
     assert!(both > 0);
     arena.assert_reachable("b");
+}
+
+/// A login may have few files open, and more if it asks: whoever looks asks. What is started gets what the login had.
+#[test]
+fn where_there_may_be_more_descriptors_all_is_looked_at_and_what_is_started_has_as_few_as_ever() {
+    let mut arena = Arena::new().live("a");
+    fs::remove_file(arena.path("a")).unwrap();
+    for number in 0..40 {
+        arena = arena.live(format!("s{number}"));
+    }
+    // A tmux that says how many it may have.
+    let room = tempfile::tempdir().unwrap();
+    let script = r#"#!/bin/sh
+echo "$(ulimit -S -n) $(ulimit -H -n)" >>"${0%/*}/told"
+PATH=${PATH#*:}
+exec tmux "$@"
+"#;
+    let written = Command::new("sh")
+        .args(["-c", r#"cd "$0" && printf %s "$1" >tmux && chmod +x tmux"#])
+        .arg(room.path())
+        .arg(script)
+        .status();
+    assert!(written.unwrap().success());
+    let path = format!("{}:{}", room.path().display(), std::env::var("PATH").unwrap());
+    let of_a_login = |arguments: &[&str]| {
+        let janitor = janitor(arena.dir());
+        let mut bash = Command::new("bash");
+        bash.args(["-c", r#"ulimit -S -n 40; ulimit -H -n 4096; exec "$@""#, "-"]).arg(janitor.get_program());
+        bash.args(janitor.get_args()).args(arguments).env("HOME", "/nonexistent").env("PATH", &path);
+        Run::of(&mut bash)
+    };
+    let commands: [(&[&str], i32); 8] = [
+        (&["doctor"], 1),
+        (&["list"], 0),
+        (&["status"], 1),
+        (&["probe", "-L", "a"], 3),
+        (&["sweep"], 0),
+        (&["rescue", "--dry-run"], 0),
+        (&["spawn", "a", "--socket-label", "a", "--join-only"], 0),
+        (&["spawn", "new", "--socket-label", "new"], 0),
+    ];
+    for (arguments, code) in commands {
+        let run = of_a_login(arguments);
+        // It ends with the test.
+        let _new = arena.has("new").then(|| Server::of(pid_of(&arena.path("new"))));
+        let told = format!("{}{}", run.stdout, run.stderr);
+        assert_eq!(run.code, Some(code), "{arguments:?}: {told}");
+        assert!(!told.contains(SAID), "{arguments:?}: {told}");
+    }
+    let told = fs::read_to_string(room.path().join("told")).unwrap();
+    // The doctor's, and what made the session.
+    assert!(told.lines().count() > 2 && told.lines().all(|limits| limits == "40 4096"), "{told}");
 }

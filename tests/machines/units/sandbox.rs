@@ -100,14 +100,16 @@ fn a_folder_outside_the_sandbox_is_reported_and_opened_by_a_drop_in() {
     machine.sh(&format!("test ! -e {socket}"));
 }
 
-/// The usual limit is 1,024: having more servers than that must not make a sweep fail.
+/// However few the manager lets a unit have (1,024 is usual): having more servers than that must not make a sweep fail.
 #[test]
 fn a_sweep_has_a_descriptor_for_each_server() {
     let Some(machine) = Machine::boot() else {
         return;
     };
-    machine.sh(&format!("{INSTALL} --prefix /usr"));
-    machine.sh("mkdir -p /etc/systemd/user.conf.d; printf '[Manager]\nDefaultLimitNOFILE=64:524288\n' >/etc/systemd/user.conf.d/few.conf");
+    machine.sh(&format!("{INSTALL} --prefix /usr --system"));
+    let few = "[Manager]\nDefaultLimitNOFILE=64:64\n";
+    machine
+        .sh(&format!("mkdir -p /etc/systemd/user.conf.d; printf '{few}' >/etc/systemd/user.conf.d/few.conf"));
     let ann = user(&machine);
     leave_dead(&machine, &ann, "/tmp", "gone");
     let limit = machine.sh_as(
@@ -120,4 +122,16 @@ fn a_sweep_has_a_descriptor_for_each_server() {
     assert_eq!(limit.trim(), "64", "it is to lack them");
     assert_eq!(exit_status(&machine, &ann), "0");
     machine.sh(&format!("test ! -e /tmp/tmux-{}/gone", ann.uid));
+
+    machine.sh(&format!(
+        "mkdir -p /etc/systemd/system.conf.d; printf '{few}' >/etc/systemd/system.conf.d/few.conf"
+    ));
+    let property = |property: &str, of: &str| {
+        machine.sh(&format!("systemctl show --property={property} --value {of}")).trim().to_owned()
+    };
+    machine.sh("systemctl daemon-reload");
+    assert_eq!(property("DefaultLimitNOFILE", ""), "64");
+    // Else the manager forgets the service as soon as it has ended.
+    machine.sh("systemctl start tmux-janitor.timer; systemctl start tmux-janitor.service");
+    assert_eq!(property("ExecMainStatus", "tmux-janitor.service"), "0");
 }
