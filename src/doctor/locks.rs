@@ -1,15 +1,14 @@
 //! Start locks that stand in the way of starts: held for good, orphaned, of somebody else, no files.
 
 use super::{Cure, Finding, Patient, Severity};
+use crate::view::people::plural;
 use rustix::fs::FileType;
 use tmux_sockets::judge::{Reason, State};
 use tmux_sockets::kernel::escape::{escaped, shell_word};
+use tmux_sockets::kernel::leases_are_given;
 use tmux_sockets::kernel::text::kind_name;
 use tmux_sockets::report::Remark;
 use tmux_sockets::tmux::paths;
-
-/// Whether the kernel gives leases (`proc_sys_fs(5)`).
-const LEASES: &str = "/proc/sys/fs/leases-enable";
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     for Remark { path, why } in &patient.report.held {
@@ -20,7 +19,7 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
             Cure::advice("let its holder go on, or end it, as the line above says"),
         ));
     }
-    let has_no_leases = std::fs::read_to_string(LEASES).is_ok_and(|text| text.trim() == "0");
+    let has_leases = leases_are_given();
     let mut kept = 0;
     for entry in &patient.report.entries {
         if entry.verdict.state != State::NotASocket || paths::socket_of_lock(&entry.label).is_none() {
@@ -32,7 +31,7 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
         let (word, aside, path) = (shell_word(&path), shell_word(&aside), escaped(&path));
         let finding = match entry.verdict.reason {
             // It is reported below, once: a sweep would not remove it.
-            Reason::OrphanedLock if has_no_leases => {
+            Reason::OrphanedLock if !has_leases => {
                 kept += 1;
                 continue;
             }
@@ -69,7 +68,7 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     if kept > 0 {
         findings.push(Finding::new(
             Severity::Note,
-            format!("{kept} orphaned start locks stay, for {LEASES} is 0"),
+            format!("{} cannot be removed: /proc/sys/fs/leases-enable is 0", plural(kept, "orphaned start lock")),
             "without leases nobody can tell whether a client is about to lock such a file, so no sweep removes it; the next start of its label does",
             Cure::command("sudo sysctl fs.leases-enable=1"),
         ));

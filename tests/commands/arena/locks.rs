@@ -5,6 +5,7 @@ use crate::common::arena::Arena;
 use crate::common::janitor::{Run, entry, fate, janitor};
 use crate::common::skip::skip;
 use crate::common::wait;
+use crate::ghosts::scene::{in_mount_namespace, is_root};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -147,4 +148,29 @@ fn without_leases_the_dead_go_and_their_locks_stay() {
     arena.assert_reachable("x");
     Run::of(janitor(arena.dir()).arg("sweep"));
     assert_eq!(arena.names(), ["x"]);
+}
+
+/// An orphaned lock that cannot go is not said to go, and the doctor says why.
+#[test]
+fn where_no_leases_are_given_an_orphaned_lock_is_foreseen_to_stay_and_stays() {
+    if !is_root() {
+        return skip("needs root: it covers a setting of the kernel in a mount namespace");
+    }
+    let arena = Arena::new();
+    fs::write(arena.path("o.lock"), "").unwrap();
+    fs::set_permissions(arena.path("o.lock"), fs::Permissions::from_mode(0o600)).unwrap();
+    let script = r#"
+        mount -t tmpfs none /mnt
+        echo 0 >/mnt/none
+        mount --bind /mnt/none /proc/sys/fs/leases-enable
+        for command in 'sweep --dry-run' sweep status doctor; do
+            "$JANITOR" --dir "$1" $command || [ "$command $?" = 'doctor 1' ]
+        done
+    "#;
+    let told = in_mount_namespace(script, arena.dir());
+    let orphaned = told.lines().filter(|line| line.contains("1 orphaned lock")).count();
+    assert!(orphaned == 3 && told.contains("1 orphaned start lock cannot be removed"), "{told}");
+    assert_eq!(arena.names(), ["o.lock"]);
+    Run::of(janitor(arena.dir()).arg("sweep"));
+    assert!(arena.names().is_empty());
 }

@@ -6,7 +6,7 @@ mod lacking;
 mod promised;
 mod refused;
 mod rescued;
-mod scene;
+pub(crate) mod scene;
 mod storm;
 mod tmpfiles;
 mod told;

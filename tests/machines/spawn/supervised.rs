@@ -44,8 +44,11 @@ fn a_server_that_is_killed_is_back() {
     let Some(machine) = Machine::boot() else { return };
     let ann = machine.user("ann");
     machine.sh_as(&ann, UNITS);
-    let bot = |script: &str| machine.sh_as(&ann, &format!("{SHELL} {script}"));
     let unit = "tmux-session@bot.service";
+    // Where something goes wrong the unit's journal says why.
+    let told =
+        format!("trap '[ $? = 0 ] || journalctl --user --unit={unit} --output=short-precise >&2' EXIT");
+    let bot = |script: &str| machine.sh_as(&ann, &format!("{SHELL} {told}; {script}"));
     bot(&format!(
         "systemctl --user start {unit}; is_there; [ \"$(cat /proc/$(main)/comm)\" = 'tmux: server' ]"
     ));
@@ -53,9 +56,9 @@ fn a_server_that_is_killed_is_back() {
     let journal = machine.sh_as(&ann, &format!("journalctl --user --unit={unit}"));
     assert!(journal.contains("status=9/KILL"), "{journal}");
     bot(&format!("systemctl --user restart {unit}; is_there; systemctl --user restart {unit}; is_there"));
-    // Its own end is none to mend.
+    // Its own end is none to mend. systemd counts a start twice that comes while a unit is still deactivating.
     bot(&format!(
-        "\"$TMUX_BIN\" -L spawn-bot kill-server; is_over() {{ ! systemctl --user --quiet is-active {unit}; }}; until_it_holds is_over; [ $(systemctl --user show --property=Result --value {unit}) = success ]"
+        "\"$TMUX_BIN\" -L spawn-bot kill-server; is_over() {{ [ $(systemctl --user is-active {unit}) = inactive ]; }}; until_it_holds is_over; [ $(systemctl --user show --property=Result --value {unit}) = success ]"
     ));
     bot(&format!("systemctl --user start {unit}; systemctl --user stop {unit}; until_it_holds is_gone"));
     // Five times a minute.

@@ -38,6 +38,12 @@ pub(crate) fn release(file: BorrowedFd<'_>) -> io::Result<()> {
     call(file, libc::F_SETLEASE, libc::F_UNLCK).map(drop)
 }
 
+/// Whether the kernel gives leases (`/proc/sys/fs/leases-enable`, `proc_sys_fs(5)`). Where that cannot be read, only
+/// asking for one tells.
+pub fn leases_are_given() -> bool {
+    std::fs::read_to_string("/proc/sys/fs/leases-enable").map_or(true, |text| text.trim() != "0")
+}
+
 fn call(file: BorrowedFd<'_>, command: libc::c_int, argument: libc::c_int) -> io::Result<libc::c_int> {
     // SAFETY: the descriptor is open for as long as the borrow lives, and these three commands take
     // an integer by value: the kernel reads and writes no memory of ours.

@@ -23,6 +23,7 @@ mod unstopped;
 pub use file::{FileFacts, FileId};
 pub use id::{Pid, SocketNumber, Uid};
 pub use label::Label;
+pub use lease::leases_are_given;
 pub use locks::ProcLocks;
 pub(crate) use locks::held;
 pub use mounts::{Mount, Mounts, Walk, realpath, trust};

@@ -1,7 +1,7 @@
 //! A start lock that is looked at and not touched.
 
 use super::LockFailure;
-use crate::kernel::{FileFacts, ProcLocks, Uid, rights};
+use crate::kernel::{FileFacts, ProcLocks, Uid, leases_are_given, rights};
 use crate::tmux::{SocketDir, paths};
 use rustix::fs::FileType;
 use rustix::io::Errno;
@@ -45,9 +45,9 @@ pub fn in_the_way(
     }
 }
 
-/// Whether a lock file that nobody has could be removed: opened, locked, and its name taken away.
+/// Whether a lock file that nobody has could be removed: opened, locked, leased, and its name taken away.
 pub fn may_clear(dir: &SocketDir, lock: &OsStr) -> bool {
-    rights::may_change(dir).is_ok() && rights::may_read_and_write(dir, lock).is_ok()
+    leases_are_given() && rights::may_change(dir).is_ok() && rights::may_read_and_write(dir, lock).is_ok()
 }
 
 /// Whether a file is a lock as tmux and we make it: regular, empty, 0600, the user's own. Anything
