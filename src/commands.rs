@@ -58,7 +58,7 @@ pub(crate) fn guarded(cli: &Cli, line: &[OsString], output: &mut Output) -> Opti
 /// Carries out a command line.
 pub(crate) fn run(cli: &Cli, output: &mut Output) -> Result<Exit, Error> {
     if !matches!(cli.command, Some(Command::CarryOut { .. } | Command::HandOver { .. })) {
-        // Those become another program; whatever else there is looks at servers.
+        // Those start what a spawn handed over, with the limits that it had; whatever else there is looks at servers.
         descriptors::raise();
     }
     match &cli.command {

@@ -4,7 +4,6 @@
 //! keep it open for ever, and whoever reads to its end would wait as long. So the streams are files in
 //! memory, there is a deadline, and what is ended then is only the process that was started here.
 
-use super::descriptors;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::MemfdFlags;
 use rustix::pipe::PipeFlags;
@@ -104,7 +103,6 @@ pub(crate) fn run_until(
     let (hear, tell) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     let mut hear = File::from(hear);
     command.stdin(input).stdout(output).stderr(tell).process_group(0);
-    descriptors::lend(command);
     let mut child = command.spawn()?;
     // The command still holds our copy of the writing end.
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -149,7 +147,6 @@ fn hear_out(
 
 fn wait(command: &mut Command, deadline: Duration, patient: &mut dyn FnMut() -> bool) -> io::Result<End> {
     let mut started = Instant::now();
-    descriptors::lend(command);
     let mut child = heeded_io(command.spawn())?;
     let ended_in_time = (|| -> Result<bool, rustix::io::Errno> {
         let pidfd = heeded(PidFd::of(&child))?;

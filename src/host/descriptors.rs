@@ -2,12 +2,9 @@
 //!
 //! A look keeps a descriptor for each server of the user. A login has 1,024 and may have far more: the soft limit is that
 //! low for programs which use select(2), and who does not is to raise it (systemd's NEWS of version 240). A pane's program
-//! may use it: what is started here gets the limit that we were started with.
-#![expect(unsafe_code, reason = "what a child does before its execve(2) is promised by no safe call")]
+//! may use it: a server is started with the limits that we were started with.
 
-use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
-use std::os::unix::process::CommandExt;
-use std::process::Command;
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, rlim_t, setrlimit};
 use std::sync::OnceLock;
 
 /// A descriptor limit beyond this is as good as none.
@@ -36,14 +33,21 @@ fn count(limit: rlim_t) -> usize {
     usize::try_from(limit.min(ENOUGH)).unwrap_or(usize::MAX)
 }
 
-/// Lets a command have the limits that we were started with.
-pub(super) fn lend(command: &mut Command) {
-    let Some(&(current, most)) = FOUND.get() else { return };
-    let lower = move || {
-        // Where that is forbidden it has more than it should, and runs.
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, current, most);
-        Ok(())
-    };
-    // SAFETY: setrlimit(2) is a system call and nothing else: between fork and execve it takes no lock and no memory.
-    unsafe { command.pre_exec(lower) };
+/// Starts something with the limits that we were started with. They are the whole process': a thread that looks at
+/// more meanwhile lacks descriptors, and says so. Not in the child, where the standard library would have to fork for
+/// it, and would wait for ever where its own pipe to the child breaks.
+pub(crate) fn as_found<T>(start: impl FnOnce() -> T) -> T {
+    let Some(&(current, most)) = FOUND.get() else { return start() };
+    // Where that is forbidden it has more than it should, and runs.
+    let _ = setrlimit(Resource::RLIMIT_NOFILE, current, most);
+    let started = start();
+    raise();
+    started
+}
+
+/// The limits that we were started with, as `LimitNOFILE=` takes them.
+pub(crate) fn found() -> Option<String> {
+    let limits = FOUND.get().copied().or_else(|| getrlimit(Resource::RLIMIT_NOFILE).ok());
+    let word = |limit: rlim_t| if limit == RLIM_INFINITY { "infinity".to_owned() } else { limit.to_string() };
+    limits.map(|(current, most)| format!("{}:{}", word(current), word(most)))
 }

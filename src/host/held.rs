@@ -78,8 +78,7 @@ impl HeldClient {
             None => theirs.try_clone()?.into(),
         });
         command.stdout(theirs).stderr(err.try_clone()?).process_group(0);
-        descriptors::lend(command);
-        let spawned = command.spawn();
+        let spawned = descriptors::as_found(|| command.spawn());
         // The command keeps what it was given as long as it lives.
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = spawned?;

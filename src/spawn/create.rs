@@ -14,6 +14,7 @@ use super::session::{self, Age, NewSession, PaneTarget};
 use super::words;
 use crate::host::child::{self, Ended};
 use crate::host::client::{self, DEADLINE, Start};
+use crate::host::descriptors;
 use crate::host::held::{FirstSaid, HeldClient};
 use crate::host::lasting;
 use std::cell::Cell;
@@ -201,7 +202,8 @@ impl Job<'_> {
         }
         let words = session::new_session(self.request, false);
         let arguments = self.tmux().arguments(Start::Allowed, &words);
-        child::run(&mut self.in_place(&arguments), DEADLINE).map_err(|error| self.cannot_run(&error))
+        descriptors::as_found(|| child::run(&mut self.in_place(&arguments), DEADLINE))
+            .map_err(|error| self.cannot_run(&error))
     }
 
     /// Whether a server is just being started at the path: its lock is held, or it listens already and

@@ -5,6 +5,7 @@ use super::program;
 use crate::host::apart;
 use crate::host::cgroup::{self, Service};
 use crate::host::child::{self, End, Ended};
+use crate::host::descriptors;
 use crate::host::held::HeldClient;
 use crate::host::lasting::{full, runtime_dir};
 use std::ffi::{OsStr, OsString};
@@ -112,7 +113,10 @@ impl Manager {
             // Type=forking: the command ends when the server runs, and the server is the service.
             Kind::Service => {
                 let program = program::own(self.is_roots(), |path| self.finds_same(path))?;
-                command.args(["--service-type=forking", "--property=TimeoutStartSec=55", "--pipe", "--"]);
+                command.args(["--service-type=forking", "--property=TimeoutStartSec=55", "--pipe"]);
+                // A scope's processes have them from us.
+                command.args(descriptors::found().map(|limits| format!("--property=LimitNOFILE={limits}")));
+                command.arg("--");
                 command.arg(program).arg(handover::COMMAND);
             }
         }

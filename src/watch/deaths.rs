@@ -45,7 +45,7 @@ impl Display for Untied {
             Self::Unseen => f.write_str(
                 "its process cannot be found from here (another pid namespace, or PrivateUsers= in a unit)",
             ),
-            Self::TooMany => f.write_str("no file descriptor is left (`ulimit -n`, LimitNOFILE=)"),
+            Self::TooMany => f.write_str("no file descriptor is left (`ulimit -H -n`, LimitNOFILE=)"),
             Self::Refused(errno) => write!(f, "pidfd_open(2) failed: {}", errno_text(*errno)),
         }
     }

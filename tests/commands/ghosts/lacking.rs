@@ -1,14 +1,16 @@
 //! Few descriptors: what could not be looked at is said, and nobody is told that no ghost is there.
 
-use crate::common::arena::{Arena, Server, pid_of};
+use crate::common::arena::Arena;
 use crate::common::janitor::{Run, janitor};
+use crate::common::wait;
+use crate::spawn::scene::{FEWER, Scene, with_fewer_descriptors};
 use std::fs;
 use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
 
 /// What the system says of it, and what helps.
-const SAID: &str = "Too many open files; no file descriptor is left (`ulimit -n`, LimitNOFILE=)";
+const SAID: &str = "Too many open files; no file descriptor is left (`ulimit -H -n`, LimitNOFILE=)";
 
 /// Some of these are too few to look at everything: each of the user's tmux servers takes one.
 const FEW: Range<u32> = 4..24;
@@ -109,54 +111,40 @@ fn what_was_seen_is_told_beside_what_was_not() {
     arena.assert_reachable("b");
 }
 
-/// A login may have few files open, and more if it asks: whoever looks asks. What is started gets what the login had.
+/// A login may have few files open, and more if it asks: whoever looks asks. A server gets what the login had.
 #[test]
-fn where_there_may_be_more_descriptors_all_is_looked_at_and_what_is_started_has_as_few_as_ever() {
+fn where_there_may_be_more_descriptors_all_is_looked_at_and_a_server_has_as_few_as_ever() {
     let mut arena = Arena::new().live("a");
     fs::remove_file(arena.path("a")).unwrap();
-    for number in 0..40 {
+    for number in 0..FEWER {
         arena = arena.live(format!("s{number}"));
     }
-    // A tmux that says how many it may have.
-    let room = tempfile::tempdir().unwrap();
-    let script = r#"#!/bin/sh
-echo "$(ulimit -S -n) $(ulimit -H -n)" >>"${0%/*}/told"
-PATH=${PATH#*:}
-exec tmux "$@"
-"#;
-    let written = Command::new("sh")
-        .args(["-c", r#"cd "$0" && printf %s "$1" >tmux && chmod +x tmux"#])
-        .arg(room.path())
-        .arg(script)
-        .status();
-    assert!(written.unwrap().success());
-    let path = format!("{}:{}", room.path().display(), std::env::var("PATH").unwrap());
-    let of_a_login = |arguments: &[&str]| {
-        let janitor = janitor(arena.dir());
-        let mut bash = Command::new("bash");
-        bash.args(["-c", r#"ulimit -S -n 40; ulimit -H -n 4096; exec "$@""#, "-"]).arg(janitor.get_program());
-        bash.args(janitor.get_args()).args(arguments).env("HOME", "/nonexistent").env("PATH", &path);
-        Run::of(&mut bash)
-    };
-    let commands: [(&[&str], i32); 8] = [
+    let looks: [(&[&str], i32); 6] = [
         (&["doctor"], 1),
         (&["list"], 0),
         (&["status"], 1),
         (&["probe", "-L", "a"], 3),
         (&["sweep"], 0),
         (&["rescue", "--dry-run"], 0),
-        (&["spawn", "a", "--socket-label", "a", "--join-only"], 0),
-        (&["spawn", "new", "--socket-label", "new"], 0),
     ];
-    for (arguments, code) in commands {
-        let run = of_a_login(arguments);
-        // It ends with the test.
-        let _new = arena.has("new").then(|| Server::of(pid_of(&arena.path("new"))));
+    for (arguments, code) in looks {
+        let mut command = janitor(arena.dir());
+        let run = Run::of(&mut with_fewer_descriptors(command.args(arguments)));
         let told = format!("{}{}", run.stdout, run.stderr);
         assert_eq!(run.code, Some(code), "{arguments:?}: {told}");
         assert!(!told.contains(SAID), "{arguments:?}: {told}");
     }
-    let told = fs::read_to_string(room.path().join("told")).unwrap();
-    // The doctor's, and what made the session.
-    assert!(told.lines().count() > 2 && told.lines().all(|limits| limits == "40 4096"), "{told}");
+    let scene = Scene::of(arena);
+    let spawn = |arguments: &[&str]| {
+        let mut command = scene.command(["--json"]);
+        let run = Run::of(&mut with_fewer_descriptors(command.args(arguments)));
+        scene.adopt(&run.json());
+        assert_eq!(run.code, Some(0), "{} {}", run.stdout, run.stderr);
+    };
+    spawn(&["a", "--socket-label", "a", "--join-only"]);
+    let told = scene.room.path().join("told");
+    let tell = "ulimit -S -n >told.part; mv told.part told; sleep 1000";
+    spawn(&["new", "--cwd", scene.room.path().to_str().unwrap(), "--", "sh", "-c", tell]);
+    wait::until("COMMAND has told its limit", || told.exists());
+    assert_eq!(fs::read_to_string(told).unwrap(), format!("{FEWER}\n"));
 }

@@ -9,6 +9,6 @@ mod once;
 mod plain;
 mod refusal;
 mod registration;
-mod scene;
+pub(crate) mod scene;
 mod storm;
 mod trouble;

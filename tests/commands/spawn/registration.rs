@@ -1,8 +1,9 @@
 //! psmux and its kind, played by a shell script: names are files in a folder, servers are files beside
 //! them, and a stale name is cleared a while after `kill-session` asked for it.
 
-use super::scene::{Scene, errors};
+use super::scene::{FEWER, Scene, errors, with_fewer_descriptors};
 use crate::common::arena::Arena;
+use crate::common::janitor::Run;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
@@ -33,6 +34,7 @@ kill-session)
     [ -e "$room/reg/$name" ] && echo 3 >"$room/clearing"
     exit 0;;
 new-session)
+    ulimit -S -n >"$room/limit"
     if [ -e "$room/clearing" ]; then
         left=$(($(cat "$room/clearing") - 1)); echo $left >"$room/clearing"
         [ $left -gt 0 ] || rm -f "$room/reg/$name" "$room/clearing"
@@ -77,6 +79,15 @@ fn a_stale_registration_is_cleared_and_the_session_asked_for_until_it_is_there()
     assert_eq!(verbs[..2], ["has-session", "kill-session"], "{verbs:?}");
     let count = |verb: &str| verbs.iter().filter(|each| *each == verb).count();
     assert_eq!((count("kill-session"), count("new-session")), (1, 3), "{verbs:?}");
+}
+
+/// What it starts lives on.
+#[test]
+fn it_has_the_limit_of_open_files_that_its_caller_has() {
+    let scene = Scene::with_stand_in(Arena::new(), CLEAR);
+    let run = Run::of(&mut with_fewer_descriptors(&scene.command(["x", "--", "sleep 1"])));
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert_eq!(fs::read_to_string(scene.path("limit")).unwrap(), format!("{FEWER}\n"));
 }
 
 #[test]

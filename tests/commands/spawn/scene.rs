@@ -9,6 +9,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// A soft limit that 40 live servers are too many for.
+pub(crate) const FEWER: u32 = 40;
+
+/// The same command, of a login that may have so few files open, and more if it asks.
+pub(crate) fn with_fewer_descriptors(command: &Command) -> Command {
+    let mut bash = Command::new("bash");
+    bash.args(["-c", r#"ulimit -S -n "$0"; exec "$@""#, &FEWER.to_string()]);
+    bash.arg(command.get_program()).args(command.get_args());
+    bash.env("HOME", "/nonexistent").env_remove("XDG_CONFIG_HOME").env_remove("TMUX");
+    bash
+}
+
 pub(crate) struct Scene {
     spawned: RefCell<Vec<Server>>,
     pub(crate) arena: Arena,

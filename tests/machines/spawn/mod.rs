@@ -50,6 +50,15 @@ fn lives_on(machine: &Machine, user: &User, json: &Value) -> String {
     unit.to_owned()
 }
 
+/// How many files its server may have open, the soft and the hard limit: those of the unit that started it.
+const LIMITS: &str = "-p LimitNOFILE=700:5000";
+
+#[track_caller]
+fn has_its_limits(machine: &Machine, json: &Value) {
+    let limits = machine.sh(&format!("grep 'Max open files' /proc/{}/limits", json["server_pid"]));
+    assert_eq!(limits.split_whitespace().skip(3).collect::<Vec<_>>(), ["700", "5000", "files"]);
+}
+
 fn tmux_name(label: &str, unit: &str, kind: &str) -> bool {
     unit.starts_with(&format!("tmux-janitor-{label}-")) && unit.ends_with(kind)
 }
@@ -85,8 +94,9 @@ fn a_session_outlives_the_service_that_spawned_it() {
     ));
     assert_eq!(strangers, "");
 
-    let (ended, json) = in_system_service(&machine, "ann", "", "two -- 'sleep 1000'");
+    let (ended, json) = in_system_service(&machine, "ann", LIMITS, "two -- 'sleep 1000'");
     assert_eq!(ended.code, Some(0), "{ended:?}");
+    has_its_limits(&machine, &json);
     let unit = lives_on(&machine, &ann, &json);
     assert!(machine.sh_as(&ann, &format!("systemctl --user is-active {unit}")).starts_with("active"));
 
@@ -147,9 +157,10 @@ fn without_a_manager_it_goes_on_and_says_so() {
 fn from_a_private_tmp_it_is_started_where_the_user_is() {
     let Some(machine) = Machine::boot() else { return };
     let ann = machine.user("ann");
-    let properties = "-p PrivateTmp=yes -E KEPT=yes";
+    let properties = &format!("-p PrivateTmp=yes -E KEPT=yes {LIMITS}");
     let (ended, json) = in_system_service(&machine, "ann", properties, "one -- 'sleep 1000'");
     assert_eq!(ended.code, Some(0), "{ended:?}");
+    has_its_limits(&machine, &json);
     let unit = lives_on(&machine, &ann, &json);
     assert!(tmux_name("spawn-one", &unit, ".service"), "{unit}");
     assert_eq!(machine.sh_as(&ann, &format!("systemctl --user is-active {unit}")).trim(), "active");

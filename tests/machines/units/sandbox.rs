@@ -133,5 +133,6 @@ fn a_sweep_has_a_descriptor_for_each_server() {
     assert_eq!(property("DefaultLimitNOFILE", ""), "64");
     // Else the manager forgets the service as soon as it has ended.
     machine.sh("systemctl start tmux-janitor.timer; systemctl start tmux-janitor.service");
+    assert_ne!(property("ExecMainExitTimestampMonotonic", "tmux-janitor.service"), "0", "it has run");
     assert_eq!(property("ExecMainStatus", "tmux-janitor.service"), "0");
 }

@@ -21,7 +21,7 @@ pub fn cause(errno: Errno) -> String {
 /// The same for what could not be looked at.
 pub fn unread(errno: Errno) -> String {
     let cure = match errno {
-        Errno::MFILE => "; no file descriptor is left (`ulimit -n`, LimitNOFILE=)",
+        Errno::MFILE => "; no file descriptor is left (`ulimit -H -n`, LimitNOFILE=)",
         Errno::NFILE => "; the whole system has no file descriptor left (`sysctl fs.file-max`)",
         _ => "",
     };

@@ -45,7 +45,8 @@ pub fn in_the_way(
     }
 }
 
-/// Whether a lock file that nobody has could be removed: opened, locked, leased, and its name taken away.
+/// Whether a lock file that nobody has could be removed: opened, locked, and its name taken away, where leases are given
+/// at all. A file system that gives none is not found out by looking.
 pub fn may_clear(dir: &SocketDir, lock: &OsStr) -> bool {
     leases_are_given() && rights::may_change(dir).is_ok() && rights::may_read_and_write(dir, lock).is_ok()
 }
