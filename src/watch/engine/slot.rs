@@ -31,6 +31,7 @@ pub(super) struct Dead {
 impl NameSlot {
     pub(super) fn live(&mut self, server: Server, listens: &impl Fn(&Server) -> Listens) -> Vec<Happening> {
         let births = std::mem::take(&mut self.births);
+        let started = self.lock_seen;
         self.lock_seen &= self.late > 0;
         self.dead = None;
         let current = match server.socket {
@@ -46,7 +47,8 @@ impl NameSlot {
         };
         // SIGUSR1: the same process has made its socket anew.
         let current = current
-            .or_else(|| self.servers.iter().position(|known| known.pid.is_some() && known.pid == server.pid));
+            .or_else(|| self.servers.iter().position(|known| known.pid.is_some() && known.pid == server.pid))
+            .or_else(|| self.ghost().filter(|_| server.pid.is_none() && births > 0 && !started));
         let Some(at) = current else {
             let mut happenings = self.others(None, Missing::IsGhost, listens);
             pairs(births.saturating_sub(1), &mut happenings);
@@ -66,6 +68,13 @@ impl NameSlot {
         self.servers[at] = now;
         happenings.extend(self.others(Some(now), Missing::IsGhost, listens));
         happenings
+    }
+
+    /// The ghost of this name, if there is one alone. Whatever is made here without a start, and has nobody to be asked
+    /// any more, is its own: it was killed as soon as it had made its socket.
+    fn ghost(&self) -> Option<usize> {
+        let mut ghosts = self.servers.iter().enumerate().filter(|(_, known)| known.ghost).map(|(at, _)| at);
+        ghosts.next().filter(|_| ghosts.next().is_none())
     }
 
     pub(super) fn no_longer(&mut self, seen: Seen, listens: &impl Fn(&Server) -> Listens) -> Vec<Happening> {
@@ -217,5 +226,30 @@ fn pairs(count: u32, happenings: &mut Vec<Happening>) {
         for kind in [EventKind::ServerUp, EventKind::ServerGone] {
             happenings.push(Happening { kind, server: None });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Killed as soon as it has made its socket: the table has the socket, and nobody can be asked any more whose it is.
+    #[test]
+    fn a_socket_that_a_ghost_makes_and_that_is_nobodys_any_more_is_its_own() {
+        let of = |socket, pid: Option<i32>| Server {
+            socket: Some(SocketNumber::new(socket)),
+            pid: pid.map(Pid::new),
+            ghost: pid.is_some(),
+            away: false,
+        };
+        let told = |ghosts: &[Server], births, lock_seen| {
+            let mut slot = NameSlot { servers: ghosts.to_vec(), births, lock_seen, ..NameSlot::default() };
+            let happenings = slot.live(of(9, None), &|_: &Server| Listens::Maybe);
+            (happenings.iter().map(|happening| happening.kind).collect::<Vec<_>>(), slot.servers.len())
+        };
+        let ghost = of(1, Some(10));
+        assert_eq!(told(&[ghost], 1, false), (vec![EventKind::Rescued], 1));
+        assert_eq!(told(&[ghost], 1, true), (vec![EventKind::ServerUp], 2), "somebody has started one");
+        assert_eq!(told(&[ghost, of(2, Some(11))], 1, false), (vec![EventKind::ServerUp], 3), "whose is it?");
     }
 }
